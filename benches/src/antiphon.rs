@@ -1,0 +1,119 @@
+//! Antiphon: `antiphon` with `antiphon-wasmtime`, with its default limits and deadlines on, by each way to
+//! call.
+
+use std::rc::Rc;
+
+use antiphon::{HostCallback, HostCallbackAsync, Request, WapcHost, WapcHostAsync};
+use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
+use anyhow::Result;
+use tokio::runtime::Runtime;
+
+use crate::guest::{Guest, OPERATION, Payload};
+use crate::measure::{AsyncCall, Family, SyncCall, Variant};
+
+/// The rows of Antiphon.
+///
+/// # Errors
+///
+/// When Antiphon refuses the guest.
+pub fn variants(guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
+    let owned = "`call_with`, owned `Bytes`";
+    let into = "`call_into`, buffer reused";
+    let cooperative = || host_async(guest, runtime, true);
+    let straight = || host_async(guest, runtime, false);
+    Ok(vec![
+        Variant::sync(Family::Antiphon, "`call`", Call(host(guest)?)),
+        Variant::sync(Family::Antiphon, owned, CallWith(host(guest)?)),
+        Variant::sync(Family::Antiphon, into, CallInto { host: host(guest)?, answer: Vec::new() }),
+        Variant::sync(Family::Antiphon, "`call_ref`, answer read in place", CallRef(host(guest)?)),
+        Variant::r#async(Family::Antiphon, "`call`, cooperative", runtime, Call(cooperative()?)),
+        Variant::r#async(
+            Family::Antiphon,
+            "`call_with`, owned `Bytes`, cooperative",
+            runtime,
+            CallWith(cooperative()?),
+        ),
+        Variant::r#async(Family::Antiphon, "`call`, straight", runtime, Call(straight()?)),
+        Variant::r#async(
+            Family::Antiphon,
+            "`call_with`, owned `Bytes`, straight",
+            runtime,
+            CallWith(straight()?),
+        ),
+    ])
+}
+
+fn host(guest: &Guest) -> Result<WapcHost> {
+    let callback: Box<HostCallback> = Box::new(|_id, _bd, _ns, _op, payload| Ok(payload.to_vec()));
+    let engine = WasmtimeEngineProviderBuilder::new().module_bytes(&guest.wasm).build()?;
+    Ok(WapcHost::new(Box::new(engine), Some(callback))?)
+}
+
+/// Straight, a guest that cannot suspend runs on the caller's stack; one with a host call runs on a fiber all
+/// the same.
+fn host_async(guest: &Guest, runtime: &Runtime, cooperative: bool) -> Result<WapcHostAsync> {
+    let callback: Box<HostCallbackAsync> =
+        Box::new(|_id, _bd, _ns, _op, payload| Box::pin(async move { Ok(payload) }));
+    let engine = WasmtimeEngineProviderBuilder::new()
+        .module_bytes(&guest.wasm)
+        .cooperative(cooperative)
+        .build_async()?;
+    Ok(runtime.block_on(WapcHostAsync::new(Box::new(engine), Some(callback)))?)
+}
+
+/// `call`: a borrowed payload, a fresh `Vec`.
+struct Call<H>(H);
+
+impl SyncCall for Call<WapcHost> {
+    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let answer = self.0.call(OPERATION, payload.borrowed)?;
+        Ok(read(&answer))
+    }
+}
+
+impl AsyncCall for Call<WapcHostAsync> {
+    async fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let answer = self.0.call(OPERATION, payload.borrowed).await?;
+        Ok(read(&answer))
+    }
+}
+
+/// `call_with`: an owned payload (a clone of a `Bytes`, at the variant's own cost), a fresh `Vec`.
+struct CallWith<H>(H);
+
+impl SyncCall for CallWith<WapcHost> {
+    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let response = self.0.call_with(Request::new(OPERATION, payload.owned.clone()))?;
+        Ok(read(&response.payload))
+    }
+}
+
+impl AsyncCall for CallWith<WapcHostAsync> {
+    async fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let response = self.0.call_with(Request::new(OPERATION, payload.owned.clone())).await?;
+        Ok(read(&response.payload))
+    }
+}
+
+/// `call_into`: a borrowed payload, a buffer that is used again.
+struct CallInto {
+    host: WapcHost,
+    answer: Vec<u8>,
+}
+
+impl SyncCall for CallInto {
+    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        self.answer.clear();
+        self.host.call_into(OPERATION, payload.borrowed, &mut self.answer)?;
+        Ok(read(&self.answer))
+    }
+}
+
+/// `call_ref`: a borrowed payload, an answer that is never copied.
+struct CallRef(WapcHost);
+
+impl SyncCall for CallRef {
+    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        Ok(self.0.call_ref(OPERATION, payload.borrowed, read)?)
+    }
+}

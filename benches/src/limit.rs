@@ -1,0 +1,231 @@
+//! The limit: waPC's five imports written by hand on wasmtime, with no host library at all.
+//!
+//! One typed call, one checked copy in, one checked copy out into a fresh `Vec`. Handles are cached in the
+//! store; there is no lock, no budget, no deadline, no isolation of one call from the next, no error text:
+//! what is left is what waPC and wasmtime themselves cost.
+
+use std::ops::Range;
+use std::rc::Rc;
+use std::str;
+
+use anyhow::{Result, ensure};
+use tokio::runtime::Runtime;
+use wasmtime::{Caller, Config, Engine, Instance, Linker, Memory, Module, Store, Trap, TypedFunc};
+
+use crate::guest::{Guest, OPERATION, Payload};
+use crate::measure::{AsyncCall, Family, Mode, SyncCall, Variant};
+
+/// The rows of the limit; the first of each mode is the one that all others are compared with.
+///
+/// # Errors
+///
+/// When wasmtime refuses the guest.
+pub fn variants(guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
+    let fresh = "hand-written wasmtime, fresh `Vec`";
+    let armed = "the same, epochs armed";
+    let mut variants = Vec::new();
+    for (detail, epochs) in [(fresh, false), (armed, true)] {
+        let host = Host::sync(&guest.wasm, epochs)?;
+        variants.push(Variant::sync(Family::Limit, detail, Straight(host)));
+    }
+    for (detail, epochs) in [(fresh, false), (armed, true)] {
+        let host = runtime.block_on(Host::r#async(&guest.wasm, epochs))?;
+        variants.push(Variant::r#async(Family::Limit, detail, runtime, OnFiber(host)));
+    }
+    Ok(variants)
+}
+
+/// What the imports share with the caller of the guest.
+#[derive(Default)]
+struct State {
+    /// `None` only until the guest is instantiated.
+    memory: Option<Memory>,
+    payload: &'static [u8],
+    response: Vec<u8>,
+    host_response: Vec<u8>,
+}
+
+/// A guest ready to be called.
+struct Host {
+    store: Store<State>,
+    guest_call: TypedFunc<(u32, u32), u32>,
+    epochs: bool,
+}
+
+impl Host {
+    fn sync(wasm: &[u8], epochs: bool) -> Result<Self> {
+        let (mut store, module, linker) = prepare(wasm, epochs, Mode::Sync)?;
+        let instance = linker.instantiate(&mut store, &module)?;
+        Self::new(store, &instance, epochs)
+    }
+
+    async fn r#async(wasm: &[u8], epochs: bool) -> Result<Self> {
+        let (mut store, module, linker) = prepare(wasm, epochs, Mode::Async)?;
+        let instance = linker.instantiate_async(&mut store, &module).await?;
+        Self::new(store, &instance, epochs)
+    }
+
+    fn new(mut store: Store<State>, instance: &Instance, epochs: bool) -> Result<Self> {
+        store.data_mut().memory = instance.get_memory(&mut store, "memory");
+        let guest_call = instance.get_typed_func(&mut store, "__guest_call")?;
+        Ok(Self { store, guest_call, epochs })
+    }
+
+    /// Sets the stage for a call, and returns its arguments.
+    fn begin(&mut self, payload: &Payload) -> Result<(u32, u32)> {
+        if self.epochs {
+            self.store.set_epoch_deadline(1);
+        }
+        self.store.data_mut().payload = payload.borrowed;
+        Ok((u32::try_from(OPERATION.len())?, u32::try_from(payload.borrowed.len())?))
+    }
+
+    /// Takes the answer.
+    fn finish(&mut self, succeeded: u32) -> Result<Vec<u8>> {
+        ensure!(succeeded != 0, "the guest failed");
+        Ok(std::mem::take(&mut self.store.data_mut().response))
+    }
+}
+
+/// Calls on the caller's stack.
+struct Straight(Host);
+
+impl SyncCall for Straight {
+    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let lengths = self.0.begin(payload)?;
+        let succeeded = self.0.guest_call.call(&mut self.0.store, lengths)?;
+        Ok(read(&self.0.finish(succeeded)?))
+    }
+}
+
+/// Calls with `call_async`.
+struct OnFiber(Host);
+
+impl AsyncCall for OnFiber {
+    async fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let lengths = self.0.begin(payload)?;
+        let succeeded = self.0.guest_call.call_async(&mut self.0.store, lengths).await?;
+        Ok(read(&self.0.finish(succeeded)?))
+    }
+}
+
+/// Compiles the guest and defines the imports: all synchronous, but `__host_call` awaits its handler in async
+/// mode.
+fn prepare(wasm: &[u8], epochs: bool, mode: Mode) -> Result<(Store<State>, Module, Linker<State>)> {
+    let mut config = Config::new();
+    config.epoch_interruption(epochs);
+    let engine = Engine::new(&config)?;
+    let module = Module::new(&engine, wasm)?;
+    let mut linker = Linker::new(&engine);
+    linker.func_wrap("wapc", "__guest_request", guest_request)?;
+    linker.func_wrap("wapc", "__guest_response", guest_response)?;
+    linker.func_wrap("wapc", "__host_response_len", host_response_len)?;
+    linker.func_wrap("wapc", "__host_response", host_response)?;
+    match mode {
+        Mode::Sync => linker.func_wrap("wapc", "__host_call", host_call)?,
+        Mode::Async => linker.func_wrap_async("wapc", "__host_call", |caller, arguments| {
+            Box::new(host_call_async(caller, arguments))
+        })?,
+    };
+    let mut store = Store::new(&engine, State::default());
+    if epochs {
+        store.set_epoch_deadline(1);
+    }
+    Ok((store, module, linker))
+}
+
+/// The guest's memory and the state, side by side.
+fn parts<'a>(caller: &'a mut Caller<'_, State>) -> Result<(&'a mut [u8], &'a mut State), Trap> {
+    let memory = caller.data().memory.ok_or(Trap::MemoryOutOfBounds)?;
+    Ok(memory.data_and_store_mut(caller))
+}
+
+fn span(ptr: u32, len: u32) -> Range<usize> {
+    ptr as usize..(ptr as usize).saturating_add(len as usize)
+}
+
+fn read(memory: &[u8], ptr: u32, len: u32) -> Result<&[u8], Trap> {
+    memory.get(span(ptr, len)).ok_or(Trap::MemoryOutOfBounds)
+}
+
+fn write(memory: &mut [u8], ptr: u32, bytes: &[u8]) -> Result<(), Trap> {
+    let start = ptr as usize;
+    memory
+        .get_mut(start..start.saturating_add(bytes.len()))
+        .ok_or(Trap::MemoryOutOfBounds)?
+        .copy_from_slice(bytes);
+    Ok(())
+}
+
+fn guest_request(mut caller: Caller<'_, State>, op_ptr: u32, msg_ptr: u32) -> wasmtime::Result<()> {
+    let (memory, state) = parts(&mut caller)?;
+    write(memory, msg_ptr, state.payload)?;
+    write(memory, op_ptr, OPERATION.as_bytes())?;
+    Ok(())
+}
+
+fn guest_response(mut caller: Caller<'_, State>, ptr: u32, len: u32) -> wasmtime::Result<()> {
+    let (memory, state) = parts(&mut caller)?;
+    state.response = read(memory, ptr, len)?.to_vec();
+    Ok(())
+}
+
+fn host_response_len(caller: Caller<'_, State>) -> u32 {
+    // The guest's own payload came back: it fits.
+    caller.data().host_response.len() as u32
+}
+
+fn host_response(mut caller: Caller<'_, State>, ptr: u32) -> wasmtime::Result<()> {
+    let (memory, state) = parts(&mut caller)?;
+    write(memory, ptr, &state.host_response)?;
+    Ok(())
+}
+
+/// The eight arguments of `__host_call`: binding, namespace, operation and payload, pointer and length each.
+type HostCallArguments = (u32, u32, u32, u32, u32, u32, u32, u32);
+
+/// The names of a host call as text, and its payload, all read in place.
+fn decode(memory: &[u8], arguments: HostCallArguments) -> wasmtime::Result<([&str; 3], &[u8])> {
+    let (bd_ptr, bd_len, ns_ptr, ns_len, op_ptr, op_len, msg_ptr, msg_len) = arguments;
+    let names = [
+        str::from_utf8(read(memory, bd_ptr, bd_len)?)?,
+        str::from_utf8(read(memory, ns_ptr, ns_len)?)?,
+        str::from_utf8(read(memory, op_ptr, op_len)?)?,
+    ];
+    Ok((names, read(memory, msg_ptr, msg_len)?))
+}
+
+/// The host's handler: echoes. Not inlined, since no library knows its handlers when it is compiled.
+#[inline(never)]
+fn handle(_names: [&str; 3], payload: &[u8]) -> Vec<u8> {
+    payload.to_vec()
+}
+
+#[expect(clippy::too_many_arguments, reason = "waPC's own signature")]
+fn host_call(
+    mut caller: Caller<'_, State>,
+    bd_ptr: u32,
+    bd_len: u32,
+    ns_ptr: u32,
+    ns_len: u32,
+    op_ptr: u32,
+    op_len: u32,
+    msg_ptr: u32,
+    msg_len: u32,
+) -> wasmtime::Result<u32> {
+    let (memory, state) = parts(&mut caller)?;
+    let (names, payload) =
+        decode(memory, (bd_ptr, bd_len, ns_ptr, ns_len, op_ptr, op_len, msg_ptr, msg_len))?;
+    state.host_response = handle(names, payload);
+    Ok(1)
+}
+
+async fn host_call_async(
+    mut caller: Caller<'_, State>,
+    arguments: HostCallArguments,
+) -> wasmtime::Result<u32> {
+    let (memory, state) = parts(&mut caller)?;
+    let (names, payload) = decode(memory, arguments)?;
+    state.host_response = async { handle(names, payload) }.await;
+    Ok(1)
+}

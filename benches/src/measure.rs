@@ -1,0 +1,275 @@
+//! Variants in turns: each runs a short batch, then the next one does, for many rounds.
+//!
+//! A machine that slows down for a second slows all of them down alike, so the ratios hold where absolute
+//! times drift.
+
+use std::fmt;
+use std::hint::black_box;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::runtime::Runtime;
+
+use crate::guest::{Guest, Payload};
+
+/// How long a batch should take: long against a clock read and `block_on`, short against a machine's moods.
+const BATCH: Duration = Duration::from_micros(250);
+
+/// How long each variant runs before anything is counted.
+const WARM_UP: Duration = Duration::from_millis(20);
+
+/// A way to make one synchronous guest call.
+pub trait SyncCall {
+    /// Calls the guest and shows the answer to `read`: the same code is verified and measured.
+    ///
+    /// # Errors
+    ///
+    /// When the call fails.
+    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R>;
+}
+
+/// A way to make one asynchronous guest call.
+pub trait AsyncCall {
+    /// The asynchronous twin of [`SyncCall::call`].
+    ///
+    /// # Errors
+    ///
+    /// When the call fails.
+    fn call<R>(
+        &mut self,
+        payload: &Payload,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> impl Future<Output = Result<R>>;
+}
+
+/// Whose code makes the call.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Family {
+    /// Hand-written wasmtime: what no host library can beat.
+    Limit,
+    /// `wapc` with `wasmtime-provider`.
+    Incumbent,
+    /// `antiphon` with `antiphon-wasmtime`.
+    Antiphon,
+}
+
+/// How the call is driven.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Mode {
+    /// On the caller's stack.
+    Sync,
+    /// As a future, on tokio's current-thread runtime.
+    Async,
+}
+
+/// A variant's name. The first label of a family and mode in a table is what others are compared with.
+#[derive(Clone, Debug)]
+pub struct Label {
+    /// Whose code makes the call.
+    pub family: Family,
+    /// How the call is driven.
+    pub mode: Mode,
+    /// Which method is called, with which settings.
+    pub detail: &'static str,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.mode {
+            Mode::Sync => "sync",
+            Mode::Async => "async",
+        };
+        let family = match self.family {
+            Family::Limit => "limit",
+            Family::Incumbent => "incumbent",
+            Family::Antiphon => "antiphon",
+        };
+        write!(f, "{mode} {family}: {}", self.detail)
+    }
+}
+
+/// One row of a table: a label, and something that can be measured.
+pub struct Variant {
+    /// Its name.
+    pub label: Label,
+    batch: Box<dyn Batch>,
+}
+
+impl Variant {
+    /// A variant that calls synchronously.
+    pub fn sync(family: Family, detail: &'static str, call: impl SyncCall + 'static) -> Self {
+        Self { label: Label { family, mode: Mode::Sync, detail }, batch: Box::new(SyncBatch(call)) }
+    }
+
+    /// A variant that calls asynchronously, driven by `runtime`, the same one for all.
+    pub fn r#async(
+        family: Family,
+        detail: &'static str,
+        runtime: &Rc<Runtime>,
+        call: impl AsyncCall + 'static,
+    ) -> Self {
+        let batch = Box::new(AsyncBatch { call, runtime: Rc::clone(runtime) });
+        Self { label: Label { family, mode: Mode::Async, detail }, batch }
+    }
+
+    /// Calls once and compares the answer with the payload.
+    fn verify(&mut self, payload: &Payload) -> Result<()> {
+        let right = self.batch.echoes(payload).with_context(|| format!("{}: the call failed", self.label))?;
+        ensure!(right, "{}: the answer is not the payload", self.label);
+        Ok(())
+    }
+
+    fn time(&mut self, payload: &Payload, calls: u32) -> Result<Duration> {
+        self.batch.time(payload, calls).with_context(|| format!("{}: a call in a batch failed", self.label))
+    }
+
+    /// Warms up, and finds how many calls fill a batch.
+    fn calibrate(&mut self, payload: &Payload) -> Result<u32> {
+        let start = Instant::now();
+        let mut calls = 1;
+        loop {
+            let elapsed = self.time(payload, calls)?;
+            if elapsed < BATCH {
+                calls = calls.saturating_mul(2);
+            } else if start.elapsed() >= WARM_UP {
+                let fitting = f64::from(calls) * BATCH.as_secs_f64() / elapsed.as_secs_f64();
+                return Ok((fitting as u32).max(1));
+            }
+        }
+    }
+}
+
+/// A variant with its type erased: one virtual call a batch, none a guest call.
+trait Batch {
+    /// Makes one call: is its answer the payload?
+    fn echoes(&mut self, payload: &Payload) -> Result<bool>;
+    /// Makes `calls` calls, checks the length of each answer, and returns how long that took.
+    fn time(&mut self, payload: &Payload, calls: u32) -> Result<Duration>;
+}
+
+struct SyncBatch<C>(C);
+
+impl<C: SyncCall> Batch for SyncBatch<C> {
+    fn echoes(&mut self, payload: &Payload) -> Result<bool> {
+        self.0.call(payload, |answer| answer == payload.borrowed)
+    }
+
+    fn time(&mut self, payload: &Payload, calls: u32) -> Result<Duration> {
+        let start = Instant::now();
+        for _ in 0..calls {
+            let len = self.0.call(black_box(payload), |answer| black_box(answer).len())?;
+            ensure!(len == payload.borrowed.len(), "an answer of {len} bytes");
+        }
+        Ok(start.elapsed())
+    }
+}
+
+struct AsyncBatch<C> {
+    call: C,
+    runtime: Rc<Runtime>,
+}
+
+impl<C: AsyncCall> Batch for AsyncBatch<C> {
+    fn echoes(&mut self, payload: &Payload) -> Result<bool> {
+        self.runtime.block_on(self.call.call(payload, |answer| answer == payload.borrowed))
+    }
+
+    fn time(&mut self, payload: &Payload, calls: u32) -> Result<Duration> {
+        // The clock runs inside `block_on`: entering the runtime is nobody's cost.
+        self.runtime.block_on(async {
+            let start = Instant::now();
+            for _ in 0..calls {
+                let len = self.call.call(black_box(payload), |answer| black_box(answer).len()).await?;
+                ensure!(len == payload.borrowed.len(), "an answer of {len} bytes");
+            }
+            Ok(start.elapsed())
+        })
+    }
+}
+
+/// What was measured with one guest.
+pub struct Table {
+    /// Its heading.
+    pub title: &'static str,
+    /// Payload sizes in bytes, a column each.
+    pub sizes: &'static [usize],
+    /// A row for each variant.
+    pub rows: Vec<Row>,
+}
+
+/// What was measured of one variant.
+pub struct Row {
+    /// The variant's name.
+    pub label: Label,
+    /// A cell for each payload size.
+    pub cells: Vec<Cell>,
+}
+
+/// Time per call over all rounds, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    /// Half of the rounds were faster.
+    pub median: f64,
+    /// A quarter of the rounds was faster.
+    pub lower_quartile: f64,
+    /// A quarter of the rounds was slower.
+    pub upper_quartile: f64,
+}
+
+impl Cell {
+    fn new(mut rounds: Vec<f64>) -> Self {
+        rounds.sort_by(f64::total_cmp);
+        let at = |quarter: usize| rounds.get(rounds.len() * quarter / 4).copied().unwrap_or(f64::NAN);
+        Self { median: at(2), lower_quartile: at(1), upper_quartile: at(3) }
+    }
+}
+
+/// Measures all `variants` of `guest`, size by size, in turns.
+///
+/// # Errors
+///
+/// When a variant fails, or answers with anything but its payload.
+pub fn measure(guest: &Guest, mut variants: Vec<Variant>, rounds: u32) -> Result<Table> {
+    let mut rows: Vec<Row> =
+        variants.iter().map(|variant| Row { label: variant.label.clone(), cells: Vec::new() }).collect();
+    for &size in guest.sizes {
+        eprintln!("{}, {size} B: {} variants, {rounds} rounds", guest.title, variants.len());
+        let (other, payload) = (Payload::new(size, 0xA5), Payload::new(size, 0));
+        let mut calls = Vec::new();
+        for variant in &mut variants {
+            // Twice, with different bytes: what an earlier call left in the guest's memory must not pass.
+            variant.verify(&other)?;
+            variant.verify(&payload)?;
+            calls.push(variant.calibrate(&payload)?);
+        }
+        let mut times = vec![Vec::new(); variants.len()];
+        let mut order: Vec<usize> = (0..variants.len()).collect();
+        let mut seed = 1;
+        for _ in 0..rounds {
+            for &i in &order {
+                // One call outside of the clock: the caches are as this variant leaves them.
+                variants[i].time(&payload, 1)?;
+                let elapsed = variants[i].time(&payload, calls[i])?;
+                times[i].push(elapsed.as_secs_f64() * 1e9 / f64::from(calls[i]));
+            }
+            shuffle(&mut order, &mut seed);
+        }
+        for variant in &mut variants {
+            variant.verify(&other)?;
+        }
+        for (row, times) in rows.iter_mut().zip(times) {
+            row.cells.push(Cell::new(times));
+        }
+    }
+    Ok(Table { title: guest.title, sizes: guest.sizes, rows })
+}
+
+/// Shuffles, so that nobody always follows the same one; the same way in each run.
+fn shuffle(order: &mut [usize], seed: &mut u64) {
+    for end in (1..order.len()).rev() {
+        // Knuth's MMIX generator; its high bits are the good ones.
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        order.swap(end, (*seed >> 33) as usize % (end + 1));
+    }
+}

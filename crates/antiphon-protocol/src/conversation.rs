@@ -1,0 +1,353 @@
+//! One guest call from start to end: the order of its messages, its budgets, its outcome.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::host_call::HostAnswer;
+use crate::limits::Limits;
+use crate::memory::{Span, read, write};
+use crate::names::{GUEST_ERROR_FN, GUEST_REQUEST_FN, GUEST_RESPONSE_FN, HOST_CONSOLE_LOG};
+use crate::payload::Payload;
+use crate::text;
+use crate::violation::Violation;
+
+/// What a log line costs at least, in bytes, so that a flood of empty lines ends too.
+const LOG_LINE_COST: u64 = 16;
+
+/// One guest call, from start to end, with its host calls. Reused from call to call, with its buffers.
+///
+/// The methods come in three groups: commands of the host (`begin_*`, `end_*`, `take_*`), the imports that the guest
+/// calls (named after them, and hostile in every argument), and getters.
+#[derive(Debug, Default)]
+pub struct Conversation {
+    pub(crate) limits: Limits,
+    pub(crate) phase: Phase,
+    operation: String,
+    payload: Stored,
+    /// Where borrowed payloads are copied to; keeps its capacity.
+    buffer: Vec<u8>,
+    response: Vec<u8>,
+    answered: bool,
+    guest_error: Option<String>,
+    pub(crate) host_answer: HostAnswer,
+    pub(crate) host_calls: u64,
+    pub(crate) host_call_bytes: u64,
+    log_bytes: u64,
+    log_dropped: u64,
+}
+
+/// Where the conversation stands, which decides what the imports do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    #[default]
+    Idle,
+    Init {
+        host_calls: bool,
+    },
+    Call,
+}
+
+/// The payload as the conversation keeps it.
+#[derive(Debug, Default)]
+enum Stored {
+    /// Copied into the reused buffer.
+    #[default]
+    Buffer,
+    Owned(Vec<u8>),
+    Shared(Bytes),
+}
+
+/// How a guest call that returned has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the outcome table is the protocol")]
+pub enum Outcome {
+    /// The guest answered; see [`Conversation::take_response`].
+    Answered,
+    /// The guest reported a failure, with its text if it set one.
+    Failed(Option<String>),
+    /// The guest reported success and set nothing.
+    Misbehaved,
+}
+
+impl Conversation {
+    /// A conversation that has not begun. The limits hold for every call that it serves.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    // Commands of the host.
+
+    /// Begins the start of an instance: `__guest_request` has nothing to give, host calls are refused unless allowed.
+    pub fn begin_init(&mut self, host_calls: bool) {
+        self.reset();
+        self.operation.clear();
+        self.payload = Stored::Buffer;
+        self.buffer.clear();
+        self.phase = Phase::Init { host_calls };
+    }
+
+    /// Ends the start of an instance; a response or an error that it set is dropped.
+    pub fn end_init(&mut self) {
+        self.reset();
+    }
+
+    /// Begins a call, and forgets all of the one before it.
+    ///
+    /// # Errors
+    /// The operation or the payload is over its limit. Nothing has begun then.
+    #[inline]
+    pub fn begin_call(&mut self, operation: &str, payload: Payload<'_>) -> Result<(), Violation> {
+        self.reset();
+        let sizes = [
+            ("operation", operation.len(), self.limits.name()),
+            ("request", payload.as_slice().len(), self.limits.request()),
+        ];
+        for (what, size, limit) in sizes {
+            // A length is an `i32` on its way into the guest, read as unsigned.
+            let limit = limit.min(u64::from(u32::MAX));
+            let size = size.try_into().unwrap_or(u64::MAX);
+            if size > limit {
+                return Err(Violation::TooLarge { what, size, limit });
+            }
+        }
+        self.operation.clear();
+        self.operation.push_str(operation);
+        self.payload = match payload {
+            Payload::Borrowed(bytes) => {
+                self.buffer.clear();
+                self.buffer.extend_from_slice(bytes);
+                Stored::Buffer
+            }
+            Payload::Owned(bytes) => Stored::Owned(bytes),
+            Payload::Shared(bytes) => Stored::Shared(bytes),
+        };
+        self.phase = Phase::Call;
+        Ok(())
+    }
+
+    /// The arguments of `__guest_call`: the lengths of the operation and of the payload.
+    #[must_use]
+    #[inline]
+    pub fn lengths(&self) -> (i32, i32) {
+        let wasm = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).cast_signed();
+        (wasm(self.operation.len()), wasm(self.payload().len()))
+    }
+
+    /// Ends a call whose `__guest_call` returned.
+    #[inline]
+    pub fn end_call(&mut self, returned: i32) -> Outcome {
+        self.phase = Phase::Idle;
+        match (returned, self.answered, self.guest_error.take()) {
+            (0, _, error) => Outcome::Failed(error),
+            (_, true, _) => Outcome::Answered,
+            (_, false, Some(error)) => Outcome::Failed(Some(error)),
+            (_, false, None) => Outcome::Misbehaved,
+        }
+    }
+
+    /// Ends a call whose `__guest_call` did not return: what the guest said before it was stopped, if anything.
+    pub fn abandon_call(&mut self) -> Option<String> {
+        self.phase = Phase::Idle;
+        self.guest_error.take()
+    }
+
+    /// The answer, leaving an empty buffer behind.
+    #[must_use]
+    #[inline]
+    pub fn take_response(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.response)
+    }
+
+    /// Exchanges the answer's buffer, so that a caller can bring one with capacity.
+    #[inline]
+    pub fn swap_response(&mut self, buffer: &mut Vec<u8>) {
+        core::mem::swap(&mut self.response, buffer);
+    }
+
+    // Imports, called by the guest.
+
+    /// `__guest_request`: writes the payload, then the operation. Outside a call it does nothing.
+    ///
+    /// # Errors
+    /// One of the two does not fit where the guest points.
+    #[inline]
+    pub fn guest_request(&self, memory: &mut [u8], op_ptr: i32, msg_ptr: i32) -> Result<(), Violation> {
+        if self.phase != Phase::Call {
+            return Ok(());
+        }
+        write(memory, msg_ptr, self.payload(), GUEST_REQUEST_FN)?;
+        write(memory, op_ptr, self.operation.as_bytes(), GUEST_REQUEST_FN)?;
+        Ok(())
+    }
+
+    /// `__guest_response`: keeps the answer; the last one counts.
+    ///
+    /// # Errors
+    /// The answer is not inside the memory, or over its limit.
+    #[inline]
+    pub fn guest_response(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<(), Violation> {
+        let bytes = self.check_response(read(memory, Span::new(ptr, len), GUEST_RESPONSE_FN)?)?;
+        self.response.clear();
+        self.response.extend_from_slice(bytes);
+        self.answered = true;
+        Ok(())
+    }
+
+    /// `__guest_response` for a host that reads the answer in place: checked and noted, not copied.
+    ///
+    /// # Errors
+    /// The answer is not inside the memory, or over its limit.
+    #[inline]
+    pub fn guest_response_in_place<'m>(
+        &mut self,
+        memory: &'m [u8],
+        ptr: i32,
+        len: i32,
+    ) -> Result<&'m [u8], Violation> {
+        let bytes = self.check_response(read(memory, Span::new(ptr, len), GUEST_RESPONSE_FN)?)?;
+        self.answered = true;
+        Ok(bytes)
+    }
+
+    /// `__guest_error`: keeps the text, decoded lossily and cut at its limit; the last one counts.
+    ///
+    /// # Errors
+    /// The text is not inside the memory.
+    pub fn guest_error(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<(), Violation> {
+        let bytes = read(memory, Span::new(ptr, len), GUEST_ERROR_FN)?;
+        self.guest_error = Some(text::decode(bytes, self.limits.error_text()).into_owned());
+        Ok(())
+    }
+
+    /// `__console_log`: the line to log, or nothing where the call's log budget is spent.
+    ///
+    /// # Errors
+    /// The line is not inside the memory.
+    pub fn console_log<'m>(
+        &mut self,
+        memory: &'m [u8],
+        ptr: i32,
+        len: i32,
+    ) -> Result<Option<Cow<'m, str>>, Violation> {
+        let bytes = read(memory, Span::new(ptr, len), HOST_CONSOLE_LOG)?;
+        Ok(self.log_line(bytes))
+    }
+
+    /// A line for the log that did not come through `__console_log` (WASI's stdout): cut, escaped and charged alike.
+    pub fn log_line<'m>(&mut self, bytes: &'m [u8]) -> Option<Cow<'m, str>> {
+        let size =
+            u64::try_from(bytes.len()).unwrap_or(u64::MAX).min(self.limits.log_line()).max(LOG_LINE_COST);
+        if self.log_bytes.saturating_add(size) > self.limits.log() {
+            self.log_dropped = self.log_dropped.saturating_add(1);
+            return None;
+        }
+        self.log_bytes = self.log_bytes.saturating_add(size);
+        Some(text::escape(text::decode(bytes, self.limits.log_line())))
+    }
+
+    /// `env.abort`: the text of AssemblyScript's abort, with its place. The engine ends the call with it.
+    pub fn abort(&mut self, memory: &[u8], [message, file, line, column]: [i32; 4]) -> String {
+        let limit = self.limits.error_text();
+        let string = |ptr| text::assembly_script(memory, ptr, limit);
+        let message = string(message).unwrap_or_else(|| "no message".into());
+        let file = string(file).unwrap_or_else(|| "unknown file".into());
+        let (line, column) = (line.cast_unsigned(), column.cast_unsigned());
+        let text = format!("{message} at {file}:{line}:{column}");
+        self.guest_error = Some(text.clone());
+        text
+    }
+
+    // For engines that copy to and from guest memory themselves.
+
+    /// Keeps an answer that the engine has read.
+    ///
+    /// # Errors
+    /// The answer is over its limit.
+    pub fn set_response(&mut self, response: Vec<u8>) -> Result<(), Violation> {
+        self.check_response(&response)?;
+        self.response = response;
+        self.answered = true;
+        Ok(())
+    }
+
+    /// Keeps an error text that the engine has read.
+    pub fn set_guest_error(&mut self, error: String) {
+        self.guest_error = Some(text::cut(error, self.limits.error_text()));
+    }
+
+    // Getters.
+
+    /// The operation and the payload of the running call; nothing outside a call.
+    #[must_use]
+    pub fn request(&self) -> Option<(&str, &[u8])> {
+        (self.phase == Phase::Call).then(|| (self.operation.as_str(), self.payload()))
+    }
+
+    /// The operation of the running call, or of the last one.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        &self.operation
+    }
+
+    /// The answer that the guest has set so far.
+    #[must_use]
+    pub fn response(&self) -> Option<&[u8]> {
+        self.answered.then_some(self.response.as_slice())
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Host calls that the guest has tried in this call.
+    #[must_use]
+    pub fn host_calls(&self) -> u64 {
+        self.host_calls
+    }
+
+    /// Log lines of this call that went over the budget.
+    #[must_use]
+    pub fn log_dropped(&self) -> u64 {
+        self.log_dropped
+    }
+
+    #[inline]
+    fn payload(&self) -> &[u8] {
+        match &self.payload {
+            Stored::Buffer => &self.buffer,
+            Stored::Owned(bytes) => bytes,
+            Stored::Shared(bytes) => bytes,
+        }
+    }
+
+    #[inline]
+    fn check_response<'m>(&self, bytes: &'m [u8]) -> Result<&'m [u8], Violation> {
+        let (size, limit) = (bytes.len().try_into().unwrap_or(u64::MAX), self.limits.response());
+        if size > limit { Err(Violation::TooLarge { what: "response", size, limit }) } else { Ok(bytes) }
+    }
+
+    /// Forgets the call before. The payload stays in its buffer until the next one: `phase` guards it.
+    #[inline]
+    fn reset(&mut self) {
+        self.phase = Phase::Idle;
+        self.response.clear();
+        self.answered = false;
+        if self.guest_error.is_some() {
+            self.guest_error = None;
+        }
+        if !matches!(self.host_answer, HostAnswer::None) {
+            self.host_answer = HostAnswer::None;
+        }
+        self.host_calls = 0;
+        self.host_call_bytes = 0;
+        self.log_bytes = 0;
+        self.log_dropped = 0;
+    }
+}

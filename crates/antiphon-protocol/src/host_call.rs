@@ -1,0 +1,266 @@
+//! The guest calls the host: a begin half and a finish half, with the handler of the host between them.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+
+use bytes::Bytes;
+
+use crate::conversation::{Conversation, Phase};
+use crate::memory::{Span, read, write};
+use crate::names::{HOST_CALL, HOST_ERROR_FN, HOST_RESPONSE_FN};
+use crate::text;
+use crate::violation::{HostCallBudget, Violation};
+
+/// The arguments of `__host_call`, unchecked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostCallSpans {
+    /// Where the binding lies.
+    pub binding: Span,
+    /// Where the namespace lies.
+    pub namespace: Span,
+    /// Where the operation lies.
+    pub operation: Span,
+    /// Where the payload lies.
+    pub payload: Span,
+}
+
+impl HostCallSpans {
+    /// The eight arguments in the order of the import.
+    #[must_use]
+    pub const fn new([bd, bd_len, ns, ns_len, op, op_len, msg, msg_len]: [i32; 8]) -> Self {
+        Self {
+            binding: Span::new(bd, bd_len),
+            namespace: Span::new(ns, ns_len),
+            operation: Span::new(op, op_len),
+            payload: Span::new(msg, msg_len),
+        }
+    }
+}
+
+/// A host call that passed every check. Its parts still lie in guest memory, which cannot change before the call is
+/// finished: the guest waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the four parts are the protocol")]
+pub struct HostCallRequest<'m> {
+    /// The binding.
+    pub binding: &'m str,
+    /// The namespace.
+    pub namespace: &'m str,
+    /// The operation.
+    pub operation: &'m str,
+    /// The payload.
+    pub payload: &'m [u8],
+}
+
+/// What [`Conversation::begin_host_call`] decided.
+#[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a host call runs or it does not")]
+pub enum Begin<'m> {
+    /// Run the handler, then call [`Conversation::finish_host_call`].
+    Run(HostCallRequest<'m>),
+    /// Return 0 to the guest, which can read the reason as the host's error.
+    Refused,
+}
+
+/// What the last host call left for the guest to read.
+#[derive(Debug, Default)]
+pub(crate) enum HostAnswer {
+    #[default]
+    None,
+    Response(Bytes),
+    Error(String),
+}
+
+impl Conversation {
+    /// The first half of `__host_call`.
+    ///
+    /// # Errors
+    /// A span outside the memory, or a spent budget: both end the guest call. A call that is over a size limit or not
+    /// UTF-8 is no error but [`Begin::Refused`]: the guest lives.
+    pub fn begin_host_call<'m>(
+        &mut self,
+        memory: &'m [u8],
+        spans: HostCallSpans,
+    ) -> Result<Begin<'m>, Violation> {
+        // All four are checked before anything else, so that a wild pointer is never hidden by another refusal.
+        let binding = read(memory, spans.binding, HOST_CALL)?;
+        let namespace = read(memory, spans.namespace, HOST_CALL)?;
+        let operation = read(memory, spans.operation, HOST_CALL)?;
+        let payload = read(memory, spans.payload, HOST_CALL)?;
+
+        let parts = (|| {
+            Ok(HostCallRequest {
+                binding: self.name(binding, "binding")?,
+                namespace: self.name(namespace, "namespace")?,
+                operation: self.name(operation, "operation")?,
+                payload,
+            })
+        })();
+        match parts {
+            Ok(request) => self.admit_host_call(request),
+            Err(reason) => {
+                self.charge_host_call(0)?;
+                Ok(self.refuse_host_call(reason))
+            }
+        }
+    }
+
+    /// [`begin_host_call`](Self::begin_host_call) for an engine that has read the four parts itself.
+    ///
+    /// # Errors
+    /// A spent budget, which ends the guest call.
+    pub fn admit_host_call<'m>(&mut self, request: HostCallRequest<'m>) -> Result<Begin<'m>, Violation> {
+        let HostCallRequest { binding, namespace, operation, payload } = request;
+        let names = [(binding, "binding"), (namespace, "namespace"), (operation, "operation")];
+        self.host_answer = HostAnswer::None;
+        self.charge_host_call(size(payload))?;
+
+        match self.phase {
+            Phase::Init { host_calls: false } => {
+                return Ok(
+                    self.refuse_host_call("host calls are not allowed during initialisation".to_owned())
+                );
+            }
+            Phase::Idle => {
+                return Ok(self.refuse_host_call("host calls are not allowed outside a call".to_owned()));
+            }
+            Phase::Init { host_calls: true } | Phase::Call => {}
+        }
+        for (name, what) in names {
+            if size(name.as_bytes()) > self.limits.name() {
+                let reason = over(what, name.len(), self.limits.name());
+                return Ok(self.refuse_host_call(reason));
+            }
+        }
+        if size(payload) > self.limits.host_payload() {
+            let reason = over("payload", payload.len(), self.limits.host_payload());
+            return Ok(self.refuse_host_call(reason));
+        }
+        Ok(Begin::Run(request))
+    }
+
+    /// The second half: keeps what the handler answered for the guest to read, and says what `__host_call` returns.
+    ///
+    /// # Errors
+    /// An answer that spends the byte budget ends the guest call; one that is merely over its limit becomes an error
+    /// that the guest can read.
+    #[inline]
+    pub fn finish_host_call(&mut self, answer: Result<Bytes, String>) -> Result<i32, Violation> {
+        match answer {
+            Ok(bytes) if size(&bytes) <= self.limits.host_payload() => {
+                self.charge_bytes(size(&bytes))?;
+                self.host_answer = HostAnswer::Response(bytes);
+                Ok(1)
+            }
+            Ok(bytes) => {
+                self.refuse_host_call(over("answer", bytes.len(), self.limits.host_payload()));
+                Ok(0)
+            }
+            Err(reason) => {
+                self.refuse_host_call(reason);
+                Ok(0)
+            }
+        }
+    }
+
+    /// `__host_response_len`: the length of the last host call's answer, in bytes; 0 where there is none.
+    #[must_use]
+    #[inline]
+    pub fn host_response_len(&self) -> i32 {
+        wasm_length(self.host_response_bytes().unwrap_or_default())
+    }
+
+    /// `__host_response`: writes the last host call's answer; nothing where there is none.
+    ///
+    /// # Errors
+    /// The answer does not fit where the guest points.
+    #[inline]
+    pub fn host_response(&self, memory: &mut [u8], ptr: i32) -> Result<(), Violation> {
+        write(memory, ptr, self.host_response_bytes().unwrap_or_default(), HOST_RESPONSE_FN)
+            .map_err(Into::into)
+    }
+
+    /// `__host_error_len`: the length of the last host call's error, in bytes; 0 where there is none.
+    #[must_use]
+    #[inline]
+    pub fn host_error_len(&self) -> i32 {
+        wasm_length(self.host_error_text().unwrap_or_default().as_bytes())
+    }
+
+    /// `__host_error`: writes the last host call's error; nothing where there is none.
+    ///
+    /// # Errors
+    /// The text does not fit where the guest points.
+    #[inline]
+    pub fn host_error(&self, memory: &mut [u8], ptr: i32) -> Result<(), Violation> {
+        write(memory, ptr, self.host_error_text().unwrap_or_default().as_bytes(), HOST_ERROR_FN)
+            .map_err(Into::into)
+    }
+
+    /// The answer of the last host call, for an engine that writes to guest memory itself.
+    #[must_use]
+    #[inline]
+    pub fn host_response_bytes(&self) -> Option<&[u8]> {
+        match &self.host_answer {
+            HostAnswer::Response(bytes) => Some(bytes),
+            HostAnswer::None | HostAnswer::Error(_) => None,
+        }
+    }
+
+    /// The error of the last host call, for an engine that writes to guest memory itself.
+    #[must_use]
+    pub fn host_error_text(&self) -> Option<&str> {
+        match &self.host_answer {
+            HostAnswer::Error(text) => Some(text),
+            HostAnswer::None | HostAnswer::Response(_) => None,
+        }
+    }
+
+    fn name<'m>(&self, bytes: &'m [u8], what: &str) -> Result<&'m str, String> {
+        // Before the UTF-8 check, whose time grows with the length.
+        if size(bytes) > self.limits.name() {
+            return Err(over(what, bytes.len(), self.limits.name()));
+        }
+        core::str::from_utf8(bytes).map_err(|_| format!("{what} of the host call is not UTF-8"))
+    }
+
+    fn refuse_host_call(&mut self, reason: String) -> Begin<'static> {
+        self.host_answer = HostAnswer::Error(text::cut(reason, self.limits.error_text()));
+        Begin::Refused
+    }
+
+    fn charge_host_call(&mut self, bytes: u64) -> Result<(), Violation> {
+        self.host_answer = HostAnswer::None;
+        self.host_calls = self.host_calls.saturating_add(1);
+        if self.host_calls > self.limits.host_calls() {
+            return Err(Violation::HostCallLimit {
+                budget: HostCallBudget::Calls,
+                limit: self.limits.host_calls(),
+            });
+        }
+        self.charge_bytes(bytes)
+    }
+
+    fn charge_bytes(&mut self, bytes: u64) -> Result<(), Violation> {
+        self.host_call_bytes = self.host_call_bytes.saturating_add(bytes);
+        if self.host_call_bytes > self.limits.host_call_bytes() {
+            let limit = self.limits.host_call_bytes();
+            return Err(Violation::HostCallLimit { budget: HostCallBudget::Bytes, limit });
+        }
+        Ok(())
+    }
+}
+
+fn over(what: &str, size: usize, limit: u64) -> String {
+    format!("{what} of the host call has {size} bytes, over the limit of {limit} bytes")
+}
+
+fn size(bytes: &[u8]) -> u64 {
+    bytes.len().try_into().unwrap_or(u64::MAX)
+}
+
+/// A length as wasm sees it. Limits above 4 GiB are of no use to a 32-bit guest: it could not hold the bytes.
+fn wasm_length(bytes: &[u8]) -> i32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX).cast_signed()
+}

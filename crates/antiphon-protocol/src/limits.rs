@@ -1,0 +1,124 @@
+//! The limits of one call and one instance.
+
+use core::time::Duration;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident, $with:ident: $type:ty = $default:expr;)+) => {
+        /// What a guest may use: safe by default, raised only explicitly.
+        ///
+        /// Sizes are in bytes. A limit that was not set has its default; where the host and the provider both set one,
+        /// [`stricter`](Limits::stricter) decides. The largest value of a limit's type means 'no limit'.
+        ///
+        /// ```
+        /// use antiphon_protocol::Limits;
+        /// use core::time::Duration;
+        ///
+        /// let limits = Limits::new().with_memory(256 << 20).with_deadline(Duration::from_millis(50));
+        /// assert_eq!(limits.host_calls(), 1_000);
+        /// ```
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Limits {
+            $($name: Option<$type>,)+
+        }
+
+        impl Limits {
+            /// Nothing set: every limit has its default.
+            #[must_use]
+            pub const fn new() -> Self {
+                Self { $($name: None,)+ }
+            }
+
+            /// The smaller of the two where both set a limit, the one that is set where only one does.
+            #[must_use]
+            pub fn stricter(self, other: Self) -> Self {
+                Self {
+                    $($name: match (self.$name, other.$name) {
+                        (Some(a), Some(b)) => Some(a.min(b)),
+                        (a, b) => a.or(b),
+                    },)+
+                }
+            }
+
+            $(
+                $(#[doc = $doc])+
+                #[must_use]
+                #[inline]
+                pub const fn $name(&self) -> $type {
+                    match self.$name {
+                        Some(value) => value,
+                        None => $default,
+                    }
+                }
+
+                #[doc = concat!("Sets [`", stringify!($name), "`](Self::", stringify!($name), ").")]
+                #[must_use]
+                pub const fn $with(mut self, value: $type) -> Self {
+                    self.$name = Some(value);
+                    self
+                }
+            )+
+        }
+    };
+}
+
+limits! {
+    /// Linear memory of an instance, in bytes; 64 MiB. A growth beyond it is refused (`memory.grow` returns -1).
+    memory, with_memory: u64 = 64 * MIB;
+    /// Elements of each table; 20,000.
+    table_elements, with_table_elements: u64 = 20_000;
+    /// Size of a module, in bytes; 16 MiB.
+    module, with_module: u64 = 16 * MIB;
+    /// Wall clock of one call: queueing, rebuilding, guest and host calls together; 2 s.
+    deadline, with_deadline: Duration = Duration::from_secs(2);
+    /// Wall clock of the start of an instance, each of its init exports included; 2 s.
+    init_deadline, with_init_deadline: Duration = Duration::from_secs(2);
+    /// Payload of a call, in bytes; 4 MiB.
+    request, with_request: u64 = 4 * MIB;
+    /// Answer of a call, in bytes; 4 MiB.
+    response, with_response: u64 = 4 * MIB;
+    /// Payload, and likewise answer, of one host call, in bytes; 4 MiB.
+    host_payload, with_host_payload: u64 = 4 * MIB;
+    /// Operation of a call, and binding, namespace and operation of a host call, in bytes each; 1 KiB.
+    name, with_name: u64 = KIB;
+    /// Error text, in bytes; longer ones are cut; 64 KiB.
+    error_text, with_error_text: u64 = 64 * KIB;
+    /// Host calls in one call; 1,000.
+    host_calls, with_host_calls: u64 = 1_000;
+    /// Bytes that the host calls of one call carry, arguments and answers together; 256 MiB.
+    host_call_bytes, with_host_call_bytes: u64 = 256 * MIB;
+    /// One log line, in bytes; longer ones are cut; 4 KiB.
+    log_line, with_log_line: u64 = 4 * KIB;
+    /// Log of one call, in bytes; lines beyond it are counted as dropped; 64 KiB.
+    log, with_log: u64 = 64 * KIB;
+}
+
+impl Limits {
+    /// The deadline of a call, if one was set rather than defaulted.
+    #[must_use]
+    pub const fn explicit_deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// The deadline of the start of an instance, if one was set rather than defaulted.
+    #[must_use]
+    pub const fn explicit_init_deadline(&self) -> Option<Duration> {
+        self.init_deadline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raised_limit_holds_against_a_default_and_the_stricter_of_two_set_ones_wins() {
+        let raised = Limits::new().with_memory(128 * MIB);
+        assert_eq!(raised.stricter(Limits::new()).memory(), 128 * MIB);
+        assert_eq!(Limits::new().stricter(raised).memory(), 128 * MIB);
+        assert_eq!(raised.stricter(Limits::new().with_memory(MIB)).memory(), MIB);
+        assert_eq!(Limits::new().memory(), 64 * MIB);
+    }
+}

@@ -1,0 +1,105 @@
+//! The one checked door to guest memory.
+
+use crate::violation::MemoryFault;
+
+/// A pointer and a length as a guest gave them: any value, until [`read`] or [`write`] has checked them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The offset of the first byte.
+    pub ptr: u32,
+    /// The number of bytes.
+    pub len: u32,
+}
+
+impl Span {
+    /// Reads two wasm `i32` values as the unsigned numbers that they are.
+    #[must_use]
+    pub const fn new(ptr: i32, len: i32) -> Self {
+        Self { ptr: ptr.cast_unsigned(), len: len.cast_unsigned() }
+    }
+
+    /// The offsets of the first byte and of the byte after the last, which cannot overflow.
+    fn bounds(self) -> Option<(usize, usize)> {
+        let end = u64::from(self.ptr).checked_add(u64::from(self.len))?;
+        Some((usize::try_from(self.ptr).ok()?, usize::try_from(end).ok()?))
+    }
+
+    #[cold]
+    fn fault(self, import: &'static str, memory: &[u8]) -> MemoryFault {
+        MemoryFault { import, span: self, memory_size: memory.len().try_into().unwrap_or(u64::MAX) }
+    }
+}
+
+/// The bytes of a span. An empty span is valid whatever its pointer, and is never dereferenced.
+///
+/// # Errors
+/// [`MemoryFault`], naming the import, where the span is not inside the memory.
+#[inline]
+pub fn read<'m>(memory: &'m [u8], span: Span, import: &'static str) -> Result<&'m [u8], MemoryFault> {
+    if span.len == 0 {
+        return Ok(&[]);
+    }
+    match span.bounds() {
+        Some((start, end)) => memory.get(start..end).ok_or_else(|| span.fault(import, memory)),
+        None => Err(span.fault(import, memory)),
+    }
+}
+
+/// Copies bytes to a pointer. No bytes need no valid pointer.
+///
+/// # Errors
+/// [`MemoryFault`], naming the import, where the bytes would not lie inside the memory; nothing is written then.
+#[inline]
+pub fn write(memory: &mut [u8], ptr: i32, bytes: &[u8], import: &'static str) -> Result<(), MemoryFault> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let span = Span { ptr: ptr.cast_unsigned(), len: u32::try_from(bytes.len()).unwrap_or(u32::MAX) };
+    let target = match span.bounds() {
+        Some((start, end)) => memory.get_mut(start..end),
+        None => None,
+    };
+    match target {
+        // The lengths differ only for bytes that no 32-bit memory can hold.
+        Some(target) if target.len() == bytes.len() => {
+            target.copy_from_slice(bytes);
+            Ok(())
+        }
+        _ => Err(span.fault(import, memory)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_at_the_very_end_is_inside_and_one_byte_more_is_not() {
+        let memory = [7u8; 8];
+        assert_eq!(read(&memory, Span::new(4, 4), "i").unwrap(), &[7; 4]);
+        let fault = read(&memory, Span::new(4, 5), "i").unwrap_err();
+        assert_eq!((fault.import, fault.span, fault.memory_size), ("i", Span { ptr: 4, len: 5 }, 8));
+    }
+
+    #[test]
+    fn negative_values_are_large_unsigned_ones_and_never_wrap() {
+        let memory = [0u8; 8];
+        for span in [Span::new(-1, 1), Span::new(1, -1), Span::new(-1, -1), Span::new(i32::MIN, i32::MIN)] {
+            assert_eq!(read(&memory, span, "i").unwrap_err().span, span);
+        }
+        assert_eq!(write(&mut [0; 8], -4, b"12345678", "i").unwrap_err().span.ptr, 0xffff_fffc);
+    }
+
+    #[test]
+    fn an_empty_span_is_valid_whatever_its_pointer() {
+        assert_eq!(read(&[], Span::new(-1, 0), "i"), Ok(&[][..]));
+        assert_eq!(write(&mut [], -1, b"", "i"), Ok(()));
+    }
+
+    #[test]
+    fn a_refused_write_leaves_the_memory_as_it_was() {
+        let mut memory = [1u8; 4];
+        assert!(write(&mut memory, 2, b"abc", "i").is_err());
+        assert_eq!(memory, [1; 4]);
+    }
+}

@@ -1,0 +1,147 @@
+//! The sealed WASI preview-1 world, as pure functions over guest memory, for any WebAssembly engine.
+//!
+//! A guest compiled for `wasm32-wasip1` imports up to 46 functions from `wasi_snapshot_preview1` (older ones from
+//! `wasi_unstable`). This crate answers all of them and grants next to nothing: arguments and environment as given,
+//! two clocks, random bytes, an empty standard input, standard output and error as log lines. No directory is
+//! preopened and no socket exists, so every other function answers as it does for a program that has none.
+//!
+//! # How an engine uses it
+//!
+//! A [`World`] is built once for a module, a [`Session`] once for each instance. An import takes the guest's memory
+//! and the session, makes a [`Call`] and runs the method of the import's name. [`for_each_function!`] lists them, so
+//! that the imports are written once. With an engine reduced to a map of closures:
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use antiphon_wasi::{Abi, Call, MODULES, Poll, Session, Stop, Stream, World};
+//!
+//! struct State { memory: Vec<u8>, wasi: Session }
+//! type Import = Box<dyn Fn(&mut State, &[i64]) -> Result<i32, Stop>>;
+//! # trait FromWasm { fn from_wasm(value: i64) -> Self; }
+//! # impl FromWasm for i32 { fn from_wasm(value: i64) -> i32 { value as i32 } }
+//! # impl FromWasm for i64 { fn from_wasm(value: i64) -> i64 { value } }
+//!
+//! fn with<R>(state: &mut State, abi: Abi, run: impl FnOnce(&mut Call<'_>) -> R) -> R {
+//!     let mut log = |stream: Stream, line: &str| println!("{}: {line}", stream.name());
+//!     run(&mut Call { session: &mut state.wasi, memory: &mut state.memory, abi, log: &mut log })
+//! }
+//!
+//! let mut linker: HashMap<(&str, &str), Import> = HashMap::new();
+//! for (module, abi) in MODULES {
+//!     macro_rules! link {
+//!         (
+//!             plain { $(fn $name:ident($($arg:ident: $ty:ty),*) -> i32;)* }
+//!             suspending { fn poll_oneoff($($_p:ident: $_pt:ty),*) -> i32; }
+//!             ending { fn proc_exit($_e:ident: $_et:ty); }
+//!         ) => {
+//!             $(linker.insert((module, stringify!($name)), Box::new(move |state: &mut State, args: &[i64]| {
+//!                 let mut args = args.iter().copied();
+//!                 $(let $arg = <$ty>::from_wasm(args.next().unwrap());)*
+//!                 with(state, abi, |call| call.$name($($arg),*))
+//!             }));)*
+//!         };
+//!     }
+//!     antiphon_wasi::for_each_function!(link);
+//!
+//!     // Suspends: the wait is the engine's, under the call's deadline; no borrow is held while it lasts.
+//!     linker.insert((module, "poll_oneoff"), Box::new(move |state, a| {
+//!         match with(state, abi, |call| {
+//!             call.begin_poll_oneoff(a[0] as i32, a[1] as i32, a[2] as i32, a[3] as i32)
+//!         })? {
+//!             Poll::Done(errno) => Ok(errno),
+//!             Poll::Wait(wait) => {
+//!                 std::thread::sleep(wait.duration()); // an engine parks or awaits here
+//!                 with(state, abi, |call| call.finish_poll_oneoff(wait))
+//!             }
+//!         }
+//!     }));
+//!     // Ends the call: always an error.
+//!     linker.insert((module, "proc_exit"), Box::new(move |state, a| {
+//!         with(state, abi, |call| call.proc_exit(a[0] as i32)).map(|()| 0)
+//!     }));
+//! }
+//!
+//! let mut state = State { memory: vec![0; 65536], wasi: World::default().session() };
+//! let call = |state: &mut State, name, args: &[i64]| linker[&(MODULES[0].0, name)](state, args);
+//! assert_eq!(call(&mut state, "random_get", &[0, 32]), Ok(0));
+//! assert_eq!(call(&mut state, "fd_prestat_get", &[3, 0]), Ok(8)); // EBADF: nothing is preopened
+//! assert_eq!(call(&mut state, "proc_exit", &[7]).unwrap_err().exit_code(), Some(7));
+//! # assert_eq!(linker.len(), 92);
+//! ```
+//!
+//! `Err(`[`Stop`]`)` ends the guest's call; it is a [`std::error::Error`], to be boxed as the engine's trap and found
+//! again by downcast. After each call of the guest the host runs [`Session::flush`], which hands over a last line
+//! that had no newline.
+//!
+//! # Contract
+//!
+//! - Every number from the guest is hostile. Pointers are unsigned 32-bit, added in 64 bits and checked in one place;
+//!   one that points outside of memory ends the call with [`Stop::Fault`], as the preview-1 specification demands.
+//!   Misaligned pointers are served.
+//! - A descriptor is looked at before anything else of a call.
+//! - Nothing is allocated for an instance but at most 4 KiB for each of the two line buffers, on first use, and one
+//!   line's text while it is logged.
+//! - A call's time is bounded by the guest's memory; at most [`MAX_VECTORS`] buffers and [`MAX_SUBSCRIPTIONS`]
+//!   subscriptions are looked at.
+//!
+//! # Differences from `wasmtime-wasi`
+//!
+//! Measured against version 48 without preopened directories; whatever is not listed is alike, error numbers and
+//! bytes in memory.
+//!
+//! | where | `wasmtime-wasi` | here |
+//! |---|---|---|
+//! | standard streams' file type | unknown, unless a terminal | character device: a C library then sends every line |
+//! | CPU-time clocks | `EBADF` | `EINVAL`, as specified for an unsupported clock |
+//! | `poll_oneoff` with a descriptor or clock that cannot be polled | fails as a whole | an event with the error |
+//! | `poll_oneoff` with a clock that is due next to a ready stream | may leave the clock out | an event for both |
+//! | `fd_write` of many buffers | writes the first that is not empty | writes all of them |
+//! | a value that its type lacks, a misaligned pointer | trap | looked at only where it matters, then `EINVAL`; served |
+//! | a bad pointer next to a bad descriptor | trap | `EBADF` |
+//! | very long lists | `ENOMEM` | `EINVAL` |
+//! | a call that traps | may have written some of its results | wrote none |
+//! | `proc_exit` over 125 | another kind of trap | an exit like any other |
+//! | `random_get` over 64 MiB | trap | served, if the memory has room |
+//! | sockets in `wasi_unstable` | trap | `ENOTSOCK` or `EBADF`, as in preview 1 |
+
+#![forbid(unsafe_code)]
+
+mod abi;
+mod arguments;
+mod call;
+mod clocks;
+mod descriptors;
+mod errno;
+mod files;
+#[cfg(test)]
+mod fixture;
+mod functions;
+mod layout;
+mod memory;
+mod output;
+mod paths;
+mod poll;
+mod process;
+mod random;
+mod session;
+mod sockets;
+mod stdio;
+mod stop;
+mod strings;
+mod vectors;
+mod world;
+
+pub use abi::{Abi, MODULES};
+pub use call::{Call, LogFn};
+pub use output::{MAX_LINE, MAX_LOGGED, Stream};
+pub use poll::{MAX_SUBSCRIPTIONS, Poll, Wait};
+pub use session::Session;
+pub use stop::{Fault, Stop};
+pub use strings::{MAX_STRINGS, WorldError};
+pub use vectors::MAX_VECTORS;
+pub use world::World;
+
+/// Runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,115 @@
+//! What a host is built from.
+
+use std::fmt;
+use std::sync::Arc;
+
+use antiphon_protocol::Limits;
+
+use crate::conversation::Shared;
+use crate::engine::WebAssemblyEngineProvider;
+#[cfg(feature = "async")]
+use crate::engine::WebAssemblyEngineProviderAsync;
+use crate::errors::Result;
+#[cfg(feature = "async")]
+use crate::handler::HostHandlerAsync;
+use crate::handler::{Handler, HostHandler};
+use crate::host::WapcHost;
+#[cfg(feature = "async")]
+use crate::host_async::WapcHostAsync;
+use crate::log::LogLine;
+
+/// Builds a [`WapcHost`] or a [`WapcHostAsync`](crate::WapcHostAsync).
+///
+/// ```
+/// use antiphon::{Limits, WapcHost, testing::TestEngine};
+/// use std::time::Duration;
+///
+/// let host = WapcHost::builder(Box::new(TestEngine::new()))
+///     .limits(Limits::new().with_deadline(Duration::from_millis(50)).with_host_calls(0))
+///     .log(|line| eprintln!("{} says {}", line.host_id, line.text))
+///     .build()?;
+/// # Ok::<(), antiphon::errors::Error>(())
+/// ```
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct HostBuilder<E: ?Sized> {
+    engine: Box<E>,
+    shared: Shared,
+}
+
+impl<E: ?Sized> HostBuilder<E> {
+    pub(crate) fn new(engine: Box<E>) -> Self {
+        Self { engine, shared: Shared::default() }
+    }
+
+    pub(crate) fn set_handler(mut self, handler: Handler) -> Self {
+        self.shared.handler = handler;
+        self
+    }
+
+    pub(crate) fn into_parts(self) -> (Box<E>, Shared) {
+        (self.engine, self.shared)
+    }
+
+    /// Sets limits; where the provider sets one too, the stricter holds.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.shared.limits = limits;
+        self
+    }
+
+    /// Sends the guest's log lines to a function rather than to `tracing` (target `antiphon::guest`). It must not block.
+    pub fn log(mut self, sink: impl Fn(LogLine<'_>) + Send + Sync + 'static) -> Self {
+        self.shared.log = Some(Arc::new(sink));
+        self
+    }
+
+    /// Allows host calls while the guest starts; refused by default, as the host is not ready to serve it then.
+    pub fn host_calls_in_init(mut self, allowed: bool) -> Self {
+        self.shared.host_calls_in_init = allowed;
+        self
+    }
+}
+
+impl HostBuilder<dyn WebAssemblyEngineProvider + Send> {
+    /// Answers the guest's host calls.
+    pub fn handler(self, handler: impl HostHandler + 'static) -> Self {
+        self.set_handler(Handler::Sync(Arc::new(handler)))
+    }
+
+    /// Starts the guest.
+    ///
+    /// # Errors
+    /// Those of [`WapcHost::new`].
+    pub fn build(self) -> Result<WapcHost> {
+        WapcHost::start(self)
+    }
+}
+
+#[cfg(feature = "async")]
+impl HostBuilder<dyn WebAssemblyEngineProviderAsync + Send> {
+    /// Answers the guest's host calls.
+    pub fn handler(self, handler: impl HostHandlerAsync + 'static) -> Self {
+        self.set_handler(Handler::Async(Arc::new(handler)))
+    }
+
+    /// Answers the guest's host calls without ever waiting, which saves the guest the means to suspend.
+    pub fn handler_sync(self, handler: impl HostHandler + 'static) -> Self {
+        self.set_handler(Handler::Sync(Arc::new(handler)))
+    }
+
+    /// Starts the guest.
+    ///
+    /// # Errors
+    /// Those of [`WapcHostAsync::new`].
+    ///
+    /// # Cancel safety
+    /// That of [`WapcHostAsync::new`].
+    pub async fn build(self) -> Result<WapcHostAsync> {
+        WapcHostAsync::start(self).await
+    }
+}
+
+impl<E: ?Sized> fmt::Debug for HostBuilder<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostBuilder").field("limits", &self.shared.limits).finish_non_exhaustive()
+    }
+}

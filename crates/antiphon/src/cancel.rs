@@ -1,0 +1,70 @@
+//! Ending a call from outside.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::alarm::Alarm;
+
+/// Ends the calls that were made with it, from any thread.
+///
+/// A call that waits (in a queue, in a host call, in a sleep) ends at once, one in guest code at the next tick; both as
+/// [`ErrorKind::Cancelled`](crate::errors::ErrorKind::Cancelled). A handle stays used: a call made with it later does
+/// not begin.
+///
+/// ```
+/// use antiphon::{CancelHandle, Request, WapcHost, errors::ErrorKind, testing::TestEngine};
+///
+/// let host = WapcHost::new(Box::new(TestEngine::new().operation("echo", |payload| Ok(payload.to_vec()))), None)?;
+/// let cancel = CancelHandle::new();
+/// cancel.cancel();
+/// let error = host.call_with(Request::new("echo", b"hi").cancel(cancel)).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Cancelled);
+/// # Ok::<(), antiphon::errors::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CancelHandle {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    cancelled: AtomicBool,
+    waiting: Mutex<Vec<Weak<Alarm>>>,
+}
+
+impl CancelHandle {
+    /// A handle that has not been used.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends every call that was made with this handle or a clone of it.
+    pub fn cancel(&self) {
+        self.inner.cancelled.store(true, Ordering::SeqCst);
+        let waiting = std::mem::take(&mut *self.waiting());
+        for alarm in waiting.iter().filter_map(Weak::upgrade) {
+            alarm.ring();
+        }
+    }
+
+    /// Whether it was used.
+    #[must_use]
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        self.inner.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Rings the alarm when the handle is used. The caller looks at the handle again after this.
+    pub(crate) fn ring_on_cancel(&self, alarm: Weak<Alarm>) {
+        let mut waiting = self.waiting();
+        if waiting.len() == waiting.capacity() {
+            waiting.retain(|alarm| alarm.strong_count() > 0);
+        }
+        waiting.push(alarm);
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Alarm>>> {
+        self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,386 @@
+//! A guest call in progress: the protocol's conversation with what a host adds to it.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use antiphon_protocol::{self as protocol, Begin, HostCallRequest, HostCallSpans, Limits, Outcome, Payload};
+
+use crate::errors::{BoxError, Error, ErrorKind, Fate, Fault, Phase, Result};
+use crate::handler::{Answer, Handler, HostCall};
+use crate::log::{LogLine, LogSink, LogStream};
+use crate::terms::Terms;
+use crate::usage::{Meter, Traffic, Usage};
+use crate::{handler, log, sink, ticker};
+
+/// What all conversations of a host share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) id: u64,
+    pub(crate) handler: Handler,
+    pub(crate) limits: Limits,
+    pub(crate) log: Option<LogSink>,
+    pub(crate) host_calls_in_init: bool,
+}
+
+/// One guest call in progress, or the start of an instance, as an engine sees it.
+///
+/// An engine keeps it in its store's data while guest code runs; each waPC import is one method, named after it, that
+/// takes the guest's memory and the import's arguments as they are: every check is made here. An `Err` ends the guest
+/// call: the engine returns it from the import, and hands it, boxed, to the host.
+///
+/// A conversation that no call is running in answers every import harmlessly.
+pub struct Conversation {
+    protocol: protocol::Conversation,
+    shared: Arc<Shared>,
+    terms: Terms,
+    meter: Option<Meter>,
+    /// Whether the answer is read in place rather than kept.
+    in_place: bool,
+    request_bytes: u64,
+    /// What an engine that knows only `ModuleState` could not report itself.
+    failure: Option<Error>,
+}
+
+impl Conversation {
+    pub(crate) fn idle(shared: Arc<Shared>) -> Self {
+        Self {
+            protocol: protocol::Conversation::new(shared.limits),
+            shared,
+            terms: Terms::default(),
+            meter: None,
+            in_place: false,
+            request_bytes: 0,
+            failure: None,
+        }
+    }
+
+    // The imports.
+
+    /// `__guest_request`.
+    ///
+    /// # Errors
+    /// The guest points outside its memory.
+    #[inline]
+    pub fn guest_request(&self, memory: &mut [u8], op_ptr: i32, msg_ptr: i32) -> Result<()> {
+        Ok(self.protocol.guest_request(memory, op_ptr, msg_ptr)?)
+    }
+
+    /// `__guest_response`.
+    ///
+    /// # Errors
+    /// The answer is outside the guest's memory or over its limit, or whoever reads it in place panicked.
+    #[inline]
+    pub fn guest_response(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<()> {
+        if self.in_place {
+            let answer = self.protocol.guest_response_in_place(memory, ptr, len)?;
+            return sink::give(answer);
+        }
+        Ok(self.protocol.guest_response(memory, ptr, len)?)
+    }
+
+    /// `__guest_error`.
+    ///
+    /// # Errors
+    /// The text is outside the guest's memory.
+    pub fn guest_error(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<()> {
+        Ok(self.protocol.guest_error(memory, ptr, len)?)
+    }
+
+    /// `__console_log`.
+    ///
+    /// # Errors
+    /// The line is outside the guest's memory, or the log's sink panicked.
+    pub fn console_log(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<()> {
+        let line = self.protocol.console_log(memory, ptr, len)?;
+        self.emit(LogStream::Console, line.as_deref())
+    }
+
+    /// A line for the log that came by another way than `__console_log`, such as WASI's standard output.
+    ///
+    /// # Errors
+    /// The log's sink panicked.
+    pub fn log(&mut self, stream: LogStream, line: &[u8]) -> Result<()> {
+        let line = self.protocol.log_line(line);
+        self.emit(stream, line.as_deref())
+    }
+
+    /// `__host_call` where the guest cannot suspend.
+    ///
+    /// # Errors
+    /// A wild pointer, a spent budget, a handler that panicked, or a deadline that passed meanwhile.
+    #[inline]
+    pub fn host_call(&mut self, memory: &[u8], args: [i32; 8]) -> Result<i32> {
+        match self.protocol.begin_host_call(memory, HostCallSpans::new(args))? {
+            Begin::Refused => Ok(0),
+            Begin::Run(request) => {
+                let started = self.host_call_starts(request);
+                let answer = self.shared.handler.run(HostCall::new(request, self.shared.id, &self.terms));
+                self.host_call_ends(started, answer)
+            }
+        }
+    }
+
+    /// `__host_call` where the guest can suspend. Ends at the call's deadline whatever the handler does.
+    ///
+    /// # Errors
+    /// Those of [`host_call`](Self::host_call).
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the handler's; the instance has to be discarded with it.
+    #[cfg(feature = "async")]
+    pub async fn host_call_async(&mut self, memory: &[u8], args: [i32; 8]) -> Result<i32> {
+        match self.protocol.begin_host_call(memory, HostCallSpans::new(args))? {
+            Begin::Refused => Ok(0),
+            Begin::Run(request) => {
+                let started = self.host_call_starts(request);
+                let call = HostCall::new(request, self.shared.id, &self.terms);
+                let answer = self.shared.handler.run_async(call).await;
+                self.host_call_ends(started, answer)
+            }
+        }
+    }
+
+    /// `__host_response_len`.
+    #[must_use]
+    #[inline]
+    pub fn host_response_len(&self) -> i32 {
+        self.protocol.host_response_len()
+    }
+
+    /// `__host_response`.
+    ///
+    /// # Errors
+    /// The guest points outside its memory.
+    #[inline]
+    pub fn host_response(&self, memory: &mut [u8], ptr: i32) -> Result<()> {
+        Ok(self.protocol.host_response(memory, ptr)?)
+    }
+
+    /// `__host_error_len`.
+    #[must_use]
+    pub fn host_error_len(&self) -> i32 {
+        self.protocol.host_error_len()
+    }
+
+    /// `__host_error`.
+    ///
+    /// # Errors
+    /// The guest points outside its memory.
+    pub fn host_error(&self, memory: &mut [u8], ptr: i32) -> Result<()> {
+        Ok(self.protocol.host_error(memory, ptr)?)
+    }
+
+    /// `env.abort`: the error to end the guest call with.
+    #[must_use]
+    pub fn abort(&mut self, memory: &[u8], args: [i32; 4]) -> Error {
+        Error::new(ErrorKind::Trapped, format!("abort: {}", self.protocol.abort(memory, args)))
+    }
+
+    // What an engine asks.
+
+    /// The arguments of `__guest_call`.
+    #[must_use]
+    #[inline]
+    pub fn lengths(&self) -> (i32, i32) {
+        self.protocol.lengths()
+    }
+
+    /// The limits of the host, already the stricter of its own and the provider's.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// Whether a host call of this conversation may have to be awaited.
+    #[must_use]
+    #[inline]
+    pub fn can_suspend(&self) -> bool {
+        self.shared.handler.can_suspend()
+    }
+
+    /// Whether guest code may run on: its deadline has not passed, and nobody has cancelled it. Asked at each tick.
+    ///
+    /// # Errors
+    /// The reason to end the guest call.
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        match self.terms.interrupt() {
+            None => Ok(()),
+            Some(interrupt) => Err(self.terms.error(interrupt, Phase::Guest)),
+        }
+    }
+
+    /// Waits on behalf of the guest (WASI's `poll_oneoff`), at most until the call's deadline; in steps of a tick.
+    ///
+    /// # Errors
+    /// The deadline passed, or the call was cancelled.
+    pub async fn sleep(&self, duration: Duration) -> Result<()> {
+        crate::wait::until(&self.terms, crate::wait::sleep(ticker::ticks(duration)))
+            .await
+            .map_err(|interrupt| self.terms.error(interrupt, Phase::HostCall))
+    }
+
+    /// Waits on this thread, for an engine that cannot suspend the guest.
+    ///
+    /// # Errors
+    /// The deadline passed, or the call was cancelled.
+    pub fn sleep_blocking(&self, duration: Duration) -> Result<()> {
+        crate::wait::block_on(self.sleep(duration))
+    }
+
+    /// Whether somebody wants to know what the call used.
+    #[must_use]
+    #[inline]
+    pub fn is_metered(&self) -> bool {
+        self.meter.is_some()
+    }
+
+    /// Notes the size of the guest's memory, in bytes, and the fuel that it burnt.
+    pub fn record_use(&mut self, memory: u64, fuel: Option<u64>) {
+        if let Some(meter) = &mut self.meter {
+            meter.memory_peak = memory;
+            meter.fuel = fuel;
+        }
+    }
+
+    // What the hosts do.
+
+    #[inline]
+    pub(crate) fn begin_call(&mut self, operation: &str, payload: Payload<'_>) -> Result<()> {
+        self.failure = None;
+        self.in_place = false;
+        self.request_bytes = payload.as_slice().len().try_into().unwrap_or(u64::MAX);
+        if let Err(violation) = self.protocol.begin_call(operation, payload) {
+            return Err(Error::from(violation).with_fate(Fault::Caller, Fate::Kept));
+        }
+        if let Some(meter) = &mut self.meter {
+            meter.enter();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn set_terms(&mut self, terms: Terms, meter: Option<Meter>) {
+        self.terms = terms;
+        self.meter = meter;
+    }
+
+    #[inline]
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub(crate) fn answer_in_place(&mut self) {
+        self.in_place = true;
+    }
+
+    pub(crate) fn begin_init(&mut self, terms: Terms) {
+        self.failure = None;
+        self.in_place = false;
+        self.set_terms(terms, None);
+        self.protocol.begin_init(self.shared.host_calls_in_init);
+    }
+
+    /// Ends a call: from what the engine returned to what the caller gets.
+    #[inline]
+    pub(crate) fn end_call(&mut self, returned: Result<i32, BoxError>) -> Result<()> {
+        if self.protocol.log_dropped() > 0 {
+            self.report_dropped_log();
+        }
+        match (returned, self.failure.take()) {
+            (Ok(code), None) => match self.protocol.end_call(code) {
+                Outcome::Answered => Ok(()),
+                Outcome::Failed(text) => Err(failed(text)),
+                Outcome::Misbehaved => Err(misbehaved()),
+            },
+            (Ok(_), Some(failure)) => Err(failure.with_guest_error(self.protocol.abandon_call())),
+            (Err(error), failure) => {
+                let error = failure.unwrap_or_else(|| Error::from_engine(error));
+                Err(error.with_guest_error(self.protocol.abandon_call()))
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn swap_response(&mut self, buffer: &mut Vec<u8>) {
+        self.protocol.swap_response(buffer);
+    }
+
+    pub(crate) fn usage(&mut self, response_bytes: u64) -> Option<Usage> {
+        let traffic = Traffic {
+            host_calls: self.protocol.host_calls(),
+            request_bytes: self.request_bytes,
+            response_bytes,
+        };
+        self.meter.take().map(|meter| meter.finish(traffic))
+    }
+
+    // For engines that know only `ModuleState`.
+
+    pub(crate) fn protocol(&mut self) -> &mut protocol::Conversation {
+        &mut self.protocol
+    }
+
+    /// Keeps an error that the engine has no way to return; the first one counts.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(error);
+    }
+
+    #[inline]
+    pub(crate) fn host_call_starts(&mut self, request: HostCallRequest<'_>) -> Option<Instant> {
+        let meter = self.meter.as_mut()?;
+        meter.host_bytes_out += u64::try_from(request.payload.len()).unwrap_or(u64::MAX);
+        Some(Instant::now())
+    }
+
+    #[inline]
+    pub(crate) fn host_call_ends(&mut self, started: Option<Instant>, answer: Answer) -> Result<i32> {
+        if let (Some(meter), Some(started)) = (&mut self.meter, started) {
+            meter.add_host_time(started.elapsed());
+            if let Ok(Ok(bytes)) = &answer {
+                meter.host_bytes_in += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            }
+        }
+        let answer = answer?;
+        if let Some(interrupt) = self.terms.interrupt() {
+            return Err(self.terms.error(interrupt, Phase::HostCall));
+        }
+        Ok(self.protocol.finish_host_call(answer)?)
+    }
+
+    fn emit(&self, stream: LogStream, text: Option<&str>) -> Result<()> {
+        let Some(text) = text else { return Ok(()) };
+        let line = LogLine { host_id: self.shared.id, operation: self.protocol.operation(), stream, text };
+        catch_unwind(AssertUnwindSafe(|| log::emit(self.shared.log.as_ref(), line)))
+            .map_err(|panic| handler::panicked(&*panic))
+    }
+
+    #[cold]
+    fn report_dropped_log(&self) {
+        let (host, dropped) = (self.shared.id, self.protocol.log_dropped());
+        let operation = self.protocol.operation();
+        tracing::warn!(target: "antiphon::guest", host, operation, dropped, "log lines over the call's budget dropped");
+    }
+}
+
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversation")
+            .field("host", &self.shared.id)
+            .field("operation", &self.protocol.operation())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cold]
+fn failed(text: Option<String>) -> Error {
+    let message = text.clone().unwrap_or_else(|| "No error message set for call failure".to_owned());
+    Error::new(ErrorKind::GuestFailed, message).with_guest_error(text)
+}
+
+#[cold]
+fn misbehaved() -> Error {
+    Error::new(ErrorKind::GuestMisbehaved, "No error message OR response set for call success")
+}

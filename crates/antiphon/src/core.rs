@@ -1,0 +1,255 @@
+//! What both hosts are made of: the gate, the slot behind it, and the halves of a call around the engine's part.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use antiphon_protocol::Limits;
+
+use crate::conversation::{Conversation, Shared};
+use crate::engine::EngineProviderFactory;
+use crate::errors::{BoxError, Error, ErrorKind, Fate, Phase, Result};
+use crate::gate::{Gate, Inside};
+use crate::module_state::State;
+use crate::request::Request;
+use crate::terms::{Caller, Interrupt, Link, Terms};
+use crate::ticker::Busy;
+use crate::usage::{Meter, Usage};
+use crate::{reentrancy, ticker, wait};
+
+/// Numbers hosts, so that a callback shared by several can tell them apart.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// A host, but for the calls of its engine: `E` is the engine's trait object, `S` its module state.
+pub(crate) struct Core<E: ?Sized, S> {
+    gate: Arc<Gate<Slot<E, S>>>,
+    shared: Arc<Shared>,
+    /// The deadlines of the limits, in ticks, computed once.
+    deadline: u64,
+    init_deadline: u64,
+    /// Where replacements are compiled, beside the running calls.
+    factory: Mutex<Option<Arc<dyn EngineProviderFactory>>>,
+}
+
+/// One engine with its instance, held by one call at a time.
+pub(crate) struct Slot<E: ?Sized, S> {
+    pub(crate) engine: Box<E>,
+    pub(crate) state: Arc<S>,
+    pub(crate) conversation: Box<Conversation>,
+    /// Whether the instance may serve a call. False while one runs, so that a call which is dropped or panics leaves
+    /// an instance behind that nobody uses again.
+    live: bool,
+}
+
+/// Everything that a host brings to a call.
+pub(crate) struct Call<'r> {
+    request: Request<'r>,
+    terms: Terms,
+    meter: Option<Meter>,
+}
+
+impl<E: ?Sized, S: State> Core<E, S>
+where
+    Box<E>: Send + 'static,
+    S: 'static,
+{
+    pub(crate) fn new(engine: Box<E>, mut shared: Shared, limits: Limits) -> Result<Self> {
+        shared.id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        shared.limits = shared.limits.stricter(limits);
+        let shared = Arc::new(shared);
+        let gate = Arc::new(Gate::new(Slot::new(engine, &shared)));
+        let weak = Arc::downgrade(&gate);
+        ticker::watch(weak as std::sync::Weak<dyn Busy>)?;
+        Ok(Self {
+            gate,
+            deadline: ticker::ticks(shared.limits.deadline()),
+            init_deadline: ticker::ticks(shared.limits.init_deadline()),
+            shared,
+            factory: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.shared.id
+    }
+
+    pub(crate) fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
+        self.factory.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_factory(&self, factory: Option<Arc<dyn EngineProviderFactory>>) {
+        *self.factory.lock().unwrap_or_else(PoisonError::into_inner) = factory;
+    }
+
+    /// Enters the gate if it is free, and works out the terms of the call in any case.
+    #[inline]
+    pub(crate) fn arrive<'r>(&self, mut request: Request<'r>) -> (Option<Inside<'_, Slot<E, S>>>, Call<'r>) {
+        let meter = request.usage.then(Meter::start);
+        let entered = self.gate.try_enter();
+        let now = ticker::now();
+        let (ticks, limit) = match request.deadline {
+            None => (self.deadline, self.shared.limits.deadline()),
+            Some(limit) => (ticker::ticks(limit), limit),
+        };
+        let mut terms = Terms::new(ticker::deadline(now, ticks), limit);
+        terms.cancel = request.cancel.take();
+        terms.context = request.context.take().map(Arc::new);
+        if let Some(Caller { deadline, limit, cancel, link }) = request.caller.take() {
+            if deadline < terms.deadline {
+                (terms.deadline, terms.limit) = (deadline, limit);
+            }
+            terms.cancel = terms.cancel.or(cancel);
+            terms.behalf = Some(link);
+        }
+        (entered, Call { request, terms, meter })
+    }
+
+    /// Waits for the gate, in order, up to the call's deadline.
+    pub(crate) async fn queue(&self, call: &Call<'_>) -> Result<Inside<'_, Slot<E, S>>> {
+        self.refuse_reentrancy(call.terms.behalf.as_deref())?;
+        wait::until(&call.terms, self.gate.enter())
+            .await
+            .map_err(|interrupt| call.terms.error(interrupt, Phase::Queue).never_began())
+    }
+
+    /// Waits for the gate without a deadline, for a replacement: every call in front of it has one.
+    pub(crate) async fn queue_for_replacement(&self) -> Result<Inside<'_, Slot<E, S>>> {
+        match self.gate.try_enter() {
+            Some(slot) => Ok(slot),
+            None => {
+                self.refuse_reentrancy(None)?;
+                Ok(self.gate.enter().await)
+            }
+        }
+    }
+
+    /// A busy host whose handler makes this very call would wait for itself.
+    fn refuse_reentrancy(&self, behalf: Option<&Link>) -> Result<()> {
+        let id = self.id();
+        if reentrancy::is_running(id) || behalf.is_some_and(|link| link.hosts().any(|host| host == id)) {
+            return Err(Error::new(
+                ErrorKind::Reentrancy,
+                "a handler called the host whose guest it answers",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The terms of an instance's start.
+    pub(crate) fn init_terms(&self) -> Terms {
+        Terms::new(ticker::deadline(ticker::now(), self.init_deadline), self.shared.limits.init_deadline())
+    }
+
+    /// The terms of a start on the way to a call, which counts against the call's deadline.
+    pub(crate) fn rebuild_terms(&self, call: &Call<'_>) -> Terms {
+        let own = self.init_terms();
+        Terms { behalf: call.terms.behalf.clone(), ..call.terms.at_most(own.deadline, own.limit) }
+    }
+
+    /// A slot of its own for a replacement that is started beside the running calls.
+    pub(crate) fn new_slot(&self, engine: Box<E>) -> Slot<E, S> {
+        Slot::new(engine, &self.shared)
+    }
+}
+
+impl<E: ?Sized, S: State> Slot<E, S> {
+    fn new(engine: Box<E>, shared: &Arc<Shared>) -> Self {
+        let state = Arc::new(S::create(Arc::clone(shared)));
+        let conversation = state.inner().spare();
+        Self { engine, state, conversation, live: false }
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Before the engine's `init`.
+    pub(crate) fn begin_init(&mut self, terms: Terms) {
+        self.live = false;
+        self.state.inner().begin_init(terms);
+    }
+
+    /// After the engine's `init`.
+    pub(crate) fn end_init(&mut self, result: Result<(), BoxError>) -> Result<()> {
+        self.state.inner().end_init();
+        result.map_err(init_error)?;
+        self.live = true;
+        Ok(())
+    }
+
+    /// After the engine's `replace`: one that failed has left the instance as it was before `begin_init`.
+    pub(crate) fn end_replace(
+        &mut self,
+        was_live: bool,
+        result: Result<(), BoxError>,
+    ) -> Result<(), BoxError> {
+        self.state.inner().end_init();
+        self.live = result.is_ok() || was_live;
+        result
+    }
+
+    /// Before the engine's part of a call.
+    #[inline]
+    pub(crate) fn begin_call(&mut self, call: Call<'_>) -> Result<()> {
+        let Call { request, terms, meter } = call;
+        if let Some(interrupt) = terms.interrupt() {
+            return Err(terms.error(interrupt, Phase::Queue).never_began());
+        }
+        self.conversation.set_terms(terms, meter);
+        self.conversation.begin_call(request.operation, request.payload)?;
+        self.live = false;
+        Ok(())
+    }
+
+    /// After it.
+    #[inline]
+    pub(crate) fn end_call(
+        &mut self,
+        returned: Result<i32, BoxError>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Usage>> {
+        let result = self.conversation.end_call(returned);
+        self.conversation.swap_response(out);
+        let usage = self.conversation.usage(out.len().try_into().unwrap_or(u64::MAX));
+        match result {
+            Ok(()) => {
+                self.live = true;
+                Ok(usage)
+            }
+            Err(error) => {
+                out.clear();
+                self.live = error.fate() == Fate::Kept;
+                Err(error.with_usage(usage))
+            }
+        }
+    }
+}
+
+impl Call<'_> {
+    /// A start that failed on the way to a call: as the call's own error where the call's time ran out.
+    pub(crate) fn rebuild_error(&self, error: Error) -> Error {
+        match self.terms.interrupt() {
+            Some(interrupt @ Interrupt::Deadline) if error.is_deadline() => {
+                self.terms.error(interrupt, Phase::Rebuild).never_began()
+            }
+            Some(interrupt @ Interrupt::Cancelled) => {
+                self.terms.error(interrupt, Phase::Rebuild).never_began()
+            }
+            _ => error,
+        }
+    }
+}
+
+/// A failed start. Engines say which function failed; what a foreign one says is kept as it is.
+pub(crate) fn init_error(error: BoxError) -> Error {
+    let error = Error::from_engine(error);
+    match error.kind() {
+        ErrorKind::InitFailed | ErrorKind::InvalidModule | ErrorKind::Unsupported => error,
+        _ => Error::new(ErrorKind::InitFailed, error.message().to_owned()).with_source(error),
+    }
+}
+
+/// A refused replacement.
+pub(crate) fn replace_error(error: BoxError) -> Error {
+    let error = Error::from_engine(error);
+    Error::new(ErrorKind::ReplaceFailed, format!("Module replacement failed: {error}")).with_source(error)
+}

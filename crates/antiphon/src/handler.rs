@@ -1,0 +1,273 @@
+//! The host's side of a host call.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use antiphon_protocol::HostCallRequest;
+use bytes::Bytes;
+
+use crate::context::Context;
+use crate::errors::{BoxError, Error, ErrorKind};
+use crate::terms::{Caller, Terms};
+use crate::{reentrancy, ticker};
+
+/// The signature of the host callback of `wapc` 2.x: host id, binding, namespace, operation, payload.
+///
+/// Five positional arguments, kept for its users; new code implements [`HostHandler`].
+pub type HostCallback =
+    dyn Fn(u64, &str, &str, &str, &[u8]) -> Result<Vec<u8>, BoxError> + Sync + Send + 'static;
+
+/// The signature of the async host callback of `wapc` 2.x: host id, binding, namespace, operation, payload.
+///
+/// Five positional arguments, kept for its users; new code implements [`HostHandlerAsync`].
+#[cfg(feature = "async")]
+pub type HostCallbackAsync = dyn Fn(u64, String, String, String, Vec<u8>) -> crate::BoxFuture<'static, Result<Vec<u8>, BoxError>>
+    + Send
+    + Sync;
+
+/// A guest's call of its host.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct HostCall<'a> {
+    /// The binding. Hostile, like all four: a guest wrote it.
+    pub binding: &'a str,
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The operation.
+    pub operation: &'a str,
+    /// The payload. It lies in the guest's memory, which waits.
+    pub payload: &'a [u8],
+    host_id: u64,
+    terms: &'a Terms,
+}
+
+impl<'a> HostCall<'a> {
+    pub(crate) fn new(request: HostCallRequest<'a>, host_id: u64, terms: &'a Terms) -> Self {
+        let HostCallRequest { binding, namespace, operation, payload } = request;
+        Self { binding, namespace, operation, payload, host_id, terms }
+    }
+
+    /// The host whose guest calls.
+    #[must_use]
+    pub fn host_id(&self) -> u64 {
+        self.host_id
+    }
+
+    /// What the caller of the guest gave to [`Request::context`](crate::Request::context); empty if nothing.
+    #[must_use]
+    pub fn context(&self) -> &'a Context {
+        static EMPTY: OnceLock<Context> = OnceLock::new();
+        match &self.terms.context {
+            Some(context) => context,
+            None => EMPTY.get_or_init(Context::new),
+        }
+    }
+
+    /// When the guest's call ends; `None` where it has no deadline.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        ticker::instant(self.terms.deadline)
+    }
+
+    /// On whose behalf this handler makes calls of its own, as a value that can be sent to another task.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller::new(self.host_id, self.terms)
+    }
+}
+
+/// Answers the host calls of a guest.
+///
+/// A handler that blocks its thread cannot be cut short: the deadline is looked at when it returns. A panic is caught
+/// and reaches the caller as [`ErrorKind::HostPanicked`].
+///
+/// ```
+/// use antiphon::{Bytes, HostCall, HostCallError, HostHandler, WapcHost, testing::TestEngine};
+///
+/// struct Clock;
+///
+/// impl HostHandler for Clock {
+///     fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+///         match call.operation {
+///             "year" => Ok(Bytes::from_static(b"2026")),
+///             other => Err(HostCallError::new(format!("no operation {other}"))),
+///         }
+///     }
+/// }
+///
+/// let engine = TestEngine::new().operation_with_host("when", |guest| async move {
+///     guest.host_call("clock", "time", "year", b"").await
+/// });
+/// let host = WapcHost::builder(Box::new(engine)).handler(Clock).build()?;
+/// assert_eq!(host.call("when", b"")?, b"2026");
+/// # Ok::<(), antiphon::errors::Error>(())
+/// ```
+pub trait HostHandler: Send + Sync {
+    /// Called for each host call, on the guest's thread. All of `call` is hostile input.
+    ///
+    /// # Errors
+    /// Whatever the guest is to read as the host's error; it lives on.
+    fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError>;
+}
+
+/// Answers the host calls of a guest, asynchronously.
+///
+/// The future is dropped when the call's deadline passes, or when the call is cancelled or dropped. A panic is caught
+/// and reaches the caller as [`ErrorKind::HostPanicked`].
+#[cfg(feature = "async")]
+#[async_trait::async_trait]
+pub trait HostHandlerAsync: Send + Sync {
+    /// Called for each host call, on the task of the guest's caller. All of `call` is hostile input.
+    ///
+    /// # Errors
+    /// Whatever the guest is to read as the host's error; it lives on.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await.
+    async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError>;
+}
+
+/// The error of a handler: a text for the guest.
+#[derive(Debug)]
+pub struct HostCallError(String);
+
+impl HostCallError {
+    /// An error with a text, which reaches the guest as it is: no secrets in it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Display for HostCallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for HostCallError {}
+
+impl From<BoxError> for HostCallError {
+    fn from(error: BoxError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<&str> for HostCallError {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for HostCallError {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+/// The handler of a host, whichever kind it has.
+#[derive(Clone, Default)]
+pub(crate) enum Handler {
+    #[default]
+    None,
+    Sync(Arc<dyn HostHandler>),
+    #[cfg(feature = "async")]
+    Async(Arc<dyn HostHandlerAsync>),
+}
+
+/// What a handler left, or the end of the guest's call.
+pub(crate) type Answer = Result<Result<Bytes, String>, Error>;
+
+impl Handler {
+    pub(crate) fn callback(callback: Option<Box<HostCallback>>) -> Self {
+        callback.map_or(Self::None, |callback| Self::Sync(Arc::new(Callback(callback))))
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn callback_async(callback: Option<Box<HostCallbackAsync>>) -> Self {
+        callback.map_or(Self::None, |callback| Self::Async(Arc::new(CallbackAsync(callback))))
+    }
+
+    /// Whether a host call may have to be awaited.
+    pub(crate) fn can_suspend(&self) -> bool {
+        !matches!(self, Self::None | Self::Sync(_))
+    }
+
+    /// Runs a handler that does not suspend.
+    pub(crate) fn run(&self, call: HostCall<'_>) -> Answer {
+        match self {
+            Self::None => Ok(Err("Missing host callback function!".into())),
+            Self::Sync(handler) => {
+                let _running = reentrancy::enter(call.host_id);
+                match catch_unwind(AssertUnwindSafe(|| handler.handle(call))) {
+                    Ok(answer) => Ok(answer.map_err(HostCallError::into_text)),
+                    Err(panic) => Err(panicked(&*panic)),
+                }
+            }
+            #[cfg(feature = "async")]
+            Self::Async(_) => {
+                let what = "the engine made a synchronous host call although the handler is asynchronous";
+                Err(Error::new(ErrorKind::Engine, what))
+            }
+        }
+    }
+
+    /// Runs a handler of either kind, up to the call's deadline.
+    #[cfg(feature = "async")]
+    pub(crate) async fn run_async(&self, call: HostCall<'_>) -> Answer {
+        let Self::Async(handler) = self else { return self.run(call) };
+        let (host, terms) = (call.host_id, call.terms);
+        let mut future = handler.handle(call);
+        let guarded = std::future::poll_fn(|cx| {
+            let _running = reentrancy::enter(host);
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                Ok(poll) => poll.map(|answer| Ok(answer.map_err(HostCallError::into_text))),
+                Err(panic) => std::task::Poll::Ready(Err(panicked(&*panic))),
+            }
+        });
+        match crate::wait::until(terms, guarded).await {
+            Ok(answer) => answer,
+            Err(interrupt) => Err(terms.error(interrupt, crate::errors::Phase::HostCall)),
+        }
+    }
+}
+
+/// A caught panic of the host's own code.
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Error::new(
+        ErrorKind::HostPanicked,
+        format!("a handler of the host panicked: {}", text.unwrap_or("no message")),
+    )
+}
+
+/// The callback of `wapc` 2.x as a handler.
+struct Callback(Box<HostCallback>);
+
+impl HostHandler for Callback {
+    fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        let answer = (self.0)(call.host_id, call.binding, call.namespace, call.operation, call.payload)?;
+        Ok(answer.into())
+    }
+}
+
+/// The async callback of `wapc` 2.x as a handler.
+#[cfg(feature = "async")]
+struct CallbackAsync(Box<HostCallbackAsync>);
+
+#[cfg(feature = "async")]
+#[async_trait::async_trait]
+impl HostHandlerAsync for CallbackAsync {
+    async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        let [binding, namespace, operation] =
+            [call.binding, call.namespace, call.operation].map(str::to_owned);
+        let answer = (self.0)(call.host_id, binding, namespace, operation, call.payload.to_vec());
+        Ok(answer.await?.into())
+    }
+}

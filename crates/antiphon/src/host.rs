@@ -1,0 +1,188 @@
+//! The synchronous host.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::builder::HostBuilder;
+use crate::core::{Call, Core, Slot, replace_error};
+use crate::engine::WebAssemblyEngineProvider;
+use crate::errors::{BoxError, Result};
+use crate::handler::{Handler, HostCallback};
+use crate::module_state::ModuleState;
+use crate::request::{Request, Response};
+use crate::sink;
+use crate::usage::Usage;
+use crate::wait::block_on;
+
+type Engine = dyn WebAssemblyEngineProvider + Send;
+
+/// Runs one guest for callers on any thread.
+///
+/// Calls are served one at a time, in order. A call that fails in a way that may leave the guest half-changed (a trap,
+/// a deadline, a cancel) costs the instance: it is discarded with its memory, and the next call builds a fresh one.
+///
+/// ```
+/// use antiphon::{WapcHost, testing::TestEngine};
+///
+/// let engine = TestEngine::new().operation("greet", |name| Ok([b"hello ", name].concat()));
+/// let host = WapcHost::new(Box::new(engine), None)?;
+/// assert_eq!(host.call("greet", b"world")?, b"hello world");
+/// # Ok::<(), antiphon::errors::Error>(())
+/// ```
+#[must_use]
+pub struct WapcHost {
+    core: Core<Engine, ModuleState>,
+}
+
+impl WapcHost {
+    /// Starts a guest on an engine, with an optional callback for its host calls.
+    ///
+    /// # Errors
+    /// [`InitFailed`](crate::errors::ErrorKind::InitFailed) or
+    /// [`InvalidModule`](crate::errors::ErrorKind::InvalidModule): the guest cannot be started.
+    pub fn new(engine: Box<Engine>, host_callback: Option<Box<HostCallback>>) -> Result<Self> {
+        HostBuilder::new(engine).set_handler(Handler::callback(host_callback)).build()
+    }
+
+    /// The same with more to say: limits, a handler, a place for logs.
+    pub fn builder(engine: Box<Engine>) -> HostBuilder<Engine> {
+        HostBuilder::new(engine)
+    }
+
+    pub(crate) fn start(builder: HostBuilder<Engine>) -> Result<Self> {
+        let (engine, shared) = builder.into_parts();
+        let (limits, factory) = (engine.limits(), engine.factory());
+        let host = Self { core: Core::new(engine, shared, limits)? };
+        host.core.set_factory(factory);
+        init(&mut *block_on(host.core.queue_for_replacement())?, host.core.init_terms())?;
+        Ok(host)
+    }
+
+    /// The host's number, unique in the process; callbacks get it as their first argument.
+    pub fn id(&self) -> u64 {
+        self.core.id()
+    }
+
+    /// Calls an operation of the guest.
+    ///
+    /// # Errors
+    /// Every kind of [`ErrorKind`](crate::errors::ErrorKind) that its table gives to a call.
+    pub fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
+        let mut answer = Vec::new();
+        self.run(Request::new(op, payload), &mut answer, false)?;
+        Ok(answer)
+    }
+
+    /// Calls an operation with options.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call).
+    pub fn call_with(&self, request: Request<'_>) -> Result<Response> {
+        let mut answer = Vec::new();
+        let usage = self.run(request, &mut answer, false)?;
+        Ok(Response::new(answer, usage))
+    }
+
+    /// Calls an operation and writes the answer over `answer`, whose capacity is used; returns its length in bytes.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call); `answer` is empty then.
+    pub fn call_into(&self, op: &str, payload: &[u8], answer: &mut Vec<u8>) -> Result<usize> {
+        self.run(Request::new(op, payload), answer, false)?;
+        Ok(answer.len())
+    }
+
+    /// Calls an operation and reads the answer in place, in the guest's memory, without a copy.
+    ///
+    /// `read` runs inside the guest's `__guest_response`, once for each response that the guest sets; the result of the
+    /// last one counts. The call may still fail after it ran, and `read` must not call this host.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call); a panic of `read` is
+    /// [`HostPanicked`](crate::errors::ErrorKind::HostPanicked).
+    pub fn call_ref<R>(&self, op: &str, payload: &[u8], mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
+        let mut result = None;
+        let mut reader = |answer: &[u8]| result = Some(read(answer));
+        sink::with(&mut reader, || self.run(Request::new(op, payload), &mut Vec::new(), true))?;
+        match result {
+            Some(result) => Ok(result),
+            None => unreachable!("a call succeeds only after a response, and each response is read"),
+        }
+    }
+
+    /// Replaces the module. The new one is compiled and started beside the running calls, then takes over at once.
+    ///
+    /// # Errors
+    /// [`ReplaceFailed`](crate::errors::ErrorKind::ReplaceFailed), with the reason as its source; the old module serves
+    /// on.
+    pub fn replace_module(&self, module: &[u8]) -> Result<()> {
+        self.try_replace(module).map_err(replace_error)
+    }
+
+    fn try_replace(&self, module: &[u8]) -> Result<(), BoxError> {
+        let Some(factory) = self.core.factory() else {
+            let mut slot = block_on(self.core.queue_for_replacement())?;
+            let was_live = slot.is_live();
+            slot.begin_init(self.core.init_terms());
+            let result = slot.engine.replace(module);
+            return slot.end_replace(was_live, result);
+        };
+        let factory = factory.with_module(module)?;
+        let mut next = self.core.new_slot(factory.provider()?);
+        init(&mut next, self.core.init_terms())?;
+        let mut slot = block_on(self.core.queue_for_replacement())?;
+        std::mem::swap(&mut *slot, &mut next);
+        self.core.set_factory(Some(factory));
+        Ok(())
+    }
+
+    /// The one path of every call: the answer goes to `answer`, or to the reader of `sink` if it is read in place.
+    #[inline]
+    fn run(&self, request: Request<'_>, answer: &mut Vec<u8>, in_place: bool) -> Result<Option<Usage>> {
+        let (entered, call) = self.core.arrive(request);
+        let mut slot = match entered {
+            Some(slot) => slot,
+            None => block_on(self.core.queue(&call))?,
+        };
+        if !slot.is_live() {
+            self.rebuild(&mut slot, &call)?;
+        }
+        let slot = &mut *slot;
+        slot.begin_call(call)?;
+        slot.conversation.swap_response(answer);
+        if in_place {
+            slot.conversation.answer_in_place();
+        }
+        let returned = match slot.engine.converse(&mut slot.conversation) {
+            Some(returned) => returned,
+            None => call_through_state(slot),
+        };
+        slot.end_call(returned, answer)
+    }
+
+    #[cold]
+    fn rebuild(&self, slot: &mut Slot<Engine, ModuleState>, call: &Call<'_>) -> Result<()> {
+        init(slot, self.core.rebuild_terms(call)).map_err(|error| call.rebuild_error(error))
+    }
+}
+
+fn init(slot: &mut Slot<Engine, ModuleState>, terms: crate::terms::Terms) -> Result<()> {
+    slot.begin_init(terms);
+    let result = slot.engine.init(Arc::clone(&slot.state));
+    slot.end_init(result)
+}
+
+/// For an engine that knows only the three methods of `wapc` 2.x.
+fn call_through_state(slot: &mut Slot<Engine, ModuleState>) -> Result<i32, BoxError> {
+    let (op, msg) = slot.conversation.lengths();
+    slot.state.exchange(&mut slot.conversation);
+    let returned = slot.engine.call(op, msg);
+    slot.state.exchange(&mut slot.conversation);
+    returned
+}
+
+impl fmt::Debug for WapcHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WapcHost").field("id", &self.id()).finish_non_exhaustive()
+    }
+}

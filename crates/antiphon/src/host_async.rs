@@ -1,0 +1,201 @@
+//! The asynchronous host.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::builder::HostBuilder;
+use crate::core::{Call, Core, Slot, replace_error};
+use crate::engine::WebAssemblyEngineProviderAsync;
+use crate::errors::{BoxError, Phase, Result};
+use crate::handler::{Handler, HostCallbackAsync};
+use crate::module_state::ModuleStateAsync;
+use crate::offload::offload;
+use crate::request::{Request, Response};
+use crate::terms::Terms;
+use crate::usage::Usage;
+use crate::wait::until;
+
+type Engine = dyn WebAssemblyEngineProviderAsync + Send;
+
+/// Runs one guest for callers on any executor.
+///
+/// Calls are served one at a time, in order; a call that waits blocks no thread. A call that fails in a way that may
+/// leave the guest half-changed (a trap, a deadline, a cancel, a dropped future) costs the instance: it is discarded
+/// with its memory, and the next call builds a fresh one.
+///
+/// ```
+/// use antiphon::{WapcHostAsync, testing::TestEngine};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon::errors::Error> {
+/// let engine = TestEngine::new().operation("greet", |name| Ok([b"hello ", name].concat()));
+/// let host = WapcHostAsync::new(Box::new(engine), None).await?;
+/// assert_eq!(host.call("greet", b"world").await?, b"hello world");
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct WapcHostAsync {
+    core: Core<Engine, ModuleStateAsync>,
+}
+
+impl WapcHostAsync {
+    /// Starts a guest on an engine, with an optional callback for its host calls.
+    ///
+    /// # Errors
+    /// [`InitFailed`](crate::errors::ErrorKind::InitFailed) or
+    /// [`InvalidModule`](crate::errors::ErrorKind::InvalidModule): the guest cannot be started.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the engine with whatever it had started.
+    pub async fn new(engine: Box<Engine>, host_callback: Option<Box<HostCallbackAsync>>) -> Result<Self> {
+        HostBuilder::new(engine).set_handler(Handler::callback_async(host_callback)).build().await
+    }
+
+    /// The same with more to say: limits, a handler, a place for logs.
+    pub fn builder(engine: Box<Engine>) -> HostBuilder<Engine> {
+        HostBuilder::new(engine)
+    }
+
+    pub(crate) async fn start(builder: HostBuilder<Engine>) -> Result<Self> {
+        let (engine, shared) = builder.into_parts();
+        let (limits, factory) = (engine.limits(), engine.factory());
+        let host = Self { core: Core::new(engine, shared, limits)? };
+        host.core.set_factory(factory);
+        init(&mut *host.core.queue_for_replacement().await?, host.core.init_terms()).await?;
+        Ok(host)
+    }
+
+    /// The host's number, unique in the process; callbacks get it as their first argument.
+    pub fn id(&self) -> u64 {
+        self.core.id()
+    }
+
+    /// Calls an operation of the guest.
+    ///
+    /// # Errors
+    /// Every kind of [`ErrorKind`](crate::errors::ErrorKind) that its table gives to a call.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await. One that had not begun gives up its place in the queue; one that had
+    /// costs the instance. Other calls are not disturbed.
+    pub async fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
+        let mut answer = Vec::new();
+        self.run(Request::new(op, payload), &mut answer).await?;
+        Ok(answer)
+    }
+
+    /// Calls an operation with options.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    /// That of [`call`](Self::call).
+    pub async fn call_with(&self, request: Request<'_>) -> Result<Response> {
+        let mut answer = Vec::new();
+        let usage = self.run(request, &mut answer).await?;
+        Ok(Response::new(answer, usage))
+    }
+
+    /// Calls an operation and writes the answer over `answer`, whose capacity is used; returns its length in bytes.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call); `answer` is empty then.
+    ///
+    /// # Cancel safety
+    /// That of [`call`](Self::call); after a drop `answer` is empty, its capacity lost.
+    pub async fn call_into(&self, op: &str, payload: &[u8], answer: &mut Vec<u8>) -> Result<usize> {
+        self.run(Request::new(op, payload), answer).await?;
+        Ok(answer.len())
+    }
+
+    /// Replaces the module. The new one is compiled on a thread of its own and started beside the running calls, then
+    /// takes over at once.
+    ///
+    /// # Errors
+    /// [`ReplaceFailed`](crate::errors::ErrorKind::ReplaceFailed), with the reason as its source; the old module serves
+    /// on.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await: the old module serves on.
+    pub async fn replace_module(&self, module: &[u8]) -> Result<()> {
+        self.try_replace(module).await.map_err(replace_error)
+    }
+
+    async fn try_replace(&self, module: &[u8]) -> Result<(), BoxError> {
+        let Some(factory) = self.core.factory() else {
+            let mut slot = self.core.queue_for_replacement().await?;
+            let was_live = slot.is_live();
+            slot.begin_init(self.core.init_terms());
+            let result = slot.engine.replace(module).await;
+            return slot.end_replace(was_live, result);
+        };
+        let module = module.to_vec();
+        let factory = offload(move || factory.with_module(&module)).await?;
+        let mut next = self.core.new_slot(factory.provider_async()?);
+        init(&mut next, self.core.init_terms()).await?;
+        let mut slot = self.core.queue_for_replacement().await?;
+        std::mem::swap(&mut *slot, &mut next);
+        self.core.set_factory(Some(factory));
+        Ok(())
+    }
+
+    /// The one path of every call.
+    #[inline]
+    async fn run(&self, request: Request<'_>, answer: &mut Vec<u8>) -> Result<Option<Usage>> {
+        let (entered, call) = self.core.arrive(request);
+        let mut slot = match entered {
+            Some(slot) => slot,
+            None => self.core.queue(&call).await?,
+        };
+        if !slot.is_live() {
+            self.rebuild(&mut slot, &call).await?;
+        }
+        let slot = &mut *slot;
+        slot.begin_call(call)?;
+        slot.conversation.swap_response(answer);
+        let returned = if let Some(returned) = slot.engine.converse(&mut slot.conversation) {
+            returned
+        } else if let Some(returning) = slot.engine.converse_async(&mut slot.conversation) {
+            returning.await
+        } else {
+            call_through_state(slot).await
+        };
+        slot.end_call(returned, answer)
+    }
+
+    #[cold]
+    async fn rebuild(&self, slot: &mut Slot<Engine, ModuleStateAsync>, call: &Call<'_>) -> Result<()> {
+        init(slot, self.core.rebuild_terms(call)).await.map_err(|error| call.rebuild_error(error))
+    }
+}
+
+/// Bounded from outside too: a foreign engine knows nothing of the terms.
+async fn init(slot: &mut Slot<Engine, ModuleStateAsync>, terms: Terms) -> Result<()> {
+    slot.begin_init(terms.clone());
+    let result = match until(&terms, slot.engine.init(Arc::clone(&slot.state))).await {
+        Ok(result) => result,
+        Err(interrupt) => Err(terms.error(interrupt, Phase::Guest).into()),
+    };
+    slot.end_init(result)
+}
+
+/// For an engine that knows only the three methods of `wapc` 2.x.
+async fn call_through_state(slot: &mut Slot<Engine, ModuleStateAsync>) -> Result<i32, BoxError> {
+    let (op, msg) = slot.conversation.lengths();
+    let terms = slot.conversation.terms().clone();
+    slot.state.exchange(&mut slot.conversation);
+    let returned = match until(&terms, slot.engine.call(op, msg)).await {
+        Ok(returned) => returned,
+        Err(interrupt) => Err(terms.error(interrupt, Phase::HostCall).into()),
+    };
+    slot.state.exchange(&mut slot.conversation);
+    returned
+}
+
+impl fmt::Debug for WapcHostAsync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WapcHostAsync").field("id", &self.id()).finish_non_exhaustive()
+    }
+}

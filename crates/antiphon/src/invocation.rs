@@ -1,0 +1,18 @@
+//! A call as engines of `wapc` 2.x see it.
+
+/// An operation with its payload, as [`ModuleState::get_guest_request`](crate::ModuleState::get_guest_request) hands
+/// it to an engine.
+#[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_structs, reason = "users of wapc 2.x take it apart")]
+pub struct Invocation {
+    /// The operation.
+    pub operation: String,
+    /// The payload.
+    pub msg: Vec<u8>,
+}
+
+impl Invocation {
+    pub(crate) fn new(operation: &str, msg: &[u8]) -> Self {
+        Self { operation: operation.to_owned(), msg: msg.to_vec() }
+    }
+}

@@ -1,0 +1,69 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod alarm;
+mod builder;
+mod cancel;
+mod context;
+mod conversation;
+mod core;
+mod engine;
+pub mod errors;
+mod gate;
+mod handler;
+mod host;
+#[cfg(feature = "async")]
+mod host_async;
+mod invocation;
+mod kind;
+mod log;
+pub mod module_info;
+#[cfg(feature = "module-info")]
+mod module_info_parse;
+mod module_state;
+#[cfg(feature = "async")]
+mod offload;
+mod reentrancy;
+mod request;
+mod sink;
+mod terms;
+pub mod testing;
+pub mod ticker;
+mod usage;
+mod wait;
+pub mod wapc_functions;
+mod wasi;
+
+/// A future in a box, sent between threads.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
+
+pub use antiphon_protocol::names::HOST_NAMESPACE;
+pub use antiphon_protocol::{Limits, Payload};
+#[cfg(feature = "async")]
+pub use async_trait::async_trait;
+pub use builder::HostBuilder;
+pub use bytes::Bytes;
+pub use cancel::CancelHandle;
+pub use context::Context;
+pub use conversation::Conversation;
+pub use engine::{Capabilities, EngineProviderFactory, ModuleHost, WebAssemblyEngineProvider};
+#[cfg(feature = "async")]
+pub use engine::{ModuleHostAsync, WebAssemblyEngineProviderAsync};
+pub use handler::{HostCall, HostCallError, HostCallback, HostHandler};
+#[cfg(feature = "async")]
+pub use handler::{HostCallbackAsync, HostHandlerAsync};
+pub use host::WapcHost;
+#[cfg(feature = "async")]
+pub use host_async::WapcHostAsync;
+pub use invocation::Invocation;
+pub use log::{LogLine, LogStream};
+pub use module_info::ModuleInfo;
+pub use module_state::ModuleState;
+#[cfg(feature = "async")]
+pub use module_state::ModuleStateAsync;
+pub use request::{Request, Response};
+pub use terms::Caller;
+pub use usage::Usage;
+pub use wait::block_on;
+pub use wasi::WasiParams;

@@ -1,0 +1,192 @@
+//! Reading a module's sections, without validating its code: that is the engine's part.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+use wasmparser::{CompositeInnerType, ExternalKind, Parser, Payload, TypeRef};
+
+use crate::errors::{Error, ErrorKind, Result};
+use crate::module_info::{Export, ExternKind, Import, ModuleInfo};
+
+/// How many imports, exports or custom sections are read: more is no module that anybody means.
+const MANY: usize = 100_000;
+
+impl ModuleInfo {
+    /// Reads a module in the binary format.
+    ///
+    /// Time and memory are bounded by the length of the bytes; nothing of the code is looked at.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidModule`]: not a module, or broken off.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        read(bytes).map_err(|error| match error.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(error) => Error::new(ErrorKind::InvalidModule, format!("not a WebAssembly module: {error}"))
+                .with_source(error),
+        })
+    }
+}
+
+/// The functions of a module, by index, to give each export its type.
+#[derive(Default)]
+struct Functions {
+    types: Vec<Option<ExternKind>>,
+    of: Vec<u32>,
+    memories: Vec<ExternKind>,
+    tables: Vec<ExternKind>,
+}
+
+fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
+    let mut info =
+        ModuleInfo { size: bytes.len().try_into()?, digest: digest(bytes), ..ModuleInfo::default() };
+    let mut known = Functions::default();
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload? {
+            Payload::Version { encoding: wasmparser::Encoding::Component, .. } => {
+                return Err(refuse("a component, not a core module").into());
+            }
+            Payload::TypeSection(types) => {
+                for group in types {
+                    for ty in group?.into_types() {
+                        known.types.push(match ty.composite_type.inner {
+                            CompositeInnerType::Func(func) => Some(ExternKind::Func {
+                                params: func.params().iter().map(ToString::to_string).collect(),
+                                results: func.results().iter().map(ToString::to_string).collect(),
+                            }),
+                            _ => None,
+                        });
+                    }
+                }
+            }
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    let import = import?;
+                    let kind = known.import(import.ty);
+                    push(&mut info.imports, Import::new(import.module, import.name, kind))?;
+                }
+            }
+            Payload::FunctionSection(functions) => {
+                for function in functions {
+                    known.of.push(function?);
+                }
+            }
+            Payload::MemorySection(memories) => {
+                for memory in memories {
+                    let kind = memory_kind(&memory?);
+                    known.memories.push(kind);
+                }
+            }
+            Payload::TableSection(tables) => {
+                for table in tables {
+                    let kind = table_kind(&table?.ty);
+                    known.tables.push(kind);
+                }
+            }
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    let export = export?;
+                    push(
+                        &mut info.exports,
+                        Export::new(export.name, known.export(export.kind, export.index)),
+                    )?;
+                }
+            }
+            Payload::StartSection { .. } => info.has_start = true,
+            Payload::CustomSection(section) => {
+                let size = section.data().len().try_into()?;
+                push(&mut info.custom_sections, (section.name().to_owned(), size))?;
+                if let wasmparser::KnownCustom::Producers(producers) = section.as_known() {
+                    // A broken one is no reason to refuse a module: engines do not read it.
+                    info.producers = read_producers(producers).unwrap_or_default();
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(info)
+}
+
+impl Functions {
+    fn func(&self, ty: u32) -> ExternKind {
+        let known = usize::try_from(ty).ok().and_then(|ty| self.types.get(ty)).cloned().flatten();
+        // Out of range or not a function: the engine refuses it with its own words.
+        known.unwrap_or(ExternKind::Func { params: Vec::new(), results: Vec::new() })
+    }
+
+    fn import(&mut self, ty: TypeRef) -> ExternKind {
+        match ty {
+            TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
+                self.of.push(ty);
+                self.func(ty)
+            }
+            TypeRef::Memory(ty) => {
+                self.memories.push(memory_kind(&ty));
+                memory_kind(&ty)
+            }
+            TypeRef::Table(ty) => {
+                self.tables.push(table_kind(&ty));
+                table_kind(&ty)
+            }
+            TypeRef::Global(_) => ExternKind::Global,
+            TypeRef::Tag(_) => ExternKind::Tag,
+        }
+    }
+
+    fn export(&self, kind: ExternalKind, index: u32) -> ExternKind {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        let unknown = ExternKind::Memory { minimum: 0, maximum: None };
+        match kind {
+            ExternalKind::Func | ExternalKind::FuncExact => {
+                self.func(self.of.get(index).copied().unwrap_or(u32::MAX))
+            }
+            ExternalKind::Memory => self.memories.get(index).cloned().unwrap_or(unknown),
+            ExternalKind::Table => {
+                self.tables.get(index).cloned().unwrap_or(ExternKind::Table { minimum: 0, maximum: None })
+            }
+            ExternalKind::Global => ExternKind::Global,
+            ExternalKind::Tag => ExternKind::Tag,
+        }
+    }
+}
+
+fn memory_kind(ty: &wasmparser::MemoryType) -> ExternKind {
+    ExternKind::Memory { minimum: ty.initial, maximum: ty.maximum }
+}
+
+fn table_kind(ty: &wasmparser::TableType) -> ExternKind {
+    ExternKind::Table { minimum: ty.initial, maximum: ty.maximum }
+}
+
+fn read_producers(
+    section: wasmparser::ProducersSectionReader<'_>,
+) -> wasmparser::Result<Vec<(String, String, String)>> {
+    let mut all = Vec::new();
+    for field in section {
+        let field = field?;
+        for value in field.values {
+            let value = value?;
+            all.push((field.name.to_owned(), value.name.to_owned(), value.version.to_owned()));
+        }
+    }
+    Ok(all)
+}
+
+fn push<T>(list: &mut Vec<T>, item: T) -> Result<()> {
+    if list.len() >= MANY {
+        return Err(refuse(&format!("more than {MANY} imports, exports or custom sections")));
+    }
+    list.push(item);
+    Ok(())
+}
+
+fn refuse(what: &str) -> Error {
+    Error::new(ErrorKind::InvalidModule, format!("not a waPC guest: {what}"))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a `String` cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

@@ -1,0 +1,97 @@
+//! A call with options, and its answer.
+
+use std::time::Duration;
+
+use antiphon_protocol::Payload;
+
+use crate::cancel::CancelHandle;
+use crate::context::Context;
+use crate::terms::Caller;
+use crate::usage::Usage;
+
+/// A call, with whatever it needs beyond an operation and a payload.
+///
+/// ```
+/// use antiphon::{Request, WapcHost, testing::TestEngine};
+/// use std::time::Duration;
+///
+/// let host = WapcHost::new(Box::new(TestEngine::new().operation("echo", |payload| Ok(payload.to_vec()))), None)?;
+/// let request = Request::new("echo", vec![1, 2, 3]).deadline(Duration::from_millis(100)).usage(true);
+/// let response = host.call_with(request)?;
+/// assert_eq!(response.payload, [1, 2, 3]);
+/// assert_eq!(response.usage.unwrap().bytes_out, 3);
+/// # Ok::<(), antiphon::errors::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a request does nothing until a host is called with it"]
+pub struct Request<'a> {
+    pub(crate) operation: &'a str,
+    pub(crate) payload: Payload<'a>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) context: Option<Context>,
+    pub(crate) cancel: Option<CancelHandle>,
+    pub(crate) caller: Option<Caller>,
+    pub(crate) usage: bool,
+}
+
+impl<'a> Request<'a> {
+    /// A call with the host's own limits. An owned payload (`Vec<u8>`, `Bytes`) is moved, a borrowed one copied once.
+    #[inline]
+    pub fn new(operation: &'a str, payload: impl Into<Payload<'a>>) -> Self {
+        Self {
+            operation,
+            payload: payload.into(),
+            deadline: None,
+            context: None,
+            cancel: None,
+            caller: None,
+            usage: false,
+        }
+    }
+
+    /// Ends the call after a time that counts from now, queueing included; instead of the host's limit.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Gives values to the host's handlers of this call.
+    pub fn context(mut self, context: Context) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    /// Lets the handle end the call.
+    pub fn cancel(mut self, cancel: CancelHandle) -> Self {
+        self.cancel = Some(cancel);
+        self
+    }
+
+    /// Makes the call on behalf of another one, whose handler is running: see [`Caller`].
+    pub fn caller(mut self, caller: Caller) -> Self {
+        self.caller = Some(caller);
+        self
+    }
+
+    /// Measures what the call uses.
+    pub fn usage(mut self, usage: bool) -> Self {
+        self.usage = usage;
+        self
+    }
+}
+
+/// The answer of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Response {
+    /// The bytes that the guest answered.
+    pub payload: Vec<u8>,
+    /// What the call used, if its request asked.
+    pub usage: Option<Usage>,
+}
+
+impl Response {
+    pub(crate) fn new(payload: Vec<u8>, usage: Option<Usage>) -> Self {
+        Self { payload, usage }
+    }
+}

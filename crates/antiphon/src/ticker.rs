@@ -1,0 +1,302 @@
+//! The clock of every deadline: one thread that ticks every 5 ms, and sleeps while no call runs.
+//!
+//! Time on the call path is the ticker's cached tick, never a clock read. At each tick the thread runs the hooks of the
+//! engines (which interrupt guests, each store deciding for itself) and rings the alarms of whatever waits outside a
+//! guest: host calls, queues, sleeps. So no deadline needs an executor's timer.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::alarm::Alarm;
+
+/// The length of a tick. A deadline is kept to within two of them.
+pub const TICK: Duration = Duration::from_millis(5);
+
+/// A deadline that never comes.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// Ticks without a new call after which the thread looks whether it may sleep.
+const IDLE_TICKS: u32 = 40;
+
+/// What an engine does at each tick. Called on the ticker's thread: short, and never blocking.
+pub trait OnTick: Send + Sync {
+    /// A tick has passed.
+    fn on_tick(&self);
+}
+
+/// Something that a call may be running in. While one is busy the ticker may not sleep.
+pub(crate) trait Busy: Send + Sync {
+    fn is_busy(&self) -> bool;
+}
+
+static NOW: AtomicU64 = AtomicU64::new(0);
+static PARKED: AtomicBool = AtomicBool::new(true);
+/// Set by every call, cleared at every tick: the cheap sign of life.
+static TOUCHED: AtomicBool = AtomicBool::new(false);
+static EPOCH: OnceLock<Instant> = OnceLock::new();
+static SHARED: Mutex<Shared> = Mutex::new(Shared {
+    started: false,
+    engines: Vec::new(),
+    gates: Vec::new(),
+    alarms: Alarms { at: BTreeMap::new(), count: 0, prune_at: 1024 },
+});
+static WAKE: Condvar = Condvar::new();
+
+struct Shared {
+    started: bool,
+    engines: Vec<Weak<dyn OnTick>>,
+    gates: Vec<Weak<dyn Busy>>,
+    alarms: Alarms,
+}
+
+/// The current tick. A call must be marked as busy before it reads its first one.
+#[inline]
+pub(crate) fn now() -> u64 {
+    // Pairs with the store in `try_park`: either this load sees that the ticker is about to sleep, or the ticker sees
+    // that the caller's gate is busy.
+    if PARKED.load(Ordering::SeqCst) {
+        unpark();
+    }
+    if !TOUCHED.load(Ordering::Relaxed) {
+        TOUCHED.store(true, Ordering::Relaxed);
+    }
+    NOW.load(Ordering::Relaxed)
+}
+
+/// Whole ticks in a duration, rounded up; [`NEVER`] for the durations that mean 'no limit'.
+pub(crate) fn ticks(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(NEVER)
+}
+
+/// The tick at which a number of ticks has passed for certain: the cached tick may already be almost over.
+#[inline]
+pub(crate) fn deadline(now: u64, ticks: u64) -> u64 {
+    now.saturating_add(1).saturating_add(ticks)
+}
+
+/// The moment of a tick; `None` for [`NEVER`].
+pub(crate) fn instant(tick: u64) -> Option<Instant> {
+    let nanos = u64::try_from(TICK.as_nanos()).ok()?.checked_mul(tick)?;
+    epoch().checked_add(Duration::from_nanos(nanos))
+}
+
+/// Runs a hook at each tick for as long as it lives.
+///
+/// # Errors
+/// The ticker's thread cannot be started.
+pub fn on_each_tick(hook: Weak<dyn OnTick>) -> io::Result<()> {
+    let mut shared = started()?;
+    shared.engines.retain(|engine| engine.strong_count() > 0);
+    shared.engines.push(hook);
+    Ok(())
+}
+
+/// Keeps the ticker awake while the gate is busy.
+pub(crate) fn watch(gate: Weak<dyn Busy>) -> io::Result<()> {
+    let mut shared = started()?;
+    // Programs that make a host for each request would fill the list with dead gates.
+    if shared.gates.len() == shared.gates.capacity() {
+        shared.gates.retain(|gate| gate.strong_count() > 0);
+    }
+    shared.gates.push(gate);
+    Ok(())
+}
+
+/// Rings an alarm at a tick, if it still lives then.
+pub(crate) fn ring_at(tick: u64, alarm: Weak<Alarm>) {
+    lock().alarms.add(tick, alarm);
+    // The ticker may have gone to sleep before it could see the alarm.
+    now();
+}
+
+fn lock() -> MutexGuard<'static, Shared> {
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn epoch() -> Instant {
+    *EPOCH.get_or_init(Instant::now)
+}
+
+fn started() -> io::Result<MutexGuard<'static, Shared>> {
+    let mut shared = lock();
+    if !shared.started {
+        epoch();
+        thread::Builder::new().name("antiphon-ticker".into()).spawn(run)?;
+        shared.started = true;
+    }
+    Ok(shared)
+}
+
+#[cold]
+fn unpark() {
+    let _shared = lock();
+    advance();
+    PARKED.store(false, Ordering::SeqCst);
+    WAKE.notify_all();
+}
+
+fn advance() -> u64 {
+    let tick = u64::try_from(epoch().elapsed().as_nanos() / TICK.as_nanos()).unwrap_or(NEVER);
+    NOW.fetch_max(tick, Ordering::Relaxed).max(tick)
+}
+
+fn run() {
+    let mut idle = 0;
+    let mut engines = Vec::new();
+    let mut due = Vec::new();
+    loop {
+        let tick = advance();
+        {
+            let mut shared = lock();
+            engines.extend(shared.engines.iter().filter_map(Weak::upgrade));
+            shared.alarms.take_due(tick, &mut due);
+        }
+        for engine in engines.drain(..) {
+            survive(|| engine.on_tick());
+        }
+        for alarm in due.drain(..) {
+            survive(|| alarm.ring());
+        }
+        idle = if TOUCHED.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
+        if idle >= IDLE_TICKS {
+            idle = 0;
+            if park_if_idle() {
+                continue;
+            }
+        }
+        // To an absolute boundary, so that ticks do not drift.
+        if let Some(next) = instant(tick.saturating_add(1)) {
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+/// Somebody else's code on this thread must not end it: every deadline of the program hangs on it.
+fn survive(work: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        tracing::error!(target: "antiphon", "a waker or an engine's tick hook panicked; the ticker goes on");
+    }
+}
+
+/// Sleeps until a call begins; false where one is running.
+fn park_if_idle() -> bool {
+    let mut shared = lock();
+    PARKED.store(true, Ordering::SeqCst);
+    shared.gates.retain(|gate| gate.strong_count() > 0);
+    shared.alarms.prune();
+    // Dropped after the lock: the last owner of a gate runs whatever its engine does when it is dropped.
+    let gates: Vec<_> = shared.gates.iter().filter_map(Weak::upgrade).collect();
+    if shared.alarms.count > 0 || gates.iter().any(|gate| gate.is_busy()) {
+        PARKED.store(false, Ordering::SeqCst);
+        drop(shared);
+        return false;
+    }
+    drop(shared);
+    drop(gates);
+    let mut shared = lock();
+    while PARKED.load(Ordering::SeqCst) {
+        shared = WAKE.wait(shared).unwrap_or_else(PoisonError::into_inner);
+    }
+    true
+}
+
+/// Alarms by tick. Most are dropped long before theirs, so the dead ones are swept whenever the number has doubled.
+struct Alarms {
+    at: BTreeMap<u64, Vec<Weak<Alarm>>>,
+    count: usize,
+    prune_at: usize,
+}
+
+impl Alarms {
+    fn add(&mut self, tick: u64, alarm: Weak<Alarm>) {
+        if self.count >= self.prune_at {
+            self.prune();
+            self.prune_at = self.count.saturating_mul(2).max(1024);
+        }
+        self.at.entry(tick).or_default().push(alarm);
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn take_due(&mut self, tick: u64, due: &mut Vec<std::sync::Arc<Alarm>>) {
+        while let Some(first) = self.at.first_entry().filter(|entry| *entry.key() <= tick) {
+            let alarms = first.remove();
+            self.count = self.count.saturating_sub(alarms.len());
+            due.extend(alarms.iter().filter_map(Weak::upgrade));
+        }
+    }
+
+    fn prune(&mut self) {
+        self.at.retain(|_, alarms| {
+            alarms.retain(|alarm| alarm.strong_count() > 0);
+            !alarms.is_empty()
+        });
+        self.count = self.at.values().map(Vec::len).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_deadline_is_never_early_and_at_most_two_ticks_late() {
+        assert_eq!(ticks(Duration::from_millis(5)), 1);
+        assert_eq!(ticks(Duration::from_millis(6)), 2);
+        assert_eq!(ticks(Duration::ZERO), 0);
+        assert_eq!(ticks(Duration::MAX), NEVER);
+        assert_eq!(deadline(7, 1), 9);
+        assert_eq!(deadline(7, NEVER), NEVER);
+    }
+
+    #[test]
+    fn dropped_alarms_are_swept_before_their_tick() {
+        let mut alarms = Alarms { at: BTreeMap::new(), count: 0, prune_at: 1024 };
+        let kept = Arc::new(Alarm::default());
+        alarms.add(5, Arc::downgrade(&kept));
+        for tick in 0..100_000 {
+            alarms.add(1_000 + tick, Arc::downgrade(&Arc::new(Alarm::default())));
+        }
+        assert!(alarms.count <= 1025, "{}", alarms.count);
+        let mut due = Vec::new();
+        alarms.take_due(5, &mut due);
+        assert_eq!(due.len(), 1);
+    }
+
+    #[test]
+    fn the_clock_goes_on_after_the_ticker_slept() {
+        struct Never;
+        impl Busy for Never {
+            fn is_busy(&self) -> bool {
+                false
+            }
+        }
+        let gate: Arc<dyn Busy> = Arc::new(Never);
+        watch(Arc::downgrade(&gate)).unwrap();
+        let before = now();
+        thread::sleep(TICK * (IDLE_TICKS + 20));
+        assert!(now() >= before + u64::from(IDLE_TICKS), "{} then {}", before, now());
+    }
+
+    #[test]
+    fn a_waker_that_panics_does_not_end_the_ticker() {
+        struct Bomb;
+        impl std::task::Wake for Bomb {
+            fn wake(self: Arc<Self>) {
+                panic!("boom");
+            }
+        }
+        let alarm = Arc::new(Alarm::default());
+        alarm.set(&Arc::new(Bomb).into());
+        started().map(drop).unwrap();
+        ring_at(now(), Arc::downgrade(&alarm));
+        let before = now();
+        thread::sleep(TICK * 6);
+        assert!(now() > before);
+    }
+}

@@ -1,0 +1,83 @@
+//! Waiting with a deadline and a cancel handle, on any executor or on none.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use crate::alarm::Alarm;
+use crate::terms::{Interrupt, Terms};
+use crate::ticker;
+
+/// Runs a future until it is ready, the deadline passes or the call is cancelled.
+///
+/// The future is polled first; only where it is pending is an alarm registered, and the tick looked at again after that,
+/// so that neither a ready future pays for an alarm nor a deadline that passes meanwhile is missed.
+pub(crate) async fn until<F: Future>(terms: &Terms, future: F) -> Result<F::Output, Interrupt> {
+    let mut future = pin!(future);
+    let mut alarm: Option<Arc<Alarm>> = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        match &alarm {
+            Some(alarm) => alarm.set(cx.waker()),
+            None => alarm = Some(register(terms, cx)),
+        }
+        match terms.interrupt() {
+            Some(interrupt) => Poll::Ready(Err(interrupt)),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn register(terms: &Terms, cx: &Context<'_>) -> Arc<Alarm> {
+    let alarm = Arc::new(Alarm::default());
+    alarm.set(cx.waker());
+    if terms.deadline != ticker::NEVER {
+        ticker::ring_at(terms.deadline, Arc::downgrade(&alarm));
+    }
+    if let Some(cancel) = &terms.cancel {
+        cancel.ring_on_cancel(Arc::downgrade(&alarm));
+    }
+    alarm
+}
+
+/// Waits for a number of ticks.
+pub(crate) async fn sleep(ticks: u64) {
+    let until = ticker::deadline(ticker::now(), ticks);
+    let alarm = Arc::new(Alarm::default());
+    let mut registered = false;
+    poll_fn(|cx| {
+        alarm.set(cx.waker());
+        if !registered {
+            registered = true;
+            ticker::ring_at(until, Arc::downgrade(&alarm));
+        }
+        if ticker::now() >= until { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Runs a future on this thread, which parks while it is pending.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        thread::park();
+    }
+}

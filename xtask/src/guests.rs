@@ -1,0 +1,237 @@
+//! `cargo xtask guests`: the modules that other people's SDKs make.
+//!
+//! The modules are checked in, so that the tests need no guest toolchain; a
+//! manifest beside them says what each was built from and with.
+
+mod assemblyscript;
+mod manifest;
+mod rust;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use manifest::{Fingerprint, Manifest, Module};
+
+/// What to do with the guests; with no flag they are built and written.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Rebuild elsewhere and compare with the manifest; nothing is written
+    #[arg(long, conflicts_with = "verify")]
+    check: bool,
+    /// Compare the checked-in modules with the manifest; nothing is built
+    #[arg(long)]
+    verify: bool,
+    /// Only the guest in this language
+    #[arg(long, value_name = "LANGUAGE")]
+    only: Option<Guest>,
+}
+
+/// The guests, by the language they are written in.
+#[derive(Clone, Copy, ValueEnum)]
+enum Guest {
+    /// `wapc-guest`, from crates.io
+    Rust,
+    /// `@wapc/as-guest`, from npm
+    #[value(name = "assemblyscript")]
+    AssemblyScript,
+}
+
+/// The versions of the tools that built a module, by name.
+type Versions = BTreeMap<String, String>;
+
+impl Guest {
+    /// The folder of the guest's source, from the root of the repository.
+    fn source(self) -> &'static str {
+        match self {
+            Self::Rust => "guests/rust",
+            Self::AssemblyScript => "guests/assemblyscript",
+        }
+    }
+
+    /// The target the guest is compiled for, in its compiler's words.
+    fn target(self) -> &'static str {
+        match self {
+            Self::Rust => rust::TARGET,
+            Self::AssemblyScript => assemblyscript::TARGET,
+        }
+    }
+
+    /// The modules the guest is built into.
+    fn files(self) -> Vec<&'static str> {
+        match self {
+            Self::Rust => vec![rust::FILE],
+            Self::AssemblyScript => assemblyscript::MODULES.map(|(file, _)| file).to_vec(),
+        }
+    }
+
+    /// Builds the guest's modules into `out`.
+    fn build(self, root: &Path, out: &Path) -> Result<Vec<Module>> {
+        let source = root.join(self.source());
+        let toolchain = match self {
+            Self::Rust => rust::build(&source, out),
+            Self::AssemblyScript => assemblyscript::build(&source, out),
+        }
+        .with_context(|| format!("{} was not built", self.source()))?;
+        let module = |file: &str| {
+            Ok(Module {
+                file: file.to_owned(),
+                fingerprint: Fingerprint::of(&out.join(file))?,
+                source: self.source().to_owned(),
+                target: self.target().to_owned(),
+                toolchain: toolchain.clone(),
+            })
+        };
+        self.files().into_iter().map(module).collect()
+    }
+}
+
+/// Runs the command in the repository at `root`.
+pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
+    let guests = args.only.map_or(Guest::value_variants().to_vec(), |guest| vec![guest]);
+    let built = root.join("guests/built");
+    if args.verify {
+        verify(&guests, &built)
+    } else if args.check {
+        check(root, &guests, &built)
+    } else {
+        build(root, &guests, &built)
+    }
+}
+
+/// Builds `guests` and writes their modules and the manifest to `built`.
+fn build(root: &Path, guests: &[Guest], built: &Path) -> Result<()> {
+    // Built elsewhere first: a build that fails leaves what is checked in as it was.
+    let scratch = tempfile::tempdir()?;
+    let modules = build_all(root, guests, scratch.path())?;
+    let mut manifest = Manifest::read_or_default(built)?;
+    fs::create_dir_all(built)?;
+    for module in modules {
+        fs::copy(scratch.path().join(&module.file), built.join(&module.file))
+            .with_context(|| format!("{} was not written", module.file))?;
+        println!("{}: {}", module.file, module.fingerprint);
+        manifest.put(module);
+    }
+    manifest.write(built)
+}
+
+/// Rebuilds `guests` and compares their digests with the manifest's.
+fn check(root: &Path, guests: &[Guest], built: &Path) -> Result<()> {
+    let manifest = Manifest::read(built)?;
+    let scratch = tempfile::tempdir()?;
+    let rebuilt = build_all(root, guests, scratch.path())?;
+    for module in &rebuilt {
+        // Another compiler is the likeliest cause of a difference, so it is named first.
+        for change in manifest.toolchain_changes(module) {
+            println!("{}: {change}", module.file);
+        }
+    }
+    let found = rebuilt.into_iter().map(|module| (module.file, module.fingerprint)).collect();
+    compare(guests, &manifest, &found, "rebuilt")
+}
+
+/// Compares the checked-in modules of `guests` with the manifest.
+fn verify(guests: &[Guest], built: &Path) -> Result<()> {
+    let manifest = Manifest::read(built)?;
+    let found = manifest::modules_in(built)?;
+    compare(guests, &manifest, &found, "checked in")
+}
+
+/// Builds `guests` into `out`.
+fn build_all(root: &Path, guests: &[Guest], out: &Path) -> Result<Vec<Module>> {
+    let mut modules = Vec::new();
+    for guest in guests {
+        modules.extend(guest.build(root, out)?);
+    }
+    Ok(modules)
+}
+
+/// Reports on every module of `guests` and fails if one is not as the manifest has it.
+fn compare(
+    guests: &[Guest],
+    manifest: &Manifest,
+    found: &BTreeMap<String, Fingerprint>,
+    what: &str,
+) -> Result<()> {
+    let mut files: BTreeSet<&str> = guests.iter().flat_map(|guest| guest.files()).collect();
+    if guests.len() == Guest::value_variants().len() {
+        // Where all are asked for, one that nobody builds any more stands out.
+        files.extend(manifest.files());
+        files.extend(found.keys().map(String::as_str));
+    }
+    let mut differences = 0;
+    for file in files {
+        let expected = manifest.get(file).map(|module| &module.fingerprint);
+        match (expected, found.get(file)) {
+            (Some(expected), Some(found)) if expected == found => {
+                println!("{file}: as in the manifest");
+                continue;
+            }
+            (Some(expected), Some(found)) => {
+                println!("{file}: differs\n  manifest:   {expected}\n  {what}: {found}");
+            }
+            (Some(_), None) => println!("{file}: in the manifest, but not {what}"),
+            (None, _) => println!("{file}: not in the manifest"),
+        }
+        differences += 1;
+    }
+    if differences > 0 {
+        bail!("{differences} not as in the manifest; `cargo xtask guests` builds and writes them anew");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: &[Guest] = &[Guest::Rust, Guest::AssemblyScript];
+
+    fn manifest_and_found() -> (Manifest, BTreeMap<String, Fingerprint>) {
+        let fingerprint = || Fingerprint { sha256: "00".to_owned(), size: 1 };
+        let mut manifest = Manifest::default();
+        let mut found = BTreeMap::new();
+        for file in BOTH.iter().flat_map(|guest| guest.files()) {
+            manifest.put(Module {
+                file: file.to_owned(),
+                fingerprint: fingerprint(),
+                source: String::new(),
+                target: String::new(),
+                toolchain: Versions::new(),
+            });
+            found.insert(file.to_owned(), fingerprint());
+        }
+        (manifest, found)
+    }
+
+    #[test]
+    fn modules_as_in_the_manifest_pass() {
+        let (manifest, found) = manifest_and_found();
+        compare(BOTH, &manifest, &found, "found").unwrap();
+    }
+
+    #[test]
+    fn a_changed_module_fails_unless_another_is_asked_for() {
+        let (manifest, mut found) = manifest_and_found();
+        found.get_mut(rust::FILE).unwrap().sha256 = "11".to_owned();
+        compare(BOTH, &manifest, &found, "found").unwrap_err();
+        compare(&[Guest::AssemblyScript], &manifest, &found, "found").unwrap();
+    }
+
+    #[test]
+    fn a_missing_module_fails() {
+        let (manifest, mut found) = manifest_and_found();
+        found.remove(rust::FILE);
+        compare(BOTH, &manifest, &found, "found").unwrap_err();
+    }
+
+    #[test]
+    fn a_module_that_nobody_builds_fails() {
+        let (manifest, mut found) = manifest_and_found();
+        found.insert("stale.wasm".to_owned(), Fingerprint { sha256: "00".to_owned(), size: 1 });
+        compare(BOTH, &manifest, &found, "found").unwrap_err();
+    }
+}

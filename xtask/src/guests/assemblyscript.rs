@@ -1,0 +1,47 @@
+//! Builds the AssemblyScript guest with npm and asc.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::Versions;
+use crate::process::{output, run};
+
+/// What the guest is compiled for: asc knows nothing else.
+pub(crate) const TARGET: &str = "wasm32";
+
+/// The modules, each with the target in `asconfig.json` that it is built from.
+pub(crate) const MODULES: [(&str, &str); 2] =
+    [("assemblyscript.wasm", "sdk-abort"), ("assemblyscript-env-abort.wasm", "env-abort")];
+
+/// Builds the package in `source` into `out`.
+pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
+    // No package here needs an install script, so none gets to run one.
+    run(at("npm", source).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
+        .context("the AssemblyScript guest needs Node.js 20 or newer, with its npm")?;
+    for (file, target) in MODULES {
+        run(asc(source).args(["--target", target, "--outFile"]).arg(out.join(file)))?;
+    }
+    let asc = output(asc(source).arg("--version"))?;
+    let sdk = "require('@wapc/as-guest/package.json').version";
+    Ok(Versions::from([
+        ("node".to_owned(), output(at("node", source).arg("--version"))?),
+        ("asc".to_owned(), asc.trim_start_matches("Version ").to_owned()),
+        ("as-guest".to_owned(), output(at("node", source).args(["--print", sdk]))?),
+    ]))
+}
+
+/// The asc that the package's lock file names; `--no` keeps npx from fetching another.
+fn asc(source: &Path) -> Command {
+    let mut command = at("npx", source);
+    command.args(["--no", "--", "asc"]);
+    command
+}
+
+/// A command that runs in the folder `source`.
+fn at(program: &str, source: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(source);
+    command
+}

@@ -1,0 +1,184 @@
+//! Builds the Rust guest with whichever toolchain can compile for WebAssembly.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::Versions;
+use crate::process::{output, run};
+
+/// What the guest is compiled for, in rustc's words.
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+/// The module's file name.
+pub(crate) const FILE: &str = "rust.wasm";
+
+/// What to do where no toolchain was found.
+const ADVICE: &str = "\
+no Rust toolchain here can compile for wasm32-unknown-unknown; install one with
+  rustup target add wasm32-unknown-unknown
+or, on Debian 12, with
+  apt-get update && apt-get install -y rustc-web cargo-web rust-web-src lld-22";
+
+/// Debian's linker, called by name: the `rust-lld` that rustc looks for is in a package
+/// that need not be there.
+const DEBIAN_LLD: &str = "/usr/bin/lld-22";
+
+/// Builds the crate in `source` into `out`.
+pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
+    let toolchain = Toolchain::find()?;
+    // First, since the sources must be there for their folders to be renamed.
+    run(toolchain.cargo(source)?.args(["fetch", "--locked"]))?;
+    // A folder of its own, so that nothing stale and nobody's lock is met.
+    let target = tempfile::tempdir()?;
+    run(toolchain
+        .cargo(source)?
+        .args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"])
+        .arg(target.path()))?;
+    let module = target.path().join(TARGET).join("release/antiphon_guest_rust.wasm");
+    fs::copy(&module, out.join(FILE)).with_context(|| format!("{} was not copied", module.display()))?;
+    toolchain.versions(source)
+}
+
+/// A rustc and a cargo that can compile for [`TARGET`].
+struct Toolchain {
+    /// The compiler, by name or path.
+    rustc: &'static str,
+    /// The cargo that goes with it.
+    cargo: &'static str,
+    /// Whether it is Debian's, which has the standard library for wasm32 as source only.
+    debian: bool,
+}
+
+impl Toolchain {
+    /// Prefers the toolchain on the path, if it has the target, to Debian's.
+    fn find() -> Result<Self> {
+        let on_path = Self { rustc: "rustc", cargo: "cargo", debian: false };
+        if on_path.ask(&["--print", "target-libdir", "--target", TARGET]).is_ok_and(is_dir) {
+            return Ok(on_path);
+        }
+        let debian = Self { rustc: "/usr/bin/rustc", cargo: "/usr/bin/cargo", debian: true };
+        let is_whole = Path::new(debian.cargo).exists()
+            && Path::new(DEBIAN_LLD).exists()
+            && debian.std_source().is_ok_and(|source| source.exists());
+        if is_whole { Ok(debian) } else { bail!(ADVICE) }
+    }
+
+    /// A cargo command in `source` that leaves no path of this machine in the module.
+    fn cargo(&self, source: &Path) -> Result<Command> {
+        let mut cargo = Command::new(self.cargo);
+        cargo
+            .current_dir(source)
+            .env("RUSTC", self.rustc)
+            .env("CARGO_ENCODED_RUSTFLAGS", self.remaps(source)?.join("\u{1f}"))
+            // Set by the cargo that runs xtask; another rustc must not load its libraries.
+            .env_remove("LD_LIBRARY_PATH");
+        if self.debian {
+            cargo
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", DEBIAN_LLD)
+                .arg("-Zbuild-std=std,panic_abort");
+        }
+        Ok(cargo)
+    }
+
+    /// Compiler flags that give every folder with source in it a name of its own.
+    fn remaps(&self, source: &Path) -> Result<Vec<String>> {
+        let mut remaps = vec![remap(source, "/guest")];
+        // The sources of each registry are in a folder named after its address.
+        for registry in fs::read_dir(cargo_home()?.join("registry/src")).into_iter().flatten() {
+            remaps.push(remap(&registry?.path(), "/registry"));
+        }
+        let std = self.std_source()?;
+        // The name that a standard library from rust-lang.org bears in any case.
+        let name = format!("/rustc/{}", self.detail("commit-hash")?);
+        remaps.push(remap(&std, &name));
+        // Debian's is a link, and rustc may follow it.
+        remaps.extend(std.canonicalize().map(|std| remap(&std, &name)));
+        Ok(remaps)
+    }
+
+    /// Where the standard library's source is, if it is installed.
+    fn std_source(&self) -> Result<PathBuf> {
+        let sysroot = self.ask(&["--print", "sysroot"])?;
+        Ok(Path::new(&sysroot).join("lib/rustlib/src/rust"))
+    }
+
+    /// The versions of all that has a part in the module.
+    fn versions(&self, source: &Path) -> Result<Versions> {
+        let cargo = output(Command::new(self.cargo).arg("--version"))?;
+        let lld = output(Command::new(self.lld()?).args(["-flavor", "wasm", "--version"]))?;
+        Ok(Versions::from([
+            ("rustc".to_owned(), after(&self.ask(&["--version"])?, "rustc ")),
+            ("cargo".to_owned(), after(&cargo, "cargo ")),
+            ("lld".to_owned(), lld),
+            ("wapc-guest".to_owned(), sdk_version(source)?),
+        ]))
+    }
+
+    /// The linker that rustc calls.
+    fn lld(&self) -> Result<PathBuf> {
+        if self.debian {
+            return Ok(DEBIAN_LLD.into());
+        }
+        let bundled = Path::new(&self.ask(&["--print", "sysroot"])?)
+            .join("lib/rustlib")
+            .join(self.detail("host")?)
+            .join("bin/rust-lld");
+        Ok(if bundled.exists() { bundled } else { "rust-lld".into() })
+    }
+
+    /// One line of what rustc says of itself.
+    fn detail(&self, key: &str) -> Result<String> {
+        let details = self.ask(&["--version", "--verbose"])?;
+        let value = details.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+        Ok(value.with_context(|| format!("rustc does not say its {key}"))?.to_owned())
+    }
+
+    /// What rustc answers to `args`.
+    fn ask(&self, args: &[&str]) -> Result<String> {
+        output(Command::new(self.rustc).args(args).env_remove("LD_LIBRARY_PATH"))
+    }
+}
+
+/// Whether there is a folder at `path`.
+fn is_dir(path: String) -> bool {
+    Path::new(&path).is_dir()
+}
+
+/// The flag that writes `name` wherever the compiler would write `path`.
+fn remap(path: &Path, name: &str) -> String {
+    format!("--remap-path-prefix={}={name}", path.display())
+}
+
+/// `text` without `prefix`.
+fn after(text: &str, prefix: &str) -> String {
+    text.trim_start_matches(prefix).to_owned()
+}
+
+/// The folder where cargo keeps the registries.
+fn cargo_home() -> Result<PathBuf> {
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
+    std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(home)
+        .context("neither CARGO_HOME nor HOME is set")
+}
+
+/// The version of the SDK in the lock file of the crate in `source`.
+fn sdk_version(source: &Path) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Lock {
+        package: Vec<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+        version: String,
+    }
+    let lock: Lock = toml::from_str(&fs::read_to_string(source.join("Cargo.lock"))?)?;
+    let sdk = lock.package.into_iter().find(|package| package.name == "wapc-guest");
+    Ok(sdk.context("Cargo.lock does not name wapc-guest")?.version)
+}

@@ -1,0 +1,54 @@
+//! Chores of the repository, run as `cargo xtask <command>`.
+
+mod guests;
+mod process;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+/// Chores of the repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    /// The chore to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// One variant a chore; each lives in a module of its own.
+#[derive(Subcommand)]
+enum Command {
+    /// Build the guests, or check the ones that are checked in
+    Guests(guests::Args),
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not returned from main: with RUST_BACKTRACE set, as in CI, the trace would bury it.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the chore that was asked for.
+fn run(command: &Command) -> Result<()> {
+    let root = root()?;
+    match command {
+        Command::Guests(args) => guests::run(&root, args),
+    }
+}
+
+/// The root of the repository.
+///
+/// Asked of cargo when it runs, not when it builds, so that the program holds no path.
+fn root() -> Result<PathBuf> {
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
+    let root = PathBuf::from(xtask);
+    Ok(root.parent().context("xtask has no folder above it")?.to_owned())
+}

@@ -1,0 +1,34 @@
+//! Other programs, run so that a failure says which one failed and how.
+
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+/// Runs `command` to its end, its output shown.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("{} did not start", line(command)))?;
+    ensure!(status.success(), "{} failed: {status}", line(command));
+    Ok(())
+}
+
+/// Runs `command` to its end and gives back what it wrote to its standard output.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("{} did not start", line(command)))?;
+    ensure!(output.status.success(), "{} failed: {}", line(command), output.status);
+    let text =
+        String::from_utf8(output.stdout).with_context(|| format!("{} wrote no text", line(command)))?;
+    Ok(text.trim().to_owned())
+}
+
+/// The command as one would type it.
+fn line(command: &Command) -> String {
+    let words: Vec<_> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(OsStr::to_string_lossy)
+        .collect();
+    format!("`{}`", words.join(" "))
+}
