@@ -230,6 +230,12 @@ impl Conversation {
         crate::wait::block_on(self.sleep(duration))
     }
 
+    /// A watch over the deadline and the cancel handle of this conversation, for waits that an engine makes outside it.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch(self.terms.clone())
+    }
+
     /// Whether somebody wants to know what the call used.
     #[must_use]
     #[inline]
@@ -362,6 +368,22 @@ impl Conversation {
         let (host, dropped) = (self.shared.id, self.protocol.log_dropped());
         let operation = self.protocol.operation();
         tracing::warn!(target: "antiphon::guest", host, operation, dropped, "log lines over the call's budget dropped");
+    }
+}
+
+/// The deadline and the cancel handle of a conversation: see [`Conversation::watch`].
+#[derive(Clone, Debug)]
+pub struct Watch(Terms);
+
+impl Watch {
+    /// Runs a future to its end, or to the end of the conversation's time.
+    ///
+    /// # Errors
+    /// The deadline passed, or the call was cancelled; the future is dropped then.
+    pub async fn over<F: Future>(&self, future: F) -> Result<F::Output> {
+        crate::wait::until(&self.0, future)
+            .await
+            .map_err(|interrupt| self.0.error(interrupt, Phase::HostCall))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::time::Duration;
+use std::sync::OnceLock;
 
 use antiphon_protocol::Violation;
 
@@ -44,7 +44,7 @@ struct Inner {
     phase: Option<Phase>,
     guest_error: Option<String>,
     exit_code: Option<i32>,
-    backtrace: Option<String>,
+    backtrace: Option<Backtrace>,
     usage: Option<Usage>,
     source: Option<BoxError>,
 }
@@ -67,12 +67,12 @@ impl Error {
         }))
     }
 
-    /// The wall clock of a call ran out.
+    /// The wall clock of a call ran out; `limit` is what it had, with its unit.
     #[cold]
-    pub fn deadline(phase: Phase, limit: Duration) -> Self {
+    pub fn deadline(phase: Phase, limit: impl fmt::Display) -> Self {
         let mut error =
             Self::new(ErrorKind::DeadlineExceeded, "guest code interrupted, execution deadline exceeded")
-                .with_source(Detail(format!("the deadline of {limit:?} passed in phase {phase}")));
+                .with_source(Detail(format!("the deadline of {limit} passed in phase {phase}")));
         error.0.phase = Some(phase);
         if phase != Phase::Guest {
             error.0.fault = Fault::Host;
@@ -80,10 +80,21 @@ impl Error {
         error
     }
 
+    /// The start of an instance failed in a function (`start section`, `_initialize`, `_start`, `wapc_init`).
+    #[cold]
+    pub fn init(function: &str, cause: Self) -> Self {
+        let message = match cause.kind() {
+            ErrorKind::DeadlineExceeded => {
+                format!("{function} init interrupted, execution deadline exceeded")
+            }
+            _ => format!("{function}: {}", cause.message()),
+        };
+        Self::new(ErrorKind::InitFailed, message).with_source(cause)
+    }
+
     /// What an engine reports, which may be one of ours in a box.
     ///
-    /// Our own type is looked for in the whole chain of sources; anything else becomes [`ErrorKind::Engine`] with the
-    /// error as its source.
+    /// Our own type keeps its kind; anything else becomes [`ErrorKind::Engine`] with the error as its source.
     #[cold]
     pub fn from_engine(error: BoxError) -> Self {
         match error.downcast::<Self>() {
@@ -119,10 +130,11 @@ impl Error {
         self
     }
 
-    /// Adds the frames of the guest, one a line, innermost first.
+    /// Adds the frames of the guest, which display one a line, innermost first. They are formatted only when somebody
+    /// looks: a guest that traps in a loop must not cost more than its traps.
     #[must_use]
-    pub fn with_backtrace(mut self, frames: String) -> Self {
-        self.0.backtrace = Some(frames);
+    pub fn with_backtrace(mut self, frames: impl fmt::Display + Send + Sync + 'static) -> Self {
+        self.0.backtrace = Some(Backtrace { frames: Box::new(frames), text: OnceLock::new() });
         self
     }
 
@@ -195,7 +207,7 @@ impl Error {
     /// The frames of the guest at the failure, innermost first, where the engine has them.
     #[must_use]
     pub fn backtrace(&self) -> Option<&str> {
-        self.0.backtrace.as_deref()
+        self.0.backtrace.as_ref().map(Backtrace::text)
     }
 
     /// What the call had used, if its [`Request`](crate::Request) asked for it.
@@ -298,6 +310,24 @@ impl From<std::io::Error> for Error {
     }
 }
 
+/// Frames of the guest, formatted at the first look.
+struct Backtrace {
+    frames: Box<dyn fmt::Display + Send + Sync>,
+    text: OnceLock<String>,
+}
+
+impl Backtrace {
+    fn text(&self) -> &str {
+        self.text.get_or_init(|| self.frames.to_string())
+    }
+}
+
+impl fmt::Debug for Backtrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
 /// A source that is only a sentence: what `Display` may not say because users match on its text.
 #[derive(Debug)]
 struct Detail(String);
@@ -337,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_deadline_keeps_the_text_that_users_match_on_and_names_the_limit_in_its_source() {
-        let error = Error::deadline(Phase::HostCall, Duration::from_secs(2));
+        let error = Error::deadline(Phase::HostCall, "2s");
         assert_eq!(
             error.to_string(),
             "Guest call failure: guest code interrupted, execution deadline exceeded"

@@ -18,6 +18,7 @@ mod host_async;
 mod invocation;
 mod kind;
 mod log;
+mod module_check;
 pub mod module_info;
 #[cfg(feature = "module-info")]
 mod module_info_parse;
@@ -46,7 +47,7 @@ pub use builder::HostBuilder;
 pub use bytes::Bytes;
 pub use cancel::CancelHandle;
 pub use context::Context;
-pub use conversation::Conversation;
+pub use conversation::{Conversation, Watch};
 pub use engine::{Capabilities, EngineProviderFactory, ModuleHost, WebAssemblyEngineProvider};
 #[cfg(feature = "async")]
 pub use engine::{ModuleHostAsync, WebAssemblyEngineProviderAsync};

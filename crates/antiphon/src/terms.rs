@@ -61,7 +61,7 @@ impl Terms {
     #[cold]
     pub(crate) fn error(&self, interrupt: Interrupt, phase: Phase) -> Error {
         match interrupt {
-            Interrupt::Deadline => Error::deadline(phase, self.limit),
+            Interrupt::Deadline => Error::deadline(phase, format_args!("{:?}", self.limit)),
             Interrupt::Cancelled => {
                 Error::new(ErrorKind::Cancelled, "the call was cancelled through its handle")
             }

@@ -1,0 +1,74 @@
+//! Reading modules, payloads and answers, never more of them than their limits.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use antiphon::Limits;
+use antiphon::errors::{Error, ErrorKind};
+
+use crate::cli::CallArgs;
+use crate::failure::Failure;
+
+/// Reads a module; one over its limit is [`ErrorKind::InvalidModule`].
+pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let limit = limits.module();
+    read_file("module", path, limit)?.ok_or_else(|| {
+        Error::new(ErrorKind::InvalidModule, format!("module is over its limit of {limit} bytes")).into()
+    })
+}
+
+/// Reads the payload from where the arguments say; one over its limit is [`ErrorKind::TooLarge`].
+pub(crate) fn payload(args: &CallArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let limit = limits.request();
+    let payload = match (&args.payload, &args.payload_file) {
+        (_, Some(path)) => read_file("payload", path, limit)?,
+        (Some(dash), None) if dash == "-" => bounded(io::stdin().lock(), limit)
+            .map_err(|error| Failure::Usage("cannot read the payload from standard input".into(), error))?,
+        (Some(text), None) => Some(text.clone().into_encoded_bytes()),
+        (None, None) => Some(Vec::new()),
+    };
+    payload.ok_or(Failure::TooLarge("payload", limit))
+}
+
+/// Reads the answer to a host call; one over its limit is [`ErrorKind::TooLarge`].
+pub(crate) fn answer(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    const WHAT: &str = "answer to a host call";
+    read_file(WHAT, path, limit)?.ok_or(Failure::TooLarge(WHAT, limit))
+}
+
+/// The bytes of a file; `None` if they are more than `limit`.
+fn read_file(what: &str, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+    File::open(path)
+        .and_then(|file| bounded(file, limit))
+        .map_err(|error| Failure::Usage(format!("cannot read the {what} {}", path.display()), error))
+}
+
+/// All bytes; `None` if they are more than `limit`, of which one more is read and no second.
+fn bounded(source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    source.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    Ok((length <= limit).then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_source_is_read_up_to_its_limit_and_no_further() {
+        assert_eq!(bounded(io::repeat(7), 1_000).unwrap(), None);
+        assert_eq!(bounded([7; 1_000].as_slice(), 1_000).unwrap().unwrap().len(), 1_000);
+        assert_eq!(bounded(io::empty(), 0).unwrap(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let Err(Failure::Usage(text, error)) = module(Path::new("no/such.wasm"), &Limits::new()) else {
+            panic!("a usage error")
+        };
+        assert_eq!(text, "cannot read the module no/such.wasm");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

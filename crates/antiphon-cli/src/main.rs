@@ -1,0 +1,55 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod call;
+mod cli;
+mod completions;
+mod engine;
+mod failure;
+mod host_call;
+mod input;
+mod inspect;
+mod latency;
+mod messages;
+mod options;
+mod output;
+mod report;
+mod spinner;
+mod text;
+mod verdict;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command, ErrorFormat};
+use crate::report::Report;
+
+fn main() -> ExitCode {
+    messages::install();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        // Help and version are no errors: clap writes them to standard output and exits with 0.
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => match ErrorFormat::guess(&arguments) {
+            ErrorFormat::Text => error.exit(),
+            ErrorFormat::Json => {
+                let report = Report::from_clap(&error);
+                report.print(ErrorFormat::Json);
+                return report.exit_code();
+            }
+        },
+    };
+    let result = match cli.command {
+        Command::Call(args) => call::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Completions(args) => completions::run(&args).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|failure| {
+        let report = Report::new(&failure);
+        report.print(cli.error_format);
+        report.exit_code()
+    })
+}

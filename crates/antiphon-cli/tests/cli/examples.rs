@@ -1,0 +1,81 @@
+//! Every example, of the help and of the README, does what it says.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::program::{repository, run};
+
+fn help(of: &[&str]) -> String {
+    let run = run([of, &["--help"]].concat());
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    run.text().to_owned()
+}
+
+/// The lines below `EXAMPLES:`.
+fn examples(help: &str) -> Vec<String> {
+    let (_, after) = help.split_once("\nEXAMPLES:\n").expect("a section with examples");
+    after.lines().take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_owned()).collect()
+}
+
+/// A directory to run in, where the guests are where the examples look for them.
+fn place() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(repository().join("guests"), dir.path().join("guests")).unwrap();
+    dir
+}
+
+/// Runs a line in a shell that finds the program, with both outputs in one.
+fn shell(line: &str, place: &Path) -> (Option<i32>, String) {
+    let bin = Path::new(env!("CARGO_BIN_EXE_antiphon")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("exec 2>&1; {line}")]).current_dir(place).env("PATH", path);
+    let output = command.env_remove("CLICOLOR_FORCE").stdin(Stdio::null()).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn every_example_of_the_help_runs() {
+    let place = place();
+    for of in [[].as_slice(), &["call"], &["inspect"], &["completions"]] {
+        let examples = examples(&help(of));
+        assert!(!examples.is_empty(), "{of:?}");
+        for line in examples {
+            let (code, output) = shell(&line, place.path());
+            assert_eq!(code, Some(0), "{line}\n{output}");
+        }
+    }
+}
+
+/// In the README a command stands behind `$ `, its output (both streams) below; `[..]` stands for anything in a line.
+#[test]
+fn every_example_of_the_readme_does_what_it_shows() {
+    let readme = include_str!("../../README.md");
+    let place = place();
+    let mut shown = 0;
+    for block in readme.split("```console\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        for example in block.split("$ ").skip(1) {
+            let (line, expected) = example.split_once('\n').unwrap();
+            let (_, output) = shell(line, place.path());
+            assert_eq!(output.lines().count(), expected.lines().count(), "$ {line}\n{output}");
+            for (got, expected) in output.lines().zip(expected.lines()) {
+                assert!(like(got, expected), "$ {line}\n  got:   {got}\n  shown: {expected}");
+            }
+            shown += 1;
+        }
+    }
+    assert!(shown >= 5);
+}
+
+fn like(got: &str, expected: &str) -> bool {
+    let parts: Vec<_> = expected.split("[..]").collect();
+    let mut rest = got;
+    for (number, part) in parts.iter().enumerate() {
+        match rest.find(part) {
+            Some(at) if number > 0 || at == 0 => rest = &rest[at + part.len()..],
+            _ => return false,
+        }
+    }
+    rest.is_empty() || parts.last() == Some(&"")
+}

@@ -1,0 +1,89 @@
+//! What modules say about themselves.
+
+use serde_json::json;
+
+use crate::program::{GUESTS, Wat, guest, repository, run};
+
+fn inspect(path: &std::path::Path, json: bool) -> crate::program::Run {
+    let format = if json { ["--json"].as_slice() } else { &[] };
+    let arguments = ["inspect".as_ref(), path.as_os_str()].into_iter().map(ToOwned::to_owned);
+    run(arguments.chain(format.iter().map(Into::into)))
+}
+
+#[test]
+fn the_guests_are_guests_and_their_digests_are_those_of_the_manifest() {
+    let manifest = std::fs::read_to_string(repository().join("guests/built/manifest.toml")).unwrap();
+    for name in GUESTS {
+        let run = inspect(&guest(name), true);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{name}");
+        let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+        assert_eq!((&report["wapc_guest"], &report["reasons"]), (&true.into(), &json!([])));
+        let info = &report["info"];
+        assert_eq!(info["size"], guest(name).metadata().unwrap().len());
+        assert!(manifest.contains(info["digest"].as_str().unwrap()), "{info}");
+        assert_eq!(info["wasi"], json!([]));
+        let imports = info["imports"].as_array().unwrap();
+        assert!(imports.contains(&json!({
+            "module": "wapc", "name": "__guest_request", "type": "func(i32, i32)",
+        })));
+    }
+}
+
+#[test]
+fn the_text_has_imports_exports_sections_and_a_verdict() {
+    let text = inspect(&guest("rust.wasm"), false);
+    assert_eq!((text.code, text.stderr.as_str()), (Some(0), ""));
+    let text = text.text();
+    for part in [
+        "init      wapc_init\n",
+        "WASI      none\n",
+        "wapc.__host_call ",
+        "\nproducers (",
+        "__guest_call ",
+        "verdict   a waPC guest\n",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn what_is_no_guest_is_exit_code_4_with_every_reason() {
+    let wat = Wat::new(
+        r#"(module (import "wasi_snapshot_preview1" "fd_fly" (func)) (memory (export "memory") 1 2)
+            (func $start) (start $start) (func (export "__guest_call")))"#,
+    );
+    let reasons = [
+        "import wasi_snapshot_preview1.fd_fly (func()) is unknown",
+        "export __guest_call is func(), expected func(i32, i32) -> i32",
+    ];
+    let run = inspect(&wat.path(), false);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(4), ""));
+    let verdict = format!("verdict   not a waPC guest\n  - {}\n  - {}\n", reasons[0], reasons[1]);
+    assert!(run.text().ends_with(&verdict), "{}", run.text());
+
+    let run = inspect(&wat.path(), true);
+    assert_eq!(run.code, Some(4));
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(report["reasons"], json!(reasons));
+    let info = &report["info"];
+    assert_eq!(info["memory"], json!({ "minimum_pages": 1, "maximum_pages": 2 }));
+    assert_eq!((&info["start_section"], &info["wasi"]), (&true.into(), &json!(["wasi_snapshot_preview1"])));
+}
+
+#[test]
+fn a_guest_that_wants_more_memory_than_the_default_is_a_guest() {
+    let wat = Wat::new(
+        r#"(module (memory (export "memory") 2000)
+            (func (export "__guest_call") (param i32 i32) (result i32) i32.const 0))"#,
+    );
+    assert_eq!(inspect(&wat.path(), false).code, Some(0));
+}
+
+#[test]
+fn what_is_no_module_is_exit_code_4() {
+    let run = inspect(&repository().join("guests/README.md"), true);
+    assert_eq!(run.code, Some(4));
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!((&report["wapc_guest"], &report["info"]), (&false.into(), &json!(null)));
+    assert!(report["reasons"][0].as_str().unwrap().starts_with("not a WebAssembly module: "));
+}

@@ -1,0 +1,131 @@
+//! The program under test.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+pub(crate) const MODES: [&str; 2] = ["async", "sync"];
+
+/// Modules of all languages that have the operations of `guests/README.md`.
+pub(crate) const GUESTS: [&str; 3] = ["rust.wasm", "assemblyscript.wasm", "assemblyscript-env-abort.wasm"];
+
+/// What a run of the program left behind.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// Standard output as text.
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+
+    /// The error as JSON: the last line of standard error.
+    pub(crate) fn error(&self) -> serde_json::Value {
+        serde_json::from_str(self.stderr.lines().last().unwrap()).unwrap()
+    }
+
+    /// Nothing on standard output, and this exit code.
+    #[track_caller]
+    pub(crate) fn failed(self, code: i32) -> Self {
+        assert_eq!((self.code, self.text()), (Some(code), ""), "{}", self.stderr);
+        self
+    }
+
+    /// These bytes on standard output, nothing on standard error, exit code 0.
+    #[track_caller]
+    pub(crate) fn answered(self, answer: impl AsRef<[u8]>) {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""));
+        assert_eq!(self.stdout, answer.as_ref());
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        Self { code: output.status.code(), stdout: output.stdout, stderr }
+    }
+}
+
+/// The repository, which examples take for the current directory.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+pub(crate) fn guest(name: &str) -> PathBuf {
+    repository().join("guests/built").join(name)
+}
+
+pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+    command.args(arguments).stdin(Stdio::null()).current_dir(repository());
+    for variable in ["NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+pub(crate) fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run {
+    command(arguments).output().unwrap().into()
+}
+
+/// Runs with bytes on standard input.
+pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Run {
+    let mut child = command(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // A program that has read enough closes its end: no error of ours.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output.into()
+}
+
+/// `antiphon call` in a mode, on one of the guests.
+pub(crate) fn call(mode: &str, name: &str, arguments: &[&str]) -> Run {
+    call_path(mode, &guest(name), arguments)
+}
+
+/// `antiphon call` in a mode, on a module.
+pub(crate) fn call_path(mode: &str, module: &Path, arguments: &[&str]) -> Run {
+    let mut all: Vec<&OsStr> = vec!["call".as_ref(), "--mode".as_ref(), mode.as_ref(), module.as_ref()];
+    all.extend(arguments.iter().map(OsStr::new));
+    run(all)
+}
+
+/// A module in the text format, in a file that lives as long as the value.
+pub(crate) struct Wat {
+    dir: tempfile::TempDir,
+}
+
+impl Wat {
+    pub(crate) fn new(text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("guest.wat"), text).unwrap();
+        Self { dir }
+    }
+
+    /// A guest: a memory of one page, the import of responses, and the body of `__guest_call`.
+    pub(crate) fn guest(fields: &str, body: &str) -> Self {
+        Self::new(&format!(
+            r#"(module
+                (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+                {fields}
+                (memory (export "memory") 1)
+                (func (export "__guest_call") (param $op_len i32) (param $msg_len i32) (result i32) {body}))"#
+        ))
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("guest.wat")
+    }
+}

@@ -1,0 +1,177 @@
+//! What a case is: a name, where it runs, what it needs, and the check itself.
+
+use std::fmt;
+
+use antiphon::Capabilities;
+
+use crate::subject::Subject;
+
+/// One behaviour that every provider has to show. Written once, run in each of its [modes](Case::modes).
+#[derive(Clone, Copy)]
+#[must_use]
+pub struct Case {
+    topic: &'static str,
+    name: &'static str,
+    modes: &'static [Mode],
+    needs: &'static [Need],
+    alone: bool,
+    check: fn(&Subject),
+}
+
+impl Case {
+    pub(crate) const fn new(topic: &'static str, name: &'static str, check: fn(&Subject)) -> Self {
+        Self { topic, name, modes: Mode::ALL, needs: &[], alone: false, check }
+    }
+
+    /// Says what the engine must be able to do.
+    pub(crate) const fn needs(mut self, needs: &'static [Need]) -> Self {
+        self.needs = needs;
+        self
+    }
+
+    /// Restricts the case to some modes.
+    pub(crate) const fn only(mut self, modes: &'static [Mode]) -> Self {
+        self.modes = modes;
+        self
+    }
+
+    /// Runs the case while no other one runs: it measures the process, or a time that load would spoil.
+    pub(crate) const fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
+    /// The topic: the name of the file that holds the case.
+    #[must_use]
+    pub const fn topic(&self) -> &'static str {
+        self.topic
+    }
+
+    /// The case's name, a sentence in snake case.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The modes that the case runs in.
+    #[must_use]
+    pub const fn modes(&self) -> &'static [Mode] {
+        self.modes
+    }
+
+    /// Whether the case runs while no other one runs.
+    #[must_use]
+    pub const fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// Why an engine of these capabilities cannot run the case; `None` if it can.
+    #[must_use]
+    pub fn missing(&self, capabilities: &Capabilities) -> Option<&'static str> {
+        self.needs.iter().find(|need| !need.is_met(capabilities)).map(|need| need.reason())
+    }
+
+    /// Whether the case runs the guests of Antiphon's repository.
+    #[must_use]
+    pub fn needs_guests(&self) -> bool {
+        self.needs.contains(&Need::Guests)
+    }
+
+    /// Checks the behaviour.
+    ///
+    /// # Panics
+    /// The provider does not show it.
+    pub fn check(&self, subject: &Subject) {
+        (self.check)(subject);
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::{}", self.topic, self.name)
+    }
+}
+
+/// Names a case after its function.
+macro_rules! case {
+    ($topic:ident :: $name:ident) => {
+        $crate::case::Case::new(stringify!($topic), stringify!($name), $name)
+    };
+}
+pub(crate) use case;
+
+/// How a case drives the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mode {
+    /// A `WapcHost`.
+    Sync,
+    /// A `WapcHostAsync` whose handlers may wait, and whose guests yield to the executor.
+    Async,
+    /// A `WapcHostAsync` for a short, trusted guest: handlers that never wait where the case allows it, and
+    /// [`Module::cooperative`](crate::Module::cooperative) false.
+    Straight,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: &'static [Self] = &[Self::Sync, Self::Async, Self::Straight];
+    pub(crate) const ASYNC: &'static [Self] = &[Self::Async, Self::Straight];
+
+    /// The mode's name, the first part of a test's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Async => "async",
+            Self::Straight => "straight",
+        }
+    }
+}
+
+/// What a case needs of an engine; where it is missing the case is shown as ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Need {
+    /// [`Capabilities::deadline`].
+    Deadline,
+    /// [`Capabilities::fuel`].
+    Fuel,
+    /// [`Capabilities::memory_limit`].
+    MemoryLimit,
+    /// [`Capabilities::stack_limit`].
+    StackLimit,
+    /// [`Capabilities::suspend`].
+    Suspend,
+    /// [`Capabilities::wasi`].
+    Wasi,
+    /// The built guests of Antiphon's repository; see [`guests_dir`](crate::guests_dir).
+    Guests,
+}
+
+impl Need {
+    fn is_met(self, capabilities: &Capabilities) -> bool {
+        match self {
+            Self::Deadline => capabilities.deadline,
+            Self::Fuel => capabilities.fuel,
+            Self::MemoryLimit => capabilities.memory_limit,
+            Self::StackLimit => capabilities.stack_limit,
+            Self::Suspend => capabilities.suspend,
+            Self::Wasi => capabilities.wasi,
+            // Known only when the suite runs.
+            Self::Guests => true,
+        }
+    }
+
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Deadline => "the engine declares no `deadline`",
+            Self::Fuel => "the engine declares no `fuel`",
+            Self::MemoryLimit => "the engine declares no `memory_limit`",
+            Self::StackLimit => "the engine declares no `stack_limit`",
+            Self::Suspend => "the engine declares no `suspend`",
+            Self::Wasi => "the engine declares no `wasi`",
+            Self::Guests => "the built guests of Antiphon's repository are not there",
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Calls that somebody else ends: through a handle, or by dropping their future.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use antiphon::{Bytes, CancelHandle, Limits, Request, WapcHostAsync};
+
+use super::deadline::SPIN;
+use super::host_call::{RELAY, echo};
+use super::outcome::ECHO;
+use crate::case::{Case, Mode, Need, case};
+use crate::expect::{Failure, soon};
+use crate::guest::Guest;
+use crate::handler::Answer;
+use crate::host::{Host, runtime, timed};
+use crate::subject::Subject;
+
+pub(super) const CASES: &[Case] = &[
+    case!(cancel::a_guest_that_loops_is_cancelled_from_another_thread).needs(&[Need::Deadline]),
+    case!(cancel::a_pending_host_call_is_cancelled_from_another_thread),
+    case!(cancel::a_call_that_waits_for_a_busy_host_is_cancelled_from_another_thread),
+    case!(cancel::a_handle_that_was_used_lets_no_call_begin),
+    case!(cancel::a_handle_that_is_not_used_changes_nothing),
+    case!(cancel::one_handle_ends_several_calls).needs(&[Need::Deadline]),
+    case!(cancel::an_inner_call_is_cancelled_with_the_outer_one).needs(&[Need::Deadline]),
+    case!(cancel::a_dropped_call_costs_the_instance_only_if_it_had_begun)
+        .needs(&[Need::Suspend])
+        .only(&[Mode::Async]),
+    case!(cancel::a_dropped_start_leaves_nothing).needs(&[Need::Suspend]).only(&[Mode::Async]),
+    case!(cancel::ten_thousand_dropped_calls_leak_nothing).needs(&[Need::Suspend]).only(&[Mode::Async]).alone(),
+];
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Makes a call that is cancelled after 100 ms, and checks that it then ended soon.
+#[track_caller]
+fn cancelled_soon(host: &Host, limit: Duration, expected: Failure) {
+    let cancel = CancelHandle::new();
+    let canceller = cancel.clone();
+    let thread = thread::spawn(move || {
+        thread::sleep(100 * MS);
+        canceller.cancel();
+    });
+    let request = Request::new("run", b"").cancel(cancel).deadline(Duration::from_secs(60));
+    let (error, elapsed) = timed(|| host.call_with(request).unwrap_err());
+    thread.join().unwrap();
+    expected.check(&error);
+    assert!(error.is_cancelled() && !error.is_deadline());
+    soon(elapsed, limit);
+}
+
+fn a_guest_that_loops_is_cancelled_from_another_thread(subject: &Subject) {
+    let host = subject.host(Guest::new(SPIN));
+    assert_eq!(host.count(), 1);
+    cancelled_soon(&host, 100 * MS, Failure::CANCELLED);
+    assert_eq!(host.count(), 1);
+}
+
+fn a_pending_host_call_is_cancelled_from_another_thread(subject: &Subject) {
+    // A synchronous handler cannot be cut short: the handle is looked at when it returns.
+    let host = subject.host(
+        Guest::new(RELAY).handler(|_| Answer::After(300 * MS, Ok(Bytes::from_static(b"too late")))),
+    );
+    assert_eq!(host.count(), 1);
+    let limit = if subject.mode() == Mode::Sync { 300 * MS } else { 100 * MS };
+    cancelled_soon(&host, limit, Failure::CANCELLED);
+    assert_eq!(host.count(), 1);
+}
+
+fn a_call_that_waits_for_a_busy_host_is_cancelled_from_another_thread(subject: &Subject) {
+    let host = subject.host(
+        Guest::new(RELAY)
+            .limits(Limits::new().with_deadline(Duration::from_secs(60)))
+            .handler(|call| Answer::After(700 * MS, echo(call))),
+    );
+    assert_eq!(host.count(), 1);
+    thread::scope(|scope| {
+        let busy = scope.spawn(|| host.answer("run", b"busy"));
+        thread::sleep(50 * MS);
+        cancelled_soon(&host, 100 * MS, Failure::CANCELLED_BEFORE);
+        assert_eq!(busy.join().unwrap(), b"busy", "the call that was running is not disturbed");
+    });
+    assert_eq!(host.count(), 3, "the cancelled call never reached the guest");
+}
+
+fn a_handle_that_was_used_lets_no_call_begin(subject: &Subject) {
+    let host = subject.host(Guest::new(ECHO));
+    let cancel = CancelHandle::new();
+    cancel.cancel();
+    assert!(cancel.is_cancelled());
+    for _ in 0..2 {
+        host.fails_with(Request::new("echo", b"").cancel(cancel.clone()), Failure::CANCELLED_BEFORE);
+    }
+}
+
+fn a_handle_that_is_not_used_changes_nothing(subject: &Subject) {
+    let host = subject.host(Guest::new(RELAY).handler(|call| Answer::After(10 * MS, echo(call))));
+    let cancel = CancelHandle::new();
+    for _ in 0..3 {
+        let request = Request::new("run", b"on").cancel(cancel.clone());
+        assert_eq!(host.call_with(request).unwrap().payload, b"on");
+    }
+    // Used between calls, it does not reach calls that were made without it.
+    cancel.cancel();
+    assert_eq!(host.answer("run", b"on"), b"on");
+    assert_eq!(host.count(), 5);
+}
+
+fn one_handle_ends_several_calls(subject: &Subject) {
+    let hosts = [subject.host(Guest::new(SPIN)), subject.host(Guest::new(SPIN))];
+    let cancel = CancelHandle::new();
+    thread::scope(|scope| {
+        for host in &hosts {
+            let cancel = cancel.clone();
+            scope.spawn(move || {
+                let request = Request::new("run", b"").cancel(cancel).deadline(Duration::from_secs(60));
+                Failure::CANCELLED.check(&host.call_with(request).unwrap_err());
+            });
+        }
+        thread::sleep(100 * MS);
+        let cancelled = Instant::now();
+        cancel.cancel();
+        scope.spawn(move || cancelled);
+    });
+}
+
+fn an_inner_call_is_cancelled_with_the_outer_one(subject: &Subject) {
+    let spinning = subject.host(Guest::new(SPIN).limits(Limits::new().with_deadline(Duration::from_secs(60))));
+    let inner = spinning.clone();
+    let outer = subject.host(Guest::new(RELAY).handler(move |call| {
+        let (host, caller) = (inner.clone(), call.caller());
+        Answer::Later(Box::pin(async move {
+            let result = host.call_later(Request::new("run", b"").caller(caller)).await;
+            Err(result.unwrap_err().to_string().into())
+        }))
+    }));
+    cancelled_soon(&outer, 100 * MS, Failure::CANCELLED);
+    // Both are free again, and fresh.
+    assert_eq!((outer.count(), spinning.count()), (1, 1));
+}
+
+/// Counts what is alive: the futures of handlers.
+struct Alive(Arc<AtomicI64>);
+
+impl Alive {
+    fn new(count: &Arc<AtomicI64>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// `spin` never ends, `wait` waits for the host without end, anything else is answered.
+const DROPPABLE: &str = r#"
+  (func $run (param $op i32) (param $msg i32) (result i32)
+    (call $guest_request (i32.const 256) (i32.const 1024))
+    (if (i32.eq (i32.load (i32.const 256)) (i32.const 0x6e697073)) (then (call $spin)))
+    (if (i32.eq (i32.load (i32.const 256)) (i32.const 0x74696177))
+      (then (drop (call $ask (i32.const 0) (i32.const 0)))))
+    (call $answer (i32.const 1024) (local.get $msg)))
+"#;
+
+fn droppable(alive: &Arc<AtomicI64>) -> Guest {
+    let alive = Arc::clone(alive);
+    Guest::new(DROPPABLE).limits(Limits::new().with_deadline(Duration::from_secs(60))).handler(move |_| {
+        let alive = Alive::new(&alive);
+        Answer::Later(Box::pin(async move {
+            std::future::pending::<()>().await;
+            drop(alive);
+            Ok(Bytes::new())
+        }))
+    })
+}
+
+/// Polls a call as often as asked, then drops it.
+async fn poll_and_drop(host: &WapcHostAsync, op: &str, polls: usize) {
+    let mut call = Box::pin(host.call(op, b"dropped"));
+    for _ in 0..polls {
+        std::future::poll_fn(|cx| {
+            assert!(call.as_mut().poll(cx).is_pending(), "{op} is not pending");
+            std::task::Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+async fn count_of(host: &WapcHostAsync) -> i32 {
+    i32::from_le_bytes(host.call("#", b"").await.unwrap().try_into().unwrap())
+}
+
+fn a_dropped_call_costs_the_instance_only_if_it_had_begun(subject: &Subject) {
+    let alive = Arc::new(AtomicI64::new(0));
+    runtime().block_on(async {
+        let host = Arc::new(subject.start_async(droppable(&alive)).await.unwrap());
+        assert_eq!(count_of(&host).await, 1);
+        // Never polled: nothing happened.
+        poll_and_drop(&host, "spin", 0).await;
+        assert_eq!(count_of(&host).await, 2);
+        // In guest code.
+        poll_and_drop(&host, "spin", 1).await;
+        assert_eq!(count_of(&host).await, 1);
+        poll_and_drop(&host, "spin", 100).await;
+        assert_eq!(count_of(&host).await, 1);
+        // In a host call.
+        poll_and_drop(&host, "wait", 3).await;
+        assert_eq!(alive.load(Ordering::SeqCst), 0, "the handler's future is dropped with the call's");
+        assert_eq!(count_of(&host).await, 1);
+        // In the queue, behind a call that is itself dropped.
+        let mut first = Box::pin(host.call("wait", b""));
+        std::future::poll_fn(|cx| {
+            assert!(first.as_mut().poll(cx).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        poll_and_drop(&host, "queued", 2).await;
+        drop(first);
+        assert_eq!(count_of(&host).await, 1);
+        assert_eq!(host.call("answer", b"still right").await.unwrap(), b"still right");
+        assert_eq!(count_of(&host).await, 3);
+    });
+}
+
+fn a_dropped_start_leaves_nothing(subject: &Subject) {
+    let alive = Arc::new(AtomicI64::new(0));
+    let counter = Arc::clone(&alive);
+    let waiting = Guest::new(
+        r#"(func (export "wapc_init") (drop (call $ask (i32.const 0) (i32.const 0))))
+           (func $run (param i32 i32) (result i32) (i32.const 1))"#,
+    )
+    .host_calls_in_init()
+    .handler(move |_| {
+        let alive = Alive::new(&counter);
+        Answer::Later(Box::pin(async move {
+            std::future::pending::<()>().await;
+            drop(alive);
+            Ok(Bytes::new())
+        }))
+    });
+    runtime().block_on(async {
+        for _ in 0..20 {
+            let mut start = Box::pin(subject.start_async(waiting.clone()));
+            std::future::poll_fn(|cx| {
+                assert!(start.as_mut().poll(cx).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            assert_eq!(alive.load(Ordering::SeqCst), 1);
+            drop(start);
+            assert_eq!(alive.load(Ordering::SeqCst), 0);
+        }
+    });
+}
+
+fn ten_thousand_dropped_calls_leak_nothing(subject: &Subject) {
+    // Drops in guest code take up to a tick each, so they are the fewest.
+    const IN_GUEST: usize = 600;
+    const IN_HOST_CALL: usize = 4_700;
+    const QUEUED: usize = 4_700;
+
+    let alive = Arc::new(AtomicI64::new(0));
+    runtime().block_on(async {
+        let host = Arc::new(subject.start_async(droppable(&alive)).await.unwrap());
+        let round = async |guest: usize, host_call: usize, queued: usize| {
+            for _ in 0..guest {
+                poll_and_drop(&host, "spin", 1).await;
+            }
+            for _ in 0..host_call {
+                poll_and_drop(&host, "wait", 1).await;
+            }
+            let mut holder = Box::pin(host.call("wait", b""));
+            std::future::poll_fn(|cx| {
+                assert!(holder.as_mut().poll(cx).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            for _ in 0..queued {
+                poll_and_drop(&host, "queued", 1).await;
+            }
+            drop(holder);
+            assert_eq!(alive.load(Ordering::SeqCst), 0, "futures of handlers are still alive");
+            assert_eq!(host.call("answer", b"still right").await.unwrap(), b"still right");
+        };
+        round(20, 500, 500).await;
+        let before = Process::now();
+        round(IN_GUEST - 20, IN_HOST_CALL - 500, QUEUED - 500).await;
+        let after = Process::now();
+        assert_eq!(count_of(&host).await, 2);
+        if let (Some(before), Some(after)) = (before, after) {
+            assert!(after.files <= before.files, "file descriptors: {before:?}, then {after:?}");
+            assert!(after.threads <= before.threads, "threads: {before:?}, then {after:?}");
+            let grown = after.resident.saturating_sub(before.resident);
+            assert!(grown < 32 << 20, "memory: {before:?}, then {after:?}");
+        }
+    });
+}
+
+/// What this process holds; known on Linux only.
+#[derive(Debug)]
+struct Process {
+    resident: u64,
+    files: usize,
+    threads: usize,
+}
+
+impl Process {
+    fn now() -> Option<Self> {
+        let pages: u64 =
+            std::fs::read_to_string("/proc/self/statm").ok()?.split_whitespace().nth(1)?.parse().ok()?;
+        let entries = |dir| Some(std::fs::read_dir(dir).ok()?.count());
+        Some(Self {
+            resident: pages * 4096,
+            files: entries("/proc/self/fd")?,
+            threads: entries("/proc/self/task")?,
+        })
+    }
+}

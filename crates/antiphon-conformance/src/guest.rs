@@ -1,0 +1,130 @@
+//! A guest of a case, with everything that it is started with.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use antiphon::{HostCall, Limits, LogLine, LogStream, WasiParams};
+
+use crate::handler::{Answer, Handler, Said};
+use crate::module::Module;
+use crate::wat;
+
+/// A guest, and what its provider and its host are built with.
+#[derive(Clone)]
+#[must_use]
+pub(crate) struct Guest {
+    pub(crate) module: Module,
+    pub(crate) host_limits: Option<Limits>,
+    pub(crate) handler: Option<Handler>,
+    pub(crate) host_calls_in_init: bool,
+    pub(crate) log: Option<Log>,
+}
+
+impl Guest {
+    /// A guest of the suite: `body` has `(func $run (param i32 i32) (result i32) ..)` and what it needs, imports first;
+    /// the rest is in `wat.rs`.
+    pub(crate) fn new(body: &str) -> Self {
+        Self::binary(wat::guest(body, None))
+    }
+
+    /// The same with a memory of its own.
+    pub(crate) fn with_memory(memory: &str, body: &str) -> Self {
+        Self::binary(wat::guest(body, Some(memory)))
+    }
+
+    /// A whole module in the text format.
+    pub(crate) fn module(text: &str) -> Self {
+        Self::binary(wat::module(text))
+    }
+
+    /// Bytes, which need not be a module.
+    pub(crate) fn binary(bytes: Vec<u8>) -> Self {
+        let (limits, wasi_params) = (Limits::new(), WasiParams::default());
+        Self {
+            module: Module { bytes, limits, wasi: true, wasi_params, cooperative: true, fuel: None },
+            host_limits: None,
+            handler: None,
+            host_calls_in_init: false,
+            log: None,
+        }
+    }
+
+    /// Sets limits on both sides, provider and host.
+    pub(crate) fn limits(mut self, limits: Limits) -> Self {
+        self.module.limits = limits;
+        self
+    }
+
+    /// Sets other limits on the host's side.
+    pub(crate) fn host_limits(mut self, limits: Limits) -> Self {
+        self.host_limits = Some(limits);
+        self
+    }
+
+    pub(crate) fn wasi(mut self, allowed: bool) -> Self {
+        self.module.wasi = allowed;
+        self
+    }
+
+    pub(crate) fn wasi_params(mut self, params: WasiParams) -> Self {
+        self.module.wasi_params = params;
+        self
+    }
+
+    pub(crate) fn fuel(mut self, fuel: u64) -> Self {
+        self.module.fuel = Some(fuel);
+        self
+    }
+
+    /// Answers host calls, sometimes after a while.
+    pub(crate) fn handler(mut self, answer: impl Fn(HostCall<'_>) -> Answer + Send + Sync + 'static) -> Self {
+        self.handler = Some(Handler::new(answer));
+        self
+    }
+
+    /// Answers host calls at once.
+    pub(crate) fn answers(mut self, answer: impl Fn(HostCall<'_>) -> Said + Send + Sync + 'static) -> Self {
+        self.handler = Some(Handler::at_once(answer));
+        self
+    }
+
+    pub(crate) fn host_calls_in_init(mut self) -> Self {
+        self.host_calls_in_init = true;
+        self
+    }
+
+    pub(crate) fn log(mut self, log: &Log) -> Self {
+        self.log = Some(log.clone());
+        self
+    }
+}
+
+/// The log of a case's guest.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<Line>>>);
+
+/// A line of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) host_id: u64,
+    pub(crate) operation: String,
+    pub(crate) stream: LogStream,
+    pub(crate) text: String,
+}
+
+impl Log {
+    pub(crate) fn push(&self, line: LogLine<'_>) {
+        let LogLine { host_id, operation, stream, text, .. } = line;
+        let line = Line { host_id, operation: operation.to_owned(), stream, text: text.to_owned() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    /// The lines so far, and forgets them.
+    pub(crate) fn take(&self) -> Vec<Line> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Their texts.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.take().into_iter().map(|line| line.text).collect()
+    }
+}

@@ -1,0 +1,55 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "the crate is a test suite: a failed expectation of a case is a failed test"
+)]
+
+mod case;
+mod cases;
+mod expect;
+mod guest;
+mod handler;
+mod host;
+mod module;
+mod run;
+mod subject;
+mod wat;
+
+pub use case::{Case, Mode, Need};
+pub use cases::cases;
+pub use module::Module;
+pub use run::{Setup, run};
+pub use subject::{Subject, guests_dir};
+
+#[doc(hidden)]
+pub mod macro_support {
+    pub use crate::run::main;
+}
+
+/// Makes the `main` function of a test target that runs the suite on one provider.
+///
+/// The first argument is the provider's name, the second a function from a [`Module`] to its
+/// [`EngineProviderFactory`](antiphon::EngineProviderFactory). The target needs `harness = false`.
+///
+/// ```no_run
+/// # fn build(_: &antiphon_conformance::Module)
+/// # -> Result<std::sync::Arc<dyn antiphon::EngineProviderFactory>, antiphon::errors::BoxError> { Err("".into()) }
+/// antiphon_conformance::suite!(my_engine, |module| build(module));
+/// # fn other() {}
+/// ```
+#[macro_export]
+macro_rules! suite {
+    ($name:ident, $provider:expr $(,)?) => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::macro_support::main(stringify!($name), option_env!("CARGO_MANIFEST_DIR"), $provider)
+        }
+    };
+}

@@ -1,0 +1,54 @@
+//! What a provider is asked to run.
+
+use antiphon::{Limits, WasiParams};
+
+/// A module, and how the provider has to be built for it.
+#[derive(Clone, Debug)]
+pub struct Module {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) limits: Limits,
+    pub(crate) wasi: bool,
+    pub(crate) wasi_params: WasiParams,
+    pub(crate) cooperative: bool,
+    pub(crate) fuel: Option<u64>,
+}
+
+impl Module {
+    /// The module in the binary format; some are malformed on purpose.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The limits to build the provider with. The host is given the same ones, so that a provider without limits of
+    /// its own, which takes those of the state, passes too.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Whether WASI is to be had; true but where a case is about its refusal.
+    #[must_use]
+    pub fn wasi(&self) -> bool {
+        self.wasi
+    }
+
+    /// Arguments and environment for WASI; empty but where a case is about them. No case asks for directories.
+    pub fn wasi_params(&self) -> WasiParams {
+        self.wasi_params.clone()
+    }
+
+    /// Whether an asynchronous guest is to yield to the executor at each tick. A provider that knows no other way may
+    /// ignore it.
+    #[must_use]
+    pub fn cooperative(&self) -> bool {
+        self.cooperative
+    }
+
+    /// The fuel that each call gets, where a case is about it. Asked for only if the provider's capabilities have
+    /// `fuel`.
+    #[must_use]
+    pub fn fuel(&self) -> Option<u64> {
+        self.fuel
+    }
+}

@@ -1,0 +1,119 @@
+//! From a provider to a test run.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use antiphon::EngineProviderFactory;
+use antiphon::errors::BoxError;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use crate::case::{Case, Mode};
+use crate::cases::cases;
+use crate::module::Module;
+use crate::subject::{Provider, Subject, guests_dir};
+
+/// How long one case may take before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Held shared by ordinary cases, alone by those that measure the process or a time.
+static QUIET: RwLock<()> = RwLock::new(());
+
+/// What a run of the suite needs to know besides the provider.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Setup {
+    name: String,
+    guests: Option<PathBuf>,
+}
+
+impl Setup {
+    /// A run for the provider of a name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), guests: None }
+    }
+
+    /// Where the built guests of Antiphon's repository are; the cases that run them are skipped by default.
+    pub fn guests(mut self, dir: Option<PathBuf>) -> Self {
+        self.guests = dir;
+        self
+    }
+}
+
+/// Runs the suite on a provider as a test target's `main` does: takes the arguments of `cargo test` from the command
+/// line, prints each test and the totals.
+///
+/// The exit code says whether all of them passed; a provider that refuses the smallest guest passes none.
+pub fn run<F, E>(setup: Setup, provider: F) -> ExitCode
+where
+    F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
+    E: Into<BoxError>,
+{
+    let provider: Arc<Provider> = Arc::new(move |module: &Module| provider(module).map_err(Into::into));
+    let arguments = Arguments::from_args();
+    let capabilities = match Subject::new(Arc::clone(&provider), Mode::Sync, None).capabilities() {
+        Ok(capabilities) => capabilities,
+        Err(error) => {
+            eprintln!("{} refuses the smallest guest: {error:#?}", setup.name);
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut trials = Vec::new();
+    for case in cases() {
+        let missing = match case.missing(&capabilities) {
+            None if case.needs_guests() && setup.guests.is_none() => {
+                Some("the built guests of Antiphon's repository are not there")
+            }
+            missing => missing,
+        };
+        for mode in case.modes() {
+            let subject = Subject::new(Arc::clone(&provider), *mode, setup.guests.clone());
+            trials.push(trial(*case, subject, missing).with_kind(setup.name.clone()));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// What the `suite!` macro expands to.
+#[doc(hidden)]
+pub fn main<F, E>(name: &str, manifest_dir: Option<&str>, provider: F) -> ExitCode
+where
+    F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
+    E: Into<BoxError>,
+{
+    let guests = manifest_dir.and_then(|dir| guests_dir(Path::new(dir)));
+    run(Setup::new(name).guests(guests), provider)
+}
+
+fn trial(case: Case, subject: Subject, missing: Option<&'static str>) -> Trial {
+    let name = format!("{}::{case:?}", subject.mode().name());
+    Trial::ignorable_test(name, move || match missing {
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+        None => check(case, subject).map(|()| Completion::Completed),
+    })
+}
+
+/// Checks a case on a thread of its own, so that one that hangs is a failed test and not a hanging run.
+fn check(case: Case, subject: Subject) -> Result<(), Failed> {
+    let (_shared, _alone);
+    if case.is_alone() {
+        _alone = QUIET.write().unwrap_or_else(PoisonError::into_inner);
+    } else {
+        _shared = QUIET.read().unwrap_or_else(PoisonError::into_inner);
+    }
+    let (ended, end) = mpsc::channel::<()>();
+    let thread = thread::Builder::new().name(format!("{case:?}")).spawn(move || {
+        // Dropped at the end, and by a panic.
+        let _ended = ended;
+        case.check(&subject);
+    })?;
+    if end.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+        return Err(format!("did not end within {PATIENCE:?}").into());
+    }
+    thread.join().map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked").to_owned().into()
+    })
+}

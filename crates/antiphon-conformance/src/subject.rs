@@ -1,0 +1,151 @@
+//! The provider under test, in one mode.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use antiphon::errors::{BoxError, Error};
+use antiphon::{Capabilities, EngineProviderFactory, WapcHost, WapcHostAsync};
+
+use crate::case::Mode;
+use crate::expect::Failure;
+use crate::guest::Guest;
+use crate::host::{Host, runtime};
+use crate::module::Module;
+
+/// Builds a provider's factory for a module.
+pub(crate) type Provider = dyn Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, BoxError> + Send + Sync;
+
+/// The provider under test, in one mode.
+#[derive(Clone)]
+pub struct Subject {
+    provider: Arc<Provider>,
+    mode: Mode,
+    guests: Option<PathBuf>,
+}
+
+impl Subject {
+    pub(crate) fn new(provider: Arc<Provider>, mode: Mode, guests: Option<PathBuf>) -> Self {
+        Self { provider, mode, guests }
+    }
+
+    /// The mode.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What the engine declares, asked of a factory for the smallest guest.
+    ///
+    /// # Errors
+    /// The provider refuses the smallest guest.
+    pub fn capabilities(&self) -> Result<Capabilities, Error> {
+        Ok(self
+            .factory(&Guest::new("(func $run (param i32 i32) (result i32) (i32.const 1))"))?
+            .capabilities())
+    }
+
+    /// A built guest of Antiphon's repository.
+    pub(crate) fn built_guest(&self, name: &str) -> Vec<u8> {
+        let dir = self.guests.as_ref().expect("the case is skipped where the guests are not there");
+        std::fs::read(dir.join(name)).expect("a readable guest")
+    }
+
+    pub(crate) fn factory(&self, guest: &Guest) -> Result<Arc<dyn EngineProviderFactory>, Error> {
+        let mut module = guest.module.clone();
+        module.cooperative = self.mode != Mode::Straight;
+        (self.provider)(&module).map_err(Error::from_engine)
+    }
+
+    /// Starts a guest that has to start.
+    #[track_caller]
+    pub(crate) fn host(&self, guest: Guest) -> Host {
+        match self.start(guest) {
+            Ok(host) => host,
+            Err(error) => panic!("the guest does not start: {error:#?}"),
+        }
+    }
+
+    /// Starts a guest that must not start.
+    #[track_caller]
+    pub(crate) fn refuses(&self, guest: Guest, expected: Failure) -> Error {
+        match self.start(guest) {
+            Ok(_) => panic!("the guest starts where {expected:?} was due"),
+            Err(error) => {
+                expected.check(&error);
+                error
+            }
+        }
+    }
+
+    pub(crate) fn start(&self, guest: Guest) -> Result<Host, Error> {
+        let factory = self.factory(&guest)?;
+        self.start_on(&*factory, guest)
+    }
+
+    /// Starts an instance of a factory, with what the guest says about its host.
+    pub(crate) fn start_on(&self, factory: &dyn EngineProviderFactory, guest: Guest) -> Result<Host, Error> {
+        match self.mode {
+            Mode::Sync => Ok(Host::Sync(Arc::new(Self::start_sync(factory, guest)?))),
+            Mode::Async | Mode::Straight => {
+                let host = runtime().block_on(self.start_async_on(factory, guest))?;
+                Ok(Host::Async(Arc::new(host)))
+            }
+        }
+    }
+
+    fn start_sync(factory: &dyn EngineProviderFactory, guest: Guest) -> Result<WapcHost, Error> {
+        let provider = factory.provider().map_err(Error::from_engine)?;
+        let mut builder = WapcHost::builder(provider)
+            .limits(guest.host_limits.unwrap_or(guest.module.limits))
+            .host_calls_in_init(guest.host_calls_in_init);
+        if let Some(log) = guest.log {
+            builder = builder.log(move |line| log.push(line));
+        }
+        if let Some(handler) = guest.handler {
+            builder = builder.handler(handler);
+        }
+        builder.build()
+    }
+
+    /// Starts an asynchronous host, on whatever runtime this is polled on.
+    pub(crate) async fn start_async(&self, guest: Guest) -> Result<WapcHostAsync, Error> {
+        let factory = self.factory(&guest)?;
+        self.start_async_on(&*factory, guest).await
+    }
+
+    async fn start_async_on(
+        &self,
+        factory: &dyn EngineProviderFactory,
+        guest: Guest,
+    ) -> Result<WapcHostAsync, Error> {
+        let provider = factory.provider_async().map_err(Error::from_engine)?;
+        let mut builder = WapcHostAsync::builder(provider)
+            .limits(guest.host_limits.unwrap_or(guest.module.limits))
+            .host_calls_in_init(guest.host_calls_in_init);
+        if let Some(log) = guest.log {
+            builder = builder.log(move |line| log.push(line));
+        }
+        match guest.handler {
+            Some(handler) if handler.at_once && self.mode == Mode::Straight => {
+                builder = builder.handler_sync(handler);
+            }
+            Some(handler) => builder = builder.handler(handler),
+            None => {}
+        }
+        builder.build().await
+    }
+}
+
+impl std::fmt::Debug for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subject").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+/// Where the built guests of Antiphon's repository are, seen from the manifest of one of its crates; `None` elsewhere,
+/// where the cases that run them are skipped.
+#[must_use]
+pub fn guests_dir(manifest_dir: &Path) -> Option<PathBuf> {
+    let dir = manifest_dir.join("../../guests/built");
+    dir.join("manifest.toml").is_file().then_some(dir)
+}

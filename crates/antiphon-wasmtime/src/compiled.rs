@@ -1,0 +1,281 @@
+//! One compiled module with the settings of its guests: what every instance of either mode is made from.
+
+use std::sync::Arc;
+
+use antiphon::errors::{BoxError, Error, ErrorKind};
+use antiphon::module_info::{Export, ExternKind, Import, ModuleInfo};
+use antiphon::{
+    Capabilities, EngineProviderFactory, Limits, WasiParams, WebAssemblyEngineProvider, wapc_functions,
+};
+use wasmtime::{ExternType, InstancePre, Linker, Module};
+
+use crate::data::Data;
+use crate::engine::{Clock, Clocked};
+use crate::options::EpochDeadlines;
+use crate::provider::WasmtimeEngineProvider;
+use crate::{errors, imports};
+
+/// What the builder was told about the guests of an engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    pub(crate) wasi: bool,
+    pub(crate) wasi_params: WasiParams,
+    /// Directories that the guest may only read: the guest's name and the host's path.
+    pub(crate) read_only_dirs: Vec<(String, String)>,
+    pub(crate) epochs: Option<EpochDeadlines>,
+    pub(crate) cooperative: bool,
+}
+
+/// A module that is ready to be instantiated, in either mode. Cheap to clone but for `info`.
+#[derive(Clone)]
+pub(crate) struct Compiled {
+    pub(crate) engine: Clocked,
+    pub(crate) info: ModuleInfo,
+    pub(crate) settings: Settings,
+    /// The limits that the host is told about.
+    pub(crate) limits: Limits,
+    /// Every import a synchronous function.
+    pub(crate) straight: InstancePre<Data>,
+    /// The imports that can wait suspend the guest; the same as `straight` where it has none of them.
+    #[cfg(feature = "async")]
+    pub(crate) suspending: InstancePre<Data>,
+    #[cfg(feature = "wasi")]
+    pub(crate) world: Option<antiphon_wasi::World>,
+}
+
+impl Compiled {
+    pub(crate) fn new(engine: Clocked, source: Source<'_>, settings: Settings) -> errors::Result<Self> {
+        let limits = reported_limits(engine.clock, &settings)?;
+        let (module, info) = source.load(&engine, &limits)?;
+        info.check(|import| known_import(import, settings.wasi))?;
+        check_sizes(&info, &limits)?;
+
+        let mut linker = Linker::new(&engine.engine);
+        imports::link(&mut linker)?;
+        #[cfg(feature = "wasi")]
+        let world = crate::wasi::link(&mut linker, &info, &settings)?;
+        let straight = linker.instantiate_pre(&module)?;
+        #[cfg(feature = "async")]
+        let suspending = {
+            // The same linker serves both modes: what can wait is defined anew over its synchronous form.
+            linker.allow_shadowing(true);
+            imports::link_suspending(&mut linker)?;
+            #[cfg(feature = "wasi")]
+            crate::wasi::link_suspending(&mut linker, &settings)?;
+            linker.instantiate_pre(&module)?
+        };
+        Ok(Self {
+            engine,
+            info,
+            settings,
+            limits,
+            straight,
+            #[cfg(feature = "async")]
+            suspending,
+            #[cfg(feature = "wasi")]
+            world,
+        })
+    }
+
+    /// The same module with other deadlines.
+    pub(crate) fn with_epochs(this: &Arc<Self>, epochs: Option<EpochDeadlines>) -> errors::Result<Arc<Self>> {
+        if epochs == this.settings.epochs {
+            return Ok(Arc::clone(this));
+        }
+        let settings = Settings { epochs, ..this.settings.clone() };
+        Ok(Arc::new(Self {
+            limits: reported_limits(this.engine.clock, &settings)?,
+            settings,
+            ..Self::clone(this)
+        }))
+    }
+
+    /// Whether the guest imports something that always has to suspend it in asynchronous mode: WASI's `poll_oneoff`.
+    #[cfg(feature = "async")]
+    pub(crate) fn waits(&self) -> bool {
+        self.info.imports.iter().any(|import| import.name == "poll_oneoff" && import.module != "wapc")
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn calls_host(&self) -> bool {
+        self.info.import(antiphon::HOST_NAMESPACE, wapc_functions::HOST_CALL).is_some()
+    }
+
+    /// Whether the guest was given real directories, whose functions all suspend.
+    pub(crate) fn has_directories(&self) -> bool {
+        let WasiParams { map_dirs, preopened_dirs, .. } = &self.settings.wasi_params;
+        let read_only = &self.settings.read_only_dirs;
+        !(map_dirs.is_empty() && preopened_dirs.is_empty() && read_only.is_empty())
+    }
+}
+
+/// Where a module comes from.
+pub(crate) enum Source<'a> {
+    /// The binary or the text format.
+    Bytes(&'a [u8]),
+    /// Compiled by the caller, on the same engine.
+    Module(Module),
+}
+
+impl Source<'_> {
+    fn load(self, engine: &Clocked, limits: &Limits) -> errors::Result<(Module, ModuleInfo)> {
+        let bytes = match self {
+            Self::Module(module) => {
+                if !wasmtime::Engine::same(module.engine(), &engine.engine) {
+                    let what = "the `module` was compiled by another `engine` than the one given";
+                    return Err(errors::Error::BuilderInvalidConfig(what.into()));
+                }
+                let info = info_of(&module);
+                return Ok((module, info));
+            }
+            Self::Bytes(bytes) => bytes,
+        };
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if size > limits.module() {
+            let limit = limits.module();
+            return Err(
+                refused(format!("the module has {size} bytes, over the limit of {limit} bytes")).into()
+            );
+        }
+        let bytes = wat::parse_bytes(bytes)
+            .map_err(|error| refused(format!("not a WebAssembly module: {error}")).with_source(error))?;
+        let info = ModuleInfo::parse(&bytes)?;
+        let module = Module::new(&engine.engine, &bytes).map_err(|error| {
+            refused(format!("not a valid WebAssembly module: {error:#}")).with_source(error)
+        })?;
+        Ok((module, info))
+    }
+}
+
+fn refused(message: String) -> Error {
+    Error::new(ErrorKind::InvalidModule, message)
+}
+
+/// The limits that the provider brings: what was set, and no default deadline where it does not apply.
+fn reported_limits(clock: Clock, settings: &Settings) -> Result<Limits, Error> {
+    let mut limits = settings.limits;
+    let explicit = limits.explicit_deadline().or(limits.explicit_init_deadline());
+    if clock == Clock::Nobody && settings.epochs.is_some() {
+        return Err(crate::engine::unsupported_deadline());
+    }
+    if clock == Clock::Nobody {
+        if explicit.is_some_and(|deadline| deadline != std::time::Duration::MAX) {
+            return Err(crate::engine::unsupported_deadline());
+        }
+        tracing::warn!(
+            target: "antiphon",
+            "the given engine has no epoch interruption: guests on it run without a deadline"
+        );
+    }
+    if clock == Clock::Nobody || settings.epochs.is_some() {
+        if limits.explicit_deadline().is_none() {
+            limits = limits.with_deadline(std::time::Duration::MAX);
+        }
+        if limits.explicit_init_deadline().is_none() {
+            limits = limits.with_init_deadline(std::time::Duration::MAX);
+        }
+    }
+    Ok(limits)
+}
+
+/// Refuses a module that could not even start within the limits, which is clearer than a failed instantiation.
+pub(crate) fn check_sizes(info: &ModuleInfo, limits: &Limits) -> Result<(), Error> {
+    const PAGE: u64 = 64 * 1024;
+    for export in &info.exports {
+        match &export.kind {
+            ExternKind::Memory { minimum, .. } if minimum.saturating_mul(PAGE) > limits.memory() => {
+                let (bytes, limit) = (minimum.saturating_mul(PAGE), limits.memory());
+                return Err(refused(format!(
+                    "memory starts with {bytes} bytes, over the limit of {limit} bytes"
+                )));
+            }
+            ExternKind::Table { minimum, .. } if *minimum > limits.table_elements() => {
+                let limit = limits.table_elements();
+                let name = &export.name;
+                return Err(refused(format!(
+                    "table {name} starts with {minimum} elements, over the limit of {limit}"
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The imports that are served beyond waPC's own.
+fn known_import(import: &Import, wasi: bool) -> Option<ExternKind> {
+    #[cfg(feature = "wasi")]
+    if wasi {
+        return crate::wasi::import_type(import);
+    }
+    let _ = (import, wasi);
+    None
+}
+
+/// What a compiled module still says about itself.
+fn info_of(module: &Module) -> ModuleInfo {
+    let mut info = ModuleInfo::default();
+    info.imports = module
+        .imports()
+        .map(|import| Import::new(import.module(), import.name(), kind_of(&import.ty())))
+        .collect();
+    info.exports = module.exports().map(|export| Export::new(export.name(), kind_of(&export.ty()))).collect();
+    info
+}
+
+fn kind_of(ty: &ExternType) -> ExternKind {
+    match ty {
+        ExternType::Func(func) => ExternKind::Func {
+            params: func.params().map(|ty| ty.to_string()).collect(),
+            results: func.results().map(|ty| ty.to_string()).collect(),
+        },
+        ExternType::Memory(memory) => {
+            ExternKind::Memory { minimum: memory.minimum(), maximum: memory.maximum() }
+        }
+        ExternType::Table(table) => ExternKind::Table { minimum: table.minimum(), maximum: table.maximum() },
+        ExternType::Global(_) => ExternKind::Global,
+        ExternType::Tag(_) => ExternKind::Tag,
+    }
+}
+
+/// The factory that the conformance suite, the command line and pools use.
+#[derive(Clone)]
+pub(crate) struct Factory(pub(crate) Arc<Compiled>);
+
+impl EngineProviderFactory for Factory {
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::none();
+        capabilities.deadline = self.0.engine.clock != Clock::Nobody;
+        capabilities.memory_limit = true;
+        capabilities.stack_limit = true;
+        capabilities.suspend = cfg!(feature = "async");
+        capabilities.wasi = cfg!(feature = "wasi");
+        capabilities
+    }
+
+    fn module_info(&self) -> &ModuleInfo {
+        &self.0.info
+    }
+
+    fn provider(&self) -> Result<Box<dyn WebAssemblyEngineProvider + Send>, BoxError> {
+        Ok(Box::new(WasmtimeEngineProvider::new(Arc::clone(&self.0))))
+    }
+
+    #[cfg(feature = "async")]
+    fn provider_async(&self) -> Result<Box<dyn antiphon::WebAssemblyEngineProviderAsync + Send>, BoxError> {
+        Ok(Box::new(crate::WasmtimeEngineProviderAsync::new(Arc::clone(&self.0))))
+    }
+
+    fn with_module(&self, bytes: &[u8]) -> Result<Arc<dyn EngineProviderFactory>, BoxError> {
+        Ok(Arc::new(self.compile(bytes)?))
+    }
+}
+
+impl Factory {
+    /// The same engine and settings for another module.
+    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Self, Error> {
+        let (engine, settings) = (self.0.engine.clone(), self.0.settings.clone());
+        Ok(Self(Arc::new(Compiled::new(engine, Source::Bytes(bytes), settings)?)))
+    }
+}

@@ -1,0 +1,91 @@
+//! What a store carries: the running conversation, and what the imports need beside it.
+
+use antiphon::Conversation;
+use antiphon::errors::{Error, Phase};
+use wasmtime::{Caller, Extern, Memory, UpdateDeadline};
+
+use crate::limiter::Limiter;
+
+/// The data of a store.
+pub(crate) struct Data {
+    /// The running conversation; one in which nothing runs, between calls.
+    pub(crate) conversation: Box<Conversation>,
+    /// Known once the instance is there. Start sections run earlier.
+    pub(crate) memory: Option<Memory>,
+    pub(crate) limiter: Limiter,
+    /// Whether the guest runs on a fiber that gives way to its executor at each tick.
+    pub(crate) yields: bool,
+    /// Ticks that the guest has left, where they are counted instead of the time.
+    pub(crate) ticks: Option<Ticks>,
+    #[cfg(feature = "wasi")]
+    pub(crate) wasi: Option<antiphon_wasi::Session>,
+    #[cfg(feature = "wasi-fs")]
+    pub(crate) fs: Option<crate::wasi_fs::Fs>,
+}
+
+/// A budget of epoch ticks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticks {
+    pub(crate) left: u64,
+    pub(crate) limit: u64,
+}
+
+impl Data {
+    pub(crate) fn new(conversation: Box<Conversation>) -> Self {
+        Self {
+            limiter: Limiter::new(conversation.limits()),
+            conversation,
+            memory: None,
+            yields: false,
+            ticks: None,
+            #[cfg(feature = "wasi")]
+            wasi: None,
+            #[cfg(feature = "wasi-fs")]
+            fs: None,
+        }
+    }
+
+    /// Decides, at each tick that passes while guest code runs, whether it may run on.
+    pub(crate) fn on_tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        // Our typed error rather than `Interrupt`: it comes out of the guest call as it is.
+        self.conversation.check()?;
+        if let Some(ticks) = &mut self.ticks {
+            ticks.left = ticks.left.saturating_sub(1);
+            if ticks.left == 0 {
+                return Err(Error::deadline(Phase::Guest, format_args!("{} epoch ticks", ticks.limit)).into());
+            }
+        }
+        #[cfg(any(feature = "async", feature = "wasi-fs"))]
+        if self.yields {
+            return Ok(UpdateDeadline::YieldCustom(1, Box::pin(crate::yielding::Yield::default())));
+        }
+        Ok(UpdateDeadline::Continue(1))
+    }
+
+    /// Ends a guest call or a start, however it ended: what the guest wrote without ending its line goes to the log.
+    pub(crate) fn flush_output(&mut self) -> Result<(), Error> {
+        #[cfg(feature = "wasi")]
+        if self.wasi.is_some() {
+            crate::wasi::flush(self)?;
+        }
+        #[cfg(feature = "wasi-fs")]
+        if self.fs.is_some() {
+            crate::wasi_fs::flush(self)?;
+        }
+        Ok(())
+    }
+}
+
+/// The guest's memory and the store's data, both at once. No memory, which only a start section of a module without
+/// one can see, is an empty one.
+#[inline]
+pub(crate) fn split<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
+    let memory = match caller.data().memory {
+        Some(memory) => Some(memory),
+        None => caller.get_export(antiphon::wapc_functions::MEMORY).and_then(Extern::into_memory),
+    };
+    match memory {
+        Some(memory) => memory.data_and_store_mut(caller),
+        None => (&mut [], caller.data_mut()),
+    }
+}

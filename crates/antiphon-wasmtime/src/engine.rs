@@ -1,0 +1,89 @@
+//! The Wasmtime engine and who ticks it.
+
+use std::sync::{Arc, Weak};
+
+use antiphon::errors::{Error, ErrorKind};
+use antiphon::ticker::{self, OnTick};
+use wasmtime::{Config, Engine, EngineWeak, WasmFeatures};
+
+/// An engine, with whatever ends its guests in time.
+#[derive(Clone)]
+pub(crate) struct Clocked {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
+    /// Ticks the engine for as long as anybody uses it.
+    _ticking: Option<Arc<Ticking>>,
+}
+
+/// Who moves the epoch of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// Antiphon's ticker: we made the engine.
+    Ours,
+    /// Whoever gave us the engine.
+    Theirs,
+    /// Nobody: the engine was made without epoch interruption, and nothing ends a guest that loops.
+    Nobody,
+}
+
+/// Holds the engine weakly: the ticker must not keep an engine alive.
+struct Ticking(EngineWeak);
+
+impl OnTick for Ticking {
+    fn on_tick(&self) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.increment_epoch();
+        }
+    }
+}
+
+impl Clocked {
+    /// An engine of ours.
+    pub(crate) fn new(config: &Config) -> Result<Self, crate::errors::Error> {
+        let engine = Engine::new(config)?;
+        let ticking = Arc::new(Ticking(engine.weak()));
+        ticker::on_each_tick(Arc::downgrade(&ticking) as Weak<dyn OnTick>).map_err(Error::from)?;
+        Ok(Self { engine, clock: Clock::Ours, _ticking: Some(ticking) })
+    }
+
+    /// An engine that the caller made, and ticks.
+    pub(crate) fn given(engine: &Engine) -> Self {
+        let clock = if engine.get_epoch_interruption() { Clock::Theirs } else { Clock::Nobody };
+        Self { engine: engine.clone(), clock, _ticking: None }
+    }
+}
+
+/// The settings of our own engines: the features of every Antiphon engine, and interruption by epochs.
+pub(crate) fn config() -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+
+    // On, here as in every other engine: what compilers emit today and all engines run alike.
+    config.wasm_tail_call(true);
+    // Off: nobody's guests need them, and each is one more thing to get wrong.
+    for feature in [
+        WasmFeatures::THREADS,
+        WasmFeatures::MEMORY64,
+        WasmFeatures::MULTI_MEMORY,
+        WasmFeatures::EXCEPTIONS,
+        WasmFeatures::LEGACY_EXCEPTIONS,
+        WasmFeatures::GC,
+        WasmFeatures::FUNCTION_REFERENCES,
+        WasmFeatures::RELAXED_SIMD,
+        WasmFeatures::CUSTOM_PAGE_SIZES,
+        WasmFeatures::WIDE_ARITHMETIC,
+        WasmFeatures::STACK_SWITCHING,
+        WasmFeatures::SHARED_EVERYTHING_THREADS,
+    ] {
+        config.wasm_features(feature, false);
+    }
+    config
+}
+
+/// Refuses a deadline that nobody could keep.
+pub(crate) fn unsupported_deadline() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "a deadline needs an engine with epoch interruption: set `Config::epoch_interruption(true)` on the engine",
+    )
+}

@@ -1,0 +1,67 @@
+//! What can go wrong before there is a host.
+
+use std::fmt;
+
+use antiphon::errors::ErrorKind;
+
+/// The result of building a provider.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong while a provider was built. Converts into [`antiphon::errors::Error`], which hosts use.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The builder was told things that do not go together.
+    BuilderInvalidConfig(String),
+    /// The module was refused, or an option that this build lacks was asked for; the kind says which.
+    Refused(antiphon::errors::Error),
+    /// Wasmtime could not set up its engine.
+    Wasmtime(wasmtime::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuilderInvalidConfig(what) => {
+                write!(f, "Invalid WasmtimeEngineProviderBuilder configuration: {what}")
+            }
+            Self::Refused(error) => error.fmt(f),
+            Self::Wasmtime(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::BuilderInvalidConfig(_) => None,
+            // Transparent: their own sources.
+            Self::Refused(error) => std::error::Error::source(error),
+            Self::Wasmtime(error) => error.source(),
+        }
+    }
+}
+
+impl From<antiphon::errors::Error> for Error {
+    fn from(error: antiphon::errors::Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<wasmtime::Error> for Error {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Wasmtime(error)
+    }
+}
+
+impl From<Error> for antiphon::errors::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(error) => error,
+            Error::BuilderInvalidConfig(_) => {
+                Self::new(ErrorKind::Unsupported, error.to_string()).with_source(error)
+            }
+            Error::Wasmtime(_) => Self::new(ErrorKind::Engine, error.to_string()).with_source(error),
+        }
+    }
+}

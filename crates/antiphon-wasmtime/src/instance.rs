@@ -1,0 +1,212 @@
+//! One instance of a guest in its store: its start, and its calls in either mode.
+
+use std::mem;
+
+use antiphon::errors::{Error, ErrorKind};
+use antiphon::{Conversation, wapc_functions};
+use wasmtime::{Instance as Wasm, InstancePre, Store, TypedFunc};
+
+use crate::compiled::{Compiled, check_sizes};
+use crate::data::{Data, Ticks};
+use crate::engine::{Clock, unsupported_deadline};
+use crate::trap;
+
+/// A started instance.
+pub(crate) struct Instance {
+    store: Store<Data>,
+    guest_call: TypedFunc<(i32, i32), i32>,
+    mode: Mode,
+    /// Whether an epoch has to be armed before guest code runs.
+    epochs: bool,
+    /// Ticks of a call, where they are counted instead of the time.
+    ticks: Option<u64>,
+}
+
+/// How guest code runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// On the caller's stack, to the end.
+    Straight,
+    /// On a stack of its own, which can be left while the guest waits; with `yields`, at each tick too.
+    #[cfg(any(feature = "async", feature = "wasi-fs"))]
+    Fiber { yields: bool },
+}
+
+impl Instance {
+    /// Builds a store and an instance and runs the init exports, in the conversation that the host began for it. In
+    /// [`Mode::Straight`] the future never waits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InitFailed`] with the function that failed, or what the module is refused for.
+    ///
+    /// # Cancel safety
+    /// A dropped start leaves nothing behind but a conversation in which nothing runs.
+    pub(crate) async fn start(
+        compiled: &Compiled,
+        conversation: &mut Box<Conversation>,
+        spare: Box<Conversation>,
+        how: (Mode, &InstancePre<Data>),
+    ) -> Result<Self, Error> {
+        let limits = *conversation.limits();
+        let clock = compiled.engine.clock;
+        if clock == Clock::Nobody && limits.deadline() != std::time::Duration::MAX {
+            return Err(unsupported_deadline());
+        }
+        check_sizes(&compiled.info, &limits)?;
+
+        let (mode, pre) = how;
+        let mut data = Data::new(mem::replace(conversation, spare));
+        data.yields = mode.yields();
+        #[cfg(feature = "wasi")]
+        {
+            data.wasi = compiled.world.as_ref().map(antiphon_wasi::World::session);
+        }
+        #[cfg(feature = "wasi-fs")]
+        if compiled.has_directories() {
+            data.fs = Some(crate::wasi_fs::Fs::new(&compiled.settings)?);
+        }
+        let mut store = Store::new(&compiled.engine.engine, data);
+        store.limiter(|data| &mut data.limiter);
+        let epochs = clock != Clock::Nobody;
+        if epochs {
+            store.epoch_deadline_callback(|mut store| store.data_mut().on_tick());
+        }
+        let mut starting =
+            Starting { store, mode, epochs, ticks: compiled.settings.epochs.map(|e| e.wapc_init) };
+        let started = starting.run(pre, compiled.info.has_start).await;
+        let Starting { mut store, .. } = starting;
+        let flushed = store.data_mut().flush_output();
+        mem::swap(&mut store.data_mut().conversation, conversation);
+        let guest_call = started?;
+        flushed?;
+        Ok(Self { store, guest_call, mode, epochs, ticks: compiled.settings.epochs.map(|e| e.wapc_func) })
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Runs `__guest_call` straight.
+    #[inline]
+    pub(crate) fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        let lengths = self.begin(conversation);
+        let returned = self.guest_call.call(&mut self.store, lengths);
+        self.end(conversation, returned)
+    }
+
+    /// Runs `__guest_call` on a fiber.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves a conversation in which nothing runs; the instance must not be used again.
+    #[cfg(any(feature = "async", feature = "wasi-fs"))]
+    #[inline]
+    pub(crate) async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        let lengths = self.begin(conversation);
+        let returned = self.guest_call.call_async(&mut self.store, lengths).await;
+        self.end(conversation, returned)
+    }
+
+    #[inline]
+    fn begin(&mut self, conversation: &mut Box<Conversation>) -> (i32, i32) {
+        arm(&mut self.store, self.epochs, self.ticks);
+        let data = self.store.data_mut();
+        mem::swap(&mut data.conversation, conversation);
+        data.limiter.forget();
+        data.conversation.lengths()
+    }
+
+    #[inline]
+    fn end(
+        &mut self,
+        conversation: &mut Box<Conversation>,
+        returned: wasmtime::Result<i32>,
+    ) -> Result<i32, Error> {
+        let flushed = self.store.data_mut().flush_output();
+        mem::swap(&mut self.store.data_mut().conversation, conversation);
+        if conversation.is_metered() {
+            let memory = self.store.data().memory.map_or(0, |memory| memory.data_size(&self.store));
+            conversation.record_use(memory.try_into().unwrap_or(u64::MAX), None);
+        }
+        match returned {
+            Ok(code) => flushed.map(|()| code),
+            Err(error) => Err(trap::typed(error, self.store.data().limiter.refused())),
+        }
+    }
+}
+
+/// Arms the epoch before guest code runs, whichever it is: start-up code runs even without a start function, and an
+/// engine with epochs traps at once where none is armed.
+#[inline]
+fn arm(store: &mut Store<Data>, epochs: bool, ticks: Option<u64>) {
+    if epochs {
+        // One tick: the callback looks at the wall clock, or counts, at each.
+        store.set_epoch_deadline(1);
+        store.data_mut().ticks = ticks.map(|limit| Ticks { left: limit, limit });
+    }
+}
+
+/// An instance whose init exports are still to run.
+struct Starting {
+    store: Store<Data>,
+    mode: Mode,
+    epochs: bool,
+    ticks: Option<u64>,
+}
+
+impl Starting {
+    async fn run(
+        &mut self,
+        pre: &InstancePre<Data>,
+        has_start: bool,
+    ) -> Result<TypedFunc<(i32, i32), i32>, Error> {
+        self.arm();
+        let instance = match self.mode {
+            Mode::Straight => pre.instantiate(&mut self.store),
+            #[cfg(any(feature = "async", feature = "wasi-fs"))]
+            Mode::Fiber { .. } => pre.instantiate_async(&mut self.store).await,
+        };
+        let first = if has_start { "start section" } else { "instantiation" };
+        let instance = instance.map_err(|error| self.failed(first, error))?;
+        self.store.data_mut().memory = instance.get_memory(&mut self.store, wapc_functions::MEMORY);
+        for name in wapc_functions::INIT_EXPORTS {
+            self.run_export(&instance, name).await?;
+        }
+        instance
+            .get_typed_func(&mut self.store, wapc_functions::GUEST_CALL)
+            .map_err(|error| Error::new(ErrorKind::InvalidModule, error.to_string()).with_source(error))
+    }
+
+    async fn run_export(&mut self, instance: &Wasm, name: &'static str) -> Result<(), Error> {
+        let Ok(export) = instance.get_typed_func::<(), ()>(&mut self.store, name) else { return Ok(()) };
+        self.arm();
+        let returned = match self.mode {
+            Mode::Straight => export.call(&mut self.store, ()),
+            #[cfg(any(feature = "async", feature = "wasi-fs"))]
+            Mode::Fiber { .. } => export.call_async(&mut self.store, ()).await,
+        };
+        let Err(error) = returned else { return Ok(()) };
+        let error = self.failed(name, error);
+        // A command's `main` ends with an exit (TinyGo from 0.35 on): with code 0 that is success.
+        let exit =
+            std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Error>()?.exit_code());
+        if exit == Some(0) && name != wapc_functions::WAPC_INIT { Ok(()) } else { Err(error) }
+    }
+
+    fn failed(&self, function: &str, error: wasmtime::Error) -> Error {
+        Error::init(function, trap::typed(error, self.store.data().limiter.refused()))
+    }
+
+    fn arm(&mut self) {
+        arm(&mut self.store, self.epochs, self.ticks);
+    }
+}
+
+impl Mode {
+    fn yields(self) -> bool {
+        match self {
+            Self::Straight => false,
+            #[cfg(any(feature = "async", feature = "wasi-fs"))]
+            Self::Fiber { yields } => yields,
+        }
+    }
+}

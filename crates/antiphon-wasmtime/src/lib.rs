@@ -1,0 +1,33 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod builder;
+mod compiled;
+mod data;
+mod engine;
+pub mod errors;
+mod imports;
+mod instance;
+mod limiter;
+mod options;
+mod provider;
+#[cfg(feature = "async")]
+mod provider_async;
+mod trap;
+#[cfg(feature = "wasi")]
+mod wasi;
+#[cfg(feature = "wasi-fs")]
+mod wasi_fs;
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+mod yielding;
+
+pub use builder::WasmtimeEngineProviderBuilder;
+pub use options::{EpochDeadlines, ResourceLimits};
+pub use provider::{WasmtimeEngineProvider, WasmtimeEngineProviderPre};
+#[cfg(feature = "async")]
+pub use provider_async::{WasmtimeEngineProviderAsync, WasmtimeEngineProviderAsyncPre};
+/// The engine itself, for those who bring their own or want this very version.
+pub use wasmtime;
+#[cfg(feature = "wasi-fs")]
+pub use wasmtime_wasi;

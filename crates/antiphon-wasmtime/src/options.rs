@@ -1,0 +1,25 @@
+//! The options that users of `wasmtime-provider` know.
+
+/// How many epoch ticks guest code may run.
+///
+/// Given together with [`engine`](crate::WasmtimeEngineProviderBuilder::engine), a tick is whatever the owner of that
+/// engine makes of it: Antiphon never ticks an engine that it did not make. Without one, a tick is that of
+/// [`antiphon::ticker::TICK`], 5 ms. Either way the default wall-clock deadlines no longer apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "users of wasmtime-provider build it with a struct expression")]
+pub struct EpochDeadlines {
+    /// Ticks for each of the start section, `_initialize`, `_start` and `wapc_init`.
+    pub wapc_init: u64,
+    /// Ticks for a call.
+    pub wapc_func: u64,
+}
+
+/// Caps on what an instance may allocate. Where it is given it replaces the defaults of [`antiphon::Limits`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "users of wasmtime-provider build it with a struct expression")]
+pub struct ResourceLimits {
+    /// Bytes of linear memory; `None` for no limit.
+    pub max_memory_size: Option<usize>,
+    /// Elements of each table; `None` for no limit.
+    pub max_table_elements: Option<usize>,
+}

@@ -1,0 +1,149 @@
+//! The synchronous provider.
+
+use std::fmt;
+use std::sync::Arc;
+
+use antiphon::errors::{BoxError, Error, ErrorKind};
+use antiphon::{
+    Conversation, EngineProviderFactory, Limits, ModuleState, WebAssemblyEngineProvider, block_on,
+};
+
+use crate::compiled::{Compiled, Factory};
+use crate::errors::Result;
+use crate::instance::{Instance, Mode};
+use crate::options::EpochDeadlines;
+
+/// Runs one instance of a guest for a [`WapcHost`](antiphon::WapcHost).
+///
+/// Made by [`WasmtimeEngineProviderBuilder::build`](crate::WasmtimeEngineProviderBuilder::build). A clone is a provider
+/// of the same module whose instance has not been started.
+pub struct WasmtimeEngineProvider {
+    compiled: Arc<Compiled>,
+    state: Option<Arc<ModuleState>>,
+    instance: Option<Instance>,
+}
+
+impl WasmtimeEngineProvider {
+    pub(crate) fn new(compiled: Arc<Compiled>) -> Self {
+        Self { compiled, state: None, instance: None }
+    }
+
+    /// How guest code runs in this mode: straight, but for guests with directories, whose functions all suspend; this
+    /// thread parks meanwhile.
+    fn mode(&self) -> Mode {
+        #[cfg(feature = "wasi-fs")]
+        if self.compiled.has_directories() {
+            return Mode::Fiber { yields: false };
+        }
+        Mode::Straight
+    }
+
+    fn start(compiled: &Compiled, mode: Mode, state: &ModuleState) -> Result<Instance, Error> {
+        let mut conversation = state.spare();
+        state.exchange(&mut conversation);
+        let watch = conversation.watch();
+        let start = Instance::start(compiled, &mut conversation, state.spare(), (mode, &compiled.straight));
+        let started = block_on(watch.over(start)).and_then(|started| started);
+        state.exchange(&mut conversation);
+        started
+    }
+}
+
+impl WebAssemblyEngineProvider for WasmtimeEngineProvider {
+    fn init(&mut self, host: Arc<ModuleState>) -> Result<(), BoxError> {
+        // The old instance goes first: its memory is not needed to build the next one.
+        self.instance = None;
+        self.instance = Some(Self::start(&self.compiled, self.mode(), &host)?);
+        self.state = Some(host);
+        Ok(())
+    }
+
+    fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
+        let Some(state) = self.state.clone() else { return Err(not_started().into()) };
+        let mut conversation = state.spare();
+        state.exchange(&mut conversation);
+        let returned = self.converse(&mut conversation);
+        state.exchange(&mut conversation);
+        returned.unwrap_or_else(|| Err(not_started().into()))
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {
+        let Some(state) = &self.state else { return Err(not_started().into()) };
+        let factory = Factory(Arc::clone(&self.compiled)).compile(bytes)?;
+        let next = Self::start(&factory.0, self.mode(), state)?;
+        (self.compiled, self.instance) = (factory.0, Some(next));
+        Ok(())
+    }
+
+    #[inline]
+    fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
+        let instance = self.instance.as_mut()?;
+        Some(match instance.mode() {
+            Mode::Straight => instance.call(conversation).map_err(Into::into),
+            #[cfg(any(feature = "async", feature = "wasi-fs"))]
+            Mode::Fiber { .. } => {
+                let watch = conversation.watch();
+                let returned = block_on(watch.over(instance.call_async(conversation)));
+                returned.and_then(|returned| returned).map_err(Into::into)
+            }
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        self.compiled.limits
+    }
+
+    fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
+        Some(Arc::new(Factory(Arc::clone(&self.compiled))))
+    }
+}
+
+pub(crate) fn not_started() -> Error {
+    Error::new(ErrorKind::Engine, "the provider was used before `init`")
+}
+
+impl Clone for WasmtimeEngineProvider {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.compiled))
+    }
+}
+
+impl fmt::Debug for WasmtimeEngineProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WasmtimeEngineProvider")
+            .field("started", &self.instance.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A compiled module from which synchronous providers are made quickly.
+#[derive(Clone)]
+pub struct WasmtimeEngineProviderPre {
+    compiled: Arc<Compiled>,
+}
+
+impl WasmtimeEngineProviderPre {
+    pub(crate) fn new(compiled: Arc<Compiled>) -> Self {
+        Self { compiled }
+    }
+
+    /// A provider of this module, with deadlines in epoch ticks or without.
+    ///
+    /// # Errors
+    /// Epoch deadlines on an engine without epoch interruption.
+    pub fn rehydrate(&self, epoch_deadlines: Option<EpochDeadlines>) -> Result<WasmtimeEngineProvider> {
+        Ok(WasmtimeEngineProvider::new(Compiled::with_epochs(&self.compiled, epoch_deadlines)?))
+    }
+
+    /// The same module as a factory.
+    #[must_use]
+    pub fn factory(&self) -> Arc<dyn EngineProviderFactory> {
+        Arc::new(Factory(Arc::clone(&self.compiled)))
+    }
+}
+
+impl fmt::Debug for WasmtimeEngineProviderPre {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WasmtimeEngineProviderPre").finish_non_exhaustive()
+    }
+}

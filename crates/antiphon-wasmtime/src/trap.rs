@@ -1,0 +1,101 @@
+//! From what Wasmtime reports to what callers get. Done here, before the error is boxed: in a box it would no longer
+//! say what it is.
+
+use std::fmt;
+
+use antiphon::errors::{Error, ErrorKind};
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
+
+use crate::limiter::Refused;
+
+/// The typed error of a guest call or a start that did not return.
+#[cold]
+pub(crate) fn typed(error: wasmtime::Error, refused: Option<Refused>) -> Error {
+    let backtrace = error.downcast_ref::<WasmBacktrace>().map(Frames::new);
+    let typed = match error.downcast::<Error>() {
+        // Returned by one of our imports, or by the epoch callback.
+        Ok(ours) => ours,
+        Err(error) => from_trap(error, refused, backtrace.is_some()),
+    };
+    match backtrace {
+        Some(frames) => typed.with_backtrace(frames),
+        None => typed,
+    }
+}
+
+fn from_trap(error: wasmtime::Error, refused: Option<Refused>, in_guest: bool) -> Error {
+    #[cfg(feature = "wasi-fs")]
+    if let Some(&wasmtime_wasi::I32Exit(code)) = error.downcast_ref() {
+        let exit = Error::new(ErrorKind::Trapped, format!("the guest exited with code {code}"));
+        return exit.with_exit_code(code).with_source(error);
+    }
+    let Some(trap) = error.downcast_ref::<Trap>().copied() else {
+        // An import that is not ours (wasmtime-wasi's, at a wild pointer) ended the guest; without a guest on the stack
+        // it was the engine itself.
+        let kind = if in_guest { ErrorKind::Trapped } else { ErrorKind::Engine };
+        return Error::new(kind, format!("{}", error.root_cause())).with_source(error);
+    };
+    let kind = match trap {
+        Trap::StackOverflow => ErrorKind::StackOverflow,
+        Trap::OutOfFuel => ErrorKind::OutOfFuel,
+        // Only an engine that the caller interrupts by other means gets here: our epochs return typed errors.
+        Trap::Interrupt => ErrorKind::DeadlineExceeded,
+        _ => ErrorKind::Trapped,
+    };
+    let typed = Error::new(kind, trap.to_string()).with_source(error);
+    match refused {
+        Some(refused) if kind == ErrorKind::Trapped => {
+            Error::new(ErrorKind::MemoryLimit, format!("{trap} after {refused}")).with_source(typed)
+        }
+        _ => typed,
+    }
+}
+
+/// How many frames are kept: the innermost say where, and a deep recursion must not cost a million names.
+const MAX_FRAMES: usize = 32;
+
+/// The frames of a guest, one a line, innermost first. Names are demangled only when somebody looks.
+struct Frames {
+    kept: Vec<Frame>,
+    left_out: usize,
+}
+
+struct Frame {
+    index: u32,
+    name: Option<String>,
+    /// Bytes from the start of the module.
+    offset: Option<usize>,
+}
+
+impl Frames {
+    fn new(backtrace: &WasmBacktrace) -> Self {
+        let keep = |frame: &FrameInfo| Frame {
+            index: frame.func_index(),
+            name: frame.func_name().map(str::to_owned),
+            offset: frame.module_offset(),
+        };
+        let frames = backtrace.frames();
+        let kept: Vec<_> = frames.iter().take(MAX_FRAMES).map(keep).collect();
+        Self { left_out: frames.len().saturating_sub(kept.len()), kept }
+    }
+}
+
+impl fmt::Display for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, Frame { index, name, offset }) in self.kept.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "\n" };
+            write!(f, "{separator}{number}: ")?;
+            match name {
+                Some(name) => write!(f, "{:#}", rustc_demangle::demangle(name))?,
+                None => write!(f, "function {index}")?,
+            }
+            if let Some(offset) = offset {
+                write!(f, " at {offset:#x}")?;
+            }
+        }
+        match self.left_out {
+            0 => Ok(()),
+            more => write!(f, "\n... and {more} more"),
+        }
+    }
+}

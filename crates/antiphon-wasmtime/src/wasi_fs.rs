@@ -1,0 +1,159 @@
+//! Real directories for guests: the whole of WASI from wasmtime-wasi instead of the sealed world.
+//!
+//! All of its functions suspend the guest, in both modes: a file is read on a thread of tokio's, while an asynchronous
+//! host serves other tasks and a synchronous one parks its thread, up to the call's deadline.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use antiphon::errors::{Error, ErrorKind};
+use antiphon::{Bytes, LogStream, WasiParams};
+use async_trait::async_trait;
+use tokio::io::AsyncWrite;
+use wasmtime::{Linker, Result};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+use crate::compiled::Settings;
+use crate::data::Data;
+
+/// What a guest writes between two flushes, in bytes, for each stream; more is dropped, as the log would drop it.
+const MAX_BUFFERED: usize = 64 * 1024;
+
+/// The directories of one instance, and what it wrote.
+pub(crate) struct Fs {
+    ctx: WasiP1Ctx,
+    stdout: Output,
+    stderr: Output,
+}
+
+/// Whether the guest is given any directory.
+pub(crate) fn wanted(settings: &Settings) -> bool {
+    let WasiParams { map_dirs, preopened_dirs, .. } = &settings.wasi_params;
+    !(map_dirs.is_empty() && preopened_dirs.is_empty() && settings.read_only_dirs.is_empty())
+}
+
+/// Defines WASI's functions under both of its names.
+pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
+    fn ctx(data: &mut Data) -> &mut WasiP1Ctx {
+        match &mut data.fs {
+            Some(fs) => &mut fs.ctx,
+            None => unreachable!("a store whose linker has directories has their context"),
+        }
+    }
+    wasmtime_wasi::p1::add_to_linker_async(linker, ctx)?;
+    wasmtime_wasi::p0::add_to_linker_async(linker, ctx)?;
+    Ok(())
+}
+
+impl Fs {
+    /// Opens the directories.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`]: a directory cannot be opened.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
+        let WasiParams { argv, env_vars, map_dirs, preopened_dirs } = &settings.wasi_params;
+        let (stdout, stderr) = (Output::default(), Output::default());
+        let mut builder = WasiCtxBuilder::new();
+        builder.args(argv).envs(env_vars).stdout(stdout.clone()).stderr(stderr.clone());
+        let same = preopened_dirs.iter().map(|dir| (dir, dir, FsPerms::ReadWrite));
+        let mapped = map_dirs.iter().map(|(guest, host)| (guest, host, FsPerms::ReadWrite));
+        let read_only = settings.read_only_dirs.iter().map(|(guest, host)| (guest, host, FsPerms::ReadOnly));
+        for (guest, host, permissions) in same.chain(mapped).chain(read_only) {
+            builder.preopened_dir(host, guest, permissions).map_err(|error| {
+                Error::new(
+                    ErrorKind::Unsupported,
+                    format!("the directory {host:?} cannot be opened: {error}"),
+                )
+                .with_source(error)
+            })?;
+        }
+        Ok(Self { ctx: builder.build_p1(), stdout, stderr })
+    }
+}
+
+/// Sends what the guest wrote to the log, line by line.
+pub(crate) fn flush(data: &mut Data) -> Result<(), Error> {
+    let Data { fs: Some(fs), conversation, .. } = data else { return Ok(()) };
+    for (stream, output) in [(LogStream::Stdout, &fs.stdout), (LogStream::Stderr, &fs.stderr)] {
+        let written = std::mem::take(&mut *output.lock());
+        let lines = written.strip_suffix(b"\n").unwrap_or(&written);
+        if !written.is_empty() {
+            for line in lines.split(|byte| *byte == b'\n') {
+                conversation.log(stream, line)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One of the guest's output streams.
+#[derive(Clone, Debug, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Output {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, bytes: &[u8]) {
+        let mut written = self.lock();
+        let room = MAX_BUFFERED.saturating_sub(written.len()).min(bytes.len());
+        written.extend(bytes.iter().take(room));
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.push(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(MAX_BUFFERED)
+    }
+}
+
+impl AsyncWrite for Output {
+    fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.push(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

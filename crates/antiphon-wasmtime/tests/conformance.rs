@@ -1,0 +1,14 @@
+//! The conformance suite on Wasmtime.
+
+use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
+
+antiphon_conformance::suite!(wasmtime, |module| {
+    WasmtimeEngineProviderBuilder::new()
+        .module_bytes(module.bytes())
+        .limits(module.limits())
+        .wasi(module.wasi())
+        .wasi_params(module.wasi_params())
+        .cooperative(module.cooperative())
+        .factory()
+        .map_err(antiphon::errors::Error::from)
+});
