@@ -65,14 +65,14 @@ fn host_async(guest: &Guest, runtime: &Runtime, cooperative: bool) -> Result<Wap
 struct Call<H>(H);
 
 impl SyncCall for Call<WapcHost> {
-    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    fn call<R>(&mut self, payload: &Payload, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let answer = self.0.call(OPERATION, payload.borrowed)?;
         Ok(read(&answer))
     }
 }
 
 impl AsyncCall for Call<WapcHostAsync> {
-    async fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    async fn call<R>(&mut self, payload: &Payload, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let answer = self.0.call(OPERATION, payload.borrowed).await?;
         Ok(read(&answer))
     }
@@ -82,14 +82,14 @@ impl AsyncCall for Call<WapcHostAsync> {
 struct CallWith<H>(H);
 
 impl SyncCall for CallWith<WapcHost> {
-    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    fn call<R>(&mut self, payload: &Payload, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let response = self.0.call_with(Request::new(OPERATION, payload.owned.clone()))?;
         Ok(read(&response.payload))
     }
 }
 
 impl AsyncCall for CallWith<WapcHostAsync> {
-    async fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    async fn call<R>(&mut self, payload: &Payload, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let response = self.0.call_with(Request::new(OPERATION, payload.owned.clone())).await?;
         Ok(read(&response.payload))
     }
@@ -102,7 +102,7 @@ struct CallInto {
 }
 
 impl SyncCall for CallInto {
-    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    fn call<R>(&mut self, payload: &Payload, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         self.answer.clear();
         self.host.call_into(OPERATION, payload.borrowed, &mut self.answer)?;
         Ok(read(&self.answer))
@@ -113,7 +113,7 @@ impl SyncCall for CallInto {
 struct CallRef(WapcHost);
 
 impl SyncCall for CallRef {
-    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    fn call<R>(&mut self, payload: &Payload, read: impl FnMut(&[u8]) -> R) -> Result<R> {
         Ok(self.0.call_ref(OPERATION, payload.borrowed, read)?)
     }
 }

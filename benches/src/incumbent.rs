@@ -37,7 +37,7 @@ pub fn variants(guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
 struct Sync(WapcHost);
 
 impl SyncCall for Sync {
-    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    fn call<R>(&mut self, payload: &Payload, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let answer = self.0.call(OPERATION, payload.borrowed)?;
         Ok(read(&answer))
     }
@@ -46,7 +46,7 @@ impl SyncCall for Sync {
 struct Async(WapcHostAsync);
 
 impl AsyncCall for Async {
-    async fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    async fn call<R>(&mut self, payload: &Payload, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let answer = self.0.call(OPERATION, payload.borrowed).await?;
         Ok(read(&answer))
     }

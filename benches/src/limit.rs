@@ -91,7 +91,7 @@ impl Host {
 struct Straight(Host);
 
 impl SyncCall for Straight {
-    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    fn call<R>(&mut self, payload: &Payload, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let lengths = self.0.begin(payload)?;
         let succeeded = self.0.guest_call.call(&mut self.0.store, lengths)?;
         Ok(read(&self.0.finish(succeeded)?))
@@ -102,7 +102,7 @@ impl SyncCall for Straight {
 struct OnFiber(Host);
 
 impl AsyncCall for OnFiber {
-    async fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    async fn call<R>(&mut self, payload: &Payload, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let lengths = self.0.begin(payload)?;
         let succeeded = self.0.guest_call.call_async(&mut self.0.store, lengths).await?;
         Ok(read(&self.0.finish(succeeded)?))

@@ -26,7 +26,7 @@ pub trait SyncCall {
     /// # Errors
     ///
     /// When the call fails.
-    fn call<R>(&mut self, payload: &Payload, read: impl FnOnce(&[u8]) -> R) -> Result<R>;
+    fn call<R>(&mut self, payload: &Payload, read: impl FnMut(&[u8]) -> R) -> Result<R>;
 }
 
 /// A way to make one asynchronous guest call.
@@ -39,7 +39,7 @@ pub trait AsyncCall {
     fn call<R>(
         &mut self,
         payload: &Payload,
-        read: impl FnOnce(&[u8]) -> R,
+        read: impl FnMut(&[u8]) -> R,
     ) -> impl Future<Output = Result<R>>;
 }
 

@@ -19,7 +19,14 @@ use crate::options::{self, Dir, Variable};
 #[command(name = "antiphon", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// How errors are written to standard error
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = ErrorFormat::Text)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        display_order = 100,
+        value_name = "FORMAT",
+        default_value_t = ErrorFormat::Text
+    )]
     pub(crate) error_format: ErrorFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -74,8 +81,6 @@ pub(crate) struct CallArgs {
     /// Memory of the guest at most, such as `512KiB` or `64MiB`; 64MiB by default
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     pub(crate) memory: Option<u64>,
-    #[command(flatten)]
-    pub(crate) wasi: WasiArgs,
     /// Whether the guest runs on an asynchronous host or a synchronous one; the outcome is the same
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
@@ -88,6 +93,9 @@ pub(crate) struct CallArgs {
     /// ends it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) repeat: Option<u64>,
+    // Last: its heading is that of everything below it.
+    #[command(flatten)]
+    pub(crate) wasi: WasiArgs,
 }
 
 const CALL_EXAMPLES: &str = r#"EXAMPLES:

@@ -76,7 +76,7 @@ mod tests {
         }
         assert_eq!(
             latency.summary(),
-            "100 calls in 5.05 ms: min 1.00 µs, p50 50.0 µs, p99 99.1 µs, max 100 µs; 19801 calls/s"
+            "100 calls in 5.05 ms: min 1.00 µs, p50 50.0 µs, p99 99.0 µs, max 100 µs; 19801 calls/s"
         );
     }
 

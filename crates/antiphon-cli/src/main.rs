@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+//! The `antiphon` program: one file for each command, and one for each thing that they share. README.md says what it does.
+
 #![forbid(unsafe_code)]
 
 mod call;

@@ -15,6 +15,10 @@ use crate::{messages, text};
 /// How deep a chain of causes is followed.
 const MAX_CHAIN: usize = 32;
 
+/// The codes of what is no error of the library.
+const USAGE: &str = "usage";
+const SYSTEM: &str = "system";
+
 /// A failure, ready to be written. Its texts are hostile: they come from guests and modules.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Report {
@@ -43,7 +47,7 @@ impl Report {
         match failure {
             Failure::Library(error) => Self::of_library(error),
             Failure::Usage(message, error) => {
-                Self { chain: chain(error), ..Self::of_caller("usage", "Usage", 2, message.clone()) }
+                Self { chain: chain(error), ..Self::of_caller(USAGE, "Usage", 2, message.clone()) }
             }
             Failure::TooLarge(what, limit) => {
                 let message = format!("{what} is over its limit of {limit} bytes");
@@ -59,7 +63,7 @@ impl Report {
     pub(crate) fn from_clap(error: &clap::Error) -> Self {
         let rendered = error.render().to_string();
         let message = rendered.trim().strip_prefix("error: ").unwrap_or(rendered.trim());
-        Self::of_caller("usage", "Usage", 2, message.to_owned())
+        Self::of_caller(USAGE, "Usage", 2, message.to_owned())
     }
 
     fn of_library(error: &Error) -> Self {
@@ -98,7 +102,7 @@ impl Report {
     }
 
     fn of_host(what: &str, error: &io::Error) -> Self {
-        let report = Self::of_caller("system", "System", 3, what.to_owned());
+        let report = Self::of_caller(SYSTEM, "System", 3, what.to_owned());
         Self { fault: "host", chain: chain(error), ..report }
     }
 
@@ -128,12 +132,8 @@ impl Report {
             // Writing to a `String` cannot fail.
             let _ = write!(out, "\n  {name}: {}", text::block(value, "    "));
         };
-        let mut said = self.display.as_str();
-        for cause in self.chain.iter().filter(|cause| *cause != &self.message) {
-            if cause != said {
-                detail("caused by", cause);
-            }
-            said = cause;
+        for cause in self.chain.iter().filter(|cause| !self.repeats(cause)) {
+            detail("caused by", cause);
         }
         if let Some(guest_error) = self.guest_error.as_ref().filter(|text| !self.display.contains(*text)) {
             detail("the guest said", guest_error);
@@ -147,8 +147,18 @@ impl Report {
                 let _ = write!(out, "\n    {}", text::line(frame.trim_end()));
             }
         }
-        let _ = write!(out, "\n  [{}, fault: {}, instance: {}]", self.code, self.fault, self.fate);
+        if !matches!(self.code, USAGE | SYSTEM) {
+            let _ = write!(out, "\n  [{}, fault: {}, instance: {}]", self.code, self.fault, self.fate);
+        }
         out
+    }
+
+    /// Whether a cause says nothing that is not said elsewhere: in the message, or (engines put theirs into an error's
+    /// text) in the frames.
+    fn repeats(&self, cause: &str) -> bool {
+        let frames =
+            self.backtrace.is_some() && cause.starts_with("error while executing at wasm backtrace:");
+        frames || self.display.contains(cause)
     }
 }
 

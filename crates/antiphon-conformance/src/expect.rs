@@ -99,10 +99,13 @@ pub(crate) fn says(text: impl ToString, parts: &[&str]) {
     }
 }
 
-/// A call that ended by its deadline took about that long: not less, and little more.
+/// Hosts read the clock once a tick, and on a busy machine a tick comes late: so much earlier may a deadline seem.
+const EARLY: Duration = Duration::from_millis(20);
+
+/// A call that ended by its deadline took about that long: hardly less, and little more.
 #[track_caller]
 pub(crate) fn took(elapsed: Duration, deadline: Duration) {
-    assert!(elapsed >= deadline, "ended after {elapsed:?}, before its deadline of {deadline:?}");
+    assert!(elapsed + EARLY >= deadline, "ended after {elapsed:?}, before its deadline of {deadline:?}");
     soon(elapsed, deadline);
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use antiphon::{HostCall, Limits, LogLine, LogStream, WasiParams};
 
-use crate::handler::{Answer, Handler, Said};
+use crate::handler::{Answer, Handler, Said, panic_quietly};
 use crate::module::Module;
 use crate::wat;
 
@@ -100,7 +100,10 @@ impl Guest {
 
 /// The log of a case's guest.
 #[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<Line>>>);
+pub(crate) struct Log {
+    lines: Arc<Mutex<Vec<Line>>>,
+    panics: bool,
+}
 
 /// A line of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,15 +115,23 @@ pub(crate) struct Line {
 }
 
 impl Log {
+    /// A log that panics at each line.
+    pub(crate) fn panicking() -> Self {
+        Self { panics: true, ..Self::default() }
+    }
+
     pub(crate) fn push(&self, line: LogLine<'_>) {
+        if self.panics {
+            panic_quietly("out of paper");
+        }
         let LogLine { host_id, operation, stream, text, .. } = line;
         let line = Line { host_id, operation: operation.to_owned(), stream, text: text.to_owned() };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
     /// The lines so far, and forgets them.
     pub(crate) fn take(&self) -> Vec<Line> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Their texts.

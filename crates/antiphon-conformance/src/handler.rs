@@ -23,7 +23,6 @@ impl Answer {
     pub(crate) fn ok(bytes: impl Into<Bytes>) -> Self {
         Self::Now(Ok(bytes.into()))
     }
-
 }
 
 /// A handler, with whether it always answers at once.

@@ -70,14 +70,18 @@ fn step() -> impl Strategy<Value = Step> {
 fn apply(conversation: &mut Conversation, memory: &mut [u8], step: &Step) -> Result<String, Violation> {
     Ok(match *step {
         Step::GuestRequest(op, msg) => conversation.guest_request(memory, op, msg).map(|()| String::new())?,
-        Step::GuestResponse(ptr, len) => conversation.guest_response(memory, ptr, len).map(|()| String::new())?,
+        Step::GuestResponse(ptr, len) => {
+            conversation.guest_response(memory, ptr, len).map(|()| String::new())?
+        }
         Step::GuestError(ptr, len) => conversation.guest_error(memory, ptr, len).map(|()| String::new())?,
         Step::ConsoleLog(ptr, len) => {
             let line = conversation.console_log(memory, ptr, len)?;
             assert!(line.as_ref().is_none_or(|line| !line.contains(['\n', '\r', '\u{1b}'])));
             format!("{line:?}")
         }
-        Step::HostCall(args, answer) => match conversation.begin_host_call(memory, HostCallSpans::new(args))? {
+        Step::HostCall(args, answer) => match conversation
+            .begin_host_call(memory, HostCallSpans::new(args))?
+        {
             Begin::Refused => format!("refused: {}", conversation.host_error_text().unwrap()),
             Begin::Run(request) => {
                 assert!(request.binding.len() <= 64 && request.payload.len() <= 1024);

@@ -42,7 +42,8 @@ fn from_trap(error: wasmtime::Error, refused: Option<Refused>, in_guest: bool) -
         Trap::Interrupt => ErrorKind::DeadlineExceeded,
         _ => ErrorKind::Trapped,
     };
-    let typed = Error::new(kind, trap.to_string()).with_source(error);
+    // The trap alone: Wasmtime's own text around it is its backtrace, which we have.
+    let typed = Error::new(kind, trap.to_string()).with_source(trap);
     match refused {
         Some(refused) if kind == ErrorKind::Trapped => {
             Error::new(ErrorKind::MemoryLimit, format!("{trap} after {refused}")).with_source(typed)

@@ -9,7 +9,7 @@ use antiphon_protocol::{Begin, HostCallRequest, Limits};
 
 use crate::Invocation;
 use crate::conversation::{Conversation, Shared};
-use crate::errors::Result;
+use crate::errors::{BoxError, Result};
 use crate::handler::{Answer, HostCall};
 use crate::terms::Terms;
 
@@ -109,11 +109,11 @@ impl ModuleState {
         payload: &[u8],
     ) -> Result<i32, Box<dyn StdError>> {
         let request = HostCallRequest { binding, namespace, operation, payload };
-        match self.begin_host_call(request)? {
+        match self.begin_host_call(request).map_err(unsent)? {
             None => Ok(0),
             Some(HostCallInProgress { terms, started }) => {
                 let answer = self.shared.handler.run(HostCall::new(request, self.id(), &terms));
-                self.finish_host_call(started, answer)
+                self.finish_host_call(started, answer).map_err(unsent)
             }
         }
     }
@@ -128,10 +128,7 @@ impl ModuleState {
 
     /// The first half of a host call; `None` where the protocol refuses it. The lock is not held between the halves:
     /// the handler may take its time, and may look at this state.
-    fn begin_host_call(
-        &self,
-        request: HostCallRequest<'_>,
-    ) -> Result<Option<HostCallInProgress>, Box<dyn StdError>> {
+    fn begin_host_call(&self, request: HostCallRequest<'_>) -> Result<Option<HostCallInProgress>, BoxError> {
         let mut conversation = self.lock();
         match conversation.protocol().admit_host_call(request) {
             Err(violation) => {
@@ -146,7 +143,7 @@ impl ModuleState {
         }
     }
 
-    fn finish_host_call(&self, started: Option<Instant>, answer: Answer) -> Result<i32, Box<dyn StdError>> {
+    fn finish_host_call(&self, started: Option<Instant>, answer: Answer) -> Result<i32, BoxError> {
         let mut conversation = self.lock();
         conversation.host_call_ends(started, answer).map_err(|error| {
             let text = error.to_string();
@@ -169,6 +166,11 @@ impl ModuleState {
     fn lock(&self) -> MutexGuard<'_, Box<Conversation>> {
         self.conversation.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The error type that the signatures of `wapc` 2.x have. Converted last: it may not be held across an await.
+fn unsent(error: BoxError) -> Box<dyn StdError> {
+    error
 }
 
 struct HostCallInProgress {
@@ -283,14 +285,15 @@ impl ModuleStateAsync {
             operation: &operation,
             payload: &payload,
         };
-        match self.0.begin_host_call(request)? {
-            None => Ok(0),
-            Some(HostCallInProgress { terms, started }) => {
-                let call = HostCall::new(request, self.id(), &terms);
-                let answer = self.0.shared.handler.run_async(call).await;
-                self.0.finish_host_call(started, answer)
-            }
-        }
+        self.host_call(request).await.map_err(unsent)
+    }
+
+    async fn host_call(&self, request: HostCallRequest<'_>) -> Result<i32, BoxError> {
+        let Some(HostCallInProgress { terms, started }) = self.0.begin_host_call(request)? else {
+            return Ok(0);
+        };
+        let answer = self.0.shared.handler.run_async(HostCall::new(request, self.id(), &terms)).await;
+        self.0.finish_host_call(started, answer)
     }
 
     /// Logs a line of the guest's.

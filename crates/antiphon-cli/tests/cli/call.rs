@@ -38,6 +38,25 @@ fn what_the_guest_logs_goes_to_standard_error_and_is_harmless() {
 }
 
 #[test]
+fn log_lines_over_the_budget_of_a_call_are_left_out_with_a_warning() {
+    let fields = r#"(import "wapc" "__console_log" (func $log (param i32 i32)))"#;
+    // 40 lines of 4 KiB, of spaces.
+    let body = "(local $n i32) (memory.fill (i32.const 0) (i32.const 32) (i32.const 4096))
+        (loop $more (call $log (i32.const 0) (i32.const 4096))
+            (br_if $more (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 40))))
+        (call $respond (i32.const 0) (i32.const 0)) (i32.const 1)";
+    let wat = Wat::guest(fields, body);
+    for mode in MODES {
+        let run = call_path(mode, &wat.path(), &["any"]);
+        assert_eq!((run.code, run.text()), (Some(0), ""));
+        let logged = run.stderr.lines().filter(|line| line.starts_with("guest: ")).count();
+        assert!((1..=16).contains(&logged), "{logged}");
+        let warning = run.stderr.lines().last().unwrap();
+        assert!(warning.contains("WARN") && warning.contains("dropped"), "{warning}");
+    }
+}
+
+#[test]
 fn repeated_calls_answer_once_and_are_summed_up() {
     for mode in MODES {
         let run = call(mode, "rust.wasm", &["echo", "hi", "--repeat", "50"]);

@@ -48,7 +48,9 @@ fn a_guest_that_panics_is_exit_code_3_with_its_frames() {
     let error = call("sync", "assemblyscript.wasm", &["panic", "oh", "--error-format", "json"]).error();
     assert!(error["guest_error"].as_str().unwrap().contains("the guest panicked: oh"), "{error}");
 
+    // The frames are shown once, although the engine has them in its message too.
     let text = call("sync", "assemblyscript.wasm", &["panic", "oh"]).failed(3).stderr;
+    assert_eq!(text.matches("wasm backtrace").count(), 1, "{text}");
     for part in
         ["error: Guest call failure: ", "\n  the guest said: ", "\n  wasm backtrace:\n    0: ", "[trapped, "]
     {
@@ -79,7 +81,7 @@ fn wrong_usage_is_exit_code_2_in_either_format() {
         (&["--dir", "/no/such::/d"], "cannot grant the directory /no/such"),
         (&["--host-call", "a/b/c"], "no rule of the form BINDING/NAMESPACE/OPERATION=ANSWER"),
         (&["--host-call", "a/b=c"], "neither BINDING/NAMESPACE/OPERATION nor a bare *"),
-        (&["--mode", "quantum"], "invalid value 'quantum' for '--mode <MODE>'"),
+        (&["--engine", "quantum"], "invalid value 'quantum' for '--engine <ENGINE>'"),
     ];
     for (arguments, expected) in wrong {
         let all = [&["echo", "x"], arguments].concat();

@@ -13,7 +13,7 @@ fn help(of: &[&str]) -> String {
 
 /// The lines below `EXAMPLES:`.
 fn examples(help: &str) -> Vec<String> {
-    let (_, after) = help.split_once("\nEXAMPLES:\n").expect("a section with examples");
+    let (_, after) = help.split_once("\nEXAMPLES:\n").unwrap();
     after.lines().take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_owned()).collect()
 }
 
@@ -72,8 +72,8 @@ fn like(got: &str, expected: &str) -> bool {
     let parts: Vec<_> = expected.split("[..]").collect();
     let mut rest = got;
     for (number, part) in parts.iter().enumerate() {
-        match rest.find(part) {
-            Some(at) if number > 0 || at == 0 => rest = &rest[at + part.len()..],
+        match rest.split_once(part) {
+            Some((skipped, after)) if number > 0 || skipped.is_empty() => rest = after,
             _ => return false,
         }
     }

@@ -50,7 +50,8 @@ fn the_text_has_imports_exports_sections_and_a_verdict() {
 fn what_is_no_guest_is_exit_code_4_with_every_reason() {
     let wat = Wat::new(
         r#"(module (import "wasi_snapshot_preview1" "fd_fly" (func)) (memory (export "memory") 1 2)
-            (func $start) (start $start) (func (export "__guest_call")))"#,
+            (func $start) (start $start) (func (export "__guest_call"))
+            (@producers (language "Rust" "2021")) (@custom "notes" "some"))"#,
     );
     let reasons = [
         "import wasi_snapshot_preview1.fd_fly (func()) is unknown",
@@ -67,6 +68,8 @@ fn what_is_no_guest_is_exit_code_4_with_every_reason() {
     assert_eq!(report["reasons"], json!(reasons));
     let info = &report["info"];
     assert_eq!(info["memory"], json!({ "minimum_pages": 1, "maximum_pages": 2 }));
+    assert_eq!(info["producers"], json!([{ "field": "language", "name": "Rust", "version": "2021" }]));
+    assert!(info["custom_sections"].as_array().unwrap().contains(&json!({ "name": "notes", "size": 4 })));
     assert_eq!((&info["start_section"], &info["wasi"]), (&true.into(), &json!(["wasi_snapshot_preview1"])));
 }
 

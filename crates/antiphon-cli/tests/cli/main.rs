@@ -1,5 +1,7 @@
 //! Runs the real program on the real guests.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
 mod call;
 mod errors;
 #[cfg(unix)]

@@ -41,17 +41,19 @@ fn sixty_four_tasks_get_only_their_own_bytes(subject: &Subject) {
     const CALLERS: usize = 64;
     const CALLS: usize = 20_000 / CALLERS + 1;
     // Half of the calls go straight back, half through the handler.
-    let host = runtime().block_on(subject.start_async(
-        Guest::new(
-            r#"(func $run (param $op i32) (param $msg i32) (result i32)
+    let host = runtime().block_on(
+        subject.start_async(
+            Guest::new(
+                r#"(func $run (param $op i32) (param $msg i32) (result i32)
                  (call $guest_request (i32.const 256) (i32.const 1024))
                  (if (i32.eq (local.get $op) (i32.const 4))
                    (then (return (call $answer (i32.const 1024) (local.get $msg)))))
                  (call $relay (call $ask (i32.const 1024) (local.get $msg))))"#,
-        )
-        .limits(patient())
-        .answers(echo),
-    ));
+            )
+            .limits(patient())
+            .answers(echo),
+        ),
+    );
     let host = Arc::new(host.unwrap());
     let tasks: Vec<_> = (0..CALLERS)
         .map(|caller| {

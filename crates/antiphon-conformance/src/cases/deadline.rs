@@ -45,8 +45,7 @@ pub(super) const CASES: &[Case] = &[
 const MS: Duration = Duration::from_millis(1);
 
 /// Spins without end.
-pub(super) const SPIN: &str =
-    "(func $run (param i32 i32) (result i32) (call $spin) (i32.const 1))";
+pub(super) const SPIN: &str = "(func $run (param i32 i32) (result i32) (call $spin) (i32.const 1))";
 
 fn an_endless_loop_ends_at_the_limit(subject: &Subject) {
     let limits = Limits::new().with_deadline(150 * MS);
@@ -137,7 +136,8 @@ fn endless_work_of_other_shapes_ends_too(subject: &Subject) {
 }
 
 fn an_endless_chain_of_host_calls_ends_too(subject: &Subject) {
-    let limits = Limits::new().with_deadline(100 * MS).with_host_calls(u64::MAX).with_host_call_bytes(u64::MAX);
+    let limits =
+        Limits::new().with_deadline(100 * MS).with_host_calls(u64::MAX).with_host_call_bytes(u64::MAX);
     let guest = Guest::new(
         "(func $run (param i32 i32) (result i32)
            (loop $again (drop (call $ask (i32.const 0) (i32.const 8))) (br $again)) unreachable)",
@@ -155,9 +155,8 @@ fn an_endless_chain_of_host_calls_ends_too(subject: &Subject) {
 }
 
 fn a_pending_host_call_ends_at_the_deadline(subject: &Subject) {
-    let host = subject.host(
-        Guest::new(RELAY).limits(Limits::new().with_deadline(120 * MS)).handler(|_| Answer::Never),
-    );
+    let host = subject
+        .host(Guest::new(RELAY).limits(Limits::new().with_deadline(120 * MS)).handler(|_| Answer::Never));
     for request in [Request::new("run", b""), Request::new("run", b"").deadline(120 * MS)] {
         let (error, elapsed) = timed(|| host.fails_with(request, Failure::DEADLINE_IN_HOST));
         deadline_in(&error, Phase::HostCall);

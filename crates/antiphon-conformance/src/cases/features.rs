@@ -118,8 +118,7 @@ fn extended_constants_are_on(subject: &Subject) {
     on(
         subject,
         50,
-        "(global $base i32 (i32.const 6))
-         (global $sum i32 (i32.add (i32.mul (global.get $base) (i32.const 8)) (i32.const 2)))
+        "(global $sum i32 (i32.add (i32.mul (i32.const 6) (i32.const 8)) (i32.sub (i32.const 3) (i32.const 1))))
          (func $run (param i32 i32) (result i32) (call $answer_i32 (global.get $sum)))",
     );
 }
@@ -170,8 +169,5 @@ fn gc_is_off(subject: &Subject) {
 }
 
 fn relaxed_simd_is_off(subject: &Subject) {
-    off(
-        subject,
-        "(func (drop (i8x16.relaxed_swizzle (v128.const i64x2 0 0) (v128.const i64x2 0 0))))",
-    );
+    off(subject, "(func (drop (i8x16.relaxed_swizzle (v128.const i64x2 0 0) (v128.const i64x2 0 0))))");
 }

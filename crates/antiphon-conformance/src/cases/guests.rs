@@ -63,7 +63,9 @@ fn panics(subject: &Subject, names: &[&str], text: Option<&str>) {
             let error = host.call("panic", b"no milk").unwrap_err();
             Failure::TRAPPED.check(&error);
             match text {
-                Some(text) => says(error.guest_error().unwrap_or_default(), &[text, "assembly/index.ts", "27"]),
+                Some(text) => {
+                    says(error.guest_error().unwrap_or_default(), &[text, "assembly/index.ts", "27"])
+                }
                 None => assert_eq!(error.guest_error(), None, "{name}"),
             }
             assert_eq!(host.answer("echo", b"alive"), b"alive");

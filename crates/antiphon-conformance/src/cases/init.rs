@@ -186,9 +186,9 @@ fn a_response_or_an_error_that_the_start_sets_is_dropped(subject: &Subject) {
 fn the_start_has_no_request_to_ask_for(subject: &Subject) {
     // Also in a rebuild, which runs on the way to a call.
     let host = subject.host(Guest::new(
-        r#"(start $ask)
-           (func $ask (call $guest_request (i32.const 256) (i32.const 512)))
-           (func (export "wapc_init") (call $ask) (call $guest_request (i32.const -1) (i32.const -1)))
+        r#"(start $section)
+           (func $section (call $guest_request (i32.const 256) (i32.const 512)))
+           (func (export "wapc_init") (call $section) (call $guest_request (i32.const -1) (i32.const -1)))
            (func $run (param $op i32) (param $msg i32) (result i32)
              (if (local.get $msg) (then unreachable))
              (call $answer_i32 (i32.add (i32.load (i32.const 256)) (i32.load (i32.const 512)))))"#,

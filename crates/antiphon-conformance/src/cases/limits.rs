@@ -10,14 +10,17 @@ use crate::guest::Guest;
 use crate::subject::Subject;
 
 pub(super) const CASES: &[Case] = &[
-    case!(limits::a_refused_growth_of_memory_returns_minus_one_and_the_guest_lives).needs(&[Need::MemoryLimit]),
+    case!(limits::a_refused_growth_of_memory_returns_minus_one_and_the_guest_lives)
+        .needs(&[Need::MemoryLimit]),
     case!(limits::memory_grows_up_to_its_limit).needs(&[Need::MemoryLimit]),
     case!(limits::memory_is_64_mebibytes_by_default).needs(&[Need::MemoryLimit]),
     case!(limits::a_trap_after_a_refused_growth_is_named_after_the_limit).needs(&[Need::MemoryLimit]),
     case!(limits::a_trap_in_a_later_call_is_only_a_trap).needs(&[Need::MemoryLimit]),
     case!(limits::a_memory_that_starts_over_the_limit_is_refused).needs(&[Need::MemoryLimit]),
-    case!(limits::a_refused_growth_of_a_table_returns_minus_one_and_the_guest_lives).needs(&[Need::MemoryLimit]),
-    case!(limits::a_trap_after_a_refused_growth_of_a_table_is_named_after_the_limit).needs(&[Need::MemoryLimit]),
+    case!(limits::a_refused_growth_of_a_table_returns_minus_one_and_the_guest_lives)
+        .needs(&[Need::MemoryLimit]),
+    case!(limits::a_trap_after_a_refused_growth_of_a_table_is_named_after_the_limit)
+        .needs(&[Need::MemoryLimit]),
     case!(limits::a_table_that_starts_over_the_limit_is_refused).needs(&[Need::MemoryLimit]),
     case!(limits::the_stricter_of_host_and_provider_holds).needs(&[Need::MemoryLimit]),
     case!(limits::endless_recursion_is_a_stack_overflow).needs(&[Need::StackLimit]),
@@ -46,7 +49,7 @@ const GROWER: &str = r#"
 
 fn a_refused_growth_of_memory_returns_minus_one_and_the_guest_lives(subject: &Subject) {
     let host = subject.host(Guest::new(GROWER).limits(Limits::new().with_memory(10 * PAGE)));
-    assert_eq!(host.number("grow", &10i32.to_le_bytes()), -1);
+    assert_eq!(host.number("growing", &10i32.to_le_bytes()), -1);
     for pages in [65_535, i32::MAX, -1] {
         assert_eq!(host.number("growing", &pages.to_le_bytes()), -1, "{pages} pages");
     }
@@ -89,7 +92,8 @@ fn a_memory_that_starts_over_the_limit_is_refused(subject: &Subject) {
     let error = subject.refuses(guest.limits(Limits::new().with_memory(10 * PAGE)), Failure::INVALID_MODULE);
     says(&error, &["memory", &(10 * PAGE).to_string()]);
     subject.host(
-        Guest::with_memory(r#"(memory (export "memory") 10)"#, ECHO).limits(Limits::new().with_memory(10 * PAGE)),
+        Guest::with_memory(r#"(memory (export "memory") 10)"#, ECHO)
+            .limits(Limits::new().with_memory(10 * PAGE)),
     );
     // The default limit, and one that a maximum of its own does not help.
     subject.refuses(
@@ -248,6 +252,7 @@ fn a_raised_limit_holds(subject: &Subject) {
 fn a_module_over_its_limit_is_refused(subject: &Subject) {
     let text = format!("(data $padding \"{}\") {ECHO}", "x".repeat(5000));
     subject.host(Guest::new(&text));
-    let error = subject.refuses(Guest::new(&text).limits(Limits::new().with_module(5000)), Failure::INVALID_MODULE);
+    let error =
+        subject.refuses(Guest::new(&text).limits(Limits::new().with_module(5000)), Failure::INVALID_MODULE);
     says(&error, &["5000"]);
 }

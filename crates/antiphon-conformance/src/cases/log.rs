@@ -15,6 +15,7 @@ pub(super) const CASES: &[Case] = &[
     case!(log::a_flood_of_empty_lines_ends_too),
     case!(log::the_start_of_a_guest_may_log),
     case!(log::without_a_sink_logging_is_harmless),
+    case!(log::a_sink_that_panics_costs_the_instance),
 ];
 
 /// Logs its payload once, or as many times as the operation's name has bytes less three.
@@ -112,4 +113,9 @@ fn without_a_sink_logging_is_harmless(subject: &Subject) {
     host.answer(&"x".repeat(200), &[b'x'; 4000]);
     assert_eq!(host.count(), 3);
     host.fails("log", &vec![b'x'; 5 << 20], Failure::REQUEST_TOO_LARGE);
+}
+
+fn a_sink_that_panics_costs_the_instance(subject: &Subject) {
+    let host = subject.host(Guest::new(LOGGER).log(&Log::panicking()));
+    says(host.fails("log", b"jam", Failure::HOST_PANICKED), &["out of paper"]);
 }

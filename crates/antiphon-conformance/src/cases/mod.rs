@@ -44,3 +44,23 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
     .into_iter()
     .flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_case_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = cases().map(|case| format!("{case:?}")).collect();
+        assert_eq!(names.len(), cases().count());
+    }
+
+    #[test]
+    fn a_capability_that_is_missing_skips_the_cases_that_need_it_and_no_others() {
+        let none = antiphon::Capabilities::none();
+        let skipped = cases().filter(|case| case.missing(&none).is_some()).count();
+        assert!(skipped > 0 && cases().count() - skipped >= 60, "{skipped} of {} skipped", cases().count());
+    }
+}

@@ -30,8 +30,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 fn bytes_that_are_no_module_are_refused(subject: &Subject) {
-    let cases: [&[u8]; 5] =
-        [b"", b"\0", b"\x7fELF not wasm at all", &[0xff; 1000], b"\0asm\x07\0\0\0"];
+    let cases: [&[u8]; 5] = [b"", b"\0", b"\x7fELF not wasm at all", &[0xff; 1000], b"\0asm\x07\0\0\0"];
     for bytes in cases {
         subject.refuses(Guest::binary(bytes.to_vec()), Failure::INVALID_MODULE);
     }
@@ -116,9 +115,13 @@ fn with_import(import: &str) -> Guest {
 }
 
 fn an_unknown_import_is_refused(subject: &Subject) {
-    for (module, name) in
-        [("env", "getenv"), ("wapc", "__guest_magic"), ("wapc2", "__guest_request"), ("", ""), ("wasi", "fd_write")]
-    {
+    for (module, name) in [
+        ("env", "getenv"),
+        ("wapc", "__guest_magic"),
+        ("wapc2", "__guest_request"),
+        ("", ""),
+        ("wasi", "fd_write"),
+    ] {
         let guest = with_import(&format!("(func (import {module:?} {name:?}))"));
         says(subject.refuses(guest, Failure::INVALID_MODULE), &[module, name]);
     }

@@ -28,10 +28,12 @@ pub(super) const CASES: &[Case] = &[
 /// A host that its own handler knows, and what the inner calls of that handler ended with.
 struct Knot {
     host: Host,
-    inner: Arc<Mutex<Vec<Result<Vec<u8>, Error>>>>,
+    inner: Arc<Mutex<Vec<Ended>>>,
 }
 
-type Inner = antiphon::BoxFuture<'static, Result<Vec<u8>, Error>>;
+type Ended = Result<Vec<u8>, Error>;
+
+type Inner = antiphon::BoxFuture<'static, Ended>;
 
 /// Ties it: `call` is made by the handler, which then answers `went on` whatever came of it.
 fn tie(
@@ -71,7 +73,7 @@ impl Knot {
     }
 }
 
-async fn payload_of(host: &Host, request: Request<'_>) -> Result<Vec<u8>, Error> {
+async fn payload_of(host: &Host, request: Request<'_>) -> Ended {
     Ok(host.call_later(request).await?.payload)
 }
 
@@ -123,7 +125,7 @@ fn a_handler_that_replaces_its_own_module_is_refused_at_once(subject: &Subject) 
 }
 
 /// Runs a call of the handler's on another task, or another thread.
-fn elsewhere(host: Host, call: impl Future<Output = Result<Vec<u8>, Error>> + Send + 'static) -> Inner {
+fn elsewhere(host: Host, call: impl Future<Output = Ended> + Send + 'static) -> Inner {
     match host {
         Host::Sync(_) => {
             let thread = thread::spawn(move || antiphon::block_on(call));
@@ -162,9 +164,8 @@ fn from_a_task_of_its_own_with_the_caller_it_is_refused_at_once(subject: &Subjec
 
 fn an_inner_call_ends_with_the_outer_deadline(subject: &Subject) {
     // The inner host spins; made on behalf of the outer call, its call has that one's deadline.
-    let spinning = subject.host(
-        Guest::new(super::deadline::SPIN).limits(Limits::new().with_deadline(Duration::from_secs(60))),
-    );
+    let spinning = subject
+        .host(Guest::new(super::deadline::SPIN).limits(Limits::new().with_deadline(Duration::from_secs(60))));
     let results = Arc::new(Mutex::new(Vec::new()));
     let inner = Arc::clone(&results);
     let outer = subject.host(Guest::new(RELAY).handler(move |call| {

@@ -141,9 +141,8 @@ fn a_module_over_a_limit_leaves_the_old_one_serving(subject: &Subject) {
 }
 
 fn a_running_call_is_not_disturbed(subject: &Subject) {
-    let host = subject.host(
-        Guest::new(RELAY).handler(|call| Answer::After(Duration::from_millis(300), echo(call))),
-    );
+    let host =
+        subject.host(Guest::new(RELAY).handler(|call| Answer::After(Duration::from_millis(300), echo(call))));
     thread::scope(|scope| {
         let running = scope.spawn(|| host.answer("run", b"of the old module"));
         thread::sleep(Duration::from_millis(50));

@@ -6,7 +6,9 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wapc::{ModuleState, ModuleStateAsync, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync, HOST_NAMESPACE};
+use wapc::{
+    HOST_NAMESPACE, ModuleState, ModuleStateAsync, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync,
+};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -137,7 +139,12 @@ impl WebAssemblyEngineProviderAsync for ScriptProviderAsync {
                 }
                 Step::HostCall => {
                     let code = host
-                        .do_host_call("binding".to_owned(), "sample".to_owned(), request.operation, request.msg)
+                        .do_host_call(
+                            "binding".to_owned(),
+                            "sample".to_owned(),
+                            request.operation,
+                            request.msg,
+                        )
                         .await
                         .map_err(|e| BoxError::from(e.to_string()));
                     if code? == 0 {
