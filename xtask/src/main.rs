@@ -2,6 +2,7 @@
 
 mod guests;
 mod process;
+mod readme;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     /// Build the guests, or check the ones that are checked in
     Guests(guests::Args),
+    /// Run the README's commands and compare its code
+    Readme,
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn run(command: &Command) -> Result<()> {
     let root = root()?;
     match command {
         Command::Guests(args) => guests::run(&root, args),
+        Command::Readme => readme::run(&root),
     }
 }
 

@@ -103,18 +103,8 @@ impl Conversation {
     #[inline]
     pub fn begin_call(&mut self, operation: &str, payload: Payload<'_>) -> Result<(), Violation> {
         self.reset();
-        let sizes = [
-            ("operation", operation.len(), self.limits.name()),
-            ("request", payload.as_slice().len(), self.limits.request()),
-        ];
-        for (what, size, limit) in sizes {
-            // A length is an `i32` on its way into the guest, read as unsigned.
-            let limit = limit.min(u64::from(u32::MAX));
-            let size = size.try_into().unwrap_or(u64::MAX);
-            if size > limit {
-                return Err(Violation::TooLarge { what, size, limit });
-            }
-        }
+        check("operation", operation.as_bytes(), self.limits.name())?;
+        check("request", payload.as_slice(), self.limits.request())?;
         self.operation.clear();
         self.operation.push_str(operation);
         self.payload = match payload {
@@ -142,11 +132,13 @@ impl Conversation {
     #[inline]
     pub fn end_call(&mut self, returned: i32) -> Outcome {
         self.phase = Phase::Idle;
-        match (returned, self.answered, self.guest_error.take()) {
-            (0, _, error) => Outcome::Failed(error),
-            (_, true, _) => Outcome::Answered,
-            (_, false, Some(error)) => Outcome::Failed(Some(error)),
-            (_, false, None) => Outcome::Misbehaved,
+        if returned != 0 && self.answered {
+            return Outcome::Answered;
+        }
+        match (returned, self.guest_error.take()) {
+            (0, error) => Outcome::Failed(error),
+            (_, Some(error)) => Outcome::Failed(Some(error)),
+            (_, None) => Outcome::Misbehaved,
         }
     }
 
@@ -329,8 +321,7 @@ impl Conversation {
 
     #[inline]
     fn check_response<'m>(&self, bytes: &'m [u8]) -> Result<&'m [u8], Violation> {
-        let (size, limit) = (bytes.len().try_into().unwrap_or(u64::MAX), self.limits.response());
-        if size > limit { Err(Violation::TooLarge { what: "response", size, limit }) } else { Ok(bytes) }
+        check("response", bytes, self.limits.response()).map(|()| bytes)
     }
 
     /// Forgets the call before. The payload stays in its buffer until the next one: `phase` guards it.
@@ -350,4 +341,11 @@ impl Conversation {
         self.log_bytes = 0;
         self.log_dropped = 0;
     }
+}
+
+/// Checks a size against its limit. Whatever the limit, a length has to fit into wasm's 32 bits.
+#[inline]
+fn check(what: &'static str, bytes: &[u8], limit: u64) -> Result<(), Violation> {
+    let (size, limit) = (bytes.len().try_into().unwrap_or(u64::MAX), limit.min(u64::from(u32::MAX)));
+    if size > limit { Err(Violation::TooLarge { what, size, limit }) } else { Ok(()) }
 }

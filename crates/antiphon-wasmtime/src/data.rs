@@ -63,6 +63,7 @@ impl Data {
     }
 
     /// Ends a guest call or a start, however it ended: what the guest wrote without ending its line goes to the log.
+    #[inline]
     pub(crate) fn flush_output(&mut self) -> Result<(), Error> {
         #[cfg(feature = "wasi")]
         if self.wasi.is_some() {
@@ -78,14 +79,15 @@ impl Data {
 
 /// The guest's memory and the store's data, both at once. No memory, which only a start section of a module without
 /// one can see, is an empty one.
-#[inline]
+#[inline(always)]
 pub(crate) fn split<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
-    let memory = match caller.data().memory {
-        Some(memory) => Some(memory),
-        None => caller.get_export(antiphon::wapc_functions::MEMORY).and_then(Extern::into_memory),
-    };
-    match memory {
+    match caller.data().memory.or_else(|| find_memory(caller)) {
         Some(memory) => memory.data_and_store_mut(caller),
         None => (&mut [], caller.data_mut()),
     }
+}
+
+#[cold]
+fn find_memory(caller: &mut Caller<'_, Data>) -> Option<Memory> {
+    caller.get_export(antiphon::wapc_functions::MEMORY).and_then(Extern::into_memory)
 }

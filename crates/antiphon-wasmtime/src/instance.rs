@@ -106,7 +106,7 @@ impl Instance {
         self.end(conversation, returned)
     }
 
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self, conversation: &mut Box<Conversation>) -> (i32, i32) {
         arm(&mut self.store, self.epochs, self.ticks);
         let data = self.store.data_mut();
@@ -115,7 +115,7 @@ impl Instance {
         data.conversation.lengths()
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(
         &mut self,
         conversation: &mut Box<Conversation>,

@@ -35,9 +35,9 @@ pub struct Conversation {
     protocol: protocol::Conversation,
     shared: Arc<Shared>,
     terms: Terms,
-    meter: Option<Meter>,
-    /// Whether the answer is read in place rather than kept.
-    in_place: bool,
+    meter: Option<Box<Meter>>,
+    /// Whether the answer is read in place rather than kept, and the length of the last one.
+    in_place: Option<usize>,
     request_bytes: u64,
     /// What an engine that knows only `ModuleState` could not report itself.
     failure: Option<Error>,
@@ -50,7 +50,7 @@ impl Conversation {
             shared,
             terms: Terms::default(),
             meter: None,
-            in_place: false,
+            in_place: None,
             request_bytes: 0,
             failure: None,
         }
@@ -73,8 +73,9 @@ impl Conversation {
     /// The answer is outside the guest's memory or over its limit, or whoever reads it in place panicked.
     #[inline]
     pub fn guest_response(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<()> {
-        if self.in_place {
+        if self.in_place.is_some() {
             let answer = self.protocol.guest_response_in_place(memory, ptr, len)?;
+            self.in_place = Some(answer.len());
             return sink::give(answer);
         }
         Ok(self.protocol.guest_response(memory, ptr, len)?)
@@ -256,7 +257,7 @@ impl Conversation {
     #[inline]
     pub(crate) fn begin_call(&mut self, operation: &str, payload: Payload<'_>) -> Result<()> {
         self.failure = None;
-        self.in_place = false;
+        self.in_place = None;
         self.request_bytes = payload.as_slice().len().try_into().unwrap_or(u64::MAX);
         if let Err(violation) = self.protocol.begin_call(operation, payload) {
             return Err(Error::from(violation).with_fate(Fault::Caller, Fate::Kept));
@@ -268,7 +269,7 @@ impl Conversation {
     }
 
     #[inline]
-    pub(crate) fn set_terms(&mut self, terms: Terms, meter: Option<Meter>) {
+    pub(crate) fn set_terms(&mut self, terms: Terms, meter: Option<Box<Meter>>) {
         self.terms = terms;
         self.meter = meter;
     }
@@ -279,12 +280,12 @@ impl Conversation {
     }
 
     pub(crate) fn answer_in_place(&mut self) {
-        self.in_place = true;
+        self.in_place = Some(0);
     }
 
     pub(crate) fn begin_init(&mut self, terms: Terms) {
         self.failure = None;
-        self.in_place = false;
+        self.in_place = None;
         self.set_terms(terms, None);
         self.protocol.begin_init(self.shared.host_calls_in_init);
     }
@@ -314,13 +315,24 @@ impl Conversation {
         self.protocol.swap_response(buffer);
     }
 
-    pub(crate) fn usage(&mut self, response_bytes: u64) -> Option<Usage> {
-        let traffic = Traffic {
+    #[inline]
+    pub(crate) fn take_response(&mut self) -> Vec<u8> {
+        self.protocol.take_response()
+    }
+
+    /// The length of the last answer that was read in place, in bytes.
+    pub(crate) fn answered_in_place(&self) -> usize {
+        self.in_place.unwrap_or(0)
+    }
+
+    #[inline]
+    pub(crate) fn usage(&mut self, response_bytes: usize) -> Option<Usage> {
+        let meter = self.meter.take()?;
+        Some(meter.finish(Traffic {
             host_calls: self.protocol.host_calls(),
             request_bytes: self.request_bytes,
-            response_bytes,
-        };
-        self.meter.take().map(|meter| meter.finish(traffic))
+            response_bytes: response_bytes.try_into().unwrap_or(u64::MAX),
+        }))
     }
 
     // For engines that know only `ModuleState`.

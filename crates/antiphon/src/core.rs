@@ -2,16 +2,18 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use antiphon_protocol::Limits;
+use antiphon_protocol::{Limits, Payload};
 
 use crate::conversation::{Conversation, Shared};
 use crate::engine::EngineProviderFactory;
 use crate::errors::{BoxError, Error, ErrorKind, Fate, Phase, Result};
 use crate::gate::{Gate, Inside};
 use crate::module_state::State;
-use crate::request::Request;
-use crate::terms::{Caller, Interrupt, Link, Terms};
+use crate::output::Output;
+use crate::request::Options;
+use crate::terms::{Interrupt, Link, Terms};
 use crate::ticker::Busy;
 use crate::usage::{Meter, Usage};
 use crate::{reentrancy, ticker, wait};
@@ -23,7 +25,8 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Core<E: ?Sized, S> {
     gate: Arc<Gate<Slot<E, S>>>,
     shared: Arc<Shared>,
-    /// The deadlines of the limits, in ticks, computed once.
+    /// The deadlines of the limits, worked out once; in ticks.
+    limit: Duration,
     deadline: u64,
     init_deadline: u64,
     /// Where replacements are compiled, beside the running calls.
@@ -40,13 +43,6 @@ pub(crate) struct Slot<E: ?Sized, S> {
     live: bool,
 }
 
-/// Everything that a host brings to a call.
-pub(crate) struct Call<'r> {
-    request: Request<'r>,
-    terms: Terms,
-    meter: Option<Meter>,
-}
-
 impl<E: ?Sized, S: State> Core<E, S>
 where
     Box<E>: Send + 'static,
@@ -61,6 +57,7 @@ where
         ticker::watch(weak as std::sync::Weak<dyn Busy>)?;
         Ok(Self {
             gate,
+            limit: shared.limits.deadline(),
             deadline: ticker::ticks(shared.limits.deadline()),
             init_deadline: ticker::ticks(shared.limits.init_deadline()),
             shared,
@@ -80,35 +77,33 @@ where
         *self.factory.lock().unwrap_or_else(PoisonError::into_inner) = factory;
     }
 
-    /// Enters the gate if it is free, and works out the terms of the call in any case.
+    /// Enters the gate if it is free.
     #[inline]
-    pub(crate) fn arrive<'r>(&self, mut request: Request<'r>) -> (Option<Inside<'_, Slot<E, S>>>, Call<'r>) {
-        let meter = request.usage.then(Meter::start);
-        let entered = self.gate.try_enter();
+    pub(crate) fn try_enter(&self) -> Option<Inside<'_, Slot<E, S>>> {
+        self.gate.try_enter()
+    }
+
+    /// The terms of a call that begins now, and its meter if it wants one. After [`try_enter`](Self::try_enter): a call
+    /// is marked as busy before it reads the ticker's clock.
+    #[inline]
+    pub(crate) fn terms(&self, options: Option<Box<Options>>) -> (Terms, Option<Box<Meter>>) {
         let now = ticker::now();
-        let (ticks, limit) = match request.deadline {
-            None => (self.deadline, self.shared.limits.deadline()),
-            Some(limit) => (ticker::ticks(limit), limit),
-        };
-        let mut terms = Terms::new(ticker::deadline(now, ticks), limit);
-        terms.cancel = request.cancel.take();
-        terms.context = request.context.take().map(Arc::new);
-        if let Some(Caller { deadline, limit, cancel, link }) = request.caller.take() {
-            if deadline < terms.deadline {
-                (terms.deadline, terms.limit) = (deadline, limit);
+        let terms = Terms::new(ticker::deadline(now, self.deadline), self.limit);
+        match options {
+            None => (terms, None),
+            Some(options) => {
+                let meter = options.usage.then(Box::default);
+                (Terms::of_request(*options, now, terms), meter)
             }
-            terms.cancel = terms.cancel.or(cancel);
-            terms.behalf = Some(link);
         }
-        (entered, Call { request, terms, meter })
     }
 
     /// Waits for the gate, in order, up to the call's deadline.
-    pub(crate) async fn queue(&self, call: &Call<'_>) -> Result<Inside<'_, Slot<E, S>>> {
-        self.refuse_reentrancy(call.terms.behalf.as_deref())?;
-        wait::until(&call.terms, self.gate.enter())
+    pub(crate) async fn queue(&self, terms: &Terms) -> Result<Inside<'_, Slot<E, S>>> {
+        self.refuse_reentrancy(terms.behalf().map(Arc::as_ref))?;
+        wait::until(terms, self.gate.enter())
             .await
-            .map_err(|interrupt| call.terms.error(interrupt, Phase::Queue).never_began())
+            .map_err(|interrupt| terms.error(interrupt, Phase::Queue).never_began())
     }
 
     /// Waits for the gate without a deadline, for a replacement: every call in front of it has one.
@@ -140,9 +135,9 @@ where
     }
 
     /// The terms of a start on the way to a call, which counts against the call's deadline.
-    pub(crate) fn rebuild_terms(&self, call: &Call<'_>) -> Terms {
+    pub(crate) fn rebuild_terms(&self, call: &Terms) -> Terms {
         let own = self.init_terms();
-        Terms { behalf: call.terms.behalf.clone(), ..call.terms.at_most(own.deadline, own.limit) }
+        call.at_most(own.deadline, own.limit)
     }
 
     /// A slot of its own for a replacement that is started beside the running calls.
@@ -189,13 +184,17 @@ impl<E: ?Sized, S: State> Slot<E, S> {
 
     /// Before the engine's part of a call.
     #[inline]
-    pub(crate) fn begin_call(&mut self, call: Call<'_>) -> Result<()> {
-        let Call { request, terms, meter } = call;
-        if let Some(interrupt) = terms.interrupt() {
-            return Err(terms.error(interrupt, Phase::Queue).never_began());
+    pub(crate) fn begin_call(
+        &mut self,
+        operation: &str,
+        payload: Payload<'_>,
+        output: &mut impl Output,
+    ) -> Result<()> {
+        if self.conversation.terms().is_cancelled() {
+            return Err(self.conversation.terms().error(Interrupt::Cancelled, Phase::Queue).never_began());
         }
-        self.conversation.set_terms(terms, meter);
-        self.conversation.begin_call(request.operation, request.payload)?;
+        self.conversation.begin_call(operation, payload)?;
+        output.prepare(&mut self.conversation);
         self.live = false;
         Ok(())
     }
@@ -205,37 +204,29 @@ impl<E: ?Sized, S: State> Slot<E, S> {
     pub(crate) fn end_call(
         &mut self,
         returned: Result<i32, BoxError>,
-        out: &mut Vec<u8>,
+        output: &mut impl Output,
     ) -> Result<Option<Usage>> {
-        let result = self.conversation.end_call(returned);
-        self.conversation.swap_response(out);
-        let usage = self.conversation.usage(out.len().try_into().unwrap_or(u64::MAX));
-        match result {
+        match self.conversation.end_call(returned) {
             Ok(()) => {
                 self.live = true;
-                Ok(usage)
+                let bytes = output.collect(&mut self.conversation);
+                Ok(self.conversation.usage(bytes))
             }
             Err(error) => {
-                out.clear();
                 self.live = error.fate() == Fate::Kept;
-                Err(error.with_usage(usage))
+                output.discard(&mut self.conversation);
+                Err(error.with_usage(self.conversation.usage(0)))
             }
         }
     }
 }
 
-impl Call<'_> {
-    /// A start that failed on the way to a call: as the call's own error where the call's time ran out.
-    pub(crate) fn rebuild_error(&self, error: Error) -> Error {
-        match self.terms.interrupt() {
-            Some(interrupt @ Interrupt::Deadline) if error.is_deadline() => {
-                self.terms.error(interrupt, Phase::Rebuild).never_began()
-            }
-            Some(interrupt @ Interrupt::Cancelled) => {
-                self.terms.error(interrupt, Phase::Rebuild).never_began()
-            }
-            _ => error,
-        }
+/// A start that failed on the way to a call: as the call's own error where the call's time ran out.
+pub(crate) fn rebuild_error(terms: &Terms, error: Error) -> Error {
+    match terms.interrupt() {
+        Some(Interrupt::Deadline) if !error.is_deadline() => error,
+        Some(interrupt) => terms.error(interrupt, Phase::Rebuild).never_began(),
+        None => error,
     }
 }
 

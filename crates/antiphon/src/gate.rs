@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -11,37 +11,35 @@ use crossbeam_utils::atomic::AtomicCell;
 
 use crate::ticker::Busy;
 
-const FREE: u8 = 0;
-const HELD: u8 = 1;
-/// Held, and the queue may not be empty: whoever leaves hands over.
-const QUEUED: u8 = 2;
-
-/// Guards a value: a compare-and-swap to enter and one to leave where nobody waits, a queue where somebody does.
+/// Guards a value: one atomic exchange to take it and one to put it back where nobody waits, a queue where somebody does.
 ///
 /// Ours because every lock at hand either blocks an executor's thread, or costs three times as much uncontended, or
 /// cannot serve threads and tasks from one queue.
 pub(crate) struct Gate<T> {
-    state: AtomicU8,
     /// The value, while nobody holds it.
     value: AtomicCell<Option<Box<T>>>,
-    queue: Mutex<VecDeque<Arc<Ticket>>>,
+    /// How many wait in the queue; written only with the queue locked.
+    waiting: AtomicUsize,
+    queue: Mutex<VecDeque<Arc<Ticket<T>>>>,
 }
 
 impl<T: Send> Gate<T> {
     pub(crate) fn new(value: T) -> Self {
         Self {
-            state: AtomicU8::new(FREE),
             value: AtomicCell::new(Some(Box::new(value))),
+            waiting: AtomicUsize::new(0),
             queue: Mutex::new(VecDeque::new()),
         }
     }
 
-    /// Enters if nobody is inside.
+    /// Enters if nobody is inside and nobody waits.
     #[inline]
     pub(crate) fn try_enter(&self) -> Option<Inside<'_, T>> {
-        // Sequentially consistent for the ticker, which looks whether a gate is busy before it sleeps.
-        self.state.compare_exchange(FREE, HELD, Ordering::SeqCst, Ordering::Relaxed).ok()?;
-        Some(self.inside())
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        let value = self.value.take()?;
+        Some(Inside { gate: self, value: Some(value) })
     }
 
     /// Enters after everybody who came before.
@@ -50,10 +48,10 @@ impl<T: Send> Gate<T> {
     /// Dropping the future gives up the place; a turn that had already come is handed on.
     pub(crate) async fn enter(&self) -> Inside<'_, T> {
         let mut place = Place { gate: self, ticket: None };
-        poll_fn(|cx| match &place.ticket {
+        let value = poll_fn(|cx| match &place.ticket {
             None => match self.queue_up(cx.waker()) {
-                None => Poll::Ready(()),
-                Some(ticket) => {
+                Ok(value) => Poll::Ready(value),
+                Err(ticket) => {
                     place.ticket = Some(ticket);
                     Poll::Pending
                 }
@@ -62,91 +60,115 @@ impl<T: Send> Gate<T> {
         })
         .await;
         place.ticket = None;
-        self.inside()
+        Inside { gate: self, value: Some(value) }
     }
 
-    fn inside(&self) -> Inside<'_, T> {
-        Inside { gate: self, value: self.value.take() }
-    }
-
-    /// A place in the queue, or `None` where the gate was free and is now held by the caller.
-    fn queue_up(&self, waker: &Waker) -> Option<Arc<Ticket>> {
+    /// The value if it is free, else a place in the queue.
+    fn queue_up(&self, waker: &Waker) -> Result<Box<T>, Arc<Ticket<T>>> {
         let mut queue = self.lock_queue();
-        loop {
-            if self.state.compare_exchange(FREE, HELD, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-                return None;
+        if queue.is_empty() {
+            self.waiting.store(1, Ordering::Relaxed);
+            // After the store: whoever puts the value back after this exchange reads from it, and so sees the store.
+            if let Some(value) = self.value.take() {
+                self.waiting.store(0, Ordering::Relaxed);
+                return Ok(value);
             }
-            let held = self.state.compare_exchange(HELD, QUEUED, Ordering::AcqRel, Ordering::Relaxed);
-            if held.is_ok() || held == Err(QUEUED) {
-                let ticket = Arc::new(Ticket { turn: Mutex::new(Turn::Waiting(waker.clone())) });
-                queue.push_back(Arc::clone(&ticket));
-                return Some(ticket);
-            }
+        }
+        let ticket = Arc::new(Ticket { turn: Mutex::new(Turn::Waiting(waker.clone())) });
+        queue.push_back(Arc::clone(&ticket));
+        self.waiting.store(queue.len(), Ordering::Relaxed);
+        Err(ticket)
+    }
+
+    #[inline]
+    fn leave(&self, value: Box<T>) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            return self.hand_over(value);
+        }
+        self.value.store(Some(value));
+        // Again: somebody may have found the gate closed just before it was opened. If another one took the value
+        // since, it is theirs to hand over.
+        if self.waiting.load(Ordering::Relaxed) > 0
+            && let Some(value) = self.value.take()
+        {
+            self.hand_over(value);
         }
     }
 
     #[cold]
-    fn hand_over(&self) {
+    fn hand_over(&self, mut value: Box<T>) {
         let mut queue = self.lock_queue();
         while let Some(next) = queue.pop_front() {
-            if next.grant() {
-                return;
+            self.waiting.store(queue.len(), Ordering::Relaxed);
+            match next.grant(value) {
+                Ok(()) => return,
+                Err(back) => value = back,
             }
         }
-        self.state.store(FREE, Ordering::SeqCst);
+        self.value.store(Some(value));
     }
 
-    fn lock_queue(&self) -> MutexGuard<'_, VecDeque<Arc<Ticket>>> {
+    fn lock_queue(&self) -> MutexGuard<'_, VecDeque<Arc<Ticket<T>>>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: Send> Busy for Gate<T> {
     fn is_busy(&self) -> bool {
-        self.state.load(Ordering::SeqCst) != FREE
-    }
-}
-
-/// Somebody in the queue.
-struct Ticket {
-    turn: Mutex<Turn>,
-}
-
-enum Turn {
-    Waiting(Waker),
-    Granted,
-    Left,
-}
-
-impl Ticket {
-    fn turn(&self) -> MutexGuard<'_, Turn> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gives the turn to this ticket; false where its holder has left.
-    fn grant(&self) -> bool {
-        let mut turn = self.turn();
-        match std::mem::replace(&mut *turn, Turn::Granted) {
-            Turn::Waiting(waker) => {
-                drop(turn);
-                waker.wake();
-                true
-            }
-            Turn::Granted => true,
-            Turn::Left => {
-                *turn = Turn::Left;
+        // By exchange, not by a look: a caller that takes the value after this reads from this exchange, and so sees
+        // what the ticker wrote before it.
+        match self.value.take() {
+            None => true,
+            Some(value) => {
+                self.leave(value);
                 false
             }
         }
     }
+}
 
-    fn poll(&self, waker: &Waker) -> Poll<()> {
-        match &mut *self.turn() {
-            Turn::Waiting(held) => {
+/// Somebody in the queue.
+struct Ticket<T> {
+    turn: Mutex<Turn<T>>,
+}
+
+enum Turn<T> {
+    Waiting(Waker),
+    /// The value, handed over by whoever left.
+    Granted(Box<T>),
+    Left,
+}
+
+impl<T> Ticket<T> {
+    fn turn(&self) -> MutexGuard<'_, Turn<T>> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the value to this ticket, or back where its holder has left.
+    fn grant(&self, value: Box<T>) -> Result<(), Box<T>> {
+        let mut turn = self.turn();
+        match std::mem::replace(&mut *turn, Turn::Left) {
+            Turn::Waiting(waker) => {
+                *turn = Turn::Granted(value);
+                drop(turn);
+                waker.wake();
+                Ok(())
+            }
+            Turn::Granted(_) => unreachable!("a ticket is granted once: it has left the queue then"),
+            Turn::Left => Err(value),
+        }
+    }
+
+    fn poll(&self, waker: &Waker) -> Poll<Box<T>> {
+        let mut turn = self.turn();
+        match std::mem::replace(&mut *turn, Turn::Left) {
+            Turn::Waiting(mut held) => {
                 held.clone_from(waker);
+                *turn = Turn::Waiting(held);
                 Poll::Pending
             }
-            Turn::Granted | Turn::Left => Poll::Ready(()),
+            Turn::Granted(value) => Poll::Ready(value),
+            Turn::Left => unreachable!("only the holder leaves, and it does not poll after that"),
         }
     }
 }
@@ -154,7 +176,7 @@ impl Ticket {
 /// A place in the queue, given up when dropped.
 struct Place<'a, T: Send> {
     gate: &'a Gate<T>,
-    ticket: Option<Arc<Ticket>>,
+    ticket: Option<Arc<Ticket<T>>>,
 }
 
 impl<T: Send> Drop for Place<'_, T> {
@@ -162,9 +184,11 @@ impl<T: Send> Drop for Place<'_, T> {
         let Some(ticket) = self.ticket.take() else { return };
         let turn = std::mem::replace(&mut *ticket.turn(), Turn::Left);
         match turn {
-            Turn::Granted => self.gate.hand_over(),
+            Turn::Granted(value) => self.gate.leave(value),
             Turn::Waiting(_) | Turn::Left => {
-                self.gate.lock_queue().retain(|other| !Arc::ptr_eq(other, &ticket))
+                let mut queue = self.gate.lock_queue();
+                queue.retain(|other| !Arc::ptr_eq(other, &ticket));
+                self.gate.waiting.store(queue.len(), Ordering::Relaxed);
             }
         }
     }
@@ -201,9 +225,8 @@ impl<T: Send> DerefMut for Inside<'_, T> {
 impl<T: Send> Drop for Inside<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.gate.value.store(self.value.take());
-        if self.gate.state.compare_exchange(HELD, FREE, Ordering::SeqCst, Ordering::Relaxed).is_err() {
-            self.gate.hand_over();
+        if let Some(value) = self.value.take() {
+            self.gate.leave(value);
         }
     }
 }

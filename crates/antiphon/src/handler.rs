@@ -59,7 +59,7 @@ impl<'a> HostCall<'a> {
     #[must_use]
     pub fn context(&self) -> &'a Context {
         static EMPTY: OnceLock<Context> = OnceLock::new();
-        match &self.terms.context {
+        match self.terms.context() {
             Some(context) => context,
             None => EMPTY.get_or_init(Context::new),
         }

@@ -4,13 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::builder::HostBuilder;
-use crate::core::{Call, Core, Slot, replace_error};
+use crate::core::{Core, Slot, rebuild_error, replace_error};
 use crate::engine::WebAssemblyEngineProvider;
 use crate::errors::{BoxError, Result};
+use crate::gate::Inside;
 use crate::handler::{Handler, HostCallback};
 use crate::module_state::ModuleState;
+use crate::output::{InPlace, Output, Reused};
 use crate::request::{Request, Response};
 use crate::sink;
+use crate::terms::Terms;
 use crate::usage::Usage;
 use crate::wait::block_on;
 
@@ -69,7 +72,7 @@ impl WapcHost {
     /// Every kind of [`ErrorKind`](crate::errors::ErrorKind) that its table gives to a call.
     pub fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
         let mut answer = Vec::new();
-        self.run(Request::new(op, payload), &mut answer, false)?;
+        self.run(Request::new(op, payload), &mut answer)?;
         Ok(answer)
     }
 
@@ -79,7 +82,7 @@ impl WapcHost {
     /// Those of [`call`](Self::call).
     pub fn call_with(&self, request: Request<'_>) -> Result<Response> {
         let mut answer = Vec::new();
-        let usage = self.run(request, &mut answer, false)?;
+        let usage = self.run(request, &mut answer)?;
         Ok(Response::new(answer, usage))
     }
 
@@ -88,7 +91,7 @@ impl WapcHost {
     /// # Errors
     /// Those of [`call`](Self::call); `answer` is empty then.
     pub fn call_into(&self, op: &str, payload: &[u8], answer: &mut Vec<u8>) -> Result<usize> {
-        self.run(Request::new(op, payload), answer, false)?;
+        self.run(Request::new(op, payload), &mut Reused(answer))?;
         Ok(answer.len())
     }
 
@@ -103,7 +106,7 @@ impl WapcHost {
     pub fn call_ref<R>(&self, op: &str, payload: &[u8], mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let mut result = None;
         let mut reader = |answer: &[u8]| result = Some(read(answer));
-        sink::with(&mut reader, || self.run(Request::new(op, payload), &mut Vec::new(), true))?;
+        sink::with(&mut reader, || self.run(Request::new(op, payload), &mut InPlace))?;
         match result {
             Some(result) => Ok(result),
             None => unreachable!("a call succeeds only after a response, and each response is read"),
@@ -136,37 +139,41 @@ impl WapcHost {
         Ok(())
     }
 
-    /// The one path of every call: the answer goes to `answer`, or to the reader of `sink` if it is read in place.
+    /// The one path of every call.
     #[inline]
-    fn run(&self, request: Request<'_>, answer: &mut Vec<u8>, in_place: bool) -> Result<Option<Usage>> {
-        let (entered, call) = self.core.arrive(request);
+    fn run(&self, request: Request<'_>, output: &mut impl Output) -> Result<Option<Usage>> {
+        let Request { operation, payload, options } = request;
+        let entered = self.core.try_enter();
+        let (terms, meter) = self.core.terms(options);
         let mut slot = match entered {
             Some(slot) => slot,
-            None => block_on(self.core.queue(&call))?,
+            None => self.queue(&terms)?,
         };
         if !slot.is_live() {
-            self.rebuild(&mut slot, &call)?;
+            self.rebuild(&mut slot, &terms)?;
         }
         let slot = &mut *slot;
-        slot.begin_call(call)?;
-        slot.conversation.swap_response(answer);
-        if in_place {
-            slot.conversation.answer_in_place();
-        }
+        slot.conversation.set_terms(terms, meter);
+        slot.begin_call(operation, payload, output)?;
         let returned = match slot.engine.converse(&mut slot.conversation) {
             Some(returned) => returned,
             None => call_through_state(slot),
         };
-        slot.end_call(returned, answer)
+        slot.end_call(returned, output)
     }
 
     #[cold]
-    fn rebuild(&self, slot: &mut Slot<Engine, ModuleState>, call: &Call<'_>) -> Result<()> {
-        init(slot, self.core.rebuild_terms(call)).map_err(|error| call.rebuild_error(error))
+    fn queue(&self, terms: &Terms) -> Result<Inside<'_, Slot<Engine, ModuleState>>> {
+        block_on(self.core.queue(terms))
+    }
+
+    #[cold]
+    fn rebuild(&self, slot: &mut Slot<Engine, ModuleState>, terms: &Terms) -> Result<()> {
+        init(slot, self.core.rebuild_terms(terms)).map_err(|error| rebuild_error(terms, error))
     }
 }
 
-fn init(slot: &mut Slot<Engine, ModuleState>, terms: crate::terms::Terms) -> Result<()> {
+fn init(slot: &mut Slot<Engine, ModuleState>, terms: Terms) -> Result<()> {
     slot.begin_init(terms);
     let result = slot.engine.init(Arc::clone(&slot.state));
     slot.end_init(result)

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::builder::HostBuilder;
-use crate::core::{Call, Core, Slot, replace_error};
+use crate::core::{Core, Slot, rebuild_error, replace_error};
 use crate::engine::WebAssemblyEngineProviderAsync;
 use crate::errors::{BoxError, Phase, Result};
 use crate::handler::{Handler, HostCallbackAsync};
 use crate::module_state::ModuleStateAsync;
 use crate::offload::offload;
+use crate::output::{Output, Reused};
 use crate::request::{Request, Response};
 use crate::terms::Terms;
 use crate::usage::Usage;
@@ -106,7 +107,7 @@ impl WapcHostAsync {
     /// # Cancel safety
     /// That of [`call`](Self::call); after a drop `answer` is empty, its capacity lost.
     pub async fn call_into(&self, op: &str, payload: &[u8], answer: &mut Vec<u8>) -> Result<usize> {
-        self.run(Request::new(op, payload), answer).await?;
+        self.run(Request::new(op, payload), &mut Reused(answer)).await?;
         Ok(answer.len())
     }
 
@@ -143,18 +144,20 @@ impl WapcHostAsync {
 
     /// The one path of every call.
     #[inline]
-    async fn run(&self, request: Request<'_>, answer: &mut Vec<u8>) -> Result<Option<Usage>> {
-        let (entered, call) = self.core.arrive(request);
+    async fn run(&self, request: Request<'_>, output: &mut impl Output) -> Result<Option<Usage>> {
+        let Request { operation, payload, options } = request;
+        let entered = self.core.try_enter();
+        let (terms, meter) = self.core.terms(options);
         let mut slot = match entered {
             Some(slot) => slot,
-            None => self.core.queue(&call).await?,
+            None => self.core.queue(&terms).await?,
         };
         if !slot.is_live() {
-            self.rebuild(&mut slot, &call).await?;
+            self.rebuild(&mut slot, &terms).await?;
         }
         let slot = &mut *slot;
-        slot.begin_call(call)?;
-        slot.conversation.swap_response(answer);
+        slot.conversation.set_terms(terms, meter);
+        slot.begin_call(operation, payload, output)?;
         let returned = if let Some(returned) = slot.engine.converse(&mut slot.conversation) {
             returned
         } else if let Some(returning) = slot.engine.converse_async(&mut slot.conversation) {
@@ -162,12 +165,12 @@ impl WapcHostAsync {
         } else {
             call_through_state(slot).await
         };
-        slot.end_call(returned, answer)
+        slot.end_call(returned, output)
     }
 
     #[cold]
-    async fn rebuild(&self, slot: &mut Slot<Engine, ModuleStateAsync>, call: &Call<'_>) -> Result<()> {
-        init(slot, self.core.rebuild_terms(call)).await.map_err(|error| call.rebuild_error(error))
+    async fn rebuild(&self, slot: &mut Slot<Engine, ModuleStateAsync>, terms: &Terms) -> Result<()> {
+        init(slot, self.core.rebuild_terms(terms)).await.map_err(|error| rebuild_error(terms, error))
     }
 }
 

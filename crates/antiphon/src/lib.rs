@@ -25,6 +25,7 @@ mod module_info_parse;
 mod module_state;
 #[cfg(feature = "async")]
 mod offload;
+mod output;
 mod reentrancy;
 mod request;
 mod sink;

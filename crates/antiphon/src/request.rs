@@ -27,6 +27,13 @@ use crate::usage::Usage;
 pub struct Request<'a> {
     pub(crate) operation: &'a str,
     pub(crate) payload: Payload<'a>,
+    /// Boxed, so that a call without any moves three words instead of twenty.
+    pub(crate) options: Option<Box<Options>>,
+}
+
+/// What a request asks for beyond an operation and a payload.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
     pub(crate) deadline: Option<Duration>,
     pub(crate) context: Option<Context>,
     pub(crate) cancel: Option<CancelHandle>,
@@ -38,44 +45,40 @@ impl<'a> Request<'a> {
     /// A call with the host's own limits. An owned payload (`Vec<u8>`, `Bytes`) is moved, a borrowed one copied once.
     #[inline]
     pub fn new(operation: &'a str, payload: impl Into<Payload<'a>>) -> Self {
-        Self {
-            operation,
-            payload: payload.into(),
-            deadline: None,
-            context: None,
-            cancel: None,
-            caller: None,
-            usage: false,
-        }
+        Self { operation, payload: payload.into(), options: None }
     }
 
     /// Ends the call after a time that counts from now, queueing included; instead of the host's limit.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
+        self.options().deadline = Some(deadline);
         self
     }
 
     /// Gives values to the host's handlers of this call.
     pub fn context(mut self, context: Context) -> Self {
-        self.context = Some(context);
+        self.options().context = Some(context);
         self
     }
 
     /// Lets the handle end the call.
     pub fn cancel(mut self, cancel: CancelHandle) -> Self {
-        self.cancel = Some(cancel);
+        self.options().cancel = Some(cancel);
         self
     }
 
     /// Makes the call on behalf of another one, whose handler is running: see [`Caller`].
     pub fn caller(mut self, caller: Caller) -> Self {
-        self.caller = Some(caller);
+        self.options().caller = Some(caller);
         self
+    }
+
+    fn options(&mut self) -> &mut Options {
+        self.options.get_or_insert_default()
     }
 
     /// Measures what the call uses.
     pub fn usage(mut self, usage: bool) -> Self {
-        self.usage = usage;
+        self.options().usage = usage;
         self
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cancel::CancelHandle;
 use crate::context::Context;
 use crate::errors::{Error, ErrorKind, Phase};
+use crate::request::Options;
 use crate::ticker;
 
 /// What holds for one call, whatever it is doing.
@@ -15,9 +16,16 @@ pub(crate) struct Terms {
     pub(crate) deadline: u64,
     /// The duration that the deadline came from, for error messages.
     pub(crate) limit: Duration,
-    pub(crate) cancel: Option<CancelHandle>,
-    pub(crate) context: Option<Arc<Context>>,
-    pub(crate) behalf: Option<Arc<Link>>,
+    /// Behind one pointer, which most calls have empty: terms are moved in every call.
+    extra: Option<Arc<Extra>>,
+}
+
+/// What only some calls have.
+#[derive(Debug, Default)]
+struct Extra {
+    cancel: Option<CancelHandle>,
+    context: Option<Context>,
+    behalf: Option<Arc<Link>>,
 }
 
 /// A chain of hosts, each of which called the next one from a handler.
@@ -43,7 +51,41 @@ impl Default for Terms {
 impl Terms {
     #[inline]
     pub(crate) fn new(deadline: u64, limit: Duration) -> Self {
-        Self { deadline, limit, cancel: None, context: None, behalf: None }
+        Self { deadline, limit, extra: None }
+    }
+
+    /// The terms of a request that has some of its own; `deadline` and `limit` are the host's, for one that sets none.
+    #[cold]
+    pub(crate) fn of_request(options: Options, now: u64, host: Self) -> Self {
+        let mut terms = match options.deadline {
+            None => host,
+            Some(limit) => Self::new(ticker::deadline(now, ticker::ticks(limit)), limit),
+        };
+        let mut extra = Extra { cancel: options.cancel, context: options.context, behalf: None };
+        if let Some(Caller { deadline, limit, cancel, link }) = options.caller {
+            if deadline < terms.deadline {
+                (terms.deadline, terms.limit) = (deadline, limit);
+            }
+            extra.cancel = extra.cancel.or(cancel);
+            extra.behalf = Some(link);
+        }
+        if extra.cancel.is_some() || extra.context.is_some() || extra.behalf.is_some() {
+            terms.extra = Some(Arc::new(extra));
+        }
+        terms
+    }
+
+    #[inline]
+    pub(crate) fn cancel(&self) -> Option<&CancelHandle> {
+        self.extra.as_ref()?.cancel.as_ref()
+    }
+
+    pub(crate) fn context(&self) -> Option<&Context> {
+        self.extra.as_ref()?.context.as_ref()
+    }
+
+    pub(crate) fn behalf(&self) -> Option<&Arc<Link>> {
+        self.extra.as_ref()?.behalf.as_ref()
     }
 
     /// Whether the call has to end now.
@@ -52,10 +94,12 @@ impl Terms {
         if ticker::now() >= self.deadline {
             return Some(Interrupt::Deadline);
         }
-        match &self.cancel {
-            Some(cancel) if cancel.is_cancelled() => Some(Interrupt::Cancelled),
-            _ => None,
-        }
+        self.is_cancelled().then_some(Interrupt::Cancelled)
+    }
+
+    #[inline]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel().is_some_and(CancelHandle::is_cancelled)
     }
 
     #[cold]
@@ -92,8 +136,8 @@ pub struct Caller {
 
 impl Caller {
     pub(crate) fn new(host: u64, terms: &Terms) -> Self {
-        let link = Arc::new(Link { host, outer: terms.behalf.clone() });
-        Self { deadline: terms.deadline, limit: terms.limit, cancel: terms.cancel.clone(), link }
+        let link = Arc::new(Link { host, outer: terms.behalf().cloned() });
+        Self { deadline: terms.deadline, limit: terms.limit, cancel: terms.cancel().cloned(), link }
     }
 
     /// How many hosts wait for this call, one inside the other; 1 for a handler of an ordinary call.

@@ -36,8 +36,9 @@ pub(crate) struct Meter {
     pub(crate) fuel: Option<u64>,
 }
 
-impl Meter {
-    pub(crate) fn start() -> Self {
+impl Default for Meter {
+    /// Starts to measure.
+    fn default() -> Self {
         let now = Instant::now();
         Self {
             started: now,
@@ -49,7 +50,9 @@ impl Meter {
             fuel: None,
         }
     }
+}
 
+impl Meter {
     /// The guest runs from now on.
     pub(crate) fn enter(&mut self) {
         self.entered = Instant::now();

@@ -39,7 +39,7 @@ fn register(terms: &Terms, cx: &Context<'_>) -> Arc<Alarm> {
     if terms.deadline != ticker::NEVER {
         ticker::ring_at(terms.deadline, Arc::downgrade(&alarm));
     }
-    if let Some(cancel) = &terms.cancel {
+    if let Some(cancel) = terms.cancel() {
         cancel.ring_on_cancel(Arc::downgrade(&alarm));
     }
     alarm
