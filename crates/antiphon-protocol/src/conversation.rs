@@ -22,6 +22,11 @@ const LOG_LINE_COST: u64 = 16;
 ///
 /// The methods come in three groups: commands of the host (`begin_*`, `end_*`, `take_*`), the imports that the guest
 /// calls (named after them, and hostile in every argument), and getters.
+///
+/// # Errors
+/// Every `Err` of a method is a [`Violation`]: a span outside the memory, something over a limit that cannot be answered
+/// otherwise, a spent budget. From `begin_call` it means that nothing has begun, from an import that the engine ends the
+/// guest call. What is merely wrong about a host call is no `Err` but an error that the guest can read.
 #[derive(Debug, Default)]
 pub struct Conversation {
     pub(crate) limits: Limits,
@@ -97,9 +102,6 @@ impl Conversation {
     }
 
     /// Begins a call, and forgets all of the one before it.
-    ///
-    /// # Errors
-    /// The operation or the payload is over its limit. Nothing has begun then.
     #[inline]
     pub fn begin_call(&mut self, operation: &str, payload: Payload<'_>) -> Result<(), Violation> {
         self.reset();
@@ -164,36 +166,25 @@ impl Conversation {
     // Imports, called by the guest.
 
     /// `__guest_request`: writes the payload, then the operation. Outside a call it does nothing.
-    ///
-    /// # Errors
-    /// One of the two does not fit where the guest points.
     #[inline]
     pub fn guest_request(&self, memory: &mut [u8], op_ptr: i32, msg_ptr: i32) -> Result<(), Violation> {
         if self.phase != Phase::Call {
             return Ok(());
         }
         write(memory, msg_ptr, self.payload(), GUEST_REQUEST_FN)?;
-        write(memory, op_ptr, self.operation.as_bytes(), GUEST_REQUEST_FN)?;
-        Ok(())
+        write(memory, op_ptr, self.operation.as_bytes(), GUEST_REQUEST_FN)
     }
 
     /// `__guest_response`: keeps the answer; the last one counts.
-    ///
-    /// # Errors
-    /// The answer is not inside the memory, or over its limit.
     #[inline]
     pub fn guest_response(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<(), Violation> {
-        let bytes = self.check_response(read(memory, Span::new(ptr, len), GUEST_RESPONSE_FN)?)?;
+        let bytes = self.guest_response_in_place(memory, ptr, len)?;
         self.response.clear();
         self.response.extend_from_slice(bytes);
-        self.answered = true;
         Ok(())
     }
 
     /// `__guest_response` for a host that reads the answer in place: checked and noted, not copied.
-    ///
-    /// # Errors
-    /// The answer is not inside the memory, or over its limit.
     #[inline]
     pub fn guest_response_in_place<'m>(
         &mut self,
@@ -207,9 +198,6 @@ impl Conversation {
     }
 
     /// `__guest_error`: keeps the text, decoded lossily and cut at its limit; the last one counts.
-    ///
-    /// # Errors
-    /// The text is not inside the memory.
     pub fn guest_error(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<(), Violation> {
         let bytes = read(memory, Span::new(ptr, len), GUEST_ERROR_FN)?;
         self.guest_error = Some(text::decode(bytes, self.limits.error_text()).into_owned());
@@ -217,9 +205,6 @@ impl Conversation {
     }
 
     /// `__console_log`: the line to log, or nothing where the call's log budget is spent.
-    ///
-    /// # Errors
-    /// The line is not inside the memory.
     pub fn console_log<'m>(
         &mut self,
         memory: &'m [u8],
@@ -257,9 +242,6 @@ impl Conversation {
     // For engines that copy to and from guest memory themselves.
 
     /// Keeps an answer that the engine has read.
-    ///
-    /// # Errors
-    /// The answer is over its limit.
     pub fn set_response(&mut self, response: Vec<u8>) -> Result<(), Violation> {
         self.check_response(&response)?;
         self.response = response;

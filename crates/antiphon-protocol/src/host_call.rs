@@ -12,32 +12,6 @@ use crate::names::{HOST_CALL, HOST_ERROR_FN, HOST_RESPONSE_FN};
 use crate::text;
 use crate::violation::{HostCallBudget, Violation};
 
-/// The arguments of `__host_call`, unchecked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HostCallSpans {
-    /// Where the binding lies.
-    pub binding: Span,
-    /// Where the namespace lies.
-    pub namespace: Span,
-    /// Where the operation lies.
-    pub operation: Span,
-    /// Where the payload lies.
-    pub payload: Span,
-}
-
-impl HostCallSpans {
-    /// The eight arguments in the order of the import.
-    #[must_use]
-    pub const fn new([bd, bd_len, ns, ns_len, op, op_len, msg, msg_len]: [i32; 8]) -> Self {
-        Self {
-            binding: Span::new(bd, bd_len),
-            namespace: Span::new(ns, ns_len),
-            operation: Span::new(op, op_len),
-            payload: Span::new(msg, msg_len),
-        }
-    }
-}
-
 /// A host call that passed every check. Its parts still lie in guest memory, which cannot change before the call is
 /// finished: the guest waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,33 +47,21 @@ pub(crate) enum HostAnswer {
 }
 
 impl Conversation {
-    /// The first half of `__host_call`.
-    ///
-    /// # Errors
-    /// A span outside the memory, or a spent budget: both end the guest call. A call that is over a size limit or not
-    /// UTF-8 is no error but [`Begin::Refused`]: the guest lives.
-    pub fn begin_host_call<'m>(
-        &mut self,
-        memory: &'m [u8],
-        spans: HostCallSpans,
-    ) -> Result<Begin<'m>, Violation> {
+    /// The first half of `__host_call`, with its eight arguments in their order.
+    pub fn begin_host_call<'m>(&mut self, memory: &'m [u8], args: [i32; 8]) -> Result<Begin<'m>, Violation> {
+        let [bd, bd_len, ns, ns_len, op, op_len, msg, msg_len] = args;
         // All four are checked before anything else, so that a wild pointer is never hidden by another refusal.
-        let binding = read(memory, spans.binding, HOST_CALL)?;
-        let namespace = read(memory, spans.namespace, HOST_CALL)?;
-        let operation = read(memory, spans.operation, HOST_CALL)?;
-        let payload = read(memory, spans.payload, HOST_CALL)?;
+        let binding = read(memory, Span::new(bd, bd_len), HOST_CALL)?;
+        let namespace = read(memory, Span::new(ns, ns_len), HOST_CALL)?;
+        let operation = read(memory, Span::new(op, op_len), HOST_CALL)?;
+        let payload = read(memory, Span::new(msg, msg_len), HOST_CALL)?;
 
-        let parts = (|| {
-            Ok(HostCallRequest {
-                binding: self.name(binding, "binding")?,
-                namespace: self.name(namespace, "namespace")?,
-                operation: self.name(operation, "operation")?,
-                payload,
-            })
-        })();
-        match parts {
-            Ok(request) => self.admit_host_call(request),
-            Err(reason) => {
+        let names = [("binding", binding), ("namespace", namespace), ("operation", operation)];
+        match names.map(|(what, bytes)| self.name(bytes, what)) {
+            [Ok(binding), Ok(namespace), Ok(operation)] => {
+                self.admit_host_call(HostCallRequest { binding, namespace, operation, payload })
+            }
+            [Err(reason), ..] | [_, Err(reason), _] | [.., Err(reason)] => {
                 self.charge_host_call(0)?;
                 Ok(self.refuse_host_call(reason))
             }
@@ -107,44 +69,29 @@ impl Conversation {
     }
 
     /// [`begin_host_call`](Self::begin_host_call) for an engine that has read the four parts itself.
-    ///
-    /// # Errors
-    /// A spent budget, which ends the guest call.
     pub fn admit_host_call<'m>(&mut self, request: HostCallRequest<'m>) -> Result<Begin<'m>, Violation> {
-        let HostCallRequest { binding, namespace, operation, payload } = request;
-        let names = [(binding, "binding"), (namespace, "namespace"), (operation, "operation")];
-        self.host_answer = HostAnswer::None;
-        self.charge_host_call(size(payload))?;
-
-        match self.phase {
-            Phase::Init { host_calls: false } => {
-                return Ok(
-                    self.refuse_host_call("host calls are not allowed during initialisation".to_owned())
-                );
+        self.charge_host_call(size(request.payload))?;
+        let names = [
+            ("binding", request.binding),
+            ("namespace", request.namespace),
+            ("operation", request.operation),
+        ];
+        let long = names.iter().find(|(_, name)| size(name.as_bytes()) > self.limits.name());
+        let refusal = match (self.phase, long) {
+            (Phase::Init { host_calls: false }, _) => {
+                "host calls are not allowed during initialisation".to_owned()
             }
-            Phase::Idle => {
-                return Ok(self.refuse_host_call("host calls are not allowed outside a call".to_owned()));
+            (Phase::Idle, _) => "host calls are not allowed outside a call".to_owned(),
+            (_, Some((what, name))) => over(what, name.len(), self.limits.name()),
+            _ if size(request.payload) > self.limits.host_payload() => {
+                over("payload", request.payload.len(), self.limits.host_payload())
             }
-            Phase::Init { host_calls: true } | Phase::Call => {}
-        }
-        for (name, what) in names {
-            if size(name.as_bytes()) > self.limits.name() {
-                let reason = over(what, name.len(), self.limits.name());
-                return Ok(self.refuse_host_call(reason));
-            }
-        }
-        if size(payload) > self.limits.host_payload() {
-            let reason = over("payload", payload.len(), self.limits.host_payload());
-            return Ok(self.refuse_host_call(reason));
-        }
-        Ok(Begin::Run(request))
+            _ => return Ok(Begin::Run(request)),
+        };
+        Ok(self.refuse_host_call(refusal))
     }
 
     /// The second half: keeps what the handler answered for the guest to read, and says what `__host_call` returns.
-    ///
-    /// # Errors
-    /// An answer that spends the byte budget ends the guest call; one that is merely over its limit becomes an error
-    /// that the guest can read.
     #[inline]
     pub fn finish_host_call(&mut self, answer: Result<Bytes, String>) -> Result<i32, Violation> {
         match answer {
@@ -172,13 +119,9 @@ impl Conversation {
     }
 
     /// `__host_response`: writes the last host call's answer; nothing where there is none.
-    ///
-    /// # Errors
-    /// The answer does not fit where the guest points.
     #[inline]
     pub fn host_response(&self, memory: &mut [u8], ptr: i32) -> Result<(), Violation> {
         write(memory, ptr, self.host_response_bytes().unwrap_or_default(), HOST_RESPONSE_FN)
-            .map_err(Into::into)
     }
 
     /// `__host_error_len`: the length of the last host call's error, in bytes; 0 where there is none.
@@ -189,13 +132,9 @@ impl Conversation {
     }
 
     /// `__host_error`: writes the last host call's error; nothing where there is none.
-    ///
-    /// # Errors
-    /// The text does not fit where the guest points.
     #[inline]
     pub fn host_error(&self, memory: &mut [u8], ptr: i32) -> Result<(), Violation> {
         write(memory, ptr, self.host_error_text().unwrap_or_default().as_bytes(), HOST_ERROR_FN)
-            .map_err(Into::into)
     }
 
     /// The answer of the last host call, for an engine that writes to guest memory itself.

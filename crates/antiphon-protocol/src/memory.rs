@@ -1,6 +1,6 @@
 //! The one checked door to guest memory.
 
-use crate::violation::MemoryFault;
+use crate::violation::{MemoryFault, Violation};
 
 /// A pointer and a length as a guest gave them: any value, until [`read`] or [`write`] has checked them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,17 +25,18 @@ impl Span {
     }
 
     #[cold]
-    fn fault(self, import: &'static str, memory: &[u8]) -> MemoryFault {
-        MemoryFault { import, span: self, memory_size: memory.len().try_into().unwrap_or(u64::MAX) }
+    fn fault(self, import: &'static str, memory: &[u8]) -> Violation {
+        let memory_size = memory.len().try_into().unwrap_or(u64::MAX);
+        Violation::Memory(MemoryFault { import, span: self, memory_size })
     }
 }
 
 /// The bytes of a span. An empty span is valid whatever its pointer, and is never dereferenced.
 ///
 /// # Errors
-/// [`MemoryFault`], naming the import, where the span is not inside the memory.
+/// [`Violation::Memory`], naming the import, where the span is not inside the memory.
 #[inline]
-pub fn read<'m>(memory: &'m [u8], span: Span, import: &'static str) -> Result<&'m [u8], MemoryFault> {
+pub fn read<'m>(memory: &'m [u8], span: Span, import: &'static str) -> Result<&'m [u8], Violation> {
     if span.len == 0 {
         return Ok(&[]);
     }
@@ -48,9 +49,9 @@ pub fn read<'m>(memory: &'m [u8], span: Span, import: &'static str) -> Result<&'
 /// Copies bytes to a pointer. No bytes need no valid pointer.
 ///
 /// # Errors
-/// [`MemoryFault`], naming the import, where the bytes would not lie inside the memory; nothing is written then.
+/// [`Violation::Memory`], naming the import, where the bytes would not lie inside the memory; nothing is written then.
 #[inline]
-pub fn write(memory: &mut [u8], ptr: i32, bytes: &[u8], import: &'static str) -> Result<(), MemoryFault> {
+pub fn write(memory: &mut [u8], ptr: i32, bytes: &[u8], import: &'static str) -> Result<(), Violation> {
     if bytes.is_empty() {
         return Ok(());
     }
@@ -73,11 +74,18 @@ pub fn write(memory: &mut [u8], ptr: i32, bytes: &[u8], import: &'static str) ->
 mod tests {
     use super::*;
 
+    fn fault<T: core::fmt::Debug>(result: Result<T, Violation>) -> MemoryFault {
+        match result.unwrap_err() {
+            Violation::Memory(fault) => fault,
+            other => panic!("{other}"),
+        }
+    }
+
     #[test]
     fn a_span_at_the_very_end_is_inside_and_one_byte_more_is_not() {
         let memory = [7u8; 8];
         assert_eq!(read(&memory, Span::new(4, 4), "i").unwrap(), &[7; 4]);
-        let fault = read(&memory, Span::new(4, 5), "i").unwrap_err();
+        let fault = fault(read(&memory, Span::new(4, 5), "i"));
         assert_eq!((fault.import, fault.span, fault.memory_size), ("i", Span { ptr: 4, len: 5 }, 8));
     }
 
@@ -85,9 +93,9 @@ mod tests {
     fn negative_values_are_large_unsigned_ones_and_never_wrap() {
         let memory = [0u8; 8];
         for span in [Span::new(-1, 1), Span::new(1, -1), Span::new(-1, -1), Span::new(i32::MIN, i32::MIN)] {
-            assert_eq!(read(&memory, span, "i").unwrap_err().span, span);
+            assert_eq!(fault(read(&memory, span, "i")).span, span);
         }
-        assert_eq!(write(&mut [0; 8], -4, b"12345678", "i").unwrap_err().span.ptr, 0xffff_fffc);
+        assert_eq!(fault(write(&mut [0; 8], -4, b"12345678", "i")).span.ptr, 0xffff_fffc);
     }
 
     #[test]

@@ -3,8 +3,6 @@
 /// The import module of every waPC function.
 pub const HOST_NAMESPACE: &str = "wapc";
 
-// Called by the guest, provided by the host.
-
 /// Import: the guest writes a log line.
 pub const HOST_CONSOLE_LOG: &str = "__console_log";
 /// Import: the guest calls the host.
@@ -29,8 +27,6 @@ pub const ABORT_NAMESPACE: &str = "env";
 /// Import: AssemblyScript's abort, in [`ABORT_NAMESPACE`].
 pub const ABORT_FN: &str = "abort";
 
-// Called by the host, exported by the guest.
-
 /// Export: the guest's one entry point.
 pub const GUEST_CALL: &str = "__guest_call";
 /// Export: the guest's linear memory.
@@ -41,9 +37,6 @@ pub const REACTOR_INITIALIZE: &str = "_initialize";
 pub const WAPC_INIT: &str = "wapc_init";
 /// Export: the entry point of a WASI command, which older TinyGo guests use as their initialiser.
 pub const TINYGO_START: &str = "_start";
-
-/// The start functions that `wapc` 2.x calls, in its order. Kept for its users; see [`INIT_EXPORTS`].
-pub const REQUIRED_STARTS: [&str; 2] = [TINYGO_START, WAPC_INIT];
 
 /// The exports that are called once after instantiation, where present, in this order. Each takes and returns nothing.
 pub const INIT_EXPORTS: [&str; 3] = [REACTOR_INITIALIZE, TINYGO_START, WAPC_INIT];

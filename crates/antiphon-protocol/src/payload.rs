@@ -29,38 +29,26 @@ impl Payload<'_> {
     }
 }
 
-impl<'a> From<&'a [u8]> for Payload<'a> {
-    fn from(bytes: &'a [u8]) -> Self {
-        Self::Borrowed(bytes)
-    }
+macro_rules! from {
+    ($($type:ty => $variant:ident, $convert:expr;)+) => {
+        $(impl<'a> From<$type> for Payload<'a> {
+            fn from(payload: $type) -> Self {
+                Self::$variant($convert(payload))
+            }
+        })+
+    };
+}
+
+from! {
+    &'a [u8] => Borrowed, core::convert::identity;
+    &'a Vec<u8> => Borrowed, Vec::as_slice;
+    &'a str => Borrowed, str::as_bytes;
+    Vec<u8> => Owned, core::convert::identity;
+    Bytes => Shared, core::convert::identity;
 }
 
 impl<'a, const N: usize> From<&'a [u8; N]> for Payload<'a> {
     fn from(bytes: &'a [u8; N]) -> Self {
         Self::Borrowed(bytes)
-    }
-}
-
-impl<'a> From<&'a str> for Payload<'a> {
-    fn from(text: &'a str) -> Self {
-        Self::Borrowed(text.as_bytes())
-    }
-}
-
-impl<'a> From<&'a Vec<u8>> for Payload<'a> {
-    fn from(bytes: &'a Vec<u8>) -> Self {
-        Self::Borrowed(bytes)
-    }
-}
-
-impl From<Vec<u8>> for Payload<'_> {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Owned(bytes)
-    }
-}
-
-impl From<Bytes> for Payload<'_> {
-    fn from(bytes: Bytes) -> Self {
-        Self::Shared(bytes)
     }
 }

@@ -82,9 +82,3 @@ impl fmt::Display for MemoryFault {
 }
 
 impl Error for MemoryFault {}
-
-impl From<MemoryFault> for Violation {
-    fn from(fault: MemoryFault) -> Self {
-        Self::Memory(fault)
-    }
-}

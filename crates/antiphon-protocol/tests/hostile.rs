@@ -6,7 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use antiphon_protocol::{Begin, Conversation, HostCallSpans, Limits, Payload, Violation};
+use antiphon_protocol::{Begin, Conversation, Limits, Payload, Violation};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -79,9 +79,7 @@ fn apply(conversation: &mut Conversation, memory: &mut [u8], step: &Step) -> Res
             assert!(line.as_ref().is_none_or(|line| !line.contains(['\n', '\r', '\u{1b}'])));
             format!("{line:?}")
         }
-        Step::HostCall(args, answer) => match conversation
-            .begin_host_call(memory, HostCallSpans::new(args))?
-        {
+        Step::HostCall(args, answer) => match conversation.begin_host_call(memory, args)? {
             Begin::Refused => format!("refused: {}", conversation.host_error_text().unwrap()),
             Begin::Run(request) => {
                 assert!(request.binding.len() <= 64 && request.payload.len() <= 1024);

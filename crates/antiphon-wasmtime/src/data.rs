@@ -1,7 +1,7 @@
 //! What a store carries: the running conversation, and what the imports need beside it.
 
-use antiphon::Conversation;
 use antiphon::errors::{Error, Phase};
+use antiphon::{Conversation, Limits};
 use wasmtime::{Caller, Extern, Memory, UpdateDeadline};
 
 use crate::limiter::Limiter;
@@ -31,9 +31,9 @@ pub(crate) struct Ticks {
 }
 
 impl Data {
-    pub(crate) fn new(conversation: Box<Conversation>) -> Self {
+    pub(crate) fn new(conversation: Box<Conversation>, limits: &Limits) -> Self {
         Self {
-            limiter: Limiter::new(conversation.limits()),
+            limiter: Limiter::new(limits),
             conversation,
             memory: None,
             yields: false,

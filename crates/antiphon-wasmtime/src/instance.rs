@@ -4,7 +4,7 @@ use std::mem;
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::{Conversation, wapc_functions};
-use wasmtime::{Instance as Wasm, InstancePre, Store, TypedFunc};
+use wasmtime::{Instance as Wasm, InstancePre, Store, Trap, TypedFunc};
 
 use crate::compiled::{Compiled, check_sizes};
 use crate::data::{Data, Ticks};
@@ -47,7 +47,8 @@ impl Instance {
         spare: Box<Conversation>,
         how: (Mode, &InstancePre<Data>),
     ) -> Result<Self, Error> {
-        let limits = *conversation.limits();
+        // The host has merged them already; a host that sees this provider through a wrapper may not have.
+        let limits = conversation.limits().stricter(compiled.limits);
         let clock = compiled.engine.clock;
         if clock == Clock::Nobody && limits.deadline() != std::time::Duration::MAX {
             return Err(unsupported_deadline());
@@ -55,7 +56,7 @@ impl Instance {
         check_sizes(&compiled.info, &limits)?;
 
         let (mode, pre) = how;
-        let mut data = Data::new(mem::replace(conversation, spare));
+        let mut data = Data::new(mem::replace(conversation, spare), &limits);
         data.yields = mode.yields();
         #[cfg(feature = "wasi")]
         {
@@ -166,7 +167,7 @@ impl Starting {
             Mode::Fiber { .. } => pre.instantiate_async(&mut self.store).await,
         };
         let first = if has_start { "start section" } else { "instantiation" };
-        let instance = instance.map_err(|error| self.failed(first, error))?;
+        let instance = instance.map_err(|error| self.not_instantiated(first, error))?;
         self.store.data_mut().memory = instance.get_memory(&mut self.store, wapc_functions::MEMORY);
         for name in wapc_functions::INIT_EXPORTS {
             self.run_export(&instance, name).await?;
@@ -190,6 +191,17 @@ impl Starting {
         let exit =
             std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Error>()?.exit_code());
         if exit == Some(0) && name != wapc_functions::WAPC_INIT { Ok(()) } else { Err(error) }
+    }
+
+    /// A start section that failed, or a module that asks for more than its limits before any of its code runs.
+    fn not_instantiated(&self, function: &str, error: wasmtime::Error) -> Error {
+        match self.store.data().limiter.refused() {
+            Some(refused) if !error.is::<Trap>() && !error.is::<Error>() => {
+                let message = format!("the module does not fit its limits: {refused}");
+                Error::new(ErrorKind::InvalidModule, message).with_source(error)
+            }
+            _ => self.failed(function, error),
+        }
     }
 
     fn failed(&self, function: &str, error: wasmtime::Error) -> Error {

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon_protocol::{self as protocol, Begin, HostCallRequest, HostCallSpans, Limits, Outcome, Payload};
+use antiphon_protocol::{self as protocol, Begin, HostCallRequest, Limits, Outcome, Payload};
 
 use crate::errors::{BoxError, Error, ErrorKind, Fate, Fault, Phase, Result};
 use crate::handler::{Answer, Handler, HostCall};
@@ -113,7 +113,7 @@ impl Conversation {
     /// A wild pointer, a spent budget, a handler that panicked, or a deadline that passed meanwhile.
     #[inline]
     pub fn host_call(&mut self, memory: &[u8], args: [i32; 8]) -> Result<i32> {
-        match self.protocol.begin_host_call(memory, HostCallSpans::new(args))? {
+        match self.protocol.begin_host_call(memory, args)? {
             Begin::Refused => Ok(0),
             Begin::Run(request) => {
                 let started = self.host_call_starts(request);
@@ -132,7 +132,7 @@ impl Conversation {
     /// Dropping the future drops the handler's; the instance has to be discarded with it.
     #[cfg(feature = "async")]
     pub async fn host_call_async(&mut self, memory: &[u8], args: [i32; 8]) -> Result<i32> {
-        match self.protocol.begin_host_call(memory, HostCallSpans::new(args))? {
+        match self.protocol.begin_host_call(memory, args)? {
             Begin::Refused => Ok(0),
             Begin::Run(request) => {
                 let started = self.host_call_starts(request);
