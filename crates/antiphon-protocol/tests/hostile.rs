@@ -24,7 +24,7 @@ enum Step {
     Abort([i32; 4]),
 }
 
-const MEMORY: usize = 4096;
+const MEMORY: i32 = 4096;
 /// Well below what a wild length would ask for, and above what these limits allow with a buffer's growth.
 const LARGEST_ALLOCATION: usize = 8 * 1024;
 
@@ -44,9 +44,9 @@ fn limits() -> Limits {
 /// Values that are likely to be wrong: the edges of memory and of the type, and anything between.
 fn value() -> impl Strategy<Value = i32> {
     prop_oneof![
-        4 => 0..MEMORY as i32 + 2,
+        4 => 0..MEMORY + 2,
         2 => 0..96i32,
-        1 => prop::sample::select(vec![0, 1, -1, i32::MIN, i32::MAX, MEMORY as i32, MEMORY as i32 - 1]),
+        1 => prop::sample::select(vec![0, 1, -1, i32::MIN, i32::MAX, MEMORY, MEMORY - 1]),
         1 => any::<i32>(),
     ]
 }
@@ -102,7 +102,7 @@ type Run = (Vec<Result<String, Violation>>, String, Vec<u8>, Vec<u8>);
 
 /// One call from start to end; stops where a violation would end it.
 fn run(seed: &[u8], steps: &[Step], returned: i32) -> Run {
-    let mut memory: Vec<u8> = seed.iter().copied().cycle().take(MEMORY).collect();
+    let mut memory: Vec<u8> = seed.iter().copied().cycle().take(MEMORY.unsigned_abs() as usize).collect();
     let mut conversation = Conversation::new(limits());
     conversation.begin_call("operation", Payload::from(b"the payload")).unwrap();
     let mut log = Vec::new();
@@ -142,7 +142,7 @@ proptest! {
 
     #[test]
     fn outside_a_call_every_import_is_harmless(steps in prop::collection::vec(step(), 0..24)) {
-        let mut memory = vec![0; MEMORY];
+        let mut memory = vec![0; MEMORY.unsigned_abs() as usize];
         let mut conversation = Conversation::new(limits());
         conversation.begin_init(false);
         for step in &steps {

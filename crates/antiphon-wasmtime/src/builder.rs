@@ -217,7 +217,8 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
                 .with_table_elements(wide(max_table_elements));
         }
         let WasiParams { map_dirs, preopened_dirs, .. } = &settings.wasi_params;
-        if !cfg!(feature = "wasi-fs") && !(map_dirs.is_empty() && preopened_dirs.is_empty()) {
+        let directories = map_dirs.len().max(preopened_dirs.len()) > 0;
+        if directories && cfg!(not(feature = "wasi-fs")) {
             let what = "directories for guests need the feature `wasi-fs` of antiphon-wasmtime";
             return Err(antiphon::errors::Error::new(ErrorKind::Unsupported, what).into());
         }

@@ -274,6 +274,15 @@ impl Conversation {
         self.meter = meter;
     }
 
+    /// The terms of a call that has nothing but a deadline.
+    #[inline]
+    pub(crate) fn set_deadline(&mut self, deadline: u64, limit: Duration) {
+        self.terms.set_deadline(deadline, limit);
+        if self.meter.is_some() {
+            self.meter = None;
+        }
+    }
+
     #[inline]
     pub(crate) fn terms(&self) -> &Terms {
         &self.terms
@@ -290,24 +299,29 @@ impl Conversation {
         self.protocol.begin_init(self.shared.host_calls_in_init);
     }
 
-    /// Ends a call: from what the engine returned to what the caller gets.
+    /// Ends a call whose `__guest_call` returned.
     #[inline]
-    pub(crate) fn end_call(&mut self, returned: Result<i32, BoxError>) -> Result<()> {
-        if self.protocol.log_dropped() > 0 {
-            self.report_dropped_log();
+    pub(crate) fn end_call(&mut self, code: i32) -> Result<()> {
+        if self.protocol.log_dropped() > 0 || self.failure.is_some() {
+            return self.end_unusual_call(code);
         }
-        match (returned, self.failure.take()) {
-            (Ok(code), None) => match self.protocol.end_call(code) {
-                Outcome::Answered => Ok(()),
-                Outcome::Failed(text) => Err(failed(text)),
-                Outcome::Misbehaved => Err(misbehaved()),
-            },
-            (Ok(_), Some(failure)) => Err(failure.with_guest_error(self.protocol.abandon_call())),
-            (Err(error), failure) => {
-                let error = failure.unwrap_or_else(|| Error::from_engine(error));
-                Err(error.with_guest_error(self.protocol.abandon_call()))
-            }
+        outcome(self.protocol.end_call(code))
+    }
+
+    #[cold]
+    fn end_unusual_call(&mut self, code: i32) -> Result<()> {
+        self.report_dropped_log();
+        match self.failure.take() {
+            Some(failure) => Err(failure.with_guest_error(self.protocol.abandon_call())),
+            None => outcome(self.protocol.end_call(code)),
         }
+    }
+
+    /// Ends a call whose `__guest_call` did not return, with what the engine returned instead.
+    pub(crate) fn abandon_call(&mut self, error: BoxError) -> Error {
+        self.report_dropped_log();
+        let error = self.failure.take().unwrap_or_else(|| Error::from_engine(error));
+        error.with_guest_error(self.protocol.abandon_call())
     }
 
     #[inline]
@@ -378,6 +392,9 @@ impl Conversation {
     #[cold]
     fn report_dropped_log(&self) {
         let (host, dropped) = (self.shared.id, self.protocol.log_dropped());
+        if dropped == 0 {
+            return;
+        }
         let operation = self.protocol.operation();
         tracing::warn!(target: "antiphon::guest", host, operation, dropped, "log lines over the call's budget dropped");
     }
@@ -405,6 +422,15 @@ impl fmt::Debug for Conversation {
             .field("host", &self.shared.id)
             .field("operation", &self.protocol.operation())
             .finish_non_exhaustive()
+    }
+}
+
+#[inline]
+fn outcome(outcome: Outcome) -> Result<()> {
+    match outcome {
+        Outcome::Answered => Ok(()),
+        Outcome::Failed(text) => Err(failed(text)),
+        Outcome::Misbehaved => Err(misbehaved()),
     }
 }
 

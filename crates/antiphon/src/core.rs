@@ -83,9 +83,14 @@ where
         self.gate.try_enter()
     }
 
-    /// The terms of a call that begins now, and its meter if it wants one. After [`try_enter`](Self::try_enter): a call
-    /// is marked as busy before it reads the ticker's clock.
+    /// Gives a call without options its terms: the host's deadline, from now. After [`try_enter`](Self::try_enter): a
+    /// call is marked as busy before it reads the ticker's clock.
     #[inline]
+    pub(crate) fn set_deadline(&self, slot: &mut Slot<E, S>) {
+        slot.conversation.set_deadline(ticker::deadline(ticker::now(), self.deadline), self.limit);
+    }
+
+    /// The terms of a call that begins now, and its meter if it wants one.
     pub(crate) fn terms(&self, options: Option<Box<Options>>) -> (Terms, Option<Box<Meter>>) {
         let now = ticker::now();
         let terms = Terms::new(ticker::deadline(now, self.deadline), self.limit);
@@ -182,6 +187,18 @@ impl<E: ?Sized, S: State> Slot<E, S> {
         result
     }
 
+    /// Gives a call its terms.
+    ///
+    /// # Errors
+    /// It was cancelled before it began.
+    pub(crate) fn set_terms(&mut self, terms: Terms, meter: Option<Box<Meter>>) -> Result<()> {
+        if terms.is_cancelled() {
+            return Err(terms.error(Interrupt::Cancelled, Phase::Queue).never_began());
+        }
+        self.conversation.set_terms(terms, meter);
+        Ok(())
+    }
+
     /// Before the engine's part of a call.
     #[inline]
     pub(crate) fn begin_call(
@@ -190,34 +207,37 @@ impl<E: ?Sized, S: State> Slot<E, S> {
         payload: Payload<'_>,
         output: &mut impl Output,
     ) -> Result<()> {
-        if self.conversation.terms().is_cancelled() {
-            return Err(self.conversation.terms().error(Interrupt::Cancelled, Phase::Queue).never_began());
-        }
         self.conversation.begin_call(operation, payload)?;
         output.prepare(&mut self.conversation);
         self.live = false;
         Ok(())
     }
 
-    /// After it.
+    /// After it: `__guest_call` returned.
     #[inline]
-    pub(crate) fn end_call(
-        &mut self,
-        returned: Result<i32, BoxError>,
-        output: &mut impl Output,
-    ) -> Result<Option<Usage>> {
-        match self.conversation.end_call(returned) {
+    pub(crate) fn returned(&mut self, code: i32, output: &mut impl Output) -> Result<Option<Usage>> {
+        match self.conversation.end_call(code) {
             Ok(()) => {
                 self.live = true;
                 let bytes = output.collect(&mut self.conversation);
                 Ok(self.conversation.usage(bytes))
             }
-            Err(error) => {
-                self.live = error.fate() == Fate::Kept;
-                output.discard(&mut self.conversation);
-                Err(error.with_usage(self.conversation.usage(0)))
-            }
+            Err(error) => Err(self.conclude(error, output)),
         }
+    }
+
+    /// After it: `__guest_call` did not return.
+    #[cold]
+    pub(crate) fn failed(&mut self, error: BoxError, output: &mut impl Output) -> Result<Option<Usage>> {
+        let error = self.conversation.abandon_call(error);
+        Err(self.conclude(error, output))
+    }
+
+    #[cold]
+    fn conclude(&mut self, error: Error, output: &mut impl Output) -> Error {
+        self.live = error.fate() == Fate::Kept;
+        output.discard(&mut self.conversation);
+        error.with_usage(self.conversation.usage(0))
     }
 }
 

@@ -80,7 +80,7 @@ impl<T: Send> Gate<T> {
         Err(ticket)
     }
 
-    #[inline]
+    #[inline(always)]
     fn leave(&self, value: Box<T>) {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             return self.hand_over(value);
@@ -223,7 +223,7 @@ impl<T: Send> DerefMut for Inside<'_, T> {
 }
 
 impl<T: Send> Drop for Inside<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         if let Some(value) = self.value.take() {
             self.gate.leave(value);

@@ -11,13 +11,14 @@ use crate::gate::Inside;
 use crate::handler::{Handler, HostCallback};
 use crate::module_state::ModuleState;
 use crate::output::{InPlace, Output, Reused};
-use crate::request::{Request, Response};
+use crate::request::{Options, Request, Response};
 use crate::sink;
 use crate::terms::Terms;
 use crate::usage::Usage;
 use crate::wait::block_on;
 
 type Engine = dyn WebAssemblyEngineProvider + Send;
+type Held<'a> = Inside<'a, Slot<Engine, ModuleState>>;
 
 /// Runs one guest for callers on any thread.
 ///
@@ -143,33 +144,39 @@ impl WapcHost {
     #[inline]
     fn run(&self, request: Request<'_>, output: &mut impl Output) -> Result<Option<Usage>> {
         let Request { operation, payload, options } = request;
-        let entered = self.core.try_enter();
+        let mut slot = match self.core.try_enter() {
+            Some(mut slot) if options.is_none() && slot.is_live() => {
+                self.core.set_deadline(&mut slot);
+                slot
+            }
+            entered => self.enter(entered, options)?,
+        };
+        let slot = &mut *slot;
+        slot.begin_call(operation, payload, output)?;
+        // Taken apart rather than passed on: what is returned through memory is slow to read as a whole.
+        match slot.engine.converse(&mut slot.conversation) {
+            Some(Ok(code)) => slot.returned(code, output),
+            Some(Err(error)) => slot.failed(error, output),
+            None => match call_through_state(slot) {
+                Ok(code) => slot.returned(code, output),
+                Err(error) => slot.failed(error, output),
+            },
+        }
+    }
+
+    /// Everything that most calls do not need before the guest can run: options, a queue, a fresh instance.
+    #[cold]
+    fn enter<'a>(&'a self, entered: Option<Held<'a>>, options: Option<Box<Options>>) -> Result<Held<'a>> {
         let (terms, meter) = self.core.terms(options);
         let mut slot = match entered {
             Some(slot) => slot,
-            None => self.queue(&terms)?,
+            None => block_on(self.core.queue(&terms))?,
         };
         if !slot.is_live() {
-            self.rebuild(&mut slot, &terms)?;
+            init(&mut slot, self.core.rebuild_terms(&terms)).map_err(|error| rebuild_error(&terms, error))?;
         }
-        let slot = &mut *slot;
-        slot.conversation.set_terms(terms, meter);
-        slot.begin_call(operation, payload, output)?;
-        let returned = match slot.engine.converse(&mut slot.conversation) {
-            Some(returned) => returned,
-            None => call_through_state(slot),
-        };
-        slot.end_call(returned, output)
-    }
-
-    #[cold]
-    fn queue(&self, terms: &Terms) -> Result<Inside<'_, Slot<Engine, ModuleState>>> {
-        block_on(self.core.queue(terms))
-    }
-
-    #[cold]
-    fn rebuild(&self, slot: &mut Slot<Engine, ModuleState>, terms: &Terms) -> Result<()> {
-        init(slot, self.core.rebuild_terms(terms)).map_err(|error| rebuild_error(terms, error))
+        slot.set_terms(terms, meter)?;
+        Ok(slot)
     }
 }
 

@@ -3,20 +3,24 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::BoxFuture;
+
 use crate::builder::HostBuilder;
 use crate::core::{Core, Slot, rebuild_error, replace_error};
 use crate::engine::WebAssemblyEngineProviderAsync;
 use crate::errors::{BoxError, Phase, Result};
+use crate::gate::Inside;
 use crate::handler::{Handler, HostCallbackAsync};
 use crate::module_state::ModuleStateAsync;
 use crate::offload::offload;
 use crate::output::{Output, Reused};
-use crate::request::{Request, Response};
+use crate::request::{Options, Request, Response};
 use crate::terms::Terms;
 use crate::usage::Usage;
 use crate::wait::until;
 
 type Engine = dyn WebAssemblyEngineProviderAsync + Send;
+type Held<'a> = Inside<'a, Slot<Engine, ModuleStateAsync>>;
 
 /// Runs one guest for callers on any executor.
 ///
@@ -146,17 +150,14 @@ impl WapcHostAsync {
     #[inline]
     async fn run(&self, request: Request<'_>, output: &mut impl Output) -> Result<Option<Usage>> {
         let Request { operation, payload, options } = request;
-        let entered = self.core.try_enter();
-        let (terms, meter) = self.core.terms(options);
-        let mut slot = match entered {
-            Some(slot) => slot,
-            None => self.core.queue(&terms).await?,
+        let mut slot = match self.core.try_enter() {
+            Some(mut slot) if options.is_none() && slot.is_live() => {
+                self.core.set_deadline(&mut slot);
+                slot
+            }
+            entered => self.enter(entered, options).await?,
         };
-        if !slot.is_live() {
-            self.rebuild(&mut slot, &terms).await?;
-        }
         let slot = &mut *slot;
-        slot.conversation.set_terms(terms, meter);
         slot.begin_call(operation, payload, output)?;
         let returned = if let Some(returned) = slot.engine.converse(&mut slot.conversation) {
             returned
@@ -165,12 +166,33 @@ impl WapcHostAsync {
         } else {
             call_through_state(slot).await
         };
-        slot.end_call(returned, output)
+        match returned {
+            Ok(code) => slot.returned(code, output),
+            Err(error) => slot.failed(error, output),
+        }
     }
 
-    #[cold]
-    async fn rebuild(&self, slot: &mut Slot<Engine, ModuleStateAsync>, terms: &Terms) -> Result<()> {
-        init(slot, self.core.rebuild_terms(terms)).await.map_err(|error| rebuild_error(terms, error))
+    /// Everything that most calls do not need before the guest can run: options, a queue, a fresh instance.
+    ///
+    /// Boxed: its state would be moved with every call's future.
+    fn enter<'a>(
+        &'a self,
+        entered: Option<Held<'a>>,
+        options: Option<Box<Options>>,
+    ) -> BoxFuture<'a, Result<Held<'a>>> {
+        Box::pin(async move {
+            let (terms, meter) = self.core.terms(options);
+            let mut slot = match entered {
+                Some(slot) => slot,
+                None => self.core.queue(&terms).await?,
+            };
+            if !slot.is_live() {
+                let started = init(&mut slot, self.core.rebuild_terms(&terms)).await;
+                started.map_err(|error| rebuild_error(&terms, error))?;
+            }
+            slot.set_terms(terms, meter)?;
+            Ok(slot)
+        })
     }
 }
 

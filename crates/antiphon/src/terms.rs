@@ -54,6 +54,16 @@ impl Terms {
         Self { deadline, limit, extra: None }
     }
 
+    /// Nothing but a deadline. In place, field by field: a whole value would be stored and read back at once.
+    #[inline]
+    pub(crate) fn set_deadline(&mut self, deadline: u64, limit: Duration) {
+        self.deadline = deadline;
+        self.limit = limit;
+        if self.extra.is_some() {
+            self.extra = None;
+        }
+    }
+
     /// The terms of a request that has some of its own; `deadline` and `limit` are the host's, for one that sets none.
     #[cold]
     pub(crate) fn of_request(options: Options, now: u64, host: Self) -> Self {

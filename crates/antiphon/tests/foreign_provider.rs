@@ -1,7 +1,7 @@
 //! A provider written for `wapc` 2.2, in both modes, with nothing changed but the crate's name.
 
 #![cfg(feature = "async")]
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -12,7 +12,6 @@ use antiphon::{Limits, Request, WapcHost, WapcHostAsync, block_on};
 extern crate antiphon as wapc;
 
 #[expect(
-    clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     unreachable_pub,
