@@ -81,11 +81,7 @@ impl WebAssemblyEngineProvider for WasmtimeEngineProvider {
         Some(match instance.mode() {
             Mode::Straight => instance.call(conversation).map_err(Into::into),
             #[cfg(any(feature = "async", feature = "wasi-fs"))]
-            Mode::Fiber { .. } => {
-                let watch = conversation.watch();
-                let returned = block_on(watch.over(instance.call_async(conversation)));
-                returned.and_then(|returned| returned).map_err(Into::into)
-            }
+            Mode::Fiber { .. } => call_parked(instance, conversation),
         })
     }
 
@@ -96,6 +92,14 @@ impl WebAssemblyEngineProvider for WasmtimeEngineProvider {
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
         Some(Arc::new(Factory(Arc::clone(&self.compiled))))
     }
+}
+
+/// Runs a guest that suspends, while this thread parks.
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+#[cold]
+fn call_parked(instance: &mut Instance, conversation: &mut Box<Conversation>) -> Result<i32, BoxError> {
+    let watch = conversation.watch();
+    Ok(block_on(watch.over(instance.call_async(conversation)))??)
 }
 
 pub(crate) fn not_started() -> Error {

@@ -144,16 +144,16 @@ impl WapcHost {
     #[inline]
     fn run(&self, request: Request<'_>, output: &mut impl Output) -> Result<Option<Usage>> {
         let Request { operation, payload, options } = request;
-        let mut slot = match self.core.try_enter() {
-            Some(mut slot) if options.is_none() && slot.is_live() => {
-                self.core.set_deadline(&mut slot);
-                slot
-            }
-            entered => self.enter(entered, options)?,
-        };
-        let slot = &mut *slot;
+        // Filled in place and never moved: a value that was just stored by halves is slow to read as a whole.
+        let mut held = self.core.try_enter();
+        match &mut held {
+            Some(slot) if options.is_none() && slot.is_live() => self.core.set_deadline(slot),
+            entered => *entered = Some(self.enter(entered.take(), options)?),
+        }
+        let Some(slot) = &mut held else { unreachable!("filled above") };
+        let slot = &mut **slot;
         slot.begin_call(operation, payload, output)?;
-        // Taken apart rather than passed on: what is returned through memory is slow to read as a whole.
+        // Taken apart at once, for the same reason.
         match slot.engine.converse(&mut slot.conversation) {
             Some(Ok(code)) => slot.returned(code, output),
             Some(Err(error)) => slot.failed(error, output),

@@ -1,0 +1,228 @@
+//! What programs written for `wasmtime-provider` do with the builder, in both modes.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use antiphon::errors::{Error, ErrorKind, Fate};
+use antiphon::{Limits, WapcHost, WapcHostAsync, block_on};
+use antiphon_wasmtime::wasmtime::{Config, Engine, Module};
+use antiphon_wasmtime::{EpochDeadlines, ResourceLimits, WasmtimeEngineProviderBuilder};
+
+/// `loop` loops, `grow` answers how many pages it could grow to, anything else echoes. The operations differ in length.
+const GUEST: &str = r#"(module
+    (import "wapc" "__guest_request" (func $request (param i32 i32)))
+    (import "wapc" "__guest_response" (func $response (param i32 i32)))
+    (memory (export "memory") 1)
+    (table (export "table") 1 funcref)
+    (func (export "__guest_call") (param $op i32) (param $msg i32) (result i32)
+        (if (i32.eq (local.get $op) (i32.const 5)) (then (loop $again (br $again))))
+        (if (i32.eq (local.get $op) (i32.const 6)) (then
+            (loop $again (br_if $again (i32.ge_s (memory.grow (i32.const 1)) (i32.const 0))))
+            (i32.store (i32.const 0) (memory.size))
+            (call $response (i32.const 0) (i32.const 4))
+            (return (i32.const 1))))
+        (if (i32.eq (local.get $op) (i32.const 7)) (then
+            (i32.store (i32.const 0) (table.grow (ref.null func) (i32.const 100)))
+            (call $response (i32.const 0) (i32.const 4))
+            (return (i32.const 1))))
+        (call $request (i32.const 0) (i32.const 64))
+        (call $response (i32.const 64) (local.get $msg))
+        (i32.const 1)))"#;
+
+const LOOP: &str = "loop!";
+const GROW: &str = "grow!!";
+const GROW_TABLE: &str = "table!!";
+
+/// The guest on either host.
+enum Host {
+    Sync(WapcHost),
+    Async(WapcHostAsync),
+}
+
+impl Host {
+    fn both(builder: &WasmtimeEngineProviderBuilder<'_>) -> [Self; 2] {
+        let sync = WapcHost::new(Box::new(builder.build().unwrap()), None).unwrap();
+        let asynchronous = WapcHostAsync::new(Box::new(builder.build_async().unwrap()), None);
+        [Self::Sync(sync), Self::Async(block_on(asynchronous).unwrap())]
+    }
+
+    fn call(&self, op: &str) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Sync(host) => host.call(op, b"hello"),
+            Self::Async(host) => block_on(host.call(op, b"hello")),
+        }
+    }
+
+    /// The guest's loop ends with the text that programs match on, and costs only that instance.
+    fn interrupted(&self, within: Duration) {
+        let started = Instant::now();
+        let error = self.call(LOOP).unwrap_err();
+        assert!(started.elapsed() < within, "{:?}", started.elapsed());
+        assert_eq!((error.kind(), error.fate()), (ErrorKind::DeadlineExceeded, Fate::Discarded));
+        assert_eq!(
+            error.to_string(),
+            "Guest call failure: guest code interrupted, execution deadline exceeded"
+        );
+        assert_eq!(self.call("echo").unwrap(), b"hello");
+    }
+}
+
+/// An engine of the caller's, and the thread that ticks it.
+struct Ticked {
+    engine: Engine,
+    stop: Arc<AtomicBool>,
+}
+
+impl Ticked {
+    fn every(tick: Duration) -> Self {
+        let engine = Engine::new(Config::new().epoch_interruption(true)).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        std::thread::spawn({
+            let (engine, stop) = (engine.clone(), Arc::clone(&stop));
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::thread::sleep(tick);
+                    engine.increment_epoch();
+                }
+            }
+        });
+        Self { engine, stop }
+    }
+}
+
+impl Drop for Ticked {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn epoch_deadlines_count_the_ticks_of_whoever_owns_the_engine() {
+    let ticked = Ticked::every(Duration::from_millis(10));
+    let deadlines = EpochDeadlines { wapc_init: 100, wapc_func: 5 };
+    let builder = WasmtimeEngineProviderBuilder::new()
+        .engine(ticked.engine.clone())
+        .module_bytes(GUEST.as_bytes())
+        .enable_epoch_interruptions(deadlines);
+    for host in Host::both(&builder) {
+        assert_eq!(host.call("echo").unwrap(), b"hello");
+        host.interrupted(Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn an_engine_of_the_callers_is_never_ticked_by_us() {
+    let engine = Engine::new(Config::new().epoch_interruption(true)).unwrap();
+    let builder = WasmtimeEngineProviderBuilder::new().engine(engine.clone()).module_bytes(GUEST.as_bytes());
+    let host = WapcHost::new(Box::new(builder.build().unwrap()), None).unwrap();
+    std::thread::scope(|scope| {
+        let looping = scope.spawn(|| host.call_with(antiphon::Request::new(LOOP, b"")).unwrap_err());
+        // Far beyond the deadline of 2 s nothing has ended the guest: its owner ticks, and then it ends at once.
+        std::thread::sleep(Duration::from_millis(2_300));
+        assert!(!looping.is_finished());
+        engine.increment_epoch();
+        assert_eq!(looping.join().unwrap().kind(), ErrorKind::DeadlineExceeded);
+    });
+}
+
+#[test]
+fn without_an_engine_of_the_callers_a_tick_is_ours() {
+    let deadlines = EpochDeadlines { wapc_init: 100, wapc_func: 10 };
+    let builder = WasmtimeEngineProviderBuilder::new()
+        .module_bytes(GUEST.as_bytes())
+        .enable_epoch_interruptions(deadlines);
+    for host in Host::both(&builder) {
+        host.interrupted(Duration::from_secs(2));
+    }
+}
+
+#[test]
+fn a_module_is_compiled_once_and_rehydrated_with_deadlines_of_each() {
+    let ticked = Ticked::every(Duration::from_millis(5));
+    let module = Module::new(&ticked.engine, GUEST).unwrap();
+    let pre = WasmtimeEngineProviderBuilder::new()
+        .engine(ticked.engine.clone())
+        .module(module)
+        .build_pre()
+        .unwrap();
+    for ticks in [3, 20] {
+        let deadlines = EpochDeadlines { wapc_init: 1_000, wapc_func: ticks };
+        let engine = pre.rehydrate(Some(deadlines)).unwrap();
+        let host = Host::Sync(WapcHost::new(Box::new(engine.clone()), None).unwrap());
+        host.interrupted(Duration::from_secs(2));
+    }
+    assert_eq!(pre.rehydrate(None).unwrap().clone().start_and_call(), b"hello");
+
+    let pre = WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes()).build_async_pre().unwrap();
+    let host = block_on(WapcHostAsync::new(Box::new(pre.rehydrate().unwrap()), None)).unwrap();
+    assert_eq!(block_on(host.call("echo", b"hi")).unwrap(), b"hi");
+}
+
+/// A provider in a host, for one call.
+trait StartAndCall {
+    fn start_and_call(self) -> Vec<u8>;
+}
+
+impl StartAndCall for antiphon_wasmtime::WasmtimeEngineProvider {
+    fn start_and_call(self) -> Vec<u8> {
+        WapcHost::new(Box::new(self), None).unwrap().call("echo", b"hello").unwrap()
+    }
+}
+
+#[test]
+fn resource_limits_replace_the_defaults() {
+    let pages = |limits: ResourceLimits, op: &str| {
+        let builder = WasmtimeEngineProviderBuilder::new()
+            .module_bytes(GUEST.as_bytes())
+            .enable_resource_limits(limits);
+        Host::both(&builder).map(|host| i32::from_le_bytes(host.call(op).unwrap().try_into().unwrap()))
+    };
+    let memory = |bytes| ResourceLimits { max_memory_size: bytes, max_table_elements: None };
+    assert_eq!(pages(memory(Some(4 * 65_536)), GROW), [4, 4]);
+    assert_eq!(
+        pages(ResourceLimits { max_memory_size: None, max_table_elements: Some(100) }, GROW_TABLE),
+        [-1, -1]
+    );
+    assert_eq!(
+        pages(ResourceLimits { max_memory_size: None, max_table_elements: Some(101) }, GROW_TABLE),
+        [1, 1]
+    );
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_and_never_ignored() {
+    let refused = |builder: WasmtimeEngineProviderBuilder<'_>| Error::from(builder.build().unwrap_err());
+    let plain = Engine::new(&Config::new()).unwrap();
+    let given = || WasmtimeEngineProviderBuilder::new().engine(plain.clone()).module_bytes(GUEST.as_bytes());
+
+    let nothing = refused(WasmtimeEngineProviderBuilder::new());
+    assert_eq!(nothing.kind(), ErrorKind::Unsupported);
+    assert_eq!(
+        nothing.to_string(),
+        "Invalid WasmtimeEngineProviderBuilder configuration: Neither `module_bytes` nor `module` have been provided"
+    );
+    let module = Module::new(&plain, GUEST).unwrap();
+    assert_eq!(refused(given().module(module)).kind(), ErrorKind::Unsupported);
+    let explicit = Limits::new().with_deadline(Duration::from_millis(10));
+    assert_eq!(refused(given().limits(explicit)).kind(), ErrorKind::Unsupported);
+    let deadlines = EpochDeadlines { wapc_init: 1, wapc_func: 1 };
+    assert_eq!(refused(given().enable_epoch_interruptions(deadlines)).kind(), ErrorKind::Unsupported);
+
+    // Without any, the default deadline is left out with a warning; one of the host's is refused all the same.
+    let host = WapcHost::new(Box::new(given().build().unwrap()), None).unwrap();
+    assert_eq!(host.call("echo", b"hi").unwrap(), b"hi");
+    let host = WapcHost::builder(Box::new(given().build().unwrap())).limits(explicit).build();
+    assert_eq!(host.unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn a_guest_without_its_entry_point_is_refused_with_the_text_that_programs_match_on() {
+    let builder =
+        WasmtimeEngineProviderBuilder::new().module_bytes(br#"(module (memory (export "memory") 1))"#);
+    let error = Error::from(builder.build().unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::InvalidModule);
+    assert_eq!(error.to_string(), "Guest call function (__guest_call) not exported by wasm module.");
+}
