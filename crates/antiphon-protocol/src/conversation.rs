@@ -111,8 +111,7 @@ impl Conversation {
         self.operation.push_str(operation);
         self.payload = match payload {
             Payload::Borrowed(bytes) => {
-                self.buffer.clear();
-                self.buffer.extend_from_slice(bytes);
+                refill(&mut self.buffer, bytes);
                 Stored::Buffer
             }
             Payload::Owned(bytes) => Stored::Owned(bytes),
@@ -179,8 +178,7 @@ impl Conversation {
     #[inline]
     pub fn guest_response(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<(), Violation> {
         let bytes = self.guest_response_in_place(memory, ptr, len)?;
-        self.response.clear();
-        self.response.extend_from_slice(bytes);
+        refill(&mut self.response, bytes);
         Ok(())
     }
 
@@ -330,4 +328,14 @@ impl Conversation {
 fn check(what: &'static str, bytes: &[u8], limit: u64) -> Result<(), Violation> {
     let (size, limit) = (bytes.len().try_into().unwrap_or(u64::MAX), limit.min(u64::from(u32::MAX)));
     if size > limit { Err(Violation::TooLarge { what, size, limit }) } else { Ok(()) }
+}
+
+/// Copies bytes over a buffer whose capacity is kept. Nothing is copied for none: the call of a copy costs more than
+/// the look, and many payloads are empty.
+#[inline]
+fn refill(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    buffer.clear();
+    if !bytes.is_empty() {
+        buffer.extend_from_slice(bytes);
+    }
 }

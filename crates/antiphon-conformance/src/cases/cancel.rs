@@ -250,12 +250,13 @@ fn a_dropped_start_leaves_nothing(subject: &Subject) {
     runtime().block_on(async {
         for _ in 0..20 {
             let mut start = Box::pin(subject.start_async(waiting.clone()));
+            // A tick may pass on the way, and then the guest is pending before it has called its host.
             std::future::poll_fn(|cx| {
                 assert!(start.as_mut().poll(cx).is_pending());
-                std::task::Poll::Ready(())
+                let waits = alive.load(Ordering::SeqCst) == 1;
+                if waits { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
             })
             .await;
-            assert_eq!(alive.load(Ordering::SeqCst), 1);
             drop(start);
             assert_eq!(alive.load(Ordering::SeqCst), 0);
         }
