@@ -99,8 +99,7 @@ pub(crate) fn wasi_import(import: &Import) -> Option<ExternKind> {
 }
 
 fn func(params: &[&str], results: &[&str]) -> ExternKind {
-    let owned = |types: &[&str]| types.iter().map(ToString::to_string).collect();
-    ExternKind::Func { params: owned(params), results: owned(results) }
+    ExternKind::func(params, results)
 }
 
 #[cfg(test)]

@@ -149,6 +149,18 @@ impl Conversation {
         self.guest_error.take()
     }
 
+    /// Lets go of everything of the call that is not reused: owned payloads, the last host call's answer.
+    #[inline]
+    pub fn release(&mut self) {
+        if !matches!(self.payload, Stored::Buffer) {
+            self.payload = Stored::Buffer;
+            self.buffer.clear();
+        }
+        if !matches!(self.host_answer, HostAnswer::None) {
+            self.host_answer = HostAnswer::None;
+        }
+    }
+
     /// The answer, leaving an empty buffer behind.
     #[must_use]
     #[inline]

@@ -62,7 +62,7 @@ impl Conversation {
                 self.admit_host_call(HostCallRequest { binding, namespace, operation, payload })
             }
             [Err(reason), ..] | [_, Err(reason), _] | [.., Err(reason)] => {
-                self.charge_host_call(0)?;
+                self.charge_host_call()?;
                 Ok(self.refuse_host_call(reason))
             }
         }
@@ -70,7 +70,7 @@ impl Conversation {
 
     /// [`begin_host_call`](Self::begin_host_call) for an engine that has read the four parts itself.
     pub fn admit_host_call<'m>(&mut self, request: HostCallRequest<'m>) -> Result<Begin<'m>, Violation> {
-        self.charge_host_call(size(request.payload))?;
+        self.charge_host_call()?;
         let names = [
             ("binding", request.binding),
             ("namespace", request.namespace),
@@ -86,7 +86,10 @@ impl Conversation {
             _ if size(request.payload) > self.limits.host_payload() => {
                 over("payload", request.payload.len(), self.limits.host_payload())
             }
-            _ => return Ok(Begin::Run(request)),
+            _ => {
+                self.charge_bytes(size(request.payload))?;
+                return Ok(Begin::Run(request));
+            }
         };
         Ok(self.refuse_host_call(refusal))
     }
@@ -169,7 +172,7 @@ impl Conversation {
         Begin::Refused
     }
 
-    fn charge_host_call(&mut self, bytes: u64) -> Result<(), Violation> {
+    fn charge_host_call(&mut self) -> Result<(), Violation> {
         self.host_answer = HostAnswer::None;
         self.host_calls = self.host_calls.saturating_add(1);
         if self.host_calls > self.limits.host_calls() {
@@ -178,7 +181,7 @@ impl Conversation {
                 limit: self.limits.host_calls(),
             });
         }
-        self.charge_bytes(bytes)
+        Ok(())
     }
 
     fn charge_bytes(&mut self, bytes: u64) -> Result<(), Violation> {

@@ -7,7 +7,7 @@ use antiphon::module_info::{Export, ExternKind, Import, ModuleInfo};
 use antiphon::{
     Capabilities, EngineProviderFactory, Limits, WasiParams, WebAssemblyEngineProvider, wapc_functions,
 };
-use wasmtime::{ExternType, InstancePre, Linker, Module};
+use wasmtime::{ExternType, InstancePre, Linker, Module, ValType};
 
 use crate::data::Data;
 use crate::engine::{Clock, Clocked};
@@ -138,15 +138,25 @@ impl Source<'_> {
                 refused(format!("the module has {size} bytes, over the limit of {limit} bytes")).into()
             );
         }
+        if !bytes.starts_with(b"\0asm") && size > MAX_TEXT {
+            return Err(refused(format!(
+                "the module's text has {size} bytes, over the limit of {MAX_TEXT} bytes"
+            ))
+            .into());
+        }
+        // The error's text quotes the line, which may be all of the input.
         let bytes = wat::parse_bytes(bytes)
-            .map_err(|error| refused(format!("not a WebAssembly module: {error}")).with_source(error))?;
+            .map_err(|error| refused(format!("not a WebAssembly module: {:.1000}", error.to_string())))?;
         let info = ModuleInfo::parse(&bytes)?;
         let module = Module::new(&engine.engine, &bytes).map_err(|error| {
-            refused(format!("not a valid WebAssembly module: {error:#}")).with_source(error)
+            refused(format!("not a valid WebAssembly module: {:.4000}", format!("{error:#}")))
         })?;
         Ok((module, info))
     }
 }
+
+/// Bytes of a module in the text format. It is for humans and tests, and costs a thousand times its size.
+const MAX_TEXT: u64 = 1024 * 1024;
 
 fn refused(message: String) -> Error {
     Error::new(ErrorKind::InvalidModule, message)
@@ -163,10 +173,13 @@ fn reported_limits(clock: Clock, settings: &Settings) -> Result<Limits, Error> {
         if explicit.is_some_and(|deadline| deadline != std::time::Duration::MAX) {
             return Err(crate::engine::unsupported_deadline());
         }
-        tracing::warn!(
-            target: "antiphon",
-            "the given engine has no epoch interruption: guests on it run without a deadline"
-        );
+        static WARNED: std::sync::Once = std::sync::Once::new();
+        WARNED.call_once(|| {
+            tracing::warn!(
+                target: "antiphon",
+                "the given engine has no epoch interruption: guests on it run without a deadline"
+            );
+        });
     }
     if clock == Clock::Nobody || settings.epochs.is_some() {
         if limits.explicit_deadline().is_none() {
@@ -226,10 +239,11 @@ fn info_of(module: &Module) -> ModuleInfo {
 
 fn kind_of(ty: &ExternType) -> ExternKind {
     match ty {
-        ExternType::Func(func) => ExternKind::Func {
-            params: func.params().map(|ty| ty.to_string()).collect(),
-            results: func.results().map(|ty| ty.to_string()).collect(),
-        },
+        ExternType::Func(func) => {
+            let names =
+                |types: &mut dyn Iterator<Item = ValType>| types.map(|ty| ty.to_string()).collect::<Vec<_>>();
+            ExternKind::func(&names(&mut func.params()), &names(&mut func.results()))
+        }
         ExternType::Memory(memory) => {
             ExternKind::Memory { minimum: memory.minimum(), maximum: memory.maximum() }
         }

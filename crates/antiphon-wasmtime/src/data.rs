@@ -1,10 +1,11 @@
 //! What a store carries: the running conversation, and what the imports need beside it.
 
-use antiphon::errors::{Error, Phase};
+use antiphon::errors::Error;
 use antiphon::{Conversation, Limits};
 use wasmtime::{Caller, Extern, Memory, UpdateDeadline};
 
 use crate::limiter::Limiter;
+use crate::ticks::Ticks;
 
 /// The data of a store.
 pub(crate) struct Data {
@@ -21,13 +22,6 @@ pub(crate) struct Data {
     pub(crate) wasi: Option<antiphon_wasi::Session>,
     #[cfg(feature = "wasi-fs")]
     pub(crate) fs: Option<crate::wasi_fs::Fs>,
-}
-
-/// A budget of epoch ticks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ticks {
-    pub(crate) left: u64,
-    pub(crate) limit: u64,
 }
 
 impl Data {
@@ -50,10 +44,7 @@ impl Data {
         // Our typed error rather than `Interrupt`: it comes out of the guest call as it is.
         self.conversation.check()?;
         if let Some(ticks) = &mut self.ticks {
-            ticks.left = ticks.left.saturating_sub(1);
-            if ticks.left == 0 {
-                return Err(Error::deadline(Phase::Guest, format_args!("{} epoch ticks", ticks.limit)).into());
-            }
+            ticks.on_tick()?;
         }
         #[cfg(any(feature = "async", feature = "wasi-fs"))]
         if self.yields {

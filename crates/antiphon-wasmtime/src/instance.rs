@@ -7,8 +7,10 @@ use antiphon::{Conversation, wapc_functions};
 use wasmtime::{Instance as Wasm, InstancePre, Store, Trap, TypedFunc};
 
 use crate::compiled::{Compiled, check_sizes};
-use crate::data::{Data, Ticks};
+use crate::data::Data;
 use crate::engine::{Clock, unsupported_deadline};
+use crate::options::EpochDeadlines;
+use crate::ticks::Ticks;
 use crate::trap;
 
 /// A started instance.
@@ -19,7 +21,7 @@ pub(crate) struct Instance {
     /// Whether an epoch has to be armed before guest code runs.
     epochs: bool,
     /// Ticks of a call, where they are counted instead of the time.
-    ticks: Option<u64>,
+    ticks: Option<Ticks>,
 }
 
 /// How guest code runs.
@@ -50,7 +52,8 @@ impl Instance {
         // The host has merged them already; a host that sees this provider through a wrapper may not have.
         let limits = conversation.limits().stricter(compiled.limits);
         let clock = compiled.engine.clock;
-        if clock == Clock::Nobody && limits.deadline() != std::time::Duration::MAX {
+        if clock == Clock::Nobody && limits.deadline().min(limits.init_deadline()) != std::time::Duration::MAX
+        {
             return Err(unsupported_deadline());
         }
         check_sizes(&compiled.info, &limits)?;
@@ -72,15 +75,22 @@ impl Instance {
         if epochs {
             store.epoch_deadline_callback(|mut store| store.data_mut().on_tick());
         }
-        let mut starting =
-            Starting { store, mode, epochs, ticks: compiled.settings.epochs.map(|e| e.wapc_init) };
+        let ticks = |ticks: fn(&EpochDeadlines) -> u64| {
+            compiled.settings.epochs.as_ref().map(|deadlines| Ticks::new(ticks(deadlines), clock))
+        };
+        let mut starting = Starting { store, mode, epochs, ticks: ticks(|deadlines| deadlines.wapc_init) };
         let started = starting.run(pre, compiled.info.has_start).await;
         let Starting { mut store, .. } = starting;
         let flushed = store.data_mut().flush_output();
         mem::swap(&mut store.data_mut().conversation, conversation);
         let guest_call = started?;
         flushed?;
-        Ok(Self { store, guest_call, mode, epochs, ticks: compiled.settings.epochs.map(|e| e.wapc_func) })
+        Ok(Self { store, guest_call, mode, epochs, ticks: ticks(|deadlines| deadlines.wapc_func) })
+    }
+
+    /// Sends what the guest wrote to the log although its call was dropped in the middle.
+    pub(crate) fn flush_abandoned(&mut self) -> Result<(), Error> {
+        self.store.data_mut().flush_output()
     }
 
     pub(crate) fn mode(&self) -> Mode {
@@ -90,7 +100,7 @@ impl Instance {
     /// Runs `__guest_call` straight.
     #[inline]
     pub(crate) fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        let lengths = self.begin(conversation);
+        let lengths = self.begin(conversation)?;
         let returned = self.guest_call.call(&mut self.store, lengths);
         self.end(conversation, returned)
     }
@@ -102,18 +112,22 @@ impl Instance {
     #[cfg(any(feature = "async", feature = "wasi-fs"))]
     #[inline]
     pub(crate) async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        let lengths = self.begin(conversation);
+        let lengths = self.begin(conversation)?;
         let returned = self.guest_call.call_async(&mut self.store, lengths).await;
         self.end(conversation, returned)
     }
 
     #[inline(always)]
-    fn begin(&mut self, conversation: &mut Box<Conversation>) -> (i32, i32) {
-        arm(&mut self.store, self.epochs, self.ticks);
+    fn begin(&mut self, conversation: &mut Box<Conversation>) -> Result<(i32, i32), Error> {
+        if self.epochs {
+            arm(&mut self.store, self.ticks, conversation);
+        } else if conversation.has_deadline() {
+            return Err(unsupported_deadline());
+        }
         let data = self.store.data_mut();
         mem::swap(&mut data.conversation, conversation);
         data.limiter.forget();
-        data.conversation.lengths()
+        Ok(data.conversation.lengths())
     }
 
     #[inline(always)]
@@ -138,11 +152,15 @@ impl Instance {
 /// Arms the epoch before guest code runs, whichever it is: start-up code runs even without a start function, and an
 /// engine with epochs traps at once where none is armed.
 #[inline]
-fn arm(store: &mut Store<Data>, epochs: bool, ticks: Option<u64>) {
-    if epochs {
-        // One tick: the callback looks at the wall clock, or counts, at each.
-        store.set_epoch_deadline(1);
-        store.data_mut().ticks = ticks.map(|limit| Ticks { left: limit, limit });
+fn arm(store: &mut Store<Data>, ticks: Option<Ticks>, conversation: &Conversation) {
+    match ticks {
+        // One tick: the callback looks at the wall clock at each.
+        None => store.set_epoch_deadline(1),
+        Some(ticks) => {
+            let (first, ticks) = ticks.start(conversation);
+            store.set_epoch_deadline(first);
+            store.data_mut().ticks = Some(ticks);
+        }
     }
 }
 
@@ -151,7 +169,7 @@ struct Starting {
     store: Store<Data>,
     mode: Mode,
     epochs: bool,
-    ticks: Option<u64>,
+    ticks: Option<Ticks>,
 }
 
 impl Starting {
@@ -209,7 +227,11 @@ impl Starting {
     }
 
     fn arm(&mut self) {
-        arm(&mut self.store, self.epochs, self.ticks);
+        if self.epochs {
+            let ticks = self.ticks.map(|ticks| ticks.start(&self.store.data().conversation));
+            self.store.set_epoch_deadline(ticks.map_or(1, |(first, _)| first));
+            self.store.data_mut().ticks = ticks.map(|(_, ticks)| ticks);
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use antiphon::errors::{BoxError, Error, ErrorKind};
+use antiphon::errors::{BoxError, Error, ErrorKind, Fate};
 use antiphon::{
-    Conversation, EngineProviderFactory, Limits, ModuleState, WebAssemblyEngineProvider, block_on,
+    Conversation, EngineProviderFactory, Limits, ModuleState, Watch, WebAssemblyEngineProvider, block_on,
 };
 
 use crate::compiled::{Compiled, Factory};
@@ -41,9 +41,9 @@ impl WasmtimeEngineProvider {
     fn start(compiled: &Compiled, mode: Mode, state: &ModuleState) -> Result<Instance, Error> {
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
-        let watch = conversation.watch();
+        let watch = compiled.has_directories().then(|| conversation.watch());
         let start = Instance::start(compiled, &mut conversation, state.spare(), (mode, &compiled.straight));
-        let started = block_on(watch.over(start)).and_then(|started| started);
+        let started = block_on(watched(watch, start));
         state.exchange(&mut conversation);
         started
     }
@@ -78,10 +78,14 @@ impl WebAssemblyEngineProvider for WasmtimeEngineProvider {
     #[inline]
     fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
         let instance = self.instance.as_mut()?;
-        Some(match instance.mode() {
-            Mode::Straight => instance.call(conversation).map_err(Into::into),
+        let returned = match instance.mode() {
+            Mode::Straight => instance.call(conversation),
             #[cfg(any(feature = "async", feature = "wasi-fs"))]
             Mode::Fiber { .. } => call_parked(instance, conversation),
+        };
+        Some(match returned {
+            Ok(code) => Ok(code),
+            Err(error) => Err(discard(&mut self.instance, error).into()),
         })
     }
 
@@ -97,9 +101,41 @@ impl WebAssemblyEngineProvider for WasmtimeEngineProvider {
 /// Runs a guest that suspends, while this thread parks.
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
 #[cold]
-fn call_parked(instance: &mut Instance, conversation: &mut Box<Conversation>) -> Result<i32, BoxError> {
+fn call_parked(instance: &mut Instance, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+    block_on(call_watched(instance, conversation))
+}
+
+/// Runs a guest with directories: files are waited for outside the conversation, so the deadline is kept around them.
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+pub(crate) async fn call_watched(
+    instance: &mut Instance,
+    conversation: &mut Box<Conversation>,
+) -> Result<i32, Error> {
     let watch = conversation.watch();
-    Ok(block_on(watch.over(instance.call_async(conversation)))??)
+    match watch.over(instance.call_async(conversation)).await {
+        Ok(returned) => returned,
+        Err(error) => instance.flush_abandoned().and(Err(error)),
+    }
+}
+
+/// Starts an instance, under a watch where the guest may wait outside the conversation.
+pub(crate) async fn watched(
+    watch: Option<Watch>,
+    start: impl Future<Output = Result<Instance, Error>>,
+) -> Result<Instance, Error> {
+    match watch {
+        None => start.await,
+        Some(watch) => watch.over(start).await.unwrap_or_else(|error| Err(Error::init("instance", error))),
+    }
+}
+
+/// An instance that must not be used again goes at once, with its memory: the host may be idle for long.
+#[cold]
+pub(crate) fn discard(instance: &mut Option<Instance>, error: Error) -> Error {
+    if error.fate() == Fate::Discarded {
+        *instance = None;
+    }
+    error
 }
 
 pub(crate) fn not_started() -> Error {

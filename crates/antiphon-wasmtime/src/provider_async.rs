@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use antiphon::errors::{BoxError, Error};
+use antiphon::errors::{BoxError, Error, Fate};
 use antiphon::{
     BoxFuture, Conversation, EngineProviderFactory, Limits, ModuleStateAsync, WebAssemblyEngineProviderAsync,
 };
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use crate::compiled::{Compiled, Factory};
 use crate::errors::Result;
 use crate::instance::{Instance, Mode};
-use crate::provider::not_started;
+use crate::provider::{call_watched, discard, not_started, watched};
 
 /// Runs one instance of a guest for a [`WapcHostAsync`](antiphon::WapcHostAsync).
 ///
@@ -43,9 +43,9 @@ impl WasmtimeEngineProviderAsync {
             (false, true) => (Mode::Fiber { yields: true }, &compiled.straight),
             (false, false) => (Mode::Straight, &compiled.straight),
         };
-        let watch = conversation.watch();
+        let watch = compiled.has_directories().then(|| conversation.watch());
         let start = Instance::start(compiled, &mut conversation, state.spare(), how);
-        let started = watch.over(start).await.and_then(|started| started);
+        let started = watched(watch, start).await;
         state.exchange(&mut conversation);
         started
     }
@@ -85,9 +85,10 @@ impl WebAssemblyEngineProviderAsync for WasmtimeEngineProviderAsync {
     #[inline]
     fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
         match &mut self.instance {
-            Some(instance) if instance.mode() == Mode::Straight => {
-                Some(instance.call(conversation).map_err(Into::into))
-            }
+            Some(instance) if instance.mode() == Mode::Straight => Some(match instance.call(conversation) {
+                Ok(code) => Ok(code),
+                Err(error) => Err(discard(&mut self.instance, error).into()),
+            }),
             _ => None,
         }
     }
@@ -97,14 +98,18 @@ impl WebAssemblyEngineProviderAsync for WasmtimeEngineProviderAsync {
         conversation: &'a mut Box<Conversation>,
     ) -> Option<BoxFuture<'a, Result<i32, BoxError>>> {
         let directories = self.compiled.has_directories();
-        let instance = self.instance.as_mut()?;
+        // Taken for the time of the call: a future that is dropped takes the instance, with its memory, along.
+        let mut instance = self.instance.take()?;
         Some(Box::pin(async move {
-            if !directories {
-                return Ok(instance.call_async(conversation).await?);
+            let returned = if directories {
+                call_watched(&mut instance, conversation).await
+            } else {
+                instance.call_async(conversation).await
+            };
+            if returned.as_ref().err().is_none_or(|error| error.fate() != Fate::Discarded) {
+                self.instance = Some(instance);
             }
-            // Files are waited for outside the conversation: the deadline has to be kept around them.
-            let watch = conversation.watch();
-            Ok(watch.over(instance.call_async(conversation)).await??)
+            Ok(returned?)
         }))
     }
 

@@ -48,12 +48,46 @@ pub(crate) fn link(
             };
         }
         antiphon_wasi::for_each_function!(define);
+        link_random_get(linker, module, abi)?;
     }
     let WasiParams { argv, env_vars, .. } = &settings.wasi_params;
     let world = World::new(argv, env_vars.iter().map(|(name, value)| (name, value))).map_err(|error| {
         Error::new(ErrorKind::Unsupported, format!("WASI parameters refused: {error}")).with_source(error)
     })?;
     Ok(Some(world))
+}
+
+/// Redefines the one function of WASI that can take long: a whole memory of random bytes is made piece by piece, with a
+/// look at the deadline between them.
+fn link_random_get(linker: &mut Linker<Data>, module: &str, abi: Abi) -> Result<()> {
+    /// Bytes a piece: some hundred microseconds.
+    const PIECE: u32 = 256 * 1024;
+
+    linker.allow_shadowing(true);
+    linker.func_wrap(
+        module,
+        "random_get",
+        move |mut guest: Caller<'_, Data>, buffer: i32, length: i32| -> Result<i32> {
+            let (from, length_u32) = (buffer.cast_unsigned(), length.cast_unsigned());
+            let memory = u64::try_from(split(&mut guest).0.len()).unwrap_or(u64::MAX);
+            if length_u32 <= PIECE || u64::from(from).saturating_add(u64::from(length_u32)) > memory {
+                return with(&mut guest, abi, |call| call.random_get(buffer, length));
+            }
+            for start in (0..length_u32).step_by(usize::try_from(PIECE).unwrap_or(1)) {
+                guest.data().conversation.check()?;
+                let piece = PIECE.min(length_u32.saturating_sub(start)).cast_signed();
+                let errno = with(&mut guest, abi, |call| {
+                    call.random_get(from.wrapping_add(start).cast_signed(), piece)
+                })?;
+                if errno != 0 {
+                    return Ok(errno);
+                }
+            }
+            Ok(0)
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 /// Redefines the one function of WASI that waits, for guests that may suspend.
@@ -106,8 +140,7 @@ pub(crate) fn import_type(import: &Import) -> Option<ExternKind> {
         };
     }
     let (params, returns) = antiphon_wasi::for_each_function!(find);
-    let params = params.iter().map(ToString::to_string).collect();
-    Some(ExternKind::Func { params, results: if returns { vec!["i32".to_owned()] } else { Vec::new() } })
+    Some(ExternKind::func(params, if returns { &["i32"] } else { &[] }))
 }
 
 /// Sends what the guest wrote without ending its line to the log.

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::{WapcHost, WapcHostAsync, WasiParams, block_on};
+use antiphon::{WapcHost, WapcHostAsync, WasiParams};
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 
 /// Opens the file of the payload's name in its first directory: `read` answers with its content, `write` (five letters)

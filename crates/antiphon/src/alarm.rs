@@ -11,11 +11,10 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     pub(crate) fn set(&self, waker: &Waker) {
-        let mut held = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *held {
-            Some(held) => held.clone_from(waker),
-            None => *held = Some(waker.clone()),
-        }
+        // Cloned before and dropped after the lock: both are code of the executor's.
+        let waker = waker.clone();
+        let old = self.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(waker);
+        drop(old);
     }
 
     /// Wakes once; a waiter that is still interested sets its waker again.

@@ -44,7 +44,8 @@ impl CancelHandle {
         self.inner.cancelled.store(true, Ordering::SeqCst);
         let waiting = std::mem::take(&mut *self.waiting());
         for alarm in waiting.iter().filter_map(Weak::upgrade) {
-            alarm.ring();
+            // A waker that panics must not keep the others waiting.
+            crate::ticker::survive(|| alarm.ring());
         }
     }
 

@@ -12,7 +12,7 @@ use crate::handler::{Answer, Handler, HostCall};
 use crate::log::{LogLine, LogSink, LogStream};
 use crate::terms::Terms;
 use crate::usage::{Meter, Traffic, Usage};
-use crate::{handler, log, sink, ticker};
+use crate::{handler, log, reentrancy, sink, ticker};
 
 /// What all conversations of a host share.
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl Conversation {
         if self.in_place.is_some() {
             let answer = self.protocol.guest_response_in_place(memory, ptr, len)?;
             self.in_place = Some(answer.len());
-            return sink::give(answer);
+            return sink::give(self.shared.id, answer);
         }
         Ok(self.protocol.guest_response(memory, ptr, len)?)
     }
@@ -194,6 +194,12 @@ impl Conversation {
         &self.shared.limits
     }
 
+    /// Whether this call has to end at some time, which an engine without interruption cannot promise.
+    #[must_use]
+    pub fn has_deadline(&self) -> bool {
+        self.terms.deadline != ticker::NEVER
+    }
+
     /// Whether a host call of this conversation may have to be awaited.
     #[must_use]
     #[inline]
@@ -220,7 +226,7 @@ impl Conversation {
     pub async fn sleep(&self, duration: Duration) -> Result<()> {
         crate::wait::until(&self.terms, crate::wait::sleep(ticker::ticks(duration)))
             .await
-            .map_err(|interrupt| self.terms.error(interrupt, Phase::HostCall))
+            .map_err(|interrupt| self.terms.error(interrupt, Phase::Guest))
     }
 
     /// Waits on this thread, for an engine that cannot suspend the guest.
@@ -324,6 +330,14 @@ impl Conversation {
         error.with_guest_error(self.protocol.abandon_call())
     }
 
+    /// Lets go of what the call's caller brought: a host that is idle must not keep it alive, nor the next call's
+    /// caller drop it.
+    #[inline]
+    pub(crate) fn release(&mut self) {
+        self.terms.release();
+        self.protocol.release();
+    }
+
     #[inline]
     pub(crate) fn swap_response(&mut self, buffer: &mut Vec<u8>) {
         self.protocol.swap_response(buffer);
@@ -350,6 +364,17 @@ impl Conversation {
     }
 
     // For engines that know only `ModuleState`.
+
+    /// Keeps an answer that the engine has read, or gives it to whoever reads it in place.
+    pub(crate) fn set_response(&mut self, response: Vec<u8>) -> Result<()> {
+        self.protocol.set_response(response)?;
+        if self.in_place.is_none() {
+            return Ok(());
+        }
+        let answer = self.protocol.response().unwrap_or_default();
+        self.in_place = Some(answer.len());
+        sink::give(self.shared.id, answer)
+    }
 
     pub(crate) fn protocol(&mut self) -> &mut protocol::Conversation {
         &mut self.protocol
@@ -385,12 +410,13 @@ impl Conversation {
     fn emit(&self, stream: LogStream, text: Option<&str>) -> Result<()> {
         let Some(text) = text else { return Ok(()) };
         let line = LogLine { host_id: self.shared.id, operation: self.protocol.operation(), stream, text };
+        let _running = reentrancy::enter(self.shared.id);
         catch_unwind(AssertUnwindSafe(|| log::emit(self.shared.log.as_ref(), line)))
             .map_err(|panic| handler::panicked(&*panic))
     }
 
     #[cold]
-    fn report_dropped_log(&self) {
+    pub(crate) fn report_dropped_log(&self) {
         let (host, dropped) = (self.shared.id, self.protocol.log_dropped());
         if dropped == 0 {
             return;
@@ -410,9 +436,7 @@ impl Watch {
     /// # Errors
     /// The deadline passed, or the call was cancelled; the future is dropped then.
     pub async fn over<F: Future>(&self, future: F) -> Result<F::Output> {
-        crate::wait::until(&self.0, future)
-            .await
-            .map_err(|interrupt| self.0.error(interrupt, Phase::HostCall))
+        crate::wait::until(&self.0, future).await.map_err(|interrupt| self.0.error(interrupt, Phase::Guest))
     }
 }
 

@@ -106,9 +106,15 @@ where
     /// Waits for the gate, in order, up to the call's deadline.
     pub(crate) async fn queue(&self, terms: &Terms) -> Result<Inside<'_, Slot<E, S>>> {
         self.refuse_reentrancy(terms.behalf().map(Arc::as_ref))?;
-        wait::until(terms, self.gate.enter())
-            .await
-            .map_err(|interrupt| terms.error(interrupt, Phase::Queue).never_began())
+        let entered = wait::until(terms, self.gate.enter()).await;
+        // Again, now that the gate is busy: until then nothing kept the ticker awake.
+        ticker::now();
+        entered.map_err(|interrupt| terms.error(interrupt, Phase::Queue).never_began())
+    }
+
+    /// A handler that replaces the module of its own host would wait for itself.
+    pub(crate) fn refuse_replacement_from_handler(&self) -> Result<()> {
+        if reentrancy::is_running(self.id()) { self.refuse_reentrancy(None) } else { Ok(()) }
     }
 
     /// Waits for the gate without a deadline, for a replacement: every call in front of it has one.
@@ -125,7 +131,7 @@ where
     /// A busy host whose handler makes this very call would wait for itself.
     fn refuse_reentrancy(&self, behalf: Option<&Link>) -> Result<()> {
         let id = self.id();
-        if reentrancy::is_running(id) || behalf.is_some_and(|link| link.hosts().any(|host| host == id)) {
+        if reentrancy::is_running(id) || behalf.is_some_and(|link| link.waits(id)) {
             return Err(Error::new(
                 ErrorKind::Reentrancy,
                 "a handler called the host whose guest it answers",
@@ -165,6 +171,8 @@ impl<E: ?Sized, S: State> Slot<E, S> {
     /// Before the engine's `init`.
     pub(crate) fn begin_init(&mut self, terms: Terms) {
         self.live = false;
+        // A new state for each instance: a foreign engine whose call was dropped may still write to the old one.
+        self.state = Arc::new(S::create(Arc::clone(self.state.inner().shared())));
         self.state.inner().begin_init(terms);
     }
 
@@ -220,6 +228,7 @@ impl<E: ?Sized, S: State> Slot<E, S> {
             Ok(()) => {
                 self.live = true;
                 let bytes = output.collect(&mut self.conversation);
+                self.conversation.release();
                 Ok(self.conversation.usage(bytes))
             }
             Err(error) => Err(self.conclude(error, output)),
@@ -235,8 +244,10 @@ impl<E: ?Sized, S: State> Slot<E, S> {
 
     #[cold]
     fn conclude(&mut self, error: Error, output: &mut impl Output) -> Error {
-        self.live = error.fate() == Fate::Kept;
+        // What the engine refused before it began is no harm to the instance either.
+        self.live = error.fate() != Fate::Discarded;
         output.discard(&mut self.conversation);
+        self.conversation.release();
         error.with_usage(self.conversation.usage(0))
     }
 }

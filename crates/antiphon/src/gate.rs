@@ -101,7 +101,11 @@ impl<T: Send> Gate<T> {
         while let Some(next) = queue.pop_front() {
             self.waiting.store(queue.len(), Ordering::Relaxed);
             match next.grant(value) {
-                Ok(()) => return,
+                Ok(waker) => {
+                    // Unlocked first: a waker may run its task at once, and that may come back here.
+                    drop(queue);
+                    return waker.wake();
+                }
                 Err(back) => value = back,
             }
         }
@@ -144,15 +148,13 @@ impl<T> Ticket<T> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the value to this ticket, or back where its holder has left.
-    fn grant(&self, value: Box<T>) -> Result<(), Box<T>> {
+    /// Gives the value to this ticket, with its waker to be woken, or back where its holder has left.
+    fn grant(&self, value: Box<T>) -> Result<Waker, Box<T>> {
         let mut turn = self.turn();
         match std::mem::replace(&mut *turn, Turn::Left) {
             Turn::Waiting(waker) => {
                 *turn = Turn::Granted(value);
-                drop(turn);
-                waker.wake();
-                Ok(())
+                Ok(waker)
             }
             Turn::Granted(_) => unreachable!("a ticket is granted once: it has left the queue then"),
             Turn::Left => Err(value),
@@ -160,11 +162,14 @@ impl<T> Ticket<T> {
     }
 
     fn poll(&self, waker: &Waker) -> Poll<Box<T>> {
+        // Cloned before and dropped after the lock: both are code of the executor's.
+        let waker = waker.clone();
         let mut turn = self.turn();
         match std::mem::replace(&mut *turn, Turn::Left) {
-            Turn::Waiting(mut held) => {
-                held.clone_from(waker);
-                *turn = Turn::Waiting(held);
+            Turn::Waiting(held) => {
+                *turn = Turn::Waiting(waker);
+                drop(turn);
+                drop(held);
                 Poll::Pending
             }
             Turn::Granted(value) => Poll::Ready(value),

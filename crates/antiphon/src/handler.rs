@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -41,12 +42,32 @@ pub struct HostCall<'a> {
     pub payload: &'a [u8],
     host_id: u64,
     terms: &'a Terms,
+    run: Option<&'a Run>,
+}
+
+/// One run of a handler. What was made on its behalf learns from this that it has ended.
+#[derive(Debug, Default)]
+struct Run(OnceLock<Arc<AtomicBool>>);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Some(running) = self.0.get() {
+            running.store(false, Ordering::Release);
+        }
+    }
 }
 
 impl<'a> HostCall<'a> {
     pub(crate) fn new(request: HostCallRequest<'a>, host_id: u64, terms: &'a Terms) -> Self {
         let HostCallRequest { binding, namespace, operation, payload } = request;
-        Self { binding, namespace, operation, payload, host_id, terms }
+        Self { binding, namespace, operation, payload, host_id, terms, run: None }
+    }
+
+    fn during<'r>(self, run: &'r Run) -> HostCall<'r>
+    where
+        'a: 'r,
+    {
+        HostCall { run: Some(run), ..self }
     }
 
     /// The host whose guest calls.
@@ -74,7 +95,9 @@ impl<'a> HostCall<'a> {
     /// On whose behalf this handler makes calls of its own, as a value that can be sent to another task.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller::new(self.host_id, self.terms)
+        let running = || Arc::new(AtomicBool::new(true));
+        let running = self.run.map_or_else(running, |run| Arc::clone(run.0.get_or_init(running)));
+        Caller::new(self.host_id, running, self.terms)
     }
 }
 
@@ -204,7 +227,8 @@ impl Handler {
             Self::None => Ok(Err("Missing host callback function!".into())),
             Self::Sync(handler) => {
                 let _running = reentrancy::enter(call.host_id);
-                match catch_unwind(AssertUnwindSafe(|| handler.handle(call))) {
+                let run = Run::default();
+                match catch_unwind(AssertUnwindSafe(|| handler.handle(call.during(&run)))) {
                     Ok(answer) => Ok(answer.map_err(HostCallError::into_text)),
                     Err(panic) => Err(panicked(&*panic)),
                 }
@@ -221,11 +245,14 @@ impl Handler {
     #[cfg(feature = "async")]
     pub(crate) async fn run_async(&self, call: HostCall<'_>) -> Answer {
         let Self::Async(handler) = self else { return self.run(call) };
-        let (host, terms) = (call.host_id, call.terms);
-        let mut future = handler.handle(call);
+        let (host, terms, run) = (call.host_id, call.terms, Run::default());
+        let call = call.during(&run);
+        // Made at the first poll: what makes it is the host's code as well, and may panic or call the host.
+        let mut future = None;
         let guarded = std::future::poll_fn(|cx| {
             let _running = reentrancy::enter(host);
-            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            let poll = || future.get_or_insert_with(|| handler.handle(call)).as_mut().poll(cx);
+            match catch_unwind(AssertUnwindSafe(poll)) {
                 Ok(poll) => poll.map(|answer| Ok(answer.map_err(HostCallError::into_text))),
                 Err(panic) => std::task::Poll::Ready(Err(panicked(&*panic))),
             }

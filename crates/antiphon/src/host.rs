@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::builder::HostBuilder;
 use crate::core::{Core, Slot, rebuild_error, replace_error};
 use crate::engine::WebAssemblyEngineProvider;
-use crate::errors::{BoxError, Result};
+use crate::errors::{BoxError, Error, ErrorKind, Result};
 use crate::gate::Inside;
 use crate::handler::{Handler, HostCallback};
 use crate::module_state::ModuleState;
@@ -14,6 +14,7 @@ use crate::output::{InPlace, Output, Reused};
 use crate::request::{Options, Request, Response};
 use crate::sink;
 use crate::terms::Terms;
+use crate::ticker::Awake;
 use crate::usage::Usage;
 use crate::wait::block_on;
 
@@ -92,6 +93,7 @@ impl WapcHost {
     /// # Errors
     /// Those of [`call`](Self::call); `answer` is empty then.
     pub fn call_into(&self, op: &str, payload: &[u8], answer: &mut Vec<u8>) -> Result<usize> {
+        answer.clear();
         self.run(Request::new(op, payload), &mut Reused(answer))?;
         Ok(answer.len())
     }
@@ -108,10 +110,7 @@ impl WapcHost {
         let mut result = None;
         let mut reader = |answer: &[u8]| result = Some(read(answer));
         sink::with(&mut reader, || self.run(Request::new(op, payload), &mut InPlace))?;
-        match result {
-            Some(result) => Ok(result),
-            None => unreachable!("a call succeeds only after a response, and each response is read"),
-        }
+        result.ok_or_else(|| Error::new(ErrorKind::Engine, "the engine answered without a response"))
     }
 
     /// Replaces the module. The new one is compiled and started beside the running calls, then takes over at once.
@@ -120,6 +119,7 @@ impl WapcHost {
     /// [`ReplaceFailed`](crate::errors::ErrorKind::ReplaceFailed), with the reason as its source; the old module serves
     /// on.
     pub fn replace_module(&self, module: &[u8]) -> Result<()> {
+        self.core.refuse_replacement_from_handler()?;
         self.try_replace(module).map_err(replace_error)
     }
 
@@ -133,7 +133,9 @@ impl WapcHost {
         };
         let factory = factory.with_module(module)?;
         let mut next = self.core.new_slot(factory.provider()?);
+        let awake = Awake::new();
         init(&mut next, self.core.init_terms())?;
+        drop(awake);
         let mut slot = block_on(self.core.queue_for_replacement())?;
         std::mem::swap(&mut *slot, &mut next);
         self.core.set_factory(Some(factory));

@@ -16,6 +16,7 @@ use crate::offload::offload;
 use crate::output::{Output, Reused};
 use crate::request::{Options, Request, Response};
 use crate::terms::Terms;
+use crate::ticker::Awake;
 use crate::usage::Usage;
 use crate::wait::until;
 
@@ -111,6 +112,7 @@ impl WapcHostAsync {
     /// # Cancel safety
     /// That of [`call`](Self::call); after a drop `answer` is empty, its capacity lost.
     pub async fn call_into(&self, op: &str, payload: &[u8], answer: &mut Vec<u8>) -> Result<usize> {
+        answer.clear();
         self.run(Request::new(op, payload), &mut Reused(answer)).await?;
         Ok(answer.len())
     }
@@ -125,6 +127,7 @@ impl WapcHostAsync {
     /// # Cancel safety
     /// The future may be dropped at any await: the old module serves on.
     pub async fn replace_module(&self, module: &[u8]) -> Result<()> {
+        self.core.refuse_replacement_from_handler()?;
         self.try_replace(module).await.map_err(replace_error)
     }
 
@@ -139,7 +142,9 @@ impl WapcHostAsync {
         let module = module.to_vec();
         let factory = offload(move || factory.with_module(&module)).await?;
         let mut next = self.core.new_slot(factory.provider_async()?);
+        let awake = Awake::new();
         init(&mut next, self.core.init_terms()).await?;
+        drop(awake);
         let mut slot = self.core.queue_for_replacement().await?;
         std::mem::swap(&mut *slot, &mut next);
         self.core.set_factory(Some(factory));
@@ -196,10 +201,13 @@ impl WapcHostAsync {
     }
 }
 
+/// By how many ticks an engine that keeps the deadline itself comes first, with a better error.
+const GRACE: u64 = 1;
+
 /// Bounded from outside too: a foreign engine knows nothing of the terms.
 async fn init(slot: &mut Slot<Engine, ModuleStateAsync>, terms: Terms) -> Result<()> {
     slot.begin_init(terms.clone());
-    let result = match until(&terms, slot.engine.init(Arc::clone(&slot.state))).await {
+    let result = match until(&terms.later(GRACE), slot.engine.init(Arc::clone(&slot.state))).await {
         Ok(result) => result,
         Err(interrupt) => Err(terms.error(interrupt, Phase::Guest).into()),
     };
@@ -211,9 +219,9 @@ async fn call_through_state(slot: &mut Slot<Engine, ModuleStateAsync>) -> Result
     let (op, msg) = slot.conversation.lengths();
     let terms = slot.conversation.terms().clone();
     slot.state.exchange(&mut slot.conversation);
-    let returned = match until(&terms, slot.engine.call(op, msg)).await {
+    let returned = match until(&terms.later(GRACE), slot.engine.call(op, msg)).await {
         Ok(returned) => returned,
-        Err(interrupt) => Err(terms.error(interrupt, Phase::HostCall).into()),
+        Err(interrupt) => Err(terms.error(interrupt, Phase::Guest).into()),
     };
     slot.state.exchange(&mut slot.conversation);
     returned

@@ -5,6 +5,9 @@ use antiphon_protocol::names as wapc;
 use crate::errors::{Error, ErrorKind, Result};
 use crate::module_info::{ExternKind, Import, ModuleInfo};
 
+/// Bytes of refused imports that are listed: a hostile module has a hundred thousand, with long names.
+const MAX_TEXT: usize = 16 * 1024;
+
 impl ModuleInfo {
     /// Every reason why this is no waPC guest; none for a guest. `known` gives the types of the imports that the engine
     /// serves beyond waPC's own and `env.abort`, such as WASI's.
@@ -20,7 +23,22 @@ impl ModuleInfo {
                 Some(_) => None,
             }
         });
-        imports.chain(self.refused_exports()).collect()
+        let mut room = MAX_TEXT;
+        let mut listed = self.refused_exports();
+        let mut left_out = 0_usize;
+        for refusal in imports {
+            match room.checked_sub(refusal.len()) {
+                Some(rest) if left_out == 0 => {
+                    room = rest;
+                    listed.push(refusal);
+                }
+                _ => left_out = left_out.saturating_add(1),
+            }
+        }
+        if left_out > 0 {
+            listed.push(format!("and {left_out} more imports"));
+        }
+        listed
     }
 
     /// The same as an error that lists all of them.
@@ -82,8 +100,7 @@ fn wapc_import(module: &str, name: &str) -> Option<ExternKind> {
 
 /// A function type.
 fn func(params: &[&str], results: &[&str]) -> ExternKind {
-    let owned = |types: &[&str]| types.iter().map(ToString::to_string).collect();
-    ExternKind::Func { params: owned(params), results: owned(results) }
+    ExternKind::func(params, results)
 }
 
 #[cfg(test)]
@@ -107,11 +124,11 @@ mod tests {
         assert_eq!(
             error.message().split("; ").collect::<Vec<_>>(),
             [
-                "import wapc.__host_call has type func(i32), expected func(i32, i32, i32, i32, i32, i32, i32, i32) -> i32",
-                "import env.sin (func(f64) -> f64) is unknown",
                 "memory not exported by wasm module",
                 "Guest call function (__guest_call) not exported by wasm module.",
                 "export wapc_init is global, expected func()",
+                "import wapc.__host_call has type func(i32), expected func(i32, i32, i32, i32, i32, i32, i32, i32) -> i32",
+                "import env.sin (func(f64) -> f64) is unknown",
             ]
         );
     }

@@ -1,6 +1,7 @@
 //! What a module says about itself.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// What a module imports, exports and says about itself, without running it. All of it is hostile input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,13 +49,8 @@ pub struct Export {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExternKind {
-    /// A function, with the types of its parameters and results as the text format writes them.
-    Func {
-        /// Parameters.
-        params: Vec<String>,
-        /// Results.
-        results: Vec<String>,
-    },
+    /// A function. Shared: a module of some kilobytes can import one wide type a hundred thousand times.
+    Func(Arc<FuncType>),
     /// A linear memory, in pages of 64 KiB.
     Memory {
         /// Pages at the start.
@@ -75,6 +71,73 @@ pub enum ExternKind {
     Tag,
 }
 
+/// The type of a function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FuncType {
+    /// Parameters.
+    pub params: Box<[ValType]>,
+    /// Results.
+    pub results: Box<[ValType]>,
+}
+
+/// The type of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the names are those of the specification")]
+pub enum ValType {
+    I32,
+    I64,
+    F32,
+    F64,
+    V128,
+    FuncRef,
+    ExternRef,
+    /// A reference of another kind.
+    OtherRef,
+}
+
+impl ValType {
+    /// The name that the text format gives it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::V128 => "v128",
+            Self::FuncRef => "funcref",
+            Self::ExternRef => "externref",
+            Self::OtherRef => "ref",
+        }
+    }
+
+    /// The type of a name in the text format.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        const ALL: [ValType; 7] = [
+            ValType::I32,
+            ValType::I64,
+            ValType::F32,
+            ValType::F64,
+            ValType::V128,
+            ValType::FuncRef,
+            ValType::ExternRef,
+        ];
+        ALL.into_iter().find(|ty| ty.name() == name).unwrap_or(Self::OtherRef)
+    }
+}
+
+impl ExternKind {
+    /// A function, from the names of its types in the text format.
+    #[must_use]
+    pub fn func<S: AsRef<str>>(params: &[S], results: &[S]) -> Self {
+        let types = |names: &[S]| names.iter().map(|name| ValType::named(name.as_ref())).collect();
+        Self::Func(Arc::new(FuncType { params: types(params), results: types(results) }))
+    }
+}
+
 impl Import {
     /// An import, for engines that know it from a compiled module.
     pub fn new(module: impl Into<String>, name: impl Into<String>, kind: ExternKind) -> Self {
@@ -92,9 +155,26 @@ impl Export {
 impl fmt::Display for ExternKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Func { params, results } => {
-                write!(f, "func({})", params.join(", "))?;
-                if results.is_empty() { Ok(()) } else { write!(f, " -> {}", results.join(", ")) }
+            Self::Func(func) => {
+                let list = |f: &mut fmt::Formatter<'_>, types: &[ValType]| {
+                    for (number, ty) in types.iter().enumerate() {
+                        // Nobody reads a thousand of them, and a hostile module prints them for each import.
+                        let separator = if number == 0 { "" } else { ", " };
+                        match number {
+                            0..16 => write!(f, "{separator}{}", ty.name())?,
+                            _ => return write!(f, ", ... ({} in all)", types.len()),
+                        }
+                    }
+                    Ok(())
+                };
+                f.write_str("func(")?;
+                list(f, &func.params)?;
+                f.write_str(")")?;
+                if func.results.is_empty() {
+                    return Ok(());
+                }
+                f.write_str(" -> ")?;
+                list(f, &func.results)
             }
             Self::Memory { minimum, maximum: Some(maximum) } => {
                 write!(f, "memory {minimum}..{maximum} pages")

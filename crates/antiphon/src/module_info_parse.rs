@@ -1,15 +1,20 @@
 //! Reading a module's sections, without validating its code: that is the engine's part.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use wasmparser::{CompositeInnerType, ExternalKind, Parser, Payload, TypeRef};
 
 use crate::errors::{Error, ErrorKind, Result};
-use crate::module_info::{Export, ExternKind, Import, ModuleInfo};
+use crate::module_info::{Export, ExternKind, FuncType, Import, ModuleInfo, ValType};
 
-/// How many imports, exports or custom sections are read: more is no module that anybody means.
+/// How many entries of a section are read, functions apart: more is no module that anybody means. Each takes some ten
+/// bytes in a module and some hundred here.
 const MANY: usize = 100_000;
+
+/// How many producers are read. They are for humans.
+const MANY_PRODUCERS: usize = 1_000;
 
 impl ModuleInfo {
     /// Reads a module in the binary format.
@@ -48,13 +53,14 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
             Payload::TypeSection(types) => {
                 for group in types {
                     for ty in group?.into_types() {
-                        known.types.push(match ty.composite_type.inner {
-                            CompositeInnerType::Func(func) => Some(ExternKind::Func {
-                                params: func.params().iter().map(ToString::to_string).collect(),
-                                results: func.results().iter().map(ToString::to_string).collect(),
-                            }),
+                        let kind = match ty.composite_type.inner {
+                            CompositeInnerType::Func(func) => Some(ExternKind::Func(Arc::new(FuncType {
+                                params: func.params().iter().copied().map(val_type).collect(),
+                                results: func.results().iter().copied().map(val_type).collect(),
+                            }))),
                             _ => None,
-                        });
+                        };
+                        push(&mut known.types, kind)?;
                     }
                 }
             }
@@ -72,14 +78,12 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
             }
             Payload::MemorySection(memories) => {
                 for memory in memories {
-                    let kind = memory_kind(&memory?);
-                    known.memories.push(kind);
+                    push(&mut known.memories, memory_kind(&memory?))?;
                 }
             }
             Payload::TableSection(tables) => {
                 for table in tables {
-                    let kind = table_kind(&table?.ty);
-                    known.tables.push(kind);
+                    push(&mut known.tables, table_kind(&table?.ty))?;
                 }
             }
             Payload::ExportSection(exports) => {
@@ -110,7 +114,7 @@ impl Functions {
     fn func(&self, ty: u32) -> ExternKind {
         let known = usize::try_from(ty).ok().and_then(|ty| self.types.get(ty)).cloned().flatten();
         // Out of range or not a function: the engine refuses it with its own words.
-        known.unwrap_or(ExternKind::Func { params: Vec::new(), results: Vec::new() })
+        known.unwrap_or_else(|| ExternKind::Func(Arc::default()))
     }
 
     fn import(&mut self, ty: TypeRef) -> ExternKind {
@@ -149,6 +153,20 @@ impl Functions {
     }
 }
 
+fn val_type(ty: wasmparser::ValType) -> ValType {
+    use wasmparser::ValType as Wasm;
+    match ty {
+        Wasm::I32 => ValType::I32,
+        Wasm::I64 => ValType::I64,
+        Wasm::F32 => ValType::F32,
+        Wasm::F64 => ValType::F64,
+        Wasm::V128 => ValType::V128,
+        Wasm::FUNCREF => ValType::FuncRef,
+        Wasm::EXTERNREF => ValType::ExternRef,
+        Wasm::Ref(_) => ValType::OtherRef,
+    }
+}
+
 fn memory_kind(ty: &wasmparser::MemoryType) -> ExternKind {
     ExternKind::Memory { minimum: ty.initial, maximum: ty.maximum }
 }
@@ -165,7 +183,9 @@ fn read_producers(
         let field = field?;
         for value in field.values {
             let value = value?;
-            all.push((field.name.to_owned(), value.name.to_owned(), value.version.to_owned()));
+            if all.len() < MANY_PRODUCERS {
+                all.push((field.name.to_owned(), value.name.to_owned(), value.version.to_owned()));
+            }
         }
     }
     Ok(all)
@@ -173,7 +193,7 @@ fn read_producers(
 
 fn push<T>(list: &mut Vec<T>, item: T) -> Result<()> {
     if list.len() >= MANY {
-        return Err(refuse(&format!("more than {MANY} imports, exports or custom sections")));
+        return Err(refuse(&format!("more than {MANY} entries in a section")));
     }
     list.push(item);
     Ok(())

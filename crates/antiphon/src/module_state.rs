@@ -40,6 +40,10 @@ impl ModuleState {
         &self.shared.limits
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// A conversation of this host that nothing is running in, to be exchanged for the running one.
     #[must_use]
     pub fn spare(&self) -> Box<Conversation> {
@@ -81,8 +85,8 @@ impl ModuleState {
     /// [`ErrorKind::TooLarge`](crate::errors::ErrorKind::TooLarge).
     pub fn set_guest_response(&self, response: Vec<u8>) {
         let mut conversation = self.lock();
-        if let Err(violation) = conversation.protocol().set_response(response) {
-            conversation.fail(violation.into());
+        if let Err(error) = conversation.set_response(response) {
+            conversation.fail(error);
         }
     }
 
@@ -160,7 +164,9 @@ impl ModuleState {
     }
 
     pub(crate) fn end_init(&self) {
-        *self.lock() = self.spare();
+        let mut conversation = self.lock();
+        conversation.report_dropped_log();
+        *conversation = self.spare();
     }
 
     fn lock(&self) -> MutexGuard<'_, Box<Conversation>> {

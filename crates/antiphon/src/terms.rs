@@ -1,6 +1,7 @@
 //! The terms of one call: by when, cancelled by whom, on whose behalf.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::cancel::CancelHandle;
@@ -32,6 +33,8 @@ struct Extra {
 #[derive(Debug)]
 pub(crate) struct Link {
     host: u64,
+    /// Whether the handler still runs: after it, nobody waits for it any more.
+    running: Arc<AtomicBool>,
     outer: Option<Arc<Link>>,
 }
 
@@ -85,6 +88,14 @@ impl Terms {
         terms
     }
 
+    /// Drops all but the deadline.
+    #[inline]
+    pub(crate) fn release(&mut self) {
+        if self.extra.is_some() {
+            self.extra = None;
+        }
+    }
+
     #[inline]
     pub(crate) fn cancel(&self) -> Option<&CancelHandle> {
         self.extra.as_ref()?.cancel.as_ref()
@@ -122,6 +133,11 @@ impl Terms {
         }
     }
 
+    /// The same with some more ticks, for who watches from outside over somebody who keeps the deadline himself.
+    pub(crate) fn later(&self, ticks: u64) -> Self {
+        Self { deadline: self.deadline.saturating_add(ticks), ..self.clone() }
+    }
+
     /// The stricter of these terms and a deadline of their own, for a part of the call.
     pub(crate) fn at_most(&self, deadline: u64, limit: Duration) -> Self {
         let mut terms = self.clone();
@@ -145,21 +161,26 @@ pub struct Caller {
 }
 
 impl Caller {
-    pub(crate) fn new(host: u64, terms: &Terms) -> Self {
-        let link = Arc::new(Link { host, outer: terms.behalf().cloned() });
+    pub(crate) fn new(host: u64, running: Arc<AtomicBool>, terms: &Terms) -> Self {
+        let link = Arc::new(Link { host, running, outer: terms.behalf().cloned() });
         Self { deadline: terms.deadline, limit: terms.limit, cancel: terms.cancel().cloned(), link }
     }
 
     /// How many hosts wait for this call, one inside the other; 1 for a handler of an ordinary call.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.link.hosts().count()
+        self.link.links().count()
     }
 }
 
 impl Link {
-    /// The hosts of the chain, innermost first.
-    pub(crate) fn hosts(&self) -> impl Iterator<Item = u64> {
-        std::iter::successors(Some(self), |link| link.outer.as_deref()).map(|link| link.host)
+    /// Whether the host waits for a handler of the chain.
+    pub(crate) fn waits(&self, host: u64) -> bool {
+        self.links().any(|link| link.host == host && link.running.load(Ordering::Acquire))
+    }
+
+    /// The chain, innermost first.
+    fn links(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |link| link.outer.as_deref())
     }
 }

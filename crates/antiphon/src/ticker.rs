@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,6 +38,8 @@ static NOW: AtomicU64 = AtomicU64::new(0);
 static PARKED: AtomicBool = AtomicBool::new(true);
 /// Set by every call, cleared at every tick: the cheap sign of life.
 static TOUCHED: AtomicBool = AtomicBool::new(false);
+/// Guests that run outside any gate: replacements that start.
+static AWAKE: AtomicUsize = AtomicUsize::new(0);
 static EPOCH: OnceLock<Instant> = OnceLock::new();
 static SHARED: Mutex<Shared> = Mutex::new(Shared {
     started: false,
@@ -54,9 +56,9 @@ struct Shared {
     alarms: Alarms,
 }
 
-/// The current tick. A call must be marked as busy before it reads its first one.
+/// The current tick, counted from the first use. A call must be marked as busy before it reads its first one.
 #[inline]
-pub(crate) fn now() -> u64 {
+pub fn now() -> u64 {
     // Pairs with the store in `try_park`: either this load sees that the ticker is about to sleep, or the ticker sees
     // that the caller's gate is busy.
     if PARKED.load(Ordering::SeqCst) {
@@ -156,11 +158,12 @@ fn run() {
             engines.extend(shared.engines.iter().filter_map(Weak::upgrade));
             shared.alarms.take_due(tick, &mut due);
         }
+        // Dropped inside too: whoever drops the last of an engine or an alarm runs its owner's code.
         for engine in engines.drain(..) {
-            survive(|| engine.on_tick());
+            survive(move || engine.on_tick());
         }
         for alarm in due.drain(..) {
-            survive(|| alarm.ring());
+            survive(move || alarm.ring());
         }
         idle = if TOUCHED.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
         if idle >= IDLE_TICKS {
@@ -176,29 +179,55 @@ fn run() {
     }
 }
 
-/// Somebody else's code on this thread must not end it: every deadline of the program hangs on it.
-fn survive(work: impl FnOnce()) {
+/// Somebody else's code must not end this thread: every deadline of the program hangs on it.
+pub(crate) fn survive(work: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
-        tracing::error!(target: "antiphon", "a waker or an engine's tick hook panicked; the ticker goes on");
+        // A subscriber is somebody else's code too.
+        let _ = catch_unwind(
+            || tracing::error!(target: "antiphon", "a waker or a hook panicked; the ticker goes on"),
+        );
+    }
+}
+
+/// Keeps the ticker awake for a guest that runs outside any gate.
+pub(crate) struct Awake(());
+
+impl Awake {
+    pub(crate) fn new() -> Self {
+        AWAKE.fetch_add(1, Ordering::SeqCst);
+        now();
+        Self(())
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        AWAKE.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 /// Sleeps until a call begins; false where one is running.
 fn park_if_idle() -> bool {
+    let gates: Vec<_> = {
+        let mut shared = lock();
+        // First the flag, then the look: see `now`.
+        PARKED.store(true, Ordering::SeqCst);
+        shared.gates.retain(|gate| gate.strong_count() > 0);
+        shared.gates.iter().filter_map(Weak::upgrade).collect()
+    };
+    // Without the lock: to look may wake a waiter, and the last owner of a gate runs whatever its engine does when it
+    // is dropped. A gate made meanwhile is entered by a call that finds the flag, and takes it down.
+    let mut busy = AWAKE.load(Ordering::SeqCst) > 0;
+    for gate in gates {
+        survive(|| busy |= gate.is_busy());
+        survive(move || drop(gate));
+    }
     let mut shared = lock();
-    PARKED.store(true, Ordering::SeqCst);
-    shared.gates.retain(|gate| gate.strong_count() > 0);
     shared.alarms.prune();
-    // Dropped after the lock: the last owner of a gate runs whatever its engine does when it is dropped.
-    let gates: Vec<_> = shared.gates.iter().filter_map(Weak::upgrade).collect();
-    if shared.alarms.count > 0 || gates.iter().any(|gate| gate.is_busy()) {
+    if busy || shared.alarms.count > 0 {
         PARKED.store(false, Ordering::SeqCst);
-        drop(shared);
         return false;
     }
-    drop(shared);
-    drop(gates);
-    let mut shared = lock();
     while PARKED.load(Ordering::SeqCst) {
         shared = WAKE.wait(shared).unwrap_or_else(PoisonError::into_inner);
     }

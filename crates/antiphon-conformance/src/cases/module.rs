@@ -175,10 +175,10 @@ fn further_exports_do_not_matter(subject: &Subject) {
 fn the_factory_knows_imports_and_exports(subject: &Subject) {
     let factory = subject.factory(&Guest::new(ECHO)).unwrap();
     let info = factory.module_info();
-    let i32s = |count| vec!["i32".to_owned(); count];
-    let call = ExternKind::Func { params: i32s(2), results: i32s(1) };
+    let i32s = |count| vec!["i32"; count];
+    let call = ExternKind::func(&i32s(2), &i32s(1));
     assert_eq!(info.export("__guest_call"), Some(&call));
-    let host_call = ExternKind::Func { params: i32s(8), results: i32s(1) };
+    let host_call = ExternKind::func(&i32s(8), &i32s(1));
     assert_eq!(info.import("wapc", "__host_call"), Some(&host_call));
     assert_eq!(info.export("memory"), Some(&ExternKind::Memory { minimum: 1, maximum: None }));
     assert_eq!(info.imports.len(), 9);

@@ -1,0 +1,59 @@
+//! Deadlines in epoch ticks rather than in time.
+
+use antiphon::errors::{Error, Phase};
+use antiphon::{Conversation, ticker};
+
+use crate::engine::Clock;
+
+/// How many epochs guest code may run, counted by whoever knows them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticks {
+    limit: u64,
+    count: Count,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Count {
+    /// Our epochs: the ticker has counted them, also those that passed while the host worked for the guest.
+    Ours { from: u64 },
+    /// The epochs of others cannot be read. The store is armed with all of them at once, and its first callback is the
+    /// last.
+    AllAtOnce,
+    /// Each of them is looked at, for a call that can also end by its wall clock. Epochs that pass while the host works
+    /// for the guest count as one.
+    OneByOne { left: u64 },
+}
+
+impl Ticks {
+    pub(crate) fn new(limit: u64, clock: Clock) -> Self {
+        let count = if clock == Clock::Ours { Count::Ours { from: 0 } } else { Count::AllAtOnce };
+        Self { limit, count }
+    }
+
+    /// The ticks of a run that begins now, and after how many of them the callback is wanted first.
+    pub(crate) fn start(self, conversation: &Conversation) -> (u64, Self) {
+        let (first, count) = match self.count {
+            Count::Ours { .. } => (self.limit.min(1), Count::Ours { from: ticker::now() }),
+            _ if conversation.has_deadline() => (self.limit.min(1), Count::OneByOne { left: self.limit }),
+            _ => (self.limit, Count::AllAtOnce),
+        };
+        (first, Self { count, ..self })
+    }
+
+    /// Another callback.
+    pub(crate) fn on_tick(&mut self) -> Result<(), Error> {
+        let over = match &mut self.count {
+            Count::Ours { from } => ticker::now().saturating_sub(*from) >= self.limit,
+            Count::AllAtOnce => true,
+            Count::OneByOne { left } => {
+                *left = left.saturating_sub(1);
+                *left == 0
+            }
+        };
+        if over {
+            Err(Error::deadline(Phase::Guest, format_args!("{} epoch ticks", self.limit)))
+        } else {
+            Ok(())
+        }
+    }
+}
