@@ -114,6 +114,69 @@ fn epoch_deadlines_count_the_ticks_of_whoever_owns_the_engine() {
 }
 
 #[test]
+fn ticks_that_pass_in_host_calls_count() {
+    /// Calls its host ten times.
+    const ASKS: &str = r#"(module
+        (import "wapc" "__host_call" (func $ask (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+        (import "wapc" "__guest_response" (func $response (param i32 i32)))
+        (memory (export "memory") 1)
+        (func (export "__guest_call") (param i32 i32) (result i32)
+            (local $n i32)
+            (loop $again
+                (drop (call $ask (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+                    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+                (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $n) (i32.const 10))))
+            (call $response (i32.const 0) (i32.const 0))
+            (i32.const 1)))"#;
+
+    let slow = || -> Option<Box<antiphon::HostCallback>> {
+        Some(Box::new(|_, _, _, _, _| {
+            std::thread::sleep(Duration::from_millis(30));
+            Ok(Vec::new())
+        }))
+    };
+    let ticked = Ticked::every(Duration::from_millis(5));
+    // 30 ticks are far less than the ten host calls take, and far more than a tick of each.
+    let deadlines = EpochDeadlines { wapc_init: 1_000, wapc_func: 30 };
+    let ours = WasmtimeEngineProviderBuilder::new().module_bytes(ASKS.as_bytes());
+    let theirs =
+        WasmtimeEngineProviderBuilder::new().module_bytes(ASKS.as_bytes()).engine(ticked.engine.clone());
+    for builder in [ours, theirs] {
+        let engine = builder.enable_epoch_interruptions(deadlines).build().unwrap();
+        let error = WapcHost::new(Box::new(engine), slow()).unwrap().call("op", b"").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+    }
+}
+
+#[test]
+fn a_deadline_of_a_call_on_an_engine_that_cannot_keep_it_is_refused() {
+    let plain = Engine::new(&Config::new()).unwrap();
+    let builder = WasmtimeEngineProviderBuilder::new().engine(plain).module_bytes(GUEST.as_bytes());
+    let host = WapcHost::new(Box::new(builder.build().unwrap()), None).unwrap();
+    let request = antiphon::Request::new("echo", b"hi").deadline(Duration::from_millis(50));
+    assert_eq!(host.call_with(request).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(host.call("echo", b"hi").unwrap(), b"hi");
+}
+
+#[test]
+fn a_handler_that_replaces_its_own_host_is_refused_at_once() {
+    let slot: Arc<std::sync::OnceLock<WapcHost>> = Arc::default();
+    let seen: Arc<std::sync::Mutex<Option<ErrorKind>>> = Arc::default();
+    let (inner, kind) = (Arc::clone(&slot), Arc::clone(&seen));
+    let callback: Box<antiphon::HostCallback> = Box::new(move |_, _, _, _, _| {
+        let error = inner.get().unwrap().replace_module(GUEST.as_bytes()).unwrap_err();
+        *kind.lock().unwrap() = Some(error.kind());
+        Ok(Vec::new())
+    });
+    let module = std::fs::read("../../guests/built/rust.wasm").unwrap();
+    let engine = WasmtimeEngineProviderBuilder::new().module_bytes(&module).build().unwrap();
+    let host = slot.get_or_init(|| WapcHost::new(Box::new(engine), Some(callback)).unwrap());
+    assert_eq!(host.call("host", b"hi").unwrap(), b"");
+    assert_eq!(*seen.lock().unwrap(), Some(ErrorKind::Reentrancy));
+}
+
+#[test]
 fn an_engine_of_the_callers_is_never_ticked_by_us() {
     let engine = Engine::new(Config::new().epoch_interruption(true)).unwrap();
     let builder = WasmtimeEngineProviderBuilder::new().engine(engine.clone()).module_bytes(GUEST.as_bytes());

@@ -170,9 +170,14 @@ impl<E: ?Sized, S: State> Slot<E, S> {
 
     /// Before the engine's `init`.
     pub(crate) fn begin_init(&mut self, terms: Terms) {
-        self.live = false;
         // A new state for each instance: a foreign engine whose call was dropped may still write to the old one.
         self.state = Arc::new(S::create(Arc::clone(self.state.inner().shared())));
+        self.begin_replace(terms);
+    }
+
+    /// Before the engine's `replace`, which knows the state from its `init`.
+    pub(crate) fn begin_replace(&mut self, terms: Terms) {
+        self.live = false;
         self.state.inner().begin_init(terms);
     }
 

@@ -281,6 +281,32 @@ mod tests {
     }
 
     #[test]
+    fn a_waker_that_runs_its_task_at_once_finds_the_gate_unlocked() {
+        struct Inline(Mutex<Option<BoxFuture>>);
+        type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+        impl std::task::Wake for Inline {
+            fn wake(self: Arc<Self>) {
+                let task = self.0.lock().unwrap().take();
+                if let Some(mut task) = task {
+                    assert!(task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+                }
+            }
+        }
+
+        let gate: &'static Gate<u32> = Box::leak(Box::new(Gate::new(0)));
+        let inside = gate.try_enter().unwrap();
+        for _ in 0..3 {
+            let waker = Arc::new(Inline(Mutex::new(None)));
+            let mut task: BoxFuture = Box::pin(async { *gate.enter().await += 1 });
+            assert!(task.as_mut().poll(&mut Context::from_waker(&Arc::clone(&waker).into())).is_pending());
+            *waker.0.lock().unwrap() = Some(task);
+        }
+        drop(inside); // each one that leaves wakes the next, inside its own wake
+        assert_eq!(*gate.try_enter().unwrap(), 3);
+    }
+
+    #[test]
     fn waiters_that_leave_are_forgotten() {
         let gate = Gate::new(());
         let inside = gate.try_enter().unwrap();

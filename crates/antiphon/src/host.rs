@@ -127,7 +127,7 @@ impl WapcHost {
         let Some(factory) = self.core.factory() else {
             let mut slot = block_on(self.core.queue_for_replacement())?;
             let was_live = slot.is_live();
-            slot.begin_init(self.core.init_terms());
+            slot.begin_replace(self.core.init_terms());
             let result = slot.engine.replace(module);
             return slot.end_replace(was_live, result);
         };

@@ -135,7 +135,7 @@ impl WapcHostAsync {
         let Some(factory) = self.core.factory() else {
             let mut slot = self.core.queue_for_replacement().await?;
             let was_live = slot.is_live();
-            slot.begin_init(self.core.init_terms());
+            slot.begin_replace(self.core.init_terms());
             let result = slot.engine.replace(module).await;
             return slot.end_replace(was_live, result);
         };

@@ -210,3 +210,47 @@ fn digest(bytes: &[u8]) -> String {
         hex
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A LEB128 number of at most two bytes.
+    fn leb(value: usize) -> Vec<u8> {
+        let low = u8::try_from(value & 0x7f).unwrap();
+        match u8::try_from(value >> 7).unwrap() {
+            0 => vec![low],
+            high => vec![low | 0x80, high],
+        }
+    }
+
+    fn section(id: u8, content: Vec<u8>) -> Vec<u8> {
+        [vec![id], leb(content.len()), content].concat()
+    }
+
+    #[test]
+    fn a_wide_type_is_shared_by_all_its_imports() {
+        let wide = [vec![1, 0x60], leb(1_000), vec![0x7f; 1_000], vec![0]].concat();
+        let imports = [leb(2_000), [0, 0, 0, 0].repeat(2_000)].concat();
+        let module = [b"\0asm\x01\0\0\0".to_vec(), section(1, wide), section(2, imports)].concat();
+        let info = ModuleInfo::parse(&module).unwrap();
+        assert_eq!(info.imports.len(), 2_000);
+        let ExternKind::Func(first) = &info.imports[0].kind else { panic!("a function") };
+        assert_eq!(first.params.len(), 1_000);
+        for import in &info.imports {
+            let ExternKind::Func(other) = &import.kind else { panic!("a function") };
+            assert!(Arc::ptr_eq(first, other));
+        }
+        // What is said about them is bounded too.
+        let refusals = info.refusals(|_| None);
+        assert!(refusals.concat().len() < 20_000, "{}", refusals.concat().len());
+        assert!(refusals.last().unwrap().ends_with(" more imports"));
+    }
+
+    #[test]
+    fn what_is_no_module_or_broken_off_is_refused() {
+        for bytes in [&b""[..], b"\0asm", b"\0asm\x01\0\0", b"not wasm", b"\0asm\x01\0\0\0\x01\x7f"] {
+            assert_eq!(ModuleInfo::parse(bytes).unwrap_err().kind(), ErrorKind::InvalidModule, "{bytes:?}");
+        }
+    }
+}

@@ -178,6 +178,89 @@ fn replace_swaps_the_module_and_a_refused_one_changes_nothing() {
 }
 
 #[test]
+fn an_answer_is_read_in_place_and_a_reader_that_panics_or_calls_its_host_is_refused() {
+    let [Host::Sync(host), _] = hosts(&[Step::Echo]) else { unreachable!("the first is synchronous") };
+    assert_eq!(host.call_ref("op", b"payload", <[u8]>::len).unwrap(), 7);
+    let inner = host.call_ref("op", b"", |_| host.call("op", b"").unwrap_err().kind());
+    assert_eq!(inner.unwrap(), ErrorKind::Reentrancy);
+    let error = host.call_ref("op", b"", |_| panic!("broken reader")).unwrap_err();
+    assert_eq!((error.kind(), error.fate()), (ErrorKind::HostPanicked, Fate::Discarded));
+    assert_eq!(host.call("op", b"again").unwrap(), b"again");
+}
+
+#[test]
+fn a_buffer_that_the_caller_brings_is_empty_after_every_error() {
+    let [Host::Sync(host), _] = Host::both(&[Step::Echo], Limits::new().with_request(4)) else {
+        unreachable!("the first is synchronous")
+    };
+    let mut answer = b"of the call before".to_vec();
+    assert_eq!(host.call_into("op", b"too long", &mut answer).unwrap_err().kind(), ErrorKind::TooLarge);
+    assert_eq!(answer, b"");
+    assert_eq!(host.call_into("op", b"fits", &mut answer).unwrap(), 4);
+    assert_eq!(answer, b"fits");
+}
+
+#[test]
+fn what_a_caller_brings_does_not_outlive_its_call() {
+    let [Host::Sync(host), _] = hosts(&[Step::Echo]) else { unreachable!("the first is synchronous") };
+    let permit = std::sync::Arc::new(());
+    let context = antiphon::Context::new().with(std::sync::Arc::clone(&permit));
+    host.call_with(Request::new("op", vec![1]).context(context)).unwrap();
+    assert_eq!(std::sync::Arc::strong_count(&permit), 1);
+}
+
+#[test]
+fn a_handler_that_panics_before_it_returns_its_future_is_caught() {
+    struct Eager;
+
+    impl antiphon::HostHandlerAsync for Eager {
+        fn handle<'a, 'c, 'f>(
+            &'a self,
+            _call: antiphon::HostCall<'c>,
+        ) -> antiphon::BoxFuture<'f, Result<antiphon::Bytes, antiphon::HostCallError>>
+        where
+            'a: 'f,
+            'c: 'f,
+            Self: 'f,
+        {
+            panic!("eagerly")
+        }
+    }
+
+    let engine = ScriptProviderAsync::new(&[Step::HostCall]);
+    let host = block_on(WapcHostAsync::builder(Box::new(engine)).handler(Eager).build()).unwrap();
+    assert_eq!(block_on(host.call("op", b"")).unwrap_err().kind(), ErrorKind::HostPanicked);
+}
+
+#[test]
+fn a_caller_kept_after_its_handler_ended_is_no_reentrancy() {
+    struct Keeping(std::sync::Mutex<Option<antiphon::Caller>>);
+
+    impl antiphon::HostHandler for &'static Keeping {
+        fn handle(&self, call: antiphon::HostCall<'_>) -> Result<antiphon::Bytes, antiphon::HostCallError> {
+            if call.operation == "slow" {
+                std::thread::sleep(Duration::from_millis(100));
+            } else {
+                *self.0.lock().unwrap() = Some(call.caller());
+            }
+            Ok(antiphon::Bytes::new())
+        }
+    }
+
+    let kept: &'static Keeping = Box::leak(Box::new(Keeping(std::sync::Mutex::new(None))));
+    let engine = ScriptProvider::new(&[Step::HostCall]);
+    let host = WapcHost::builder(Box::new(engine)).handler(kept).build().unwrap();
+    host.call("keep", b"").unwrap();
+    let caller = kept.0.lock().unwrap().take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| host.call("slow", b"").unwrap());
+        std::thread::sleep(Duration::from_millis(20));
+        // The host is busy, with somebody else's call: this one waits for its turn.
+        host.call_with(Request::new("slow", b"").caller(caller)).unwrap();
+    });
+}
+
+#[test]
 fn usage_is_measured_only_where_asked() {
     let [Host::Sync(host), _] = hosts(&[Step::HostCall]) else { unreachable!("the first is synchronous") };
     assert_eq!(host.call_with(Request::new("op", b"12")).unwrap().usage, None);
