@@ -166,7 +166,9 @@ fn a_handler_that_replaces_its_own_host_is_refused_at_once() {
     let (inner, kind) = (Arc::clone(&slot), Arc::clone(&seen));
     let callback: Box<antiphon::HostCallback> = Box::new(move |_, _, _, _, _| {
         let error = inner.get().unwrap().replace_module(GUEST.as_bytes()).unwrap_err();
-        *kind.lock().unwrap() = Some(error.kind());
+        assert_eq!(error.kind(), ErrorKind::ReplaceFailed);
+        let source = std::error::Error::source(&error).unwrap();
+        *kind.lock().unwrap() = source.downcast_ref().map(Error::kind);
         Ok(Vec::new())
     });
     let module = std::fs::read("../../guests/built/rust.wasm").unwrap();

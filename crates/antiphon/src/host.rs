@@ -119,7 +119,7 @@ impl WapcHost {
     /// [`ReplaceFailed`](crate::errors::ErrorKind::ReplaceFailed), with the reason as its source; the old module serves
     /// on.
     pub fn replace_module(&self, module: &[u8]) -> Result<()> {
-        self.core.refuse_replacement_from_handler()?;
+        self.core.refuse_replacement_from_handler().map_err(|error| replace_error(error.into()))?;
         self.try_replace(module).map_err(replace_error)
     }
 

@@ -127,7 +127,7 @@ impl WapcHostAsync {
     /// # Cancel safety
     /// The future may be dropped at any await: the old module serves on.
     pub async fn replace_module(&self, module: &[u8]) -> Result<()> {
-        self.core.refuse_replacement_from_handler()?;
+        self.core.refuse_replacement_from_handler().map_err(|error| replace_error(error.into()))?;
         self.try_replace(module).await.map_err(replace_error)
     }
 

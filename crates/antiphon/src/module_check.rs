@@ -24,7 +24,7 @@ impl ModuleInfo {
             }
         });
         let mut room = MAX_TEXT;
-        let mut listed = self.refused_exports();
+        let mut listed = Vec::new();
         let mut left_out = 0_usize;
         for refusal in imports {
             match room.checked_sub(refusal.len()) {
@@ -38,6 +38,7 @@ impl ModuleInfo {
         if left_out > 0 {
             listed.push(format!("and {left_out} more imports"));
         }
+        listed.extend(self.refused_exports());
         listed
     }
 
@@ -124,11 +125,11 @@ mod tests {
         assert_eq!(
             error.message().split("; ").collect::<Vec<_>>(),
             [
+                "import wapc.__host_call has type func(i32), expected func(i32, i32, i32, i32, i32, i32, i32, i32) -> i32",
+                "import env.sin (func(f64) -> f64) is unknown",
                 "memory not exported by wasm module",
                 "Guest call function (__guest_call) not exported by wasm module.",
                 "export wapc_init is global, expected func()",
-                "import wapc.__host_call has type func(i32), expected func(i32, i32, i32, i32, i32, i32, i32, i32) -> i32",
-                "import env.sin (func(f64) -> f64) is unknown",
             ]
         );
     }

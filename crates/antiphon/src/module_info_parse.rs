@@ -244,7 +244,7 @@ mod tests {
         // What is said about them is bounded too.
         let refusals = info.refusals(|_| None);
         assert!(refusals.concat().len() < 20_000, "{}", refusals.concat().len());
-        assert!(refusals.last().unwrap().ends_with(" more imports"));
+        assert!(refusals.iter().any(|refusal| refusal.ends_with(" more imports")));
     }
 
     #[test]
