@@ -75,7 +75,7 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         self
     }
 
-    /// A module that is compiled already, on the engine that has to be given too.
+    /// A module that is compiled already. Its engine is the caller's: see [`engine`](Self::engine).
     pub fn module(mut self, module: Module) -> Self {
         self.module = Some(module);
         self

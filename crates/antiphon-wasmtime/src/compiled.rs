@@ -11,6 +11,7 @@ use wasmtime::{ExternType, InstancePre, Linker, Module, ValType};
 
 use crate::data::Data;
 use crate::engine::{Clock, Clocked};
+use crate::limiter::MAX_TABLES;
 use crate::options::EpochDeadlines;
 use crate::provider::WasmtimeEngineProvider;
 use crate::{errors, imports};
@@ -32,6 +33,7 @@ pub(crate) struct Settings {
 pub(crate) struct Compiled {
     pub(crate) engine: Clocked,
     pub(crate) info: ModuleInfo,
+    pub(crate) needs: Needs,
     pub(crate) settings: Settings,
     /// The limits that the host is told about.
     pub(crate) limits: Limits,
@@ -49,7 +51,8 @@ impl Compiled {
         let limits = reported_limits(engine.clock, &settings)?;
         let (module, info) = source.load(&engine, &limits)?;
         info.check(|import| known_import(import, settings.wasi))?;
-        check_sizes(&info, &limits)?;
+        let needs = Needs::of(&module);
+        needs.check(&limits)?;
 
         let mut linker = Linker::new(&engine.engine);
         imports::link(&mut linker)?;
@@ -68,6 +71,7 @@ impl Compiled {
         Ok(Self {
             engine,
             info,
+            needs,
             settings,
             limits,
             straight,
@@ -192,28 +196,39 @@ fn reported_limits(clock: Clock, settings: &Settings) -> Result<Limits, Error> {
     Ok(limits)
 }
 
-/// Refuses a module that could not even start within the limits, which is clearer than a failed instantiation.
-pub(crate) fn check_sizes(info: &ModuleInfo, limits: &Limits) -> Result<(), Error> {
-    const PAGE: u64 = 64 * 1024;
-    for export in &info.exports {
-        match &export.kind {
-            ExternKind::Memory { minimum, .. } if minimum.saturating_mul(PAGE) > limits.memory() => {
-                let (bytes, limit) = (minimum.saturating_mul(PAGE), limits.memory());
-                return Err(refused(format!(
-                    "memory starts with {bytes} bytes, over the limit of {limit} bytes"
-                )));
-            }
-            ExternKind::Table { minimum, .. } if *minimum > limits.table_elements() => {
-                let limit = limits.table_elements();
-                let name = &export.name;
-                return Err(refused(format!(
-                    "table {name} starts with {minimum} elements, over the limit of {limit}"
-                )));
-            }
-            _ => {}
+/// What a module asks for before any of its code runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Needs {
+    memory: u64,
+    tables: u32,
+    table_elements: u64,
+}
+
+impl Needs {
+    fn of(module: &Module) -> Self {
+        const PAGE: u64 = 64 * 1024;
+        let needs = module.resources_required();
+        Self {
+            memory: needs.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE),
+            tables: needs.num_tables,
+            table_elements: needs.max_initial_table_size.unwrap_or(0),
         }
     }
-    Ok(())
+
+    /// Refuses a module that could not even start within the limits, which is clearer than a failed instantiation.
+    pub(crate) fn check(self, limits: &Limits) -> Result<(), Error> {
+        let checks = [
+            ("bytes of memory", self.memory, limits.memory()),
+            ("tables", self.tables.into(), MAX_TABLES),
+            ("elements in a table", self.table_elements, limits.table_elements()),
+        ];
+        match checks.iter().find(|(_, needed, limit)| needed > limit) {
+            Some((what, needed, limit)) => {
+                Err(refused(format!("the module starts with {needed} {what}, over the limit of {limit}")))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// The imports that are served beyond waPC's own.
@@ -264,7 +279,7 @@ impl EngineProviderFactory for Factory {
         capabilities.memory_limit = true;
         capabilities.stack_limit = true;
         capabilities.suspend = cfg!(feature = "async");
-        capabilities.wasi = cfg!(feature = "wasi");
+        capabilities.wasi = cfg!(feature = "wasi") && self.0.settings.wasi;
         capabilities
     }
 

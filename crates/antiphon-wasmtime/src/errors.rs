@@ -50,7 +50,11 @@ impl From<antiphon::errors::Error> for Error {
 
 impl From<wasmtime::Error> for Error {
     fn from(error: wasmtime::Error) -> Self {
-        Self::Wasmtime(error)
+        // Ours may have come through one of its functions.
+        match error.downcast() {
+            Ok(ours) => Self::Refused(ours),
+            Err(error) => Self::Wasmtime(error),
+        }
     }
 }
 

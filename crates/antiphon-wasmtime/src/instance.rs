@@ -4,9 +4,9 @@ use std::mem;
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::{Conversation, wapc_functions};
-use wasmtime::{Instance as Wasm, InstancePre, Store, Trap, TypedFunc};
+use wasmtime::{Instance as Wasm, InstancePre, Store, TypedFunc};
 
-use crate::compiled::{Compiled, check_sizes};
+use crate::compiled::Compiled;
 use crate::data::Data;
 use crate::engine::{Clock, unsupported_deadline};
 use crate::options::EpochDeadlines;
@@ -56,7 +56,7 @@ impl Instance {
         {
             return Err(unsupported_deadline());
         }
-        check_sizes(&compiled.info, &limits)?;
+        compiled.needs.check(&limits)?;
 
         let (mode, pre) = how;
         let mut data = Data::new(mem::replace(conversation, spare), &limits);
@@ -185,7 +185,7 @@ impl Starting {
             Mode::Fiber { .. } => pre.instantiate_async(&mut self.store).await,
         };
         let first = if has_start { "start section" } else { "instantiation" };
-        let instance = instance.map_err(|error| self.not_instantiated(first, error))?;
+        let instance = instance.map_err(|error| self.failed(first, error))?;
         self.store.data_mut().memory = instance.get_memory(&mut self.store, wapc_functions::MEMORY);
         for name in wapc_functions::INIT_EXPORTS {
             self.run_export(&instance, name).await?;
@@ -209,17 +209,6 @@ impl Starting {
         let exit =
             std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Error>()?.exit_code());
         if exit == Some(0) && name != wapc_functions::WAPC_INIT { Ok(()) } else { Err(error) }
-    }
-
-    /// A start section that failed, or a module that asks for more than its limits before any of its code runs.
-    fn not_instantiated(&self, function: &str, error: wasmtime::Error) -> Error {
-        match self.store.data().limiter.refused() {
-            Some(refused) if !error.is::<Trap>() && !error.is::<Error>() => {
-                let message = format!("the module does not fit its limits: {refused}");
-                Error::new(ErrorKind::InvalidModule, message).with_source(error)
-            }
-            _ => self.failed(function, error),
-        }
     }
 
     fn failed(&self, function: &str, error: wasmtime::Error) -> Error {

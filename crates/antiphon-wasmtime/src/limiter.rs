@@ -78,9 +78,9 @@ impl ResourceLimiter for Limiter {
     }
 
     fn tables(&self) -> usize {
-        MAX_TABLES
+        usize::try_from(MAX_TABLES).unwrap_or(usize::MAX)
     }
 }
 
 /// Compilers emit one or two; each may hold as many elements as the limit says.
-const MAX_TABLES: usize = 10;
+pub(crate) const MAX_TABLES: u64 = 10;
