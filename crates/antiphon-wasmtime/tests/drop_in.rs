@@ -284,6 +284,39 @@ fn what_does_not_go_together_is_refused_and_never_ignored() {
 }
 
 #[test]
+fn what_a_module_needs_at_its_start_is_checked_before_any_of_its_code_runs() {
+    let with = |more: &str| GUEST.replacen("(memory ", &format!("{more} (memory "), 1);
+    let refused = |text: &str| {
+        let error = Error::from(
+            WasmtimeEngineProviderBuilder::new().module_bytes(text.as_bytes()).build().unwrap_err(),
+        );
+        (error.kind(), error.message().to_owned())
+    };
+    let (kind, message) = refused(&with(&"(table 1 funcref)".repeat(10)));
+    assert_eq!(
+        (kind, message.as_str()),
+        (ErrorKind::InvalidModule, "the module starts with 11 tables, over the limit of 10")
+    );
+    let (kind, message) = refused(&with("(table 20001 funcref)"));
+    assert_eq!(kind, ErrorKind::InvalidModule);
+    assert_eq!(message, "the module starts with 20001 elements in a table, over the limit of 20000");
+    let (kind, _) = refused(&GUEST.replacen("\"memory\") 1", "\"memory\") 1025", 1));
+    assert_eq!(kind, ErrorKind::InvalidModule);
+}
+
+#[test]
+fn arguments_that_no_guest_could_hold_are_refused() {
+    let module = r#"(module (import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))
+        (memory (export "memory") 1)
+        (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#;
+    let params = antiphon::WasiParams { argv: vec!["a".repeat(2 << 20)], ..Default::default() };
+    let builder = WasmtimeEngineProviderBuilder::new().module_bytes(module.as_bytes()).wasi_params(params);
+    assert_eq!(Error::from(builder.build().unwrap_err()).kind(), ErrorKind::Unsupported);
+    let sealed = WasmtimeEngineProviderBuilder::new().module_bytes(module.as_bytes()).wasi(false);
+    assert_eq!(Error::from(sealed.build().unwrap_err()).kind(), ErrorKind::InvalidModule);
+}
+
+#[test]
 fn a_guest_without_its_entry_point_is_refused_with_the_text_that_programs_match_on() {
     let builder =
         WasmtimeEngineProviderBuilder::new().module_bytes(br#"(module (memory (export "memory") 1))"#);
