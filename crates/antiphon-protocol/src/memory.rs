@@ -2,7 +2,7 @@
 
 use crate::violation::{MemoryFault, Violation};
 
-/// A pointer and a length as a guest gave them: any value, until [`read`] or [`write`] has checked them.
+/// A pointer and a length as a guest gave them: any value, until [`read`] or [`write()`] has checked them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// The offset of the first byte.
