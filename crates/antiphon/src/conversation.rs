@@ -260,7 +260,7 @@ impl Conversation {
 
     // What the hosts do.
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin_call(&mut self, operation: &str, payload: Payload<'_>) -> Result<()> {
         self.failure = None;
         self.in_place = None;
@@ -355,6 +355,11 @@ impl Conversation {
 
     #[inline]
     pub(crate) fn usage(&mut self, response_bytes: usize) -> Option<Usage> {
+        if self.meter.is_none() { None } else { self.measured(response_bytes) }
+    }
+
+    #[cold]
+    fn measured(&mut self, response_bytes: usize) -> Option<Usage> {
         let meter = self.meter.take()?;
         Some(meter.finish(Traffic {
             host_calls: self.protocol.host_calls(),

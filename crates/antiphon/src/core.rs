@@ -213,7 +213,7 @@ impl<E: ?Sized, S: State> Slot<E, S> {
     }
 
     /// Before the engine's part of a call.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin_call(
         &mut self,
         operation: &str,
@@ -227,7 +227,7 @@ impl<E: ?Sized, S: State> Slot<E, S> {
     }
 
     /// After it: `__guest_call` returned.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn returned(&mut self, code: i32, output: &mut impl Output) -> Result<Option<Usage>> {
         match self.conversation.end_call(code) {
             Ok(()) => {
