@@ -158,6 +158,20 @@ proptest! {
     }
 }
 
+#[test]
+fn a_refused_host_call_is_not_charged_for_bytes_it_never_carried() {
+    let memory = vec![0; 2048];
+    let mut conversation = Conversation::new(limits());
+    conversation.begin_call("op", Payload::from(b"")).unwrap();
+    // 8 x 1,025 bytes are over the budget of 4,096; each is refused for its own size first.
+    for _ in 0..8 {
+        let begun = conversation.begin_host_call(&memory, [0, 0, 0, 0, 0, 0, 0, 1025]);
+        assert_eq!(begun, Ok(Begin::Refused));
+    }
+    let ninth = conversation.begin_host_call(&memory, [0; 8]);
+    assert!(matches!(ninth, Err(Violation::HostCallLimit { limit: 8, .. })), "{ninth:?}");
+}
+
 thread_local! {
     static LARGEST: Cell<usize> = const { Cell::new(0) };
 }

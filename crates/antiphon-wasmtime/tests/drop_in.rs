@@ -305,6 +305,19 @@ fn what_a_module_needs_at_its_start_is_checked_before_any_of_its_code_runs() {
 }
 
 #[test]
+fn text_is_bounded_before_it_is_parsed_and_its_error_does_not_quote_all_of_it() {
+    let refused = |text: String| {
+        Error::from(WasmtimeEngineProviderBuilder::new().module_bytes(text.as_bytes()).build().unwrap_err())
+    };
+    let long = refused(format!("(module {})", "(func)".repeat(200_000)));
+    assert_eq!(long.kind(), ErrorKind::InvalidModule);
+    assert!(long.message().contains("over the limit of 1048576 bytes"), "{long}");
+    let line = refused(format!("(module {} (oops))", " ".repeat(500_000)));
+    assert_eq!(line.kind(), ErrorKind::InvalidModule);
+    assert!(line.to_string().len() < 2_000, "{} bytes", line.to_string().len());
+}
+
+#[test]
 fn arguments_that_no_guest_could_hold_are_refused() {
     let module = r#"(module (import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))
         (memory (export "memory") 1)

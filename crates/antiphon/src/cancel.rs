@@ -69,3 +69,37 @@ impl CancelHandle {
         self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    #[test]
+    fn a_waker_that_panics_does_not_keep_the_others_waiting() {
+        struct Bomb;
+        struct Count(AtomicUsize);
+
+        impl Wake for Bomb {
+            fn wake(self: Arc<Self>) {
+                panic!("boom");
+            }
+        }
+
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+
+        let (cancel, count) = (CancelHandle::new(), Arc::new(Count(AtomicUsize::new(0))));
+        let (bomb, calm) = (Arc::new(Alarm::default()), Arc::new(Alarm::default()));
+        bomb.set(&Arc::new(Bomb).into());
+        calm.set(&Arc::clone(&count).into());
+        cancel.ring_on_cancel(Arc::downgrade(&bomb));
+        cancel.ring_on_cancel(Arc::downgrade(&calm));
+        cancel.cancel();
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    }
+}
