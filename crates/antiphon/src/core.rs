@@ -15,7 +15,7 @@ use crate::output::Output;
 use crate::request::Options;
 use crate::terms::{Interrupt, Link, Terms};
 use crate::ticker::Busy;
-use crate::usage::{Meter, Usage};
+use crate::usage::Meter;
 use crate::{reentrancy, ticker, wait};
 
 /// Numbers hosts, so that a callback shared by several can tell them apart.
@@ -228,13 +228,13 @@ impl<E: ?Sized, S: State> Slot<E, S> {
 
     /// After it: `__guest_call` returned.
     #[inline(always)]
-    pub(crate) fn returned(&mut self, code: i32, output: &mut impl Output) -> Result<Option<Usage>> {
+    pub(crate) fn returned(&mut self, code: i32, output: &mut impl Output) -> Result<()> {
         match self.conversation.end_call(code) {
             Ok(()) => {
                 self.live = true;
-                let bytes = output.collect(&mut self.conversation);
+                output.collect(&mut self.conversation);
                 self.conversation.release();
-                Ok(self.conversation.usage(bytes))
+                Ok(())
             }
             Err(error) => Err(self.conclude(error, output)),
         }
@@ -242,7 +242,7 @@ impl<E: ?Sized, S: State> Slot<E, S> {
 
     /// After it: `__guest_call` did not return.
     #[cold]
-    pub(crate) fn failed(&mut self, error: BoxError, output: &mut impl Output) -> Result<Option<Usage>> {
+    pub(crate) fn failed(&mut self, error: BoxError, output: &mut impl Output) -> Result<()> {
         let error = self.conversation.abandon_call(error);
         Err(self.conclude(error, output))
     }
@@ -252,8 +252,9 @@ impl<E: ?Sized, S: State> Slot<E, S> {
         // What the engine refused before it began is no harm to the instance either.
         self.live = error.fate() != Fate::Discarded;
         output.discard(&mut self.conversation);
+        let error = error.with_usage(self.conversation.usage(0));
         self.conversation.release();
-        error.with_usage(self.conversation.usage(0))
+        error
     }
 }
 

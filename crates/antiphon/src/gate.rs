@@ -205,6 +205,19 @@ pub(crate) struct Inside<'a, T: Send> {
     value: Option<Box<T>>,
 }
 
+impl<T: Send> Inside<'_, T> {
+    /// Leaves, as a drop does; said where it happens, the compiler makes it a store or two in place.
+    #[inline(always)]
+    pub(crate) fn leave(mut self) {
+        let (gate, value) = (self.gate, self.value.take());
+        // Nothing is left to drop: a drop would look for it all the same.
+        std::mem::forget(self);
+        if let Some(value) = value {
+            gate.leave(value);
+        }
+    }
+}
+
 impl<T: Send> Deref for Inside<'_, T> {
     type Target = T;
 

@@ -57,16 +57,6 @@ impl Terms {
         Self { deadline, limit, extra: None }
     }
 
-    /// Nothing but a deadline. In place, field by field: a whole value would be stored and read back at once.
-    #[inline]
-    pub(crate) fn set_deadline(&mut self, deadline: u64, limit: Duration) {
-        self.deadline = deadline;
-        self.limit = limit;
-        if self.extra.is_some() {
-            self.extra = None;
-        }
-    }
-
     /// The terms of a request that has some of its own; `deadline` and `limit` are the host's, for one that sets none.
     #[cold]
     pub(crate) fn of_request(options: Options, now: u64, host: Self) -> Self {
@@ -89,11 +79,8 @@ impl Terms {
     }
 
     /// Drops all but the deadline.
-    #[inline]
     pub(crate) fn release(&mut self) {
-        if self.extra.is_some() {
-            self.extra = None;
-        }
+        self.extra = None;
     }
 
     #[inline]
