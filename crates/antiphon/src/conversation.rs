@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use antiphon_protocol::{self as protocol, Begin, HostCallRequest, Limits, Outcome, Payload, Violation};
 
+use crate::deadline::Deadline;
 use crate::errors::{BoxError, Error, ErrorKind, Fate, Fault, Phase, Result};
 use crate::handler::{Answer, Handler, HostCall};
 use crate::log::{LogLine, LogSink, LogStream};
@@ -197,7 +198,7 @@ impl Conversation {
     /// Whether this call has to end at some time, which an engine without interruption cannot promise.
     #[must_use]
     pub fn has_deadline(&self) -> bool {
-        self.terms.deadline != ticker::NEVER
+        self.terms.deadline.tick != ticker::NEVER
     }
 
     /// Whether a host call of this conversation may have to be awaited.
@@ -288,12 +289,11 @@ impl Conversation {
 
     /// The terms of a call that has nothing but a deadline.
     #[inline]
-    pub(crate) fn set_deadline(&mut self, deadline: u64, limit: Duration) {
+    pub(crate) fn set_deadline(&mut self, deadline: Deadline) {
         if self.untidy {
             self.tidy();
         }
         self.terms.deadline = deadline;
-        self.terms.limit = limit;
     }
 
     #[inline]
