@@ -25,7 +25,8 @@ impl Deadline {
         Self { tick: began.saturating_add(1).saturating_add(ticks), began, limit }
     }
 
-    /// Whether it is over. A clock that was late when the call began is made good for: the deadline is never early.
+    /// Whether it is over. A clock that was late when the call began is made good for: no deadline is early by more than
+    /// a tick may be late.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
         let now = ticker::now();

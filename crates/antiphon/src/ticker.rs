@@ -20,6 +20,9 @@ pub const TICK: Duration = Duration::from_millis(5);
 /// A deadline that never comes.
 pub(crate) const NEVER: u64 = u64::MAX;
 
+/// How late a tick may come and still count as on time.
+const PUNCTUAL: Duration = Duration::from_millis(1);
+
 /// Ticks without a new call after which the thread looks whether it may sleep.
 const IDLE_TICKS: u32 = 40;
 
@@ -106,6 +109,7 @@ pub(crate) fn watch(gate: Weak<dyn Busy>) -> io::Result<()> {
 }
 
 /// How many ticks too old the cached tick may have been while it was `tick`: the ticker's thread waited for a processor.
+/// By so little as [`PUNCTUAL`] it is always late.
 pub(crate) fn lateness(tick: u64) -> u64 {
     lock().jumps.after(tick)
 }
@@ -139,20 +143,24 @@ fn started() -> io::Result<MutexGuard<'static, Shared>> {
 fn unpark() {
     let _shared = lock();
     // No call has read the old tick since the thread parked.
-    NOW.fetch_max(true_tick(), Ordering::Relaxed);
+    NOW.fetch_max(true_tick().0, Ordering::Relaxed);
     PARKED.store(false, Ordering::SeqCst);
     WAKE.notify_all();
 }
 
-fn true_tick() -> u64 {
-    u64::try_from(epoch().elapsed().as_nanos() / TICK.as_nanos()).unwrap_or(NEVER)
+/// The tick that it is, and how long it has been.
+fn true_tick() -> (u64, Duration) {
+    let nanos = epoch().elapsed().as_nanos();
+    let (tick, rest) = (nanos / TICK.as_nanos(), nanos % TICK.as_nanos());
+    (u64::try_from(tick).unwrap_or(NEVER), Duration::from_nanos(u64::try_from(rest).unwrap_or(0)))
 }
 
-/// Moves the cached tick on. A jump is noted before anybody can see what came of it.
+/// Moves the cached tick on. That it was late is noted before anybody can see what came of it.
 fn advance(jumps: &mut Jumps) -> u64 {
-    let (before, tick) = (NOW.load(Ordering::Relaxed), true_tick());
-    if tick > before.saturating_add(1) {
-        jumps.note(before, tick);
+    let (before, (tick, rest)) = (NOW.load(Ordering::Relaxed), true_tick());
+    let left_out = tick.saturating_sub(before).saturating_sub(u64::from(rest <= PUNCTUAL));
+    if left_out > 0 {
+        jumps.note(before, left_out);
     }
     NOW.fetch_max(tick, Ordering::Relaxed).max(tick)
 }
@@ -252,16 +260,16 @@ struct Jumps(VecDeque<(u64, u64)>);
 impl Jumps {
     const KEPT: usize = 1024;
 
-    fn note(&mut self, before: u64, tick: u64) {
+    fn note(&mut self, tick: u64, left_out: u64) {
         if self.0.len() >= Self::KEPT {
             self.0.pop_front();
         }
-        self.0.push_back((before, tick.saturating_sub(before).saturating_sub(1)));
+        self.0.push_back((tick, left_out));
     }
 
     fn after(&self, tick: u64) -> u64 {
         self.0
-            .binary_search_by_key(&tick, |(before, _)| *before)
+            .binary_search_by_key(&tick, |(tick, _)| *tick)
             .ok()
             .and_then(|found| self.0.get(found))
             .map_or(0, |(_, left_out)| *left_out)
@@ -318,11 +326,11 @@ mod tests {
     #[test]
     fn a_clock_that_was_late_is_remembered_for_a_while() {
         let mut jumps = Jumps(VecDeque::new());
-        jumps.note(10, 15);
-        jumps.note(15, 17);
+        jumps.note(10, 4);
+        jumps.note(15, 1);
         assert_eq!([9, 10, 11, 15, 17].map(|tick| jumps.after(tick)), [0, 4, 0, 1, 0]);
         for tick in 0..10_000 {
-            jumps.note(20 + 2 * tick, 22 + 2 * tick);
+            jumps.note(20 + 2 * tick, 1);
         }
         assert_eq!((jumps.0.len(), jumps.after(10), jumps.after(20_018)), (Jumps::KEPT, 0, 1));
     }
