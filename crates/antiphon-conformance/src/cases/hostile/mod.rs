@@ -1,0 +1,11 @@
+//! The hostile corpus: guests that do harm on purpose, a file for each way to do it.
+//!
+//! Each case is marked with `hostile`, so that the run fails it where the host spends more time or memory on it than is
+//! sound, whatever else it proves. Deadlines are short, as most of these guests end by theirs.
+
+use crate::case::Case;
+
+mod messages;
+
+/// The topics, each the cases of one file.
+pub(super) const TOPICS: &[&[Case]] = &[messages::CASES];
