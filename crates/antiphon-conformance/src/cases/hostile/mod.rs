@@ -5,7 +5,9 @@
 
 use crate::case::Case;
 
+mod floods;
+mod logs;
 mod messages;
 
 /// The topics, each the cases of one file.
-pub(super) const TOPICS: &[&[Case]] = &[messages::CASES];
+pub(super) const TOPICS: &[&[Case]] = &[messages::CASES, floods::CASES, logs::CASES];
