@@ -13,8 +13,14 @@ use crate::limiter::Refused;
 pub(crate) fn typed(error: wasmtime::Error, refused: Option<Refused>) -> Error {
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(Frames::new);
     let typed = match error.downcast::<Error>() {
-        // Returned by one of our imports, or by the epoch callback.
-        Ok(ours) => ours,
+        // Returned by one of our imports, or by the epoch callback. A guest that got no memory may end by a wild pointer
+        // or an abort as well as by a trap. An exit keeps its code.
+        Ok(ours) => match refused {
+            Some(refused) if ours.kind() == ErrorKind::Trapped && ours.exit_code().is_none() => {
+                memory_limit(ours, refused)
+            }
+            _ => ours,
+        },
         Err(error) => from_trap(error, refused, backtrace.is_some()),
     };
     match backtrace {
@@ -45,11 +51,14 @@ fn from_trap(error: wasmtime::Error, refused: Option<Refused>, in_guest: bool) -
     // The trap alone: Wasmtime's own text around it is its backtrace, which we have.
     let typed = Error::new(kind, trap.to_string()).with_source(trap);
     match refused {
-        Some(refused) if kind == ErrorKind::Trapped => {
-            Error::new(ErrorKind::MemoryLimit, format!("{trap} after {refused}")).with_source(typed)
-        }
+        Some(refused) if kind == ErrorKind::Trapped => memory_limit(typed, refused),
         _ => typed,
     }
+}
+
+/// What ended the guest after a growth was refused, named after the limit.
+fn memory_limit(trap: Error, refused: Refused) -> Error {
+    Error::new(ErrorKind::MemoryLimit, format!("{} after {refused}", trap.message())).with_source(trap)
 }
 
 /// How many frames are kept: the innermost say where, and a deep recursion must not cost a million names.
