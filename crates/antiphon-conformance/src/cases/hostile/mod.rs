@@ -6,9 +6,11 @@
 use crate::case::Case;
 
 mod floods;
+mod growth;
 mod imports_anywhere;
 mod logs;
 mod messages;
 
 /// The topics, each the cases of one file.
-pub(super) const TOPICS: &[&[Case]] = &[messages::CASES, floods::CASES, logs::CASES, imports_anywhere::CASES];
+pub(super) const TOPICS: &[&[Case]] =
+    &[messages::CASES, floods::CASES, logs::CASES, imports_anywhere::CASES, growth::CASES];
