@@ -5,12 +5,21 @@
 
 use crate::case::Case;
 
+mod endless;
 mod floods;
 mod growth;
 mod imports_anywhere;
 mod logs;
 mod messages;
+mod straight_lines;
 
 /// The topics, each the cases of one file.
-pub(super) const TOPICS: &[&[Case]] =
-    &[messages::CASES, floods::CASES, logs::CASES, imports_anywhere::CASES, growth::CASES];
+pub(super) const TOPICS: &[&[Case]] = &[
+    messages::CASES,
+    floods::CASES,
+    logs::CASES,
+    imports_anywhere::CASES,
+    growth::CASES,
+    endless::CASES,
+    straight_lines::CASES,
+];
