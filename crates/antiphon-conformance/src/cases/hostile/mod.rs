@@ -11,6 +11,7 @@ mod growth;
 mod imports_anywhere;
 mod logs;
 mod messages;
+mod recursion;
 mod straight_lines;
 
 /// The topics, each the cases of one file.
@@ -21,5 +22,6 @@ pub(super) const TOPICS: &[&[Case]] = &[
     imports_anywhere::CASES,
     growth::CASES,
     endless::CASES,
+    recursion::CASES,
     straight_lines::CASES,
 ];
