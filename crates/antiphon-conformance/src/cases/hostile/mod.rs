@@ -6,6 +6,7 @@
 use crate::case::Case;
 
 mod endless;
+mod endless_starts;
 mod floods;
 mod growth;
 mod imports_anywhere;
@@ -22,6 +23,7 @@ pub(super) const TOPICS: &[&[Case]] = &[
     imports_anywhere::CASES,
     growth::CASES,
     endless::CASES,
+    endless_starts::CASES,
     recursion::CASES,
     straight_lines::CASES,
 ];
