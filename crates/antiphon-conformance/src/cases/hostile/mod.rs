@@ -5,14 +5,19 @@
 
 use crate::case::Case;
 
+mod crowds;
 mod endless;
 mod endless_starts;
 mod floods;
 mod growth;
+mod imports;
 mod imports_anywhere;
 mod logs;
 mod messages;
+mod raw;
 mod recursion;
+mod sections;
+mod segments;
 mod straight_lines;
 
 /// The topics, each the cases of one file.
@@ -26,4 +31,8 @@ pub(super) const TOPICS: &[&[Case]] = &[
     endless_starts::CASES,
     recursion::CASES,
     straight_lines::CASES,
+    crowds::CASES,
+    imports::CASES,
+    sections::CASES,
+    segments::CASES,
 ];
