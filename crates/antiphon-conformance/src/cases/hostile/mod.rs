@@ -5,6 +5,7 @@
 
 use crate::case::Case;
 
+mod bytes;
 mod crowds;
 mod endless;
 mod endless_starts;
@@ -19,6 +20,7 @@ mod recursion;
 mod sections;
 mod segments;
 mod straight_lines;
+mod text;
 
 /// The topics, each the cases of one file.
 pub(super) const TOPICS: &[&[Case]] = &[
@@ -31,8 +33,10 @@ pub(super) const TOPICS: &[&[Case]] = &[
     endless_starts::CASES,
     recursion::CASES,
     straight_lines::CASES,
+    bytes::CASES,
     crowds::CASES,
     imports::CASES,
     sections::CASES,
     segments::CASES,
+    text::CASES,
 ];
