@@ -21,6 +21,11 @@ mod sections;
 mod segments;
 mod straight_lines;
 mod text;
+mod wasi_exit;
+mod wasi_io;
+mod wasi_pointers;
+mod wasi_poll;
+mod wasi_table;
 
 /// The topics, each the cases of one file.
 pub(super) const TOPICS: &[&[Case]] = &[
@@ -39,4 +44,8 @@ pub(super) const TOPICS: &[&[Case]] = &[
     sections::CASES,
     segments::CASES,
     text::CASES,
+    wasi_exit::CASES,
+    wasi_io::CASES,
+    wasi_poll::CASES,
+    wasi_pointers::CASES,
 ];
