@@ -101,7 +101,11 @@ impl Instance {
     #[inline]
     pub(crate) fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let lengths = self.begin(conversation)?;
-        let returned = stack::with_room(|| self.guest_call.call(&mut self.store, lengths));
+        let returned = if stack::has_room() {
+            self.guest_call.call(&mut self.store, lengths)
+        } else {
+            stack::make_room(|| self.guest_call.call(&mut self.store, lengths))
+        };
         self.end(conversation, returned)
     }
 

@@ -12,22 +12,61 @@ const ROOM: usize = 1 << 20;
 /// A stack where there is not enough room, in bytes; mapped, and paid for only as far as it is used.
 const SEGMENT: usize = 4 << 20;
 
-thread_local! {
-    /// Whether this thread is on the stack of a guest that can suspend. There, where the thread's own stack ends says
-    /// nothing.
-    static ON_FIBER: Cell<bool> = const { Cell::new(false) };
+/// Which stack this thread is on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Its own.
+    Thread,
+    /// One that was made for want of room.
+    Segment,
+    /// That of a guest that can suspend. There, where the thread's own stack ends says nothing.
+    Fiber,
 }
 
-/// Runs a guest straight, on a stack of its own if this one is almost used up.
-#[inline]
-pub(crate) fn with_room<R>(run: impl FnOnce() -> R) -> R {
-    if ON_FIBER.get() { on_segment(run) } else { stacker::maybe_grow(ROOM, SEGMENT, run) }
+thread_local! {
+    static PLACE: Cell<Place> = const { Cell::new(Place::Thread) };
+    /// A part of the thread's own stack that is known to have room below it: its lowest address, and its length. No
+    /// address of another stack lies in it, so one look settles the common case.
+    static ROOMY: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
+
+/// Whether a guest that runs straight has room here; else it needs [`make_room`].
+#[inline(always)]
+pub(crate) fn has_room() -> bool {
+    let here = 0_u8;
+    let here = std::ptr::from_ref(&here).addr();
+    let (lowest, length) = ROOMY.get();
+    here.wrapping_sub(lowest) < length || look(here)
 }
 
 #[cold]
-fn on_segment<R>(run: impl FnOnce() -> R) -> R {
-    let _off = Mark::set(false);
+fn look(here: usize) -> bool {
+    let place = PLACE.get();
+    if place == Place::Fiber {
+        return false;
+    }
+    // Unknown where the system does not tell, or where another library switches stacks.
+    let Some(spare) = stacker::remaining_stack().and_then(|left| left.checked_sub(ROOM)) else {
+        return false;
+    };
+    if place == Place::Thread {
+        let lowest = here.saturating_sub(spare);
+        let (_, length) = ROOMY.get();
+        ROOMY.set((lowest, length.max(here.saturating_sub(lowest).saturating_add(1))));
+    }
+    true
+}
+
+/// Runs something on a stack that is made for it.
+#[cold]
+pub(crate) fn make_room<R>(run: impl FnOnce() -> R) -> R {
+    let _place = Moved::to(Place::Segment);
     stacker::grow(SEGMENT, run)
+}
+
+/// Runs something that happens once in the life of an instance, with room.
+pub(crate) fn with_room<R>(run: impl FnOnce() -> R) -> R {
+    if has_room() { run() } else { make_room(run) }
 }
 
 /// Runs a guest on a stack of its own, which the engine makes, and which the guest can leave to wait.
@@ -36,25 +75,27 @@ fn on_segment<R>(run: impl FnOnce() -> R) -> R {
 pub(crate) async fn on_fiber<F: Future>(run: F) -> F::Output {
     let mut run = pin!(run);
     poll_fn(|cx| {
-        let _on = Mark::set(true);
+        let _place = Moved::to(Place::Fiber);
         run.as_mut().poll(cx)
     })
     .await
 }
 
-/// Restores the mark, also where a panic passes.
-struct Mark(bool);
+/// Goes back at the end, also where a panic passes.
+struct Moved {
+    from: Place,
+}
 
-impl Mark {
+impl Moved {
     #[inline]
-    fn set(on_fiber: bool) -> Self {
-        Self(ON_FIBER.replace(on_fiber))
+    fn to(place: Place) -> Self {
+        Self { from: PLACE.replace(place) }
     }
 }
 
-impl Drop for Mark {
+impl Drop for Moved {
     #[inline]
     fn drop(&mut self) {
-        ON_FIBER.set(self.0);
+        PLACE.set(self.from);
     }
 }
