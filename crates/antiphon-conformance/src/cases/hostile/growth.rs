@@ -26,10 +26,10 @@ pub(super) const CASES: &[Case] = &[
         .within(TIME, 96 * MIB),
     case!(hostile_growth::a_bomb_in_every_call_is_thrown_away_with_its_instance)
         .needs(NEEDS)
-        .within(TIME, 160 * MIB),
+        .within(TIME, 112 * MIB),
     case!(hostile_growth::a_bomb_in_every_start_is_thrown_away_with_its_instance)
         .needs(NEEDS)
-        .within(TIME, 160 * MIB),
+        .within(TIME, 112 * MIB),
     case!(hostile_growth::growth_among_the_arguments_of_a_host_call_is_seen).hostile(),
     case!(hostile_growth::an_answer_lands_in_memory_that_grew_after_it_came).hostile(),
     case!(hostile_growth::a_request_lands_in_memory_that_grew_for_it).hostile(),
@@ -95,7 +95,7 @@ fn all_of_the_memory_can_be_filled_and_answered_from(subject: &Subject) {
 }
 
 fn a_bomb_in_every_call_is_thrown_away_with_its_instance(subject: &Subject) {
-    // Eight times 64 MiB, of which no three are ever there at once.
+    // Eight times 64 MiB, of which no two are ever there at once.
     let host = subject.host(guest(
         "(drop (memory.grow (i32.const 1023)))
          (memory.fill (i32.const 65536) (i32.const 1) (i32.const 0x3ff0000))
