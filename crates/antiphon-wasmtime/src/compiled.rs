@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use antiphon::errors::{BoxError, Error, ErrorKind};
 use antiphon::module_info::{Export, ExternKind, Import, ModuleInfo};
-use antiphon::{
-    Capabilities, EngineProviderFactory, Limits, WasiParams, WebAssemblyEngineProvider, wapc_functions,
-};
+use antiphon::{Capabilities, EngineProviderFactory, Limits, WasiParams, WebAssemblyEngineProvider};
 use wasmtime::{ExternType, InstancePre, Linker, Module, ValType};
 
 use crate::data::Data;
@@ -103,7 +101,7 @@ impl Compiled {
 
     #[cfg(feature = "async")]
     pub(crate) fn calls_host(&self) -> bool {
-        self.info.import(antiphon::HOST_NAMESPACE, wapc_functions::HOST_CALL).is_some()
+        self.info.import(antiphon::HOST_NAMESPACE, antiphon::wapc_functions::HOST_CALL).is_some()
     }
 
     /// Whether the guest was given real directories, whose functions all suspend.

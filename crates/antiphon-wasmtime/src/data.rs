@@ -53,6 +53,17 @@ impl Data {
         Ok(UpdateDeadline::Continue(1))
     }
 
+    /// Whether the guest may run on, asked by an import that takes a while: the engine looks in loops, at the beginning of
+    /// functions and before bulk operations, but not between imports that stand in a straight line.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.conversation.check()?;
+        match &self.ticks {
+            None => Ok(()),
+            Some(ticks) => ticks.check(),
+        }
+    }
+
     /// Ends a guest call or a start, however it ended: what the guest wrote without ending its line goes to the log.
     #[inline]
     pub(crate) fn flush_output(&mut self) -> Result<(), Error> {

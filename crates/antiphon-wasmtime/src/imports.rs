@@ -97,14 +97,14 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
     Ok(())
 }
 
-/// Looks at the time before an import that has much to copy. The engine looks only in loops, at the beginning of functions
-/// and before bulk operations: thousands of imports in a straight line would pass it by, 4 MiB each.
+/// Looks at the time before an import that has much to copy: thousands of them in a straight line, 4 MiB each, would pass
+/// the engine's own looks by.
 #[inline(always)]
 fn on_time(data: &Data, bytes: i32) -> Result<()> {
     /// What is copied in less time than the call of the import takes.
     const BRIEF: u32 = 1024;
 
-    if bytes.cast_unsigned() > BRIEF { Ok(data.conversation.check()?) } else { Ok(()) }
+    if bytes.cast_unsigned() > BRIEF { Ok(data.check()?) } else { Ok(()) }
 }
 
 /// Redefines the one import that can wait, for guests that may suspend.

@@ -89,6 +89,7 @@ impl Instance {
     }
 
     /// Sends what the guest wrote to the log although its call was dropped in the middle.
+    #[cfg(any(feature = "async", feature = "wasi-fs"))]
     pub(crate) fn flush_abandoned(&mut self) -> Result<(), Error> {
         self.store.data_mut().flush_output()
     }

@@ -2,8 +2,6 @@
 //! is small, or it is a handler of another guest. Where the stack ends before the guest's own limit does, the process ends.
 
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::pin::pin;
 
 /// What a guest and the host functions that it calls may need: wasmtime ends a guest that uses 512 KiB, and a handler at
 /// that depth has as much again.
@@ -73,8 +71,8 @@ pub(crate) fn with_room<R>(run: impl FnOnce() -> R) -> R {
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
 #[inline]
 pub(crate) async fn on_fiber<F: Future>(run: F) -> F::Output {
-    let mut run = pin!(run);
-    poll_fn(|cx| {
+    let mut run = std::pin::pin!(run);
+    std::future::poll_fn(|cx| {
         let _place = Moved::to(Place::Fiber);
         run.as_mut().poll(cx)
     })

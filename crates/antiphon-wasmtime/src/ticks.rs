@@ -43,18 +43,26 @@ impl Ticks {
 
     /// Another callback.
     pub(crate) fn on_tick(&mut self) -> Result<(), Error> {
-        let over = match &mut self.count {
-            Count::Ours { from } => ticker::now().saturating_sub(*from) >= self.limit,
-            Count::AllAtOnce => true,
+        match &mut self.count {
+            Count::Ours { .. } => self.check(),
+            Count::AllAtOnce => Err(self.over()),
             Count::OneByOne { left } => {
                 *left = left.saturating_sub(1);
-                *left == 0
+                if *left == 0 { Err(self.over()) } else { Ok(()) }
             }
-        };
-        if over {
-            Err(Error::deadline(Phase::Guest, format_args!("{} epoch ticks", self.limit)))
-        } else {
-            Ok(())
         }
+    }
+
+    /// Looks between two callbacks, which only our own epochs allow.
+    #[cold]
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.count {
+            Count::Ours { from } if ticker::now().saturating_sub(from) >= self.limit => Err(self.over()),
+            _ => Ok(()),
+        }
+    }
+
+    fn over(&self) -> Error {
+        Error::deadline(Phase::Guest, format_args!("{} epoch ticks", self.limit))
     }
 }

@@ -156,16 +156,15 @@ pub(crate) fn flush(data: &mut Data) -> Result<(), Error> {
     logged
 }
 
-/// Runs a function of the world over the guest's memory. Some take long enough to look at the time first: the engine does
-/// not look between imports that stand in a straight line.
+/// Runs a function of the world over the guest's memory. Some take long enough to look at the time first.
 fn with<R>(
     guest: &mut Caller<'_, Data>,
     abi: Abi,
     run: impl FnOnce(&mut Call<'_>) -> Result<R, Stop>,
 ) -> Result<R> {
     let (memory, data) = split(guest);
+    data.check()?;
     let Data { wasi, conversation, .. } = data;
-    conversation.check()?;
     let Some(session) = wasi else { unreachable!("a store whose linker has WASI has its session") };
     let mut logged = Ok(());
     let returned = run(&mut Call {

@@ -150,6 +150,27 @@ fn ticks_that_pass_in_host_calls_count() {
 }
 
 #[test]
+fn ticks_that_pass_in_a_straight_line_of_imports_count() {
+    let line = "(call $response (i32.const 0) (i32.const 4194304))".repeat(2000);
+    let guest = format!(
+        r#"(module
+            (import "wapc" "__guest_response" (func $response (param i32 i32)))
+            (memory (export "memory") 64)
+            (func (export "__guest_call") (param i32 i32) (result i32) {line} (i32.const 1)))"#
+    );
+    let deadlines = EpochDeadlines { wapc_init: 100, wapc_func: 10 };
+    let builder = WasmtimeEngineProviderBuilder::new()
+        .module_bytes(guest.as_bytes())
+        .enable_epoch_interruptions(deadlines);
+    for host in Host::both(&builder) {
+        let begin = Instant::now();
+        let error = host.call("run").unwrap_err();
+        assert_eq!((error.kind(), error.fate()), (ErrorKind::DeadlineExceeded, Fate::Discarded));
+        assert!(begin.elapsed() >= Duration::from_millis(25), "after {:?}", begin.elapsed());
+    }
+}
+
+#[test]
 fn a_deadline_of_a_call_on_an_engine_that_cannot_keep_it_is_refused() {
     let plain = Engine::new(&Config::new()).unwrap();
     let builder = WasmtimeEngineProviderBuilder::new().engine(plain).module_bytes(GUEST.as_bytes());

@@ -116,6 +116,7 @@ impl Terms {
     }
 
     /// The same with some more ticks, for who watches from outside over somebody who keeps the deadline himself.
+    #[cfg(feature = "async")]
     pub(crate) fn later(&self, ticks: u64) -> Self {
         Self { deadline: self.deadline.later(ticks), ..self.clone() }
     }
