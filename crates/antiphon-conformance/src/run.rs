@@ -40,6 +40,10 @@ impl Setup {
         self.guests = dir;
         self
     }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// Runs the suite on a provider as a test target's `main` does: takes the arguments of `cargo test` from the command
@@ -103,14 +107,23 @@ fn check(case: Case, subject: Subject) -> Result<(), Failed> {
     } else {
         _shared = QUIET.read().unwrap_or_else(PoisonError::into_inner);
     }
+    on_a_thread(&format!("{case:?}"), PATIENCE, move || case.check(&subject))
+}
+
+/// Runs a check on a thread of its own; one that hangs fails after a time.
+pub(crate) fn on_a_thread(
+    name: &str,
+    patience: Duration,
+    check: impl FnOnce() + Send + 'static,
+) -> Result<(), Failed> {
     let (ended, end) = mpsc::channel::<()>();
-    let thread = thread::Builder::new().name(format!("{case:?}")).spawn(move || {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
         // Dropped at the end, and by a panic.
         let _ended = ended;
-        case.check(&subject);
+        check();
     })?;
-    if end.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-        return Err(format!("did not end within {PATIENCE:?}").into());
+    if end.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+        return Err(format!("did not end within {patience:?}").into());
     }
     thread.join().map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
