@@ -98,6 +98,12 @@ impl Gaps {
         }
     }
 
+    /// How old the cached tick can have been, for a longest gap. Between counting a tick and telling of it the ticker may
+    /// be kept waiting too, and then two gaps share what is one.
+    pub(super) fn oldest(longest: Duration) -> Duration {
+        longest * 2
+    }
+
     /// The longest since the last `watch`, from the second tick on: before the first the ticker may have slept.
     pub(super) fn longest(&self) -> Duration {
         Duration::from_micros(self.longest.load(Ordering::Relaxed))

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use antiphon::errors::{Error, ErrorKind, Phase};
-use antiphon::{Bytes, EngineProviderFactory, Limits, Request};
+use antiphon::{EngineProviderFactory, Limits, Request};
 
 use super::lateness::Gaps;
 use crate::case::Mode;
@@ -14,19 +14,6 @@ use crate::guest::Guest;
 use crate::handler::Answer;
 use crate::host::Host;
 use crate::subject::Subject;
-
-/// Asks its host in each place whether to stay there for ever.
-const STUCK: &str = r#"
-  (start $section)
-  (func $section
-    (if (call $ask (i32.const 0) (i32.const 1)) (then (call $spin))))
-  (func (export "wapc_init")
-    (if (call $ask (i32.const 1) (i32.const 1)) (then (call $spin))))
-  (func $run (param i32 i32) (result i32)
-    (if (call $ask (i32.const 2) (i32.const 1)) (then (call $spin)))
-    (call $answer_i32 (i32.const 0)))
-  (data (i32.const 0) "sic")
-"#;
 
 /// Where the guest is when its time runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +34,21 @@ impl Place {
             Self::Init => "init",
             Self::Call => "call",
             Self::Handler => "handler",
+        }
+    }
+
+    /// The module that gets stuck here, and calls its host nowhere else: without a processor, even a host call that is
+    /// answered at once may be where the time runs out.
+    pub(super) fn module(self) -> Guest {
+        let run = "(func $run (param i32 i32) (result i32) (call $spin) (i32.const 1))";
+        match self {
+            Self::StartSection => Guest::new(&format!("(start $spin) {run}")),
+            Self::Init => Guest::new(&format!(r#"(func (export "wapc_init") (call $spin)) {run}"#)),
+            Self::Call => Guest::new(run),
+            Self::Handler => Guest::new(
+                "(func $run (param i32 i32) (result i32)
+                   (drop (call $ask (i32.const 0) (i32.const 0))) (call $spin) (i32.const 1))",
+            ),
         }
     }
 
@@ -91,11 +93,7 @@ pub(super) struct Victim {
 }
 
 impl Victim {
-    /// The module, which serves every place.
-    pub(super) fn module() -> Guest {
-        Guest::new(STUCK)
-    }
-
+    /// `factory` is one of the place's [module](Place::module).
     pub(super) fn new(
         subject: &Subject,
         factory: &Arc<dyn EngineProviderFactory>,
@@ -108,23 +106,18 @@ impl Victim {
         });
         let returned = Arc::new(Mutex::new(None));
         let (sync, note) = (subject.mode() == Mode::Sync, Arc::clone(&returned));
-        // On the host's side alone: the module is compiled once, for all places.
-        let mut guest = Guest::binary(Vec::new()).host_limits(limits).host_calls_in_init();
+        // On the host's side alone: factories do not know for whom they are.
+        let mut guest = Guest::binary(Vec::new()).host_limits(limits);
         guest = guest.handler(move |call| {
-            let stay = match (place, call.payload) {
-                (Place::Call, b"c") | (Place::Init, b"i") | (Place::StartSection, b"s") => true,
-                (Place::Handler, b"c") if sync => {
-                    let due = call.deadline().expect("the call has a deadline");
-                    thread::sleep(due.saturating_duration_since(Instant::now()));
-                    // The deadline is looked at by the tick: before it, the guest may still run on.
-                    Gaps::get().block_past(due);
-                    *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-                    true
-                }
-                (Place::Handler, b"c") => return Answer::Never,
-                _ => false,
-            };
-            Answer::Now(if stay { Ok(Bytes::new()) } else { Err("go on".into()) })
+            if !sync {
+                return Answer::Never;
+            }
+            let due = call.deadline().expect("the call has a deadline");
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            // The deadline is looked at by the tick: before it, the guest may still run on.
+            Gaps::get().block_past(due);
+            *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            Answer::ok("")
         });
         let (subject, factory) = (subject.clone(), Arc::clone(factory));
         Self { subject, factory, place, deadline, guest, host: None, returned }
