@@ -20,6 +20,7 @@ mod host;
 mod job;
 mod latencies;
 mod module;
+mod others;
 mod process;
 mod run;
 mod soak;

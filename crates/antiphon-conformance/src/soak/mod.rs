@@ -16,6 +16,7 @@ use crate::host::runtime;
 use crate::job::Job;
 use crate::latencies::Latencies;
 use crate::module::Module;
+use crate::others::Others;
 use crate::run::Setup;
 use crate::subject::{Provider, Subject};
 use crate::traffic::{Caller, Kind, Mix, Site};
@@ -23,7 +24,7 @@ use crate::traffic::{Caller, Kind, Mix, Site};
 mod memory;
 mod verdict;
 
-use verdict::{Sample, Verdict};
+use verdict::{Sample, Verdict, Window};
 
 /// Hosts of each mode, and callers of each host.
 const HOSTS: usize = 4;
@@ -72,7 +73,7 @@ struct Arguments {
 /// | run | memory in the second half | last window's p99 over that of the first after the warm-up |
 /// |---|---|---|
 /// | 20 minutes and more | a slope of 1 MiB in 10 minutes | 1.2 |
-/// | shorter | a growth of 4 MiB, as the allocator has not settled | 2, as one busy moment of the machine is much of a window |
+/// | shorter | a growth of 4 MiB, as the allocator has not settled | 2, as one busy moment of the machine is much of a window; not judged where other processes used more than a tenth of a processor in either window |
 pub fn soak<F, E>(setup: Setup, provider: F) -> ExitCode
 where
     F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
@@ -167,7 +168,7 @@ fn run(sites: &[Arc<Site>], time: Duration, seed: u64) -> Verdict {
     let mut verdict = Verdict::new(time);
     for window in 1..=WINDOWS {
         let end = started + time * window / WINDOWS;
-        let mut latencies = Latencies::new();
+        let (mut latencies, others) = (Latencies::new(), Others::watch());
         while Instant::now() < end {
             thread::sleep(PROGRESS.min(end.saturating_duration_since(Instant::now())));
             let passed = {
@@ -179,7 +180,7 @@ fn run(sites: &[Arc<Site>], time: Duration, seed: u64) -> Verdict {
             verdict.samples.extend(sample.memory.is_some().then_some(sample));
             latencies.add(&passed);
         }
-        verdict.windows.push(latencies);
+        verdict.windows.push(Window { latencies, others: others.had() });
     }
 
     shared.stop.store(true, Ordering::Relaxed);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::memory::slope;
 use crate::latencies::{Latencies, Milliseconds};
+use crate::others::Others;
 use crate::process::Process;
 use crate::traffic::Kind;
 
@@ -35,12 +36,26 @@ impl fmt::Display for Sample {
     }
 }
 
+/// A part of a run.
+pub(super) struct Window {
+    /// Those of the good calls.
+    pub(super) latencies: Latencies,
+    /// How many processors other processes used.
+    pub(super) others: f64,
+}
+
+impl Window {
+    /// In seconds.
+    fn p99(&self) -> f64 {
+        self.latencies.at(0.99).as_secs_f64()
+    }
+}
+
 /// The figures of a run.
 pub(super) struct Verdict {
     time: Duration,
     pub(super) samples: Vec<Sample>,
-    /// The good calls of each window.
-    pub(super) windows: Vec<Latencies>,
+    pub(super) windows: Vec<Window>,
     pub(super) counts: Vec<(Kind, u64)>,
     pub(super) unexpected: u64,
 }
@@ -55,7 +70,7 @@ impl Verdict {
             && self.slope() <= self.allowed_slope()
             && self.drift() <= self.allowed_drift()
             // A run in which nobody was served proves nothing.
-            && self.windows.iter().all(|window| window.count() > 0)
+            && self.windows.iter().all(|window| window.latencies.count() > 0)
     }
 
     /// KiB a minute in the second half.
@@ -74,13 +89,18 @@ impl Verdict {
     /// The last window's p99 over that of the first after the warm-up.
     fn drift(&self) -> f64 {
         match &self.windows[..] {
-            [_, first, .., last] => last.at(0.99).as_secs_f64() / first.at(0.99).as_secs_f64(),
+            [_, first, .., last] => last.p99() / first.p99(),
             _ => 1.0,
         }
     }
 
+    /// Without end where a short run was disturbed: its windows are too short for that to even out.
     fn allowed_drift(&self) -> f64 {
-        if self.time >= LONG { 1.2 } else { 2.0 }
+        match &self.windows[..] {
+            _ if self.time >= LONG => 1.2,
+            [_, first, .., last] if first.others.max(last.others) > Others::DISTURB => f64::INFINITY,
+            _ => 2.0,
+        }
     }
 }
 
@@ -88,14 +108,12 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f)?;
         for (number, window) in self.windows.iter().enumerate() {
-            let (p50, p99) = (Milliseconds(window.at(0.5)), Milliseconds(window.at(0.99)));
-            let name = if number == 0 { " (warm-up)" } else { "" };
-            writeln!(
-                f,
-                "window {:>2}: {} good calls, p50 {p50}, p99 {p99}{name}",
-                number + 1,
-                window.count()
-            )?;
+            let Window { latencies, others } = window;
+            let (p50, p99) = (Milliseconds(latencies.at(0.5)), Milliseconds(latencies.at(0.99)));
+            let (number, calls) = (number + 1, latencies.count());
+            write!(f, "window {number:>2}: {calls} good calls, p50 {p50}, p99 {p99}; ")?;
+            let name = if number == 1 { " (warm-up)" } else { "" };
+            writeln!(f, "others had {others:.2} processors{name}")?;
         }
         for (kind, count) in &self.counts {
             writeln!(f, "{:>20}: {count}", kind.name())?;
@@ -103,7 +121,12 @@ impl fmt::Display for Verdict {
         writeln!(f, "{:>20}: {}", "unexpected", self.unexpected)?;
         let (slope, allowed) = (self.slope(), self.allowed_slope());
         writeln!(f, "memory: {slope:+.1} KiB a minute in the second half, {allowed:.1} allowed")?;
-        writeln!(f, "drift of p99: {:.2}, {:.1} allowed", self.drift(), self.allowed_drift())?;
+        match self.allowed_drift() {
+            f64::INFINITY => {
+                writeln!(f, "drift of p99: {:.2}, not judged, as others took part", self.drift())?
+            }
+            allowed => writeln!(f, "drift of p99: {:.2}, {allowed:.1} allowed", self.drift())?,
+        }
         writeln!(f, "{}", if self.holds() { "the soak holds" } else { "THE SOAK FAILS" })
     }
 }
@@ -115,9 +138,9 @@ mod tests {
     fn verdict(minutes: u64, p99: [u64; 4], kib_a_minute: u64) -> Verdict {
         let mut verdict = Verdict::new(Duration::from_secs(minutes * 60));
         for ms in p99 {
-            let mut window = Latencies::new();
-            window.record(Duration::from_millis(ms));
-            verdict.windows.push(window);
+            let mut latencies = Latencies::new();
+            latencies.record(Duration::from_millis(ms));
+            verdict.windows.push(Window { latencies, others: 0.0 });
         }
         for minute in 0..=minutes {
             let memory = Some(100_000 + kib_a_minute * minute);
@@ -137,10 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn the_drift_of_a_short_run_counts_only_where_nobody_disturbed_it() {
+        for (minutes, holds) in [(2, true), (20, false)] {
+            let mut disturbed = verdict(minutes, [900, 10, 10, 100], 0);
+            assert!(!disturbed.holds());
+            disturbed.windows[3].others = 0.5;
+            assert_eq!(disturbed.holds(), holds);
+        }
+    }
+
+    #[test]
     fn an_unexpected_end_or_an_empty_window_fails_any_run() {
         assert!(!Verdict { unexpected: 1, ..verdict(20, [10; 4], 0) }.holds());
         let mut empty = verdict(20, [10; 4], 0);
-        empty.windows[2] = Latencies::new();
+        empty.windows[2].latencies = Latencies::new();
         assert!(!empty.holds());
     }
 }

@@ -1,48 +1,9 @@
 //! Which processors this process and its threads may use. Linux only; elsewhere the cases that need it are skipped.
 
-use std::fs;
-use std::time::Instant;
-
 #[cfg(target_os = "linux")]
 pub(super) use linux::*;
 #[cfg(not(target_os = "linux"))]
 pub(super) use others::*;
-
-/// How much of the processors everybody but this process uses.
-pub(super) struct Others {
-    since: Instant,
-    /// Hundredths of a second.
-    used: Option<u64>,
-}
-
-impl Others {
-    pub(super) fn watch() -> Self {
-        Self { since: Instant::now(), used: Self::used() }
-    }
-
-    /// How many processors they had since then, on average. Without end where it is not known.
-    pub(super) fn had(&self) -> f64 {
-        match (self.used, Self::used()) {
-            (Some(before), Some(now)) => {
-                now.saturating_sub(before) as f64 / 100.0 / self.since.elapsed().as_secs_f64()
-            }
-            _ => f64::INFINITY,
-        }
-    }
-
-    fn used() -> Option<u64> {
-        let number = |text: &str| text.parse::<u64>().ok();
-        let all = fs::read_to_string("/proc/stat").ok()?;
-        // user, nice, system, idle, iowait, irq, softirq, steal
-        let all: Vec<_> = all.lines().next()?.split_whitespace().skip(1).take(8).filter_map(number).collect();
-        let busy = all.iter().sum::<u64>().checked_sub(all.get(3)? + all.get(4)?)?;
-        let own = fs::read_to_string("/proc/self/stat").ok()?;
-        // After the name, which may hold anything: the state, and utime and stime as the 12th and 13th.
-        let own: Vec<_> =
-            own.rsplit_once(')')?.1.split_whitespace().skip(12 - 1).take(2).filter_map(number).collect();
-        busy.checked_sub(own.iter().sum())
-    }
-}
 
 #[cfg(target_os = "linux")]
 mod linux {

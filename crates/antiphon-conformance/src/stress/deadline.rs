@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use antiphon::{CancelHandle, EngineProviderFactory, Limits, Request};
 
 use super::control::{Control, burn};
-use super::cpu::Others;
 use super::lateness::{Gaps, Lateness};
 use super::place::{Place, Victim};
 use super::{figures, scale};
@@ -19,6 +18,7 @@ use crate::guest::Guest;
 use crate::host::runtime;
 use crate::job::{Job, pause};
 use crate::latencies::{Latencies, Milliseconds};
+use crate::others::Others;
 use crate::subject::Subject;
 
 pub(super) const CASES: &[Case] = &[
@@ -78,7 +78,7 @@ pub(super) fn hold<B>(
             lateness.add(&more);
             longest = longest.max(gap);
             let disturbed = others.had();
-            let slack = if disturbed > DISTURBED { slack() } else { Duration::ZERO };
+            let slack = if disturbed > Others::DISTURB { slack() } else { Duration::ZERO };
             let allowed = control.allows() + slack;
             let holds = lateness.late.at(0.99) <= allowed;
             if holds || part == PARTS {
@@ -98,9 +98,6 @@ pub(super) fn hold<B>(
         }
     }
 }
-
-/// From how many processors on that other processes use they are a disturbance.
-const DISTURBED: f64 = 0.1;
 
 /// Lets guests get stuck in one place; also says how far apart ticks were meanwhile.
 fn stick(
