@@ -1,9 +1,11 @@
 //! What a case is: a name, where it runs, what it needs, and the check itself.
 
 use std::fmt;
+use std::time::Duration;
 
 use antiphon::Capabilities;
 
+use crate::bounded::Bound;
 use crate::subject::Subject;
 
 /// One behaviour that every provider has to show. Written once, run in each of its [modes](Case::modes).
@@ -15,12 +17,13 @@ pub struct Case {
     modes: &'static [Mode],
     needs: &'static [Need],
     alone: bool,
+    hostile: Option<Bound>,
     check: fn(&Subject),
 }
 
 impl Case {
     pub(crate) const fn new(topic: &'static str, name: &'static str, check: fn(&Subject)) -> Self {
-        Self { topic, name, modes: Mode::ALL, needs: &[], alone: false, check }
+        Self { topic, name, modes: Mode::ALL, needs: &[], alone: false, hostile: None, check }
     }
 
     /// Says what the engine must be able to do.
@@ -41,7 +44,22 @@ impl Case {
         self
     }
 
-    /// The topic: the name of the file that holds the case.
+    /// Marks a case whose guest does harm on purpose. It runs alone, and the run fails it where it takes more time or
+    /// memory than is sound: five seconds, and 192 MiB beyond what was resident before.
+    pub(crate) const fn hostile(mut self) -> Self {
+        self.alone = true;
+        self.hostile = Some(Bound::DEFAULT);
+        self
+    }
+
+    /// The same with a bound of its own, in bytes of memory.
+    pub(crate) const fn within(mut self, time: Duration, memory: u64) -> Self {
+        self.alone = true;
+        self.hostile = Some(Bound::new(time, memory));
+        self
+    }
+
+    /// The topic: the name of the file that holds the case, with `hostile_` before it for those in that folder.
     #[must_use]
     pub const fn topic(&self) -> &'static str {
         self.topic
@@ -63,6 +81,16 @@ impl Case {
     #[must_use]
     pub const fn is_alone(&self) -> bool {
         self.alone
+    }
+
+    /// Whether the case belongs to the hostile corpus, and so runs under a bound of time and memory.
+    #[must_use]
+    pub const fn is_hostile(&self) -> bool {
+        self.hostile.is_some()
+    }
+
+    pub(crate) const fn bound(&self) -> Option<Bound> {
+        self.hostile
     }
 
     /// Why an engine of these capabilities cannot run the case; `None` if it can.

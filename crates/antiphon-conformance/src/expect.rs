@@ -99,8 +99,8 @@ pub(crate) fn says(text: impl ToString, parts: &[&str]) {
     }
 }
 
-/// Hosts read the clock once a tick, and on a busy machine a tick comes late: so much earlier may a deadline seem.
-const EARLY: Duration = Duration::from_millis(20);
+/// How late a tick may come and still count as on time: by so much may a deadline seem early.
+const EARLY: Duration = Duration::from_millis(1);
 
 /// A call that ended by its deadline took about that long: hardly less, and little more.
 #[track_caller]

@@ -11,6 +11,7 @@
     reason = "the crate is a test suite: a failed expectation of a case is a failed test"
 )]
 
+mod bounded;
 mod case;
 mod cases;
 mod expect;

@@ -2,21 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, PoisonError, RwLock, mpsc};
-use std::thread;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use antiphon::EngineProviderFactory;
 use antiphon::errors::BoxError;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+use crate::bounded::Bound;
 use crate::case::{Case, Mode};
 use crate::cases::cases;
 use crate::module::Module;
 use crate::subject::{Provider, Subject, guests_dir};
 
-/// How long one case may take before it counts as hanging.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// An ordinary case that takes longer counts as hanging; its memory is its own affair, as others run beside it.
+const PATIENCE: Bound = Bound::new(Duration::from_secs(120), u64::MAX);
 
 /// Held shared by ordinary cases, alone by those that measure the process or a time.
 static QUIET: RwLock<()> = RwLock::new(());
@@ -107,26 +107,51 @@ fn check(case: Case, subject: Subject) -> Result<(), Failed> {
     } else {
         _shared = QUIET.read().unwrap_or_else(PoisonError::into_inner);
     }
-    on_a_thread(&format!("{case:?}"), PATIENCE, move || case.check(&subject))
+    // Here and not in the cases, so that no hostile case can forget its bound.
+    within(case.bound().unwrap_or(PATIENCE), case, subject)
 }
 
-/// Runs a check on a thread of its own; one that hangs fails after a time.
-pub(crate) fn on_a_thread(
-    name: &str,
-    patience: Duration,
-    check: impl FnOnce() + Send + 'static,
-) -> Result<(), Failed> {
-    let (ended, end) = mpsc::channel::<()>();
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        // Dropped at the end, and by a panic.
-        let _ended = ended;
-        check();
-    })?;
-    if end.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
-        return Err(format!("did not end within {patience:?}").into());
-    }
-    thread.join().map_err(|panic| {
+/// Checks a case within a bound.
+pub(crate) fn within(bound: Bound, case: Case, subject: Subject) -> Result<(), Failed> {
+    bound.run(format!("{case:?}"), move || case.check(&subject))?.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked").to_owned().into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_of(check: fn(&Subject), bound: impl FnOnce(Case) -> Case) -> Result<(), String> {
+        let subject = Subject::new(Arc::new(|_: &Module| Err("no engine".into())), Mode::Sync, None);
+        let case = bound(Case::new("topic", "name", check).hostile());
+        super::check(case, subject).map_err(|failed| failed.message().unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn a_hostile_case_within_its_bound_passes() {
+        assert_eq!(check_of(|_| (), |case| case), Ok(()));
+    }
+
+    #[test]
+    fn a_hostile_case_that_overstays_fails() {
+        let sleep = |_: &Subject| std::thread::sleep(Duration::from_secs(2));
+        let error = check_of(sleep, |case| case.within(Duration::from_millis(10), u64::MAX)).unwrap_err();
+        assert!(error.contains("did not end within its bound of 10ms"), "{error}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_hostile_case_that_takes_too_much_memory_fails() {
+        let allocate = |_: &Subject| drop(std::hint::black_box(vec![1u8; 256 << 20]));
+        let error = check_of(allocate, |case| case).unwrap_err();
+        assert!(error.contains("more than its bound of 201326592"), "{error}");
+    }
+
+    #[test]
+    fn a_hostile_case_that_fails_says_why() {
+        let fail = |_: &Subject| crate::handler::panic_quietly("not so");
+        assert_eq!(check_of(fail, |case| case), Err("not so".into()));
+    }
 }

@@ -27,16 +27,34 @@ const LOG_LINE_COST: u64 = 16;
 /// Every `Err` of a method is a [`Violation`]: a span outside the memory, something over a limit that cannot be answered
 /// otherwise, a spent budget. From `begin_call` it means that nothing has begun, from an import that the engine ends the
 /// guest call. What is merely wrong about a host call is no `Err` but an error that the guest can read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Conversation {
     pub(crate) limits: Limits,
+    sizes: Sizes,
     pub(crate) phase: Phase,
     operation: String,
-    payload: Stored,
     /// Where borrowed payloads are copied to; keeps its capacity.
     buffer: Vec<u8>,
     response: Vec<u8>,
     answered: bool,
+    /// Whether `extra` was touched: the one look that most calls need before they begin and after they end.
+    untidy: bool,
+    pub(crate) extra: Extra,
+}
+
+/// The limits that every call is checked against, resolved once. Whatever the limit, a length has to fit into wasm's 32
+/// bits.
+#[derive(Debug)]
+struct Sizes {
+    name: u64,
+    request: u64,
+    response: u64,
+}
+
+/// What only some calls have, all of it gone when they end. Written through [`Conversation::extra`].
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    payload: Stored,
     guest_error: Option<String>,
     pub(crate) host_answer: HostAnswer,
     pub(crate) host_calls: u64,
@@ -82,7 +100,23 @@ impl Conversation {
     /// A conversation that has not begun. The limits hold for every call that it serves.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        let within_wasm = |limit: u64| limit.min(u64::from(u32::MAX));
+        let sizes = Sizes {
+            name: within_wasm(limits.name()),
+            request: within_wasm(limits.request()),
+            response: within_wasm(limits.response()),
+        };
+        Self {
+            limits,
+            sizes,
+            phase: Phase::Idle,
+            operation: String::new(),
+            buffer: Vec::new(),
+            response: Vec::new(),
+            answered: false,
+            untidy: false,
+            extra: Extra::default(),
+        }
     }
 
     // Commands of the host.
@@ -91,7 +125,6 @@ impl Conversation {
     pub fn begin_init(&mut self, host_calls: bool) {
         self.reset();
         self.operation.clear();
-        self.payload = Stored::Buffer;
         self.buffer.clear();
         self.phase = Phase::Init { host_calls };
     }
@@ -102,23 +135,25 @@ impl Conversation {
     }
 
     /// Begins a call, and forgets all of the one before it.
-    #[inline]
+    #[inline(always)]
     pub fn begin_call(&mut self, operation: &str, payload: Payload<'_>) -> Result<(), Violation> {
         self.reset();
-        check("operation", operation.as_bytes(), self.limits.name())?;
-        check("request", payload.as_slice(), self.limits.request())?;
+        check("operation", operation.as_bytes(), self.sizes.name)?;
+        check("request", payload.as_slice(), self.sizes.request)?;
         self.operation.clear();
         self.operation.push_str(operation);
-        self.payload = match payload {
-            Payload::Borrowed(bytes) => {
-                refill(&mut self.buffer, bytes);
-                Stored::Buffer
-            }
-            Payload::Owned(bytes) => Stored::Owned(bytes),
-            Payload::Shared(bytes) => Stored::Shared(bytes),
-        };
+        match payload {
+            Payload::Borrowed(bytes) => refill(&mut self.buffer, bytes),
+            Payload::Owned(bytes) => self.keep(Stored::Owned(bytes)),
+            Payload::Shared(bytes) => self.keep(Stored::Shared(bytes)),
+        }
         self.phase = Phase::Call;
         Ok(())
+    }
+
+    fn keep(&mut self, payload: Stored) {
+        self.buffer.clear();
+        self.extra().payload = payload;
     }
 
     /// The arguments of `__guest_call`: the lengths of the operation and of the payload.
@@ -136,7 +171,7 @@ impl Conversation {
         if returned != 0 && self.answered {
             return Outcome::Answered;
         }
-        match (returned, self.guest_error.take()) {
+        match (returned, self.extra.guest_error.take()) {
             (0, error) => Outcome::Failed(error),
             (_, Some(error)) => Outcome::Failed(Some(error)),
             (_, None) => Outcome::Misbehaved,
@@ -146,18 +181,14 @@ impl Conversation {
     /// Ends a call whose `__guest_call` did not return: what the guest said before it was stopped, if anything.
     pub fn abandon_call(&mut self) -> Option<String> {
         self.phase = Phase::Idle;
-        self.guest_error.take()
+        self.extra.guest_error.take()
     }
 
-    /// Lets go of everything of the call that is not reused: owned payloads, the last host call's answer.
+    /// Lets go of everything of the call that is not reused: owned payloads, texts, the last host call's answer, counts.
     #[inline]
     pub fn release(&mut self) {
-        if !matches!(self.payload, Stored::Buffer) {
-            self.payload = Stored::Buffer;
-            self.buffer.clear();
-        }
-        if !matches!(self.host_answer, HostAnswer::None) {
-            self.host_answer = HostAnswer::None;
+        if self.untidy {
+            self.tidy();
         }
     }
 
@@ -210,7 +241,7 @@ impl Conversation {
     /// `__guest_error`: keeps the text, decoded lossily and cut at its limit; the last one counts.
     pub fn guest_error(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<(), Violation> {
         let bytes = read(memory, Span::new(ptr, len), GUEST_ERROR_FN)?;
-        self.guest_error = Some(text::decode(bytes, self.limits.error_text()).into_owned());
+        self.extra().guest_error = Some(text::decode(bytes, self.limits.error_text()).into_owned());
         Ok(())
     }
 
@@ -229,11 +260,12 @@ impl Conversation {
     pub fn log_line<'m>(&mut self, bytes: &'m [u8]) -> Option<Cow<'m, str>> {
         let size =
             u64::try_from(bytes.len()).unwrap_or(u64::MAX).min(self.limits.log_line()).max(LOG_LINE_COST);
-        if self.log_bytes.saturating_add(size) > self.limits.log() {
-            self.log_dropped = self.log_dropped.saturating_add(1);
+        let (limit, extra) = (self.limits.log(), self.extra());
+        if extra.log_bytes.saturating_add(size) > limit {
+            extra.log_dropped = extra.log_dropped.saturating_add(1);
             return None;
         }
-        self.log_bytes = self.log_bytes.saturating_add(size);
+        extra.log_bytes = extra.log_bytes.saturating_add(size);
         Some(text::escape(text::decode(bytes, self.limits.log_line())))
     }
 
@@ -245,7 +277,7 @@ impl Conversation {
         let file = string(file).unwrap_or_else(|| "unknown file".into());
         let (line, column) = (line.cast_unsigned(), column.cast_unsigned());
         let text = format!("{message} at {file}:{line}:{column}");
-        self.guest_error = Some(text.clone());
+        self.extra().guest_error = Some(text.clone());
         text
     }
 
@@ -261,7 +293,7 @@ impl Conversation {
 
     /// Keeps an error text that the engine has read.
     pub fn set_guest_error(&mut self, error: String) {
-        self.guest_error = Some(text::cut(error, self.limits.error_text()));
+        self.extra().guest_error = Some(text::cut(error, self.limits.error_text()));
     }
 
     // Getters.
@@ -293,18 +325,19 @@ impl Conversation {
     /// Host calls that the guest has tried in this call.
     #[must_use]
     pub fn host_calls(&self) -> u64 {
-        self.host_calls
+        self.extra.host_calls
     }
 
     /// Log lines of this call that went over the budget.
     #[must_use]
+    #[inline]
     pub fn log_dropped(&self) -> u64 {
-        self.log_dropped
+        self.extra.log_dropped
     }
 
     #[inline]
     fn payload(&self) -> &[u8] {
-        match &self.payload {
+        match &self.extra.payload {
             Stored::Buffer => &self.buffer,
             Stored::Owned(bytes) => bytes,
             Stored::Shared(bytes) => bytes,
@@ -313,7 +346,7 @@ impl Conversation {
 
     #[inline]
     fn check_response<'m>(&self, bytes: &'m [u8]) -> Result<&'m [u8], Violation> {
-        check("response", bytes, self.limits.response()).map(|()| bytes)
+        check("response", bytes, self.sizes.response).map(|()| bytes)
     }
 
     /// Forgets the call before. The payload stays in its buffer until the next one: `phase` guards it.
@@ -322,24 +355,38 @@ impl Conversation {
         self.phase = Phase::Idle;
         self.response.clear();
         self.answered = false;
-        if self.guest_error.is_some() {
-            self.guest_error = None;
-        }
-        if !matches!(self.host_answer, HostAnswer::None) {
-            self.host_answer = HostAnswer::None;
-        }
-        self.host_calls = 0;
-        self.host_call_bytes = 0;
-        self.log_bytes = 0;
-        self.log_dropped = 0;
+        self.release();
+    }
+
+    #[inline]
+    pub(crate) fn extra(&mut self) -> &mut Extra {
+        self.untidy = true;
+        &mut self.extra
+    }
+
+    #[inline(never)]
+    fn tidy(&mut self) {
+        self.extra = Extra::default();
+        self.untidy = false;
     }
 }
 
-/// Checks a size against its limit. Whatever the limit, a length has to fit into wasm's 32 bits.
+impl Default for Conversation {
+    fn default() -> Self {
+        Self::new(Limits::new())
+    }
+}
+
+/// Checks a size against its limit.
 #[inline]
 fn check(what: &'static str, bytes: &[u8], limit: u64) -> Result<(), Violation> {
-    let (size, limit) = (bytes.len().try_into().unwrap_or(u64::MAX), limit.min(u64::from(u32::MAX)));
-    if size > limit { Err(Violation::TooLarge { what, size, limit }) } else { Ok(()) }
+    let size = bytes.len().try_into().unwrap_or(u64::MAX);
+    if size > limit { Err(too_large(what, size, limit)) } else { Ok(()) }
+}
+
+#[cold]
+fn too_large(what: &'static str, size: u64, limit: u64) -> Violation {
+    Violation::TooLarge { what, size, limit }
 }
 
 /// Copies bytes over a buffer whose capacity is kept. Nothing is copied for none: the call of a copy costs more than

@@ -100,7 +100,7 @@ impl Conversation {
         match answer {
             Ok(bytes) if size(&bytes) <= self.limits.host_payload() => {
                 self.charge_bytes(size(&bytes))?;
-                self.host_answer = HostAnswer::Response(bytes);
+                self.extra().host_answer = HostAnswer::Response(bytes);
                 Ok(1)
             }
             Ok(bytes) => {
@@ -144,7 +144,7 @@ impl Conversation {
     #[must_use]
     #[inline]
     pub fn host_response_bytes(&self) -> Option<&[u8]> {
-        match &self.host_answer {
+        match &self.extra.host_answer {
             HostAnswer::Response(bytes) => Some(bytes),
             HostAnswer::None | HostAnswer::Error(_) => None,
         }
@@ -153,7 +153,7 @@ impl Conversation {
     /// The error of the last host call, for an engine that writes to guest memory itself.
     #[must_use]
     pub fn host_error_text(&self) -> Option<&str> {
-        match &self.host_answer {
+        match &self.extra.host_answer {
             HostAnswer::Error(text) => Some(text),
             HostAnswer::None | HostAnswer::Response(_) => None,
         }
@@ -168,26 +168,24 @@ impl Conversation {
     }
 
     fn refuse_host_call(&mut self, reason: String) -> Begin<'static> {
-        self.host_answer = HostAnswer::Error(text::cut(reason, self.limits.error_text()));
+        self.extra().host_answer = HostAnswer::Error(text::cut(reason, self.limits.error_text()));
         Begin::Refused
     }
 
     fn charge_host_call(&mut self) -> Result<(), Violation> {
-        self.host_answer = HostAnswer::None;
-        self.host_calls = self.host_calls.saturating_add(1);
-        if self.host_calls > self.limits.host_calls() {
-            return Err(Violation::HostCallLimit {
-                budget: HostCallBudget::Calls,
-                limit: self.limits.host_calls(),
-            });
+        let (limit, extra) = (self.limits.host_calls(), self.extra());
+        extra.host_answer = HostAnswer::None;
+        extra.host_calls = extra.host_calls.saturating_add(1);
+        if extra.host_calls > limit {
+            return Err(Violation::HostCallLimit { budget: HostCallBudget::Calls, limit });
         }
         Ok(())
     }
 
     fn charge_bytes(&mut self, bytes: u64) -> Result<(), Violation> {
-        self.host_call_bytes = self.host_call_bytes.saturating_add(bytes);
-        if self.host_call_bytes > self.limits.host_call_bytes() {
-            let limit = self.limits.host_call_bytes();
+        let (limit, extra) = (self.limits.host_call_bytes(), self.extra());
+        extra.host_call_bytes = extra.host_call_bytes.saturating_add(bytes);
+        if extra.host_call_bytes > limit {
             return Err(Violation::HostCallLimit { budget: HostCallBudget::Bytes, limit });
         }
         Ok(())

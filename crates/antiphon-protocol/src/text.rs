@@ -60,7 +60,7 @@ pub(crate) fn escape(text: Cow<'_, str>) -> Cow<'_, str> {
 
 fn is_dangerous(c: char) -> bool {
     (c.is_control() && c != '\t')
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Decodes an AssemblyScript string: UTF-16LE, its length in bytes in the four bytes before it. `None` for a null

@@ -15,6 +15,7 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
         wapc::GUEST_REQUEST_FN,
         |mut guest: Guest<'_>, op: i32, msg: i32| -> Result<()> {
             let (memory, data) = split(&mut guest);
+            on_time(data, data.conversation.lengths().1)?;
             Ok(data.conversation.guest_request(memory, op, msg)?)
         },
     )?;
@@ -23,6 +24,7 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
         wapc::GUEST_RESPONSE_FN,
         |mut guest: Guest<'_>, ptr: i32, len: i32| -> Result<()> {
             let (memory, data) = split(&mut guest);
+            on_time(data, len)?;
             Ok(data.conversation.guest_response(memory, ptr, len)?)
         },
     )?;
@@ -31,6 +33,7 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
         wapc::GUEST_ERROR_FN,
         |mut guest: Guest<'_>, ptr: i32, len: i32| -> Result<()> {
             let (memory, data) = split(&mut guest);
+            on_time(data, len)?;
             Ok(data.conversation.guest_error(memory, ptr, len)?)
         },
     )?;
@@ -67,6 +70,7 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
         wapc::HOST_RESPONSE_FN,
         |mut guest: Guest<'_>, ptr: i32| -> Result<()> {
             let (memory, data) = split(&mut guest);
+            on_time(data, data.conversation.host_response_len())?;
             Ok(data.conversation.host_response(memory, ptr)?)
         },
     )?;
@@ -78,6 +82,7 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
         wapc::HOST_ERROR_FN,
         |mut guest: Guest<'_>, ptr: i32| -> Result<()> {
             let (memory, data) = split(&mut guest);
+            on_time(data, data.conversation.host_error_len())?;
             Ok(data.conversation.host_error(memory, ptr)?)
         },
     )?;
@@ -90,6 +95,16 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
         },
     )?;
     Ok(())
+}
+
+/// Looks at the time before an import that has much to copy. The engine looks only in loops, at the beginning of functions
+/// and before bulk operations: thousands of imports in a straight line would pass it by, 4 MiB each.
+#[inline(always)]
+fn on_time(data: &Data, bytes: i32) -> Result<()> {
+    /// What is copied in less time than the call of the import takes.
+    const BRIEF: u32 = 1024;
+
+    if bytes.cast_unsigned() > BRIEF { Ok(data.conversation.check()?) } else { Ok(()) }
 }
 
 /// Redefines the one import that can wait, for guests that may suspend.

@@ -11,7 +11,7 @@ use crate::data::Data;
 use crate::engine::{Clock, unsupported_deadline};
 use crate::options::EpochDeadlines;
 use crate::ticks::Ticks;
-use crate::trap;
+use crate::{stack, trap};
 
 /// A started instance.
 pub(crate) struct Instance {
@@ -101,7 +101,7 @@ impl Instance {
     #[inline]
     pub(crate) fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let lengths = self.begin(conversation)?;
-        let returned = self.guest_call.call(&mut self.store, lengths);
+        let returned = stack::with_room(|| self.guest_call.call(&mut self.store, lengths));
         self.end(conversation, returned)
     }
 
@@ -113,7 +113,7 @@ impl Instance {
     #[inline]
     pub(crate) async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let lengths = self.begin(conversation)?;
-        let returned = self.guest_call.call_async(&mut self.store, lengths).await;
+        let returned = stack::on_fiber(self.guest_call.call_async(&mut self.store, lengths)).await;
         self.end(conversation, returned)
     }
 
@@ -180,9 +180,9 @@ impl Starting {
     ) -> Result<TypedFunc<(i32, i32), i32>, Error> {
         self.arm();
         let instance = match self.mode {
-            Mode::Straight => pre.instantiate(&mut self.store),
+            Mode::Straight => stack::with_room(|| pre.instantiate(&mut self.store)),
             #[cfg(any(feature = "async", feature = "wasi-fs"))]
-            Mode::Fiber { .. } => pre.instantiate_async(&mut self.store).await,
+            Mode::Fiber { .. } => stack::on_fiber(pre.instantiate_async(&mut self.store)).await,
         };
         let first = if has_start { "start section" } else { "instantiation" };
         let instance = instance.map_err(|error| self.failed(first, error))?;
@@ -199,9 +199,9 @@ impl Starting {
         let Ok(export) = instance.get_typed_func::<(), ()>(&mut self.store, name) else { return Ok(()) };
         self.arm();
         let returned = match self.mode {
-            Mode::Straight => export.call(&mut self.store, ()),
+            Mode::Straight => stack::with_room(|| export.call(&mut self.store, ())),
             #[cfg(any(feature = "async", feature = "wasi-fs"))]
-            Mode::Fiber { .. } => export.call_async(&mut self.store, ()).await,
+            Mode::Fiber { .. } => stack::on_fiber(export.call_async(&mut self.store, ())).await,
         };
         let Err(error) = returned else { return Ok(()) };
         let error = self.failed(name, error);

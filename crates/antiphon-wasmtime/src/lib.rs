@@ -14,6 +14,7 @@ mod options;
 mod provider;
 #[cfg(feature = "async")]
 mod provider_async;
+mod stack;
 mod ticks;
 mod trap;
 #[cfg(feature = "wasi")]

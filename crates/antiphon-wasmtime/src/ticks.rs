@@ -35,7 +35,8 @@ impl Ticks {
         let (first, count) = match self.count {
             Count::Ours { .. } => (self.limit.min(1), Count::Ours { from: ticker::now() }),
             _ if conversation.has_deadline() => (self.limit.min(1), Count::OneByOne { left: self.limit }),
-            _ => (self.limit, Count::AllAtOnce),
+            // Wasmtime adds them to the current epoch, and some programs say `u64::MAX` for 'never'.
+            _ => (self.limit.min(u64::MAX / 2), Count::AllAtOnce),
         };
         (first, Self { count, ..self })
     }

@@ -1,7 +1,7 @@
 //! From what Wasmtime reports to what callers get. Done here, before the error is boxed: in a box it would no longer
 //! say what it is.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use antiphon::errors::{Error, ErrorKind};
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
@@ -13,8 +13,14 @@ use crate::limiter::Refused;
 pub(crate) fn typed(error: wasmtime::Error, refused: Option<Refused>) -> Error {
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(Frames::new);
     let typed = match error.downcast::<Error>() {
-        // Returned by one of our imports, or by the epoch callback.
-        Ok(ours) => ours,
+        // Returned by one of our imports, or by the epoch callback. A guest that got no memory may end by a wild pointer
+        // or an abort as well as by a trap. An exit keeps its code.
+        Ok(ours) => match refused {
+            Some(refused) if ours.kind() == ErrorKind::Trapped && ours.exit_code().is_none() => {
+                memory_limit(ours, refused)
+            }
+            _ => ours,
+        },
         Err(error) => from_trap(error, refused, backtrace.is_some()),
     };
     match backtrace {
@@ -45,11 +51,14 @@ fn from_trap(error: wasmtime::Error, refused: Option<Refused>, in_guest: bool) -
     // The trap alone: Wasmtime's own text around it is its backtrace, which we have.
     let typed = Error::new(kind, trap.to_string()).with_source(trap);
     match refused {
-        Some(refused) if kind == ErrorKind::Trapped => {
-            Error::new(ErrorKind::MemoryLimit, format!("{trap} after {refused}")).with_source(typed)
-        }
+        Some(refused) if kind == ErrorKind::Trapped => memory_limit(typed, refused),
         _ => typed,
     }
+}
+
+/// What ended the guest after a growth was refused, named after the limit.
+fn memory_limit(trap: Error, refused: Refused) -> Error {
+    Error::new(ErrorKind::MemoryLimit, format!("{} after {refused}", trap.message())).with_source(trap)
 }
 
 /// How many frames are kept: the innermost say where, and a deep recursion must not cost a million names.
@@ -81,13 +90,54 @@ impl Frames {
     }
 }
 
+/// How many bytes of a function's name are shown. A mangled name of a few hundred bytes can stand for gigabytes.
+const MAX_NAME: usize = 512;
+
+/// Writes a function's name, demangled. It is the module's, and hostile: it is cut, and cannot pass for another frame or
+/// steer a terminal.
+fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    let mut shown = Shown { to: f, room: MAX_NAME, cut: false };
+    let written = write!(shown, "{:#}", rustc_demangle::demangle(name));
+    if shown.cut { f.write_str("...") } else { written }
+}
+
+/// Passes text on, escaped and up to a number of bytes; then it fails, which ends the demangling.
+struct Shown<'a, 'b> {
+    to: &'a mut fmt::Formatter<'b>,
+    room: usize,
+    cut: bool,
+}
+
+impl fmt::Write for Shown<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for char in text.chars() {
+            let reorders = matches!(
+                char,
+                '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            );
+            let escaped = (char.is_control() || reorders).then(|| char.escape_default());
+            let length = escaped.as_ref().map_or(char.len_utf8(), ExactSizeIterator::len);
+            let Some(room) = self.room.checked_sub(length) else {
+                self.cut = true;
+                return Err(fmt::Error);
+            };
+            self.room = room;
+            match escaped {
+                Some(escaped) => write!(self.to, "{escaped}")?,
+                None => self.to.write_char(char)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Frames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, Frame { index, name, offset }) in self.kept.iter().enumerate() {
             let separator = if number == 0 { "" } else { "\n" };
             write!(f, "{separator}{number}: ")?;
             match name {
-                Some(name) => write!(f, "{:#}", rustc_demangle::demangle(name))?,
+                Some(name) => write_name(f, name)?,
                 None => write!(f, "function {index}")?,
             }
             if let Some(offset) = offset {

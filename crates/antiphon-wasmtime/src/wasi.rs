@@ -74,7 +74,6 @@ fn link_random_get(linker: &mut Linker<Data>, module: &str, abi: Abi) -> Result<
                 return with(&mut guest, abi, |call| call.random_get(buffer, length));
             }
             for start in (0..length_u32).step_by(usize::try_from(PIECE).unwrap_or(1)) {
-                guest.data().conversation.check()?;
                 let piece = PIECE.min(length_u32.saturating_sub(start)).cast_signed();
                 let errno = with(&mut guest, abi, |call| {
                     call.random_get(from.wrapping_add(start).cast_signed(), piece)
@@ -157,7 +156,8 @@ pub(crate) fn flush(data: &mut Data) -> Result<(), Error> {
     logged
 }
 
-/// Runs a function of the world over the guest's memory.
+/// Runs a function of the world over the guest's memory. Some take long enough to look at the time first: the engine does
+/// not look between imports that stand in a straight line.
 fn with<R>(
     guest: &mut Caller<'_, Data>,
     abi: Abi,
@@ -165,6 +165,7 @@ fn with<R>(
 ) -> Result<R> {
     let (memory, data) = split(guest);
     let Data { wasi, conversation, .. } = data;
+    conversation.check()?;
     let Some(session) = wasi else { unreachable!("a store whose linker has WASI has its session") };
     let mut logged = Ok(());
     let returned = run(&mut Call {

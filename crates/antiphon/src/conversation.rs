@@ -5,8 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon_protocol::{self as protocol, Begin, HostCallRequest, Limits, Outcome, Payload};
+use antiphon_protocol::{self as protocol, Begin, HostCallRequest, Limits, Outcome, Payload, Violation};
 
+use crate::deadline::Deadline;
 use crate::errors::{BoxError, Error, ErrorKind, Fate, Fault, Phase, Result};
 use crate::handler::{Answer, Handler, HostCall};
 use crate::log::{LogLine, LogSink, LogStream};
@@ -35,10 +36,11 @@ pub struct Conversation {
     protocol: protocol::Conversation,
     shared: Arc<Shared>,
     terms: Terms,
+    /// Whether anything below, or more than a deadline in the terms, was set: the one look that most calls need.
+    untidy: bool,
     meter: Option<Box<Meter>>,
-    /// Whether the answer is read in place rather than kept, and the length of the last one.
-    in_place: Option<usize>,
-    request_bytes: u64,
+    /// Whether the answer is read in place rather than kept.
+    in_place: bool,
     /// What an engine that knows only `ModuleState` could not report itself.
     failure: Option<Error>,
 }
@@ -49,9 +51,9 @@ impl Conversation {
             protocol: protocol::Conversation::new(shared.limits),
             shared,
             terms: Terms::default(),
+            untidy: false,
             meter: None,
-            in_place: None,
-            request_bytes: 0,
+            in_place: false,
             failure: None,
         }
     }
@@ -73,9 +75,8 @@ impl Conversation {
     /// The answer is outside the guest's memory or over its limit, or whoever reads it in place panicked.
     #[inline]
     pub fn guest_response(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<()> {
-        if self.in_place.is_some() {
+        if self.in_place {
             let answer = self.protocol.guest_response_in_place(memory, ptr, len)?;
-            self.in_place = Some(answer.len());
             return sink::give(self.shared.id, answer);
         }
         Ok(self.protocol.guest_response(memory, ptr, len)?)
@@ -197,7 +198,7 @@ impl Conversation {
     /// Whether this call has to end at some time, which an engine without interruption cannot promise.
     #[must_use]
     pub fn has_deadline(&self) -> bool {
-        self.terms.deadline != ticker::NEVER
+        self.terms.deadline.tick != ticker::NEVER
     }
 
     /// Whether a host call of this conversation may have to be awaited.
@@ -260,13 +261,11 @@ impl Conversation {
 
     // What the hosts do.
 
+    /// Begins a call that was given its terms.
     #[inline(always)]
     pub(crate) fn begin_call(&mut self, operation: &str, payload: Payload<'_>) -> Result<()> {
-        self.failure = None;
-        self.in_place = None;
-        self.request_bytes = payload.as_slice().len().try_into().unwrap_or(u64::MAX);
         if let Err(violation) = self.protocol.begin_call(operation, payload) {
-            return Err(Error::from(violation).with_fate(Fault::Caller, Fate::Kept));
+            return Err(self.refuse(violation));
         }
         if let Some(meter) = &mut self.meter {
             meter.enter();
@@ -274,19 +273,27 @@ impl Conversation {
         Ok(())
     }
 
-    #[inline]
+    #[cold]
+    fn refuse(&mut self, violation: Violation) -> Error {
+        self.release();
+        Error::from(violation).with_fate(Fault::Caller, Fate::Kept)
+    }
+
+    /// The terms of a call, whatever they are.
     pub(crate) fn set_terms(&mut self, terms: Terms, meter: Option<Box<Meter>>) {
+        self.tidy();
         self.terms = terms;
         self.meter = meter;
+        self.untidy = true;
     }
 
     /// The terms of a call that has nothing but a deadline.
     #[inline]
-    pub(crate) fn set_deadline(&mut self, deadline: u64, limit: Duration) {
-        self.terms.set_deadline(deadline, limit);
-        if self.meter.is_some() {
-            self.meter = None;
+    pub(crate) fn set_deadline(&mut self, deadline: Deadline) {
+        if self.untidy {
+            self.tidy();
         }
+        self.terms.deadline = deadline;
     }
 
     #[inline]
@@ -295,12 +302,11 @@ impl Conversation {
     }
 
     pub(crate) fn answer_in_place(&mut self) {
-        self.in_place = Some(0);
+        self.in_place = true;
+        self.untidy = true;
     }
 
     pub(crate) fn begin_init(&mut self, terms: Terms) {
-        self.failure = None;
-        self.in_place = None;
         self.set_terms(terms, None);
         self.protocol.begin_init(self.shared.host_calls_in_init);
     }
@@ -334,8 +340,19 @@ impl Conversation {
     /// caller drop it.
     #[inline]
     pub(crate) fn release(&mut self) {
-        self.terms.release();
+        if self.untidy {
+            self.tidy();
+        }
         self.protocol.release();
+    }
+
+    #[inline(never)]
+    fn tidy(&mut self) {
+        self.terms.release();
+        self.meter = None;
+        self.in_place = false;
+        self.failure = None;
+        self.untidy = false;
     }
 
     #[inline]
@@ -343,14 +360,8 @@ impl Conversation {
         self.protocol.swap_response(buffer);
     }
 
-    #[inline]
-    pub(crate) fn take_response(&mut self) -> Vec<u8> {
-        self.protocol.take_response()
-    }
-
-    /// The length of the last answer that was read in place, in bytes.
-    pub(crate) fn answered_in_place(&self) -> usize {
-        self.in_place.unwrap_or(0)
+    pub(crate) fn drop_response(&mut self) {
+        drop(self.protocol.take_response());
     }
 
     #[inline]
@@ -363,7 +374,7 @@ impl Conversation {
         let meter = self.meter.take()?;
         Some(meter.finish(Traffic {
             host_calls: self.protocol.host_calls(),
-            request_bytes: self.request_bytes,
+            request_bytes: u64::from(self.protocol.lengths().1.cast_unsigned()),
             response_bytes: response_bytes.try_into().unwrap_or(u64::MAX),
         }))
     }
@@ -373,12 +384,10 @@ impl Conversation {
     /// Keeps an answer that the engine has read, or gives it to whoever reads it in place.
     pub(crate) fn set_response(&mut self, response: Vec<u8>) -> Result<()> {
         self.protocol.set_response(response)?;
-        if self.in_place.is_none() {
+        if !self.in_place {
             return Ok(());
         }
-        let answer = self.protocol.response().unwrap_or_default();
-        self.in_place = Some(answer.len());
-        sink::give(self.shared.id, answer)
+        sink::give(self.shared.id, self.protocol.response().unwrap_or_default())
     }
 
     pub(crate) fn protocol(&mut self) -> &mut protocol::Conversation {
@@ -388,6 +397,7 @@ impl Conversation {
     /// Keeps an error that the engine has no way to return; the first one counts.
     pub(crate) fn fail(&mut self, error: Error) {
         self.failure.get_or_insert(error);
+        self.untidy = true;
     }
 
     #[inline]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use antiphon_protocol::{Limits, Payload};
 
 use crate::conversation::{Conversation, Shared};
+use crate::deadline::Deadline;
 use crate::engine::EngineProviderFactory;
 use crate::errors::{BoxError, Error, ErrorKind, Fate, Phase, Result};
 use crate::gate::{Gate, Inside};
@@ -15,7 +16,7 @@ use crate::output::Output;
 use crate::request::Options;
 use crate::terms::{Interrupt, Link, Terms};
 use crate::ticker::Busy;
-use crate::usage::{Meter, Usage};
+use crate::usage::Meter;
 use crate::{reentrancy, ticker, wait};
 
 /// Numbers hosts, so that a callback shared by several can tell them apart.
@@ -25,10 +26,9 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Core<E: ?Sized, S> {
     gate: Arc<Gate<Slot<E, S>>>,
     shared: Arc<Shared>,
-    /// The deadlines of the limits, worked out once; in ticks.
+    /// The deadline of a call: how long, and in ticks; worked out once.
     limit: Duration,
-    deadline: u64,
-    init_deadline: u64,
+    ticks: u64,
     /// Where replacements are compiled, beside the running calls.
     factory: Mutex<Option<Arc<dyn EngineProviderFactory>>>,
 }
@@ -58,8 +58,7 @@ where
         Ok(Self {
             gate,
             limit: shared.limits.deadline(),
-            deadline: ticker::ticks(shared.limits.deadline()),
-            init_deadline: ticker::ticks(shared.limits.init_deadline()),
+            ticks: ticker::ticks(shared.limits.deadline()),
             shared,
             factory: Mutex::new(None),
         })
@@ -87,13 +86,13 @@ where
     /// call is marked as busy before it reads the ticker's clock.
     #[inline]
     pub(crate) fn set_deadline(&self, slot: &mut Slot<E, S>) {
-        slot.conversation.set_deadline(ticker::deadline(ticker::now(), self.deadline), self.limit);
+        slot.conversation.set_deadline(Deadline::after(ticker::now(), self.ticks, self.limit));
     }
 
     /// The terms of a call that begins now, and its meter if it wants one.
     pub(crate) fn terms(&self, options: Option<Box<Options>>) -> (Terms, Option<Box<Meter>>) {
         let now = ticker::now();
-        let terms = Terms::new(ticker::deadline(now, self.deadline), self.limit);
+        let terms = Terms::new(Deadline::after(now, self.ticks, self.limit));
         match options {
             None => (terms, None),
             Some(options) => {
@@ -142,13 +141,13 @@ where
 
     /// The terms of an instance's start.
     pub(crate) fn init_terms(&self) -> Terms {
-        Terms::new(ticker::deadline(ticker::now(), self.init_deadline), self.shared.limits.init_deadline())
+        let limit = self.shared.limits.init_deadline();
+        Terms::new(Deadline::after(ticker::now(), ticker::ticks(limit), limit))
     }
 
     /// The terms of a start on the way to a call, which counts against the call's deadline.
     pub(crate) fn rebuild_terms(&self, call: &Terms) -> Terms {
-        let own = self.init_terms();
-        call.at_most(own.deadline, own.limit)
+        call.at_most(self.init_terms().deadline)
     }
 
     /// A slot of its own for a replacement that is started beside the running calls.
@@ -228,13 +227,13 @@ impl<E: ?Sized, S: State> Slot<E, S> {
 
     /// After it: `__guest_call` returned.
     #[inline(always)]
-    pub(crate) fn returned(&mut self, code: i32, output: &mut impl Output) -> Result<Option<Usage>> {
+    pub(crate) fn returned(&mut self, code: i32, output: &mut impl Output) -> Result<()> {
         match self.conversation.end_call(code) {
             Ok(()) => {
                 self.live = true;
-                let bytes = output.collect(&mut self.conversation);
+                output.collect(&mut self.conversation);
                 self.conversation.release();
-                Ok(self.conversation.usage(bytes))
+                Ok(())
             }
             Err(error) => Err(self.conclude(error, output)),
         }
@@ -242,7 +241,7 @@ impl<E: ?Sized, S: State> Slot<E, S> {
 
     /// After it: `__guest_call` did not return.
     #[cold]
-    pub(crate) fn failed(&mut self, error: BoxError, output: &mut impl Output) -> Result<Option<Usage>> {
+    pub(crate) fn failed(&mut self, error: BoxError, output: &mut impl Output) -> Result<()> {
         let error = self.conversation.abandon_call(error);
         Err(self.conclude(error, output))
     }
@@ -252,8 +251,9 @@ impl<E: ?Sized, S: State> Slot<E, S> {
         // What the engine refused before it began is no harm to the instance either.
         self.live = error.fate() != Fate::Discarded;
         output.discard(&mut self.conversation);
+        let error = error.with_usage(self.conversation.usage(0));
         self.conversation.release();
-        error.with_usage(self.conversation.usage(0))
+        error
     }
 }
 

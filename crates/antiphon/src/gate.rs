@@ -20,7 +20,14 @@ pub(crate) struct Gate<T> {
     value: AtomicCell<Option<Box<T>>>,
     /// How many wait in the queue; written only with the queue locked.
     waiting: AtomicUsize,
-    queue: Mutex<VecDeque<Arc<Ticket<T>>>>,
+    queue: Mutex<Queue<T>>,
+}
+
+/// Those who wait, in order, and those who have left meanwhile.
+struct Queue<T> {
+    tickets: VecDeque<Arc<Ticket<T>>>,
+    /// About how many of them have left: they are swept out together, since to find one costs a walk.
+    left: usize,
 }
 
 impl<T: Send> Gate<T> {
@@ -28,7 +35,7 @@ impl<T: Send> Gate<T> {
         Self {
             value: AtomicCell::new(Some(Box::new(value))),
             waiting: AtomicUsize::new(0),
-            queue: Mutex::new(VecDeque::new()),
+            queue: Mutex::new(Queue { tickets: VecDeque::new(), left: 0 }),
         }
     }
 
@@ -66,7 +73,7 @@ impl<T: Send> Gate<T> {
     /// The value if it is free, else a place in the queue.
     fn queue_up(&self, waker: &Waker) -> Result<Box<T>, Arc<Ticket<T>>> {
         let mut queue = self.lock_queue();
-        if queue.is_empty() {
+        if queue.tickets.is_empty() {
             self.waiting.store(1, Ordering::Relaxed);
             // After the store: whoever puts the value back after this exchange reads from it, and so sees the store.
             if let Some(value) = self.value.take() {
@@ -75,8 +82,8 @@ impl<T: Send> Gate<T> {
             }
         }
         let ticket = Arc::new(Ticket { turn: Mutex::new(Turn::Waiting(waker.clone())) });
-        queue.push_back(Arc::clone(&ticket));
-        self.waiting.store(queue.len(), Ordering::Relaxed);
+        queue.tickets.push_back(Arc::clone(&ticket));
+        self.waiting.store(queue.tickets.len(), Ordering::Relaxed);
         Err(ticket)
     }
 
@@ -98,21 +105,35 @@ impl<T: Send> Gate<T> {
     #[cold]
     fn hand_over(&self, mut value: Box<T>) {
         let mut queue = self.lock_queue();
-        while let Some(next) = queue.pop_front() {
-            self.waiting.store(queue.len(), Ordering::Relaxed);
+        while let Some(next) = queue.tickets.pop_front() {
+            self.waiting.store(queue.tickets.len(), Ordering::Relaxed);
             match next.grant(value) {
                 Ok(waker) => {
                     // Unlocked first: a waker may run its task at once, and that may come back here.
                     drop(queue);
                     return waker.wake();
                 }
-                Err(back) => value = back,
+                Err(back) => {
+                    queue.left = queue.left.saturating_sub(1);
+                    value = back;
+                }
             }
         }
         self.value.store(Some(value));
     }
 
-    fn lock_queue(&self) -> MutexGuard<'_, VecDeque<Arc<Ticket<T>>>> {
+    /// A waiter has left. Its ticket stays until half of all have left, so that many who leave cost little each.
+    fn sweep(&self) {
+        let mut queue = self.lock_queue();
+        queue.left = queue.left.saturating_add(1);
+        if queue.left.saturating_mul(2) > queue.tickets.len() {
+            queue.tickets.retain(|ticket| !matches!(*ticket.turn(), Turn::Left));
+            queue.left = 0;
+            self.waiting.store(queue.tickets.len(), Ordering::Relaxed);
+        }
+    }
+
+    fn lock_queue(&self) -> MutexGuard<'_, Queue<T>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -190,11 +211,7 @@ impl<T: Send> Drop for Place<'_, T> {
         let turn = std::mem::replace(&mut *ticket.turn(), Turn::Left);
         match turn {
             Turn::Granted(value) => self.gate.leave(value),
-            Turn::Waiting(_) | Turn::Left => {
-                let mut queue = self.gate.lock_queue();
-                queue.retain(|other| !Arc::ptr_eq(other, &ticket));
-                self.gate.waiting.store(queue.len(), Ordering::Relaxed);
-            }
+            Turn::Waiting(_) | Turn::Left => self.gate.sweep(),
         }
     }
 }
@@ -203,6 +220,19 @@ impl<T: Send> Drop for Place<'_, T> {
 pub(crate) struct Inside<'a, T: Send> {
     gate: &'a Gate<T>,
     value: Option<Box<T>>,
+}
+
+impl<T: Send> Inside<'_, T> {
+    /// Leaves, as a drop does; said where it happens, the compiler makes it a store or two in place.
+    #[inline(always)]
+    pub(crate) fn leave(mut self) {
+        let (gate, value) = (self.gate, self.value.take());
+        // Nothing is left to drop: a drop would look for it all the same.
+        std::mem::forget(self);
+        if let Some(value) = value {
+            gate.leave(value);
+        }
+    }
 }
 
 impl<T: Send> Deref for Inside<'_, T> {
@@ -314,8 +344,32 @@ mod tests {
         for _ in 0..1_000 {
             assert!(pin!(gate.enter()).poll(&mut cx).is_pending());
         }
-        assert_eq!(gate.lock_queue().len(), 0);
+        assert_eq!(gate.lock_queue().tickets.len(), 0);
         drop(inside);
+        assert!(gate.try_enter().is_some());
+    }
+
+    #[test]
+    fn those_who_wait_on_among_many_who_leave_keep_their_order() {
+        let gate = Gate::new(());
+        let inside = gate.try_enter().unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut waiting: Vec<_> = (0..1_000).map(|_| Some(Box::pin(gate.enter()))).collect();
+        for waiter in waiting.iter_mut().flatten() {
+            assert!(waiter.as_mut().poll(&mut cx).is_pending());
+        }
+        for (number, waiter) in waiting.iter_mut().enumerate() {
+            if number % 100 != 7 {
+                *waiter = None;
+            }
+        }
+        let kept = gate.lock_queue().tickets.len();
+        assert!((10..=20).contains(&kept), "{kept} tickets for 10 who wait");
+        drop(inside);
+        for (number, waiter) in waiting.iter_mut().enumerate().filter(|(_, waiter)| waiter.is_some()) {
+            let entered = waiter.as_mut().unwrap().as_mut().poll(&mut cx);
+            assert!(entered.is_ready(), "number {number}");
+        }
         assert!(gate.try_enter().is_some());
     }
 }

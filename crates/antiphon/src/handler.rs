@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use crate::context::Context;
 use crate::errors::{BoxError, Error, ErrorKind};
+use crate::reentrancy;
 use crate::terms::{Caller, Terms};
-use crate::{reentrancy, ticker};
 
 /// The signature of the host callback of `wapc` 2.x: host id, binding, namespace, operation, payload.
 ///
@@ -89,7 +89,7 @@ impl<'a> HostCall<'a> {
     /// When the guest's call ends; `None` where it has no deadline.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        ticker::instant(self.terms.deadline)
+        self.terms.deadline.instant()
     }
 
     /// On whose behalf this handler makes calls of its own, as a value that can be sent to another task.
@@ -178,6 +178,13 @@ impl std::error::Error for HostCallError {}
 impl From<BoxError> for HostCallError {
     fn from(error: BoxError) -> Self {
         Self(error.to_string())
+    }
+}
+
+/// For a handler that calls another host.
+impl From<Error> for HostCallError {
+    fn from(error: Error) -> Self {
+        Self::from(BoxError::from(error))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use antiphon_protocol::Payload;
+
 use crate::builder::HostBuilder;
 use crate::core::{Core, Slot, rebuild_error, replace_error};
 use crate::engine::WebAssemblyEngineProvider;
@@ -15,7 +17,6 @@ use crate::request::{Options, Request, Response};
 use crate::sink;
 use crate::terms::Terms;
 use crate::ticker::Awake;
-use crate::usage::Usage;
 use crate::wait::block_on;
 
 type Engine = dyn WebAssemblyEngineProvider + Send;
@@ -83,9 +84,9 @@ impl WapcHost {
     /// # Errors
     /// Those of [`call`](Self::call).
     pub fn call_with(&self, request: Request<'_>) -> Result<Response> {
-        let mut answer = Vec::new();
-        let usage = self.run(request, &mut answer)?;
-        Ok(Response::new(answer, usage))
+        let mut response = Response::default();
+        self.run(request, &mut response)?;
+        Ok(response)
     }
 
     /// Calls an operation and writes the answer over `answer`, whose capacity is used; returns its length in bytes.
@@ -142,32 +143,34 @@ impl WapcHost {
         Ok(())
     }
 
-    /// The one path of every call.
-    #[inline]
-    fn run(&self, request: Request<'_>, output: &mut impl Output) -> Result<Option<Usage>> {
-        let Request { operation, payload, options } = request;
-        // Filled in place and never moved: a value that was just stored by halves is slow to read as a whole.
-        let mut held = self.core.try_enter();
-        match &mut held {
-            Some(slot) if options.is_none() && slot.is_live() => self.core.set_deadline(slot),
-            entered => *entered = Some(self.enter(entered.take(), options)?),
-        }
-        let Some(slot) = &mut held else { unreachable!("filled above") };
-        let slot = &mut **slot;
-        slot.begin_call(operation, payload, output)?;
-        // Taken apart at once, for the same reason.
-        match slot.engine.converse(&mut slot.conversation) {
-            Some(Ok(code)) => slot.returned(code, output),
-            Some(Err(error)) => slot.failed(error, output),
-            None => match call_through_state(slot) {
-                Ok(code) => slot.returned(code, output),
-                Err(error) => slot.failed(error, output),
-            },
+    /// The one path of every call. A host that is free and a call without options go straight through.
+    #[inline(always)]
+    fn run(&self, request: Request<'_>, output: &mut impl Output) -> Result<()> {
+        // Two ways to the same `serve`, each with a slot of its own: one that may have come from either is a value in
+        // memory, which costs more than what is done with it.
+        match self.core.try_enter() {
+            Some(mut slot) if request.options.is_none() && slot.is_live() => {
+                self.core.set_deadline(&mut slot);
+                let result = serve(&mut slot, request.operation, request.payload, output);
+                slot.leave();
+                result
+            }
+            entered => self.run_slowly(entered, request, output),
         }
     }
 
-    /// Everything that most calls do not need before the guest can run: options, a queue, a fresh instance.
     #[cold]
+    fn run_slowly(
+        &self,
+        entered: Option<Held<'_>>,
+        request: Request<'_>,
+        output: &mut impl Output,
+    ) -> Result<()> {
+        let mut slot = self.enter(entered, request.options)?;
+        serve(&mut slot, request.operation, request.payload, output)
+    }
+
+    /// Everything that most calls do not need before the guest can run: options, a queue, a fresh instance.
     fn enter<'a>(&'a self, entered: Option<Held<'a>>, options: Option<Box<Options>>) -> Result<Held<'a>> {
         let (terms, meter) = self.core.terms(options);
         let mut slot = match entered {
@@ -186,6 +189,31 @@ fn init(slot: &mut Slot<Engine, ModuleState>, terms: Terms) -> Result<()> {
     slot.begin_init(terms);
     let result = slot.engine.init(Arc::clone(&slot.state));
     slot.end_init(result)
+}
+
+/// A call whose terms are set, on an instance that is live.
+#[inline(always)]
+fn serve(
+    slot: &mut Slot<Engine, ModuleState>,
+    operation: &str,
+    payload: Payload<'_>,
+    output: &mut impl Output,
+) -> Result<()> {
+    slot.begin_call(operation, payload, output)?;
+    // Taken apart at once: a value that was just stored by halves is slow to read as a whole.
+    match slot.engine.converse(&mut slot.conversation) {
+        Some(Ok(code)) => slot.returned(code, output),
+        Some(Err(error)) => slot.failed(error, output),
+        None => serve_through_state(slot, output),
+    }
+}
+
+#[cold]
+fn serve_through_state(slot: &mut Slot<Engine, ModuleState>, output: &mut impl Output) -> Result<()> {
+    match call_through_state(slot) {
+        Ok(code) => slot.returned(code, output),
+        Err(error) => slot.failed(error, output),
+    }
 }
 
 /// For an engine that knows only the three methods of `wapc` 2.x.

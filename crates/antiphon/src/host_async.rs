@@ -17,7 +17,6 @@ use crate::output::{Output, Reused};
 use crate::request::{Options, Request, Response};
 use crate::terms::Terms;
 use crate::ticker::Awake;
-use crate::usage::Usage;
 use crate::wait::until;
 
 type Engine = dyn WebAssemblyEngineProviderAsync + Send;
@@ -99,9 +98,9 @@ impl WapcHostAsync {
     /// # Cancel safety
     /// That of [`call`](Self::call).
     pub async fn call_with(&self, request: Request<'_>) -> Result<Response> {
-        let mut answer = Vec::new();
-        let usage = self.run(request, &mut answer).await?;
-        Ok(Response::new(answer, usage))
+        let mut response = Response::default();
+        self.run(request, &mut response).await?;
+        Ok(response)
     }
 
     /// Calls an operation and writes the answer over `answer`, whose capacity is used; returns its length in bytes.
@@ -153,7 +152,7 @@ impl WapcHostAsync {
 
     /// The one path of every call.
     #[inline]
-    async fn run(&self, request: Request<'_>, output: &mut impl Output) -> Result<Option<Usage>> {
+    async fn run(&self, request: Request<'_>, output: &mut impl Output) -> Result<()> {
         let Request { operation, payload, options } = request;
         let mut slot = match self.core.try_enter() {
             Some(mut slot) if options.is_none() && slot.is_live() => {

@@ -8,6 +8,7 @@ mod cancel;
 mod context;
 mod conversation;
 mod core;
+mod deadline;
 mod engine;
 pub mod errors;
 mod gate;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use wasmparser::{CompositeInnerType, ExternalKind, Parser, Payload, TypeRef};
+use wasmparser::{CompositeInnerType, ElementItems, ExternalKind, Parser, Payload, TypeRef};
 
 use crate::errors::{Error, ErrorKind, Result};
 use crate::module_info::{Export, ExternKind, FuncType, Import, ModuleInfo, ValType};
@@ -12,6 +12,10 @@ use crate::module_info::{Export, ExternKind, FuncType, Import, ModuleInfo, ValTy
 /// How many entries of a section are read, functions apart: more is no module that anybody means. Each takes some ten
 /// bytes in a module and some hundred here.
 const MANY: usize = 100_000;
+
+/// How many elements all segments of a module may have together, each segment counted as one more. An engine may make
+/// code of each of them, two to five kilobytes while it compiles.
+const MANY_ELEMENTS: u64 = 100_000;
 
 /// How many producers are read. They are for humans.
 const MANY_PRODUCERS: usize = 1_000;
@@ -45,6 +49,7 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
     let mut info =
         ModuleInfo { size: bytes.len().try_into()?, digest: digest(bytes), ..ModuleInfo::default() };
     let mut known = Functions::default();
+    let mut elements = 0_u64;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload? {
             Payload::Version { encoding: wasmparser::Encoding::Component, .. } => {
@@ -96,6 +101,19 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
                 }
             }
             Payload::StartSection { .. } => info.has_start = true,
+            Payload::ElementSection(segments) => {
+                for segment in segments {
+                    let items = match segment?.items {
+                        ElementItems::Functions(items) => items.count(),
+                        ElementItems::Expressions(_, items) => items.count(),
+                    };
+                    elements = elements.saturating_add(u64::from(items)).saturating_add(1);
+                    if elements > MANY_ELEMENTS {
+                        let what = format!("more than {MANY_ELEMENTS} elements in all segments together");
+                        return Err(refuse(&what).into());
+                    }
+                }
+            }
             Payload::CustomSection(section) => {
                 let size = section.data().len().try_into()?;
                 push(&mut info.custom_sections, (section.name().to_owned(), size))?;
@@ -245,6 +263,24 @@ mod tests {
         let refusals = info.refusals(|_| None);
         assert!(refusals.concat().len() < 20_000, "{}", refusals.concat().len());
         assert!(refusals.iter().any(|refusal| refusal.ends_with(" more imports")));
+    }
+
+    #[test]
+    fn elements_of_all_segments_are_counted_together() {
+        // A passive segment of 99 functions, which counts as 100 elements.
+        let segment = [vec![1, 0, 99], vec![0; 99]].concat();
+        let module = |segments: usize| {
+            let content = [leb(segments), segment.repeat(segments)].concat();
+            let size = content.len();
+            // Three bytes of a number, which is less than 2^21.
+            let size = [size & 0x7f | 0x80, size >> 7 & 0x7f | 0x80, size >> 14];
+            let size = size.map(|byte| u8::try_from(byte).unwrap());
+            [&b"\0asm\x01\0\0\0\x09"[..], &size, &content].concat()
+        };
+        assert!(ModuleInfo::parse(&module(1_000)).is_ok());
+        let error = ModuleInfo::parse(&module(1_001)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidModule);
+        assert!(error.message().contains("more than 100000 elements"), "{error}");
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Where the answer of a call goes.
 
 use crate::conversation::Conversation;
+use crate::request::Response;
 
 /// What a host does around the engine's part of a call so that the answer gets where its caller wants it.
 pub(crate) trait Output {
     /// Before the guest runs.
     fn prepare(&mut self, conversation: &mut Conversation);
 
-    /// After it has answered: how many bytes.
-    fn collect(&mut self, conversation: &mut Conversation) -> usize;
+    /// After it has answered.
+    fn collect(&mut self, conversation: &mut Conversation);
 
     /// After it has failed.
     fn discard(&mut self, conversation: &mut Conversation);
@@ -20,13 +21,28 @@ impl Output for Vec<u8> {
     fn prepare(&mut self, _conversation: &mut Conversation) {}
 
     #[inline]
-    fn collect(&mut self, conversation: &mut Conversation) -> usize {
-        *self = conversation.take_response();
-        self.len()
+    fn collect(&mut self, conversation: &mut Conversation) {
+        conversation.swap_response(self);
     }
 
     fn discard(&mut self, conversation: &mut Conversation) {
-        drop(conversation.take_response());
+        conversation.drop_response();
+    }
+}
+
+/// Into a new buffer, with what the call used where its request asks.
+impl Output for Response {
+    #[inline]
+    fn prepare(&mut self, _conversation: &mut Conversation) {}
+
+    #[inline]
+    fn collect(&mut self, conversation: &mut Conversation) {
+        conversation.swap_response(&mut self.payload);
+        self.usage = conversation.usage(self.payload.len());
+    }
+
+    fn discard(&mut self, conversation: &mut Conversation) {
+        conversation.drop_response();
     }
 }
 
@@ -41,9 +57,8 @@ impl Output for Reused<'_> {
     }
 
     #[inline]
-    fn collect(&mut self, conversation: &mut Conversation) -> usize {
+    fn collect(&mut self, conversation: &mut Conversation) {
         conversation.swap_response(self.0);
-        self.0.len()
     }
 
     fn discard(&mut self, conversation: &mut Conversation) {
@@ -62,9 +77,7 @@ impl Output for InPlace {
     }
 
     #[inline]
-    fn collect(&mut self, conversation: &mut Conversation) -> usize {
-        conversation.answered_in_place()
-    }
+    fn collect(&mut self, _conversation: &mut Conversation) {}
 
     fn discard(&mut self, _conversation: &mut Conversation) {}
 }

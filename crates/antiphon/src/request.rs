@@ -84,17 +84,11 @@ impl<'a> Request<'a> {
 }
 
 /// The answer of a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Response {
     /// The bytes that the guest answered.
     pub payload: Vec<u8>,
     /// What the call used, if its request asked.
     pub usage: Option<Usage>,
-}
-
-impl Response {
-    pub(crate) fn new(payload: Vec<u8>, usage: Option<Usage>) -> Self {
-        Self { payload, usage }
-    }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crate::cancel::CancelHandle;
 use crate::context::Context;
+use crate::deadline::Deadline;
 use crate::errors::{Error, ErrorKind, Phase};
 use crate::request::Options;
 use crate::ticker;
@@ -13,10 +13,7 @@ use crate::ticker;
 /// What holds for one call, whatever it is doing.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
-    /// The tick at which it ends.
-    pub(crate) deadline: u64,
-    /// The duration that the deadline came from, for error messages.
-    pub(crate) limit: Duration,
+    pub(crate) deadline: Deadline,
     /// Behind one pointer, which most calls have empty: terms are moved in every call.
     extra: Option<Arc<Extra>>,
 }
@@ -47,38 +44,26 @@ pub(crate) enum Interrupt {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self::new(ticker::NEVER, Duration::MAX)
+        Self::new(Deadline::NEVER)
     }
 }
 
 impl Terms {
     #[inline]
-    pub(crate) fn new(deadline: u64, limit: Duration) -> Self {
-        Self { deadline, limit, extra: None }
+    pub(crate) fn new(deadline: Deadline) -> Self {
+        Self { deadline, extra: None }
     }
 
-    /// Nothing but a deadline. In place, field by field: a whole value would be stored and read back at once.
-    #[inline]
-    pub(crate) fn set_deadline(&mut self, deadline: u64, limit: Duration) {
-        self.deadline = deadline;
-        self.limit = limit;
-        if self.extra.is_some() {
-            self.extra = None;
-        }
-    }
-
-    /// The terms of a request that has some of its own; `deadline` and `limit` are the host's, for one that sets none.
+    /// The terms of a request that has some of its own; `host` are those of one that sets no deadline.
     #[cold]
     pub(crate) fn of_request(options: Options, now: u64, host: Self) -> Self {
         let mut terms = match options.deadline {
             None => host,
-            Some(limit) => Self::new(ticker::deadline(now, ticker::ticks(limit)), limit),
+            Some(limit) => Self::new(Deadline::after(now, ticker::ticks(limit), limit)),
         };
         let mut extra = Extra { cancel: options.cancel, context: options.context, behalf: None };
-        if let Some(Caller { deadline, limit, cancel, link }) = options.caller {
-            if deadline < terms.deadline {
-                (terms.deadline, terms.limit) = (deadline, limit);
-            }
+        if let Some(Caller { deadline, cancel, link }) = options.caller {
+            terms.deadline = terms.deadline.earlier(deadline);
             extra.cancel = extra.cancel.or(cancel);
             extra.behalf = Some(link);
         }
@@ -89,11 +74,8 @@ impl Terms {
     }
 
     /// Drops all but the deadline.
-    #[inline]
     pub(crate) fn release(&mut self) {
-        if self.extra.is_some() {
-            self.extra = None;
-        }
+        self.extra = None;
     }
 
     #[inline]
@@ -112,7 +94,7 @@ impl Terms {
     /// Whether the call has to end now.
     #[inline]
     pub(crate) fn interrupt(&self) -> Option<Interrupt> {
-        if ticker::now() >= self.deadline {
+        if self.deadline.is_over() {
             return Some(Interrupt::Deadline);
         }
         self.is_cancelled().then_some(Interrupt::Cancelled)
@@ -126,7 +108,7 @@ impl Terms {
     #[cold]
     pub(crate) fn error(&self, interrupt: Interrupt, phase: Phase) -> Error {
         match interrupt {
-            Interrupt::Deadline => Error::deadline(phase, format_args!("{:?}", self.limit)),
+            Interrupt::Deadline => Error::deadline(phase, format_args!("{:?}", self.deadline.limit)),
             Interrupt::Cancelled => {
                 Error::new(ErrorKind::Cancelled, "the call was cancelled through its handle")
             }
@@ -135,16 +117,12 @@ impl Terms {
 
     /// The same with some more ticks, for who watches from outside over somebody who keeps the deadline himself.
     pub(crate) fn later(&self, ticks: u64) -> Self {
-        Self { deadline: self.deadline.saturating_add(ticks), ..self.clone() }
+        Self { deadline: self.deadline.later(ticks), ..self.clone() }
     }
 
     /// The stricter of these terms and a deadline of their own, for a part of the call.
-    pub(crate) fn at_most(&self, deadline: u64, limit: Duration) -> Self {
-        let mut terms = self.clone();
-        if deadline < terms.deadline {
-            (terms.deadline, terms.limit) = (deadline, limit);
-        }
-        terms
+    pub(crate) fn at_most(&self, deadline: Deadline) -> Self {
+        Self { deadline: self.deadline.earlier(deadline), ..self.clone() }
     }
 }
 
@@ -154,8 +132,7 @@ impl Terms {
 /// with it, and is refused at once where it would wait for a host that itself waits for this handler.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    pub(crate) deadline: u64,
-    pub(crate) limit: Duration,
+    pub(crate) deadline: Deadline,
     pub(crate) cancel: Option<CancelHandle>,
     pub(crate) link: Arc<Link>,
 }
@@ -163,7 +140,7 @@ pub struct Caller {
 impl Caller {
     pub(crate) fn new(host: u64, running: Arc<AtomicBool>, terms: &Terms) -> Self {
         let link = Arc::new(Link { host, running, outer: terms.behalf().cloned() });
-        Self { deadline: terms.deadline, limit: terms.limit, cancel: terms.cancel().cloned(), link }
+        Self { deadline: terms.deadline, cancel: terms.cancel().cloned(), link }
     }
 
     /// How many hosts wait for this call, one inside the other; 1 for a handler of an ordinary call.

@@ -4,7 +4,7 @@
 //! engines (which interrupt guests, each store deciding for itself) and rings the alarms of whatever waits outside a
 //! guest: host calls, queues, sleeps. So no deadline needs an executor's timer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -19,6 +19,9 @@ pub const TICK: Duration = Duration::from_millis(5);
 
 /// A deadline that never comes.
 pub(crate) const NEVER: u64 = u64::MAX;
+
+/// How late a tick may come and still count as on time.
+const PUNCTUAL: Duration = Duration::from_millis(1);
 
 /// Ticks without a new call after which the thread looks whether it may sleep.
 const IDLE_TICKS: u32 = 40;
@@ -46,6 +49,7 @@ static SHARED: Mutex<Shared> = Mutex::new(Shared {
     engines: Vec::new(),
     gates: Vec::new(),
     alarms: Alarms { at: BTreeMap::new(), count: 0, prune_at: 1024 },
+    jumps: Jumps(VecDeque::new()),
 });
 static WAKE: Condvar = Condvar::new();
 
@@ -54,6 +58,7 @@ struct Shared {
     engines: Vec<Weak<dyn OnTick>>,
     gates: Vec<Weak<dyn Busy>>,
     alarms: Alarms,
+    jumps: Jumps,
 }
 
 /// The current tick, counted from the first use. A call must be marked as busy before it reads its first one.
@@ -73,12 +78,6 @@ pub fn now() -> u64 {
 /// Whole ticks in a duration, rounded up; [`NEVER`] for the durations that mean 'no limit'.
 pub(crate) fn ticks(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(NEVER)
-}
-
-/// The tick at which a number of ticks has passed for certain: the cached tick may already be almost over.
-#[inline]
-pub(crate) fn deadline(now: u64, ticks: u64) -> u64 {
-    now.saturating_add(1).saturating_add(ticks)
 }
 
 /// The moment of a tick; `None` for [`NEVER`].
@@ -109,6 +108,12 @@ pub(crate) fn watch(gate: Weak<dyn Busy>) -> io::Result<()> {
     Ok(())
 }
 
+/// How many ticks too old the cached tick may have been while it was `tick`: the ticker's thread waited for a processor.
+/// By so little as [`PUNCTUAL`] it is always late.
+pub(crate) fn lateness(tick: u64) -> u64 {
+    lock().jumps.after(tick)
+}
+
 /// Rings an alarm at a tick, if it still lives then.
 pub(crate) fn ring_at(tick: u64, alarm: Weak<Alarm>) {
     lock().alarms.add(tick, alarm);
@@ -137,13 +142,26 @@ fn started() -> io::Result<MutexGuard<'static, Shared>> {
 #[cold]
 fn unpark() {
     let _shared = lock();
-    advance();
+    // No call has read the old tick since the thread parked.
+    NOW.fetch_max(true_tick().0, Ordering::Relaxed);
     PARKED.store(false, Ordering::SeqCst);
     WAKE.notify_all();
 }
 
-fn advance() -> u64 {
-    let tick = u64::try_from(epoch().elapsed().as_nanos() / TICK.as_nanos()).unwrap_or(NEVER);
+/// The tick that it is, and how long it has been.
+fn true_tick() -> (u64, Duration) {
+    let nanos = epoch().elapsed().as_nanos();
+    let (tick, rest) = (nanos / TICK.as_nanos(), nanos % TICK.as_nanos());
+    (u64::try_from(tick).unwrap_or(NEVER), Duration::from_nanos(u64::try_from(rest).unwrap_or(0)))
+}
+
+/// Moves the cached tick on. That it was late is noted before anybody can see what came of it.
+fn advance(jumps: &mut Jumps) -> u64 {
+    let (before, (tick, rest)) = (NOW.load(Ordering::Relaxed), true_tick());
+    let left_out = tick.saturating_sub(before).saturating_sub(u64::from(rest <= PUNCTUAL));
+    if left_out > 0 {
+        jumps.note(before, left_out);
+    }
     NOW.fetch_max(tick, Ordering::Relaxed).max(tick)
 }
 
@@ -152,9 +170,10 @@ fn run() {
     let mut engines = Vec::new();
     let mut due = Vec::new();
     loop {
-        let tick = advance();
+        let tick;
         {
             let mut shared = lock();
+            tick = advance(&mut shared.jumps);
             engines.extend(shared.engines.iter().filter_map(Weak::upgrade));
             shared.alarms.take_due(tick, &mut due);
         }
@@ -234,6 +253,29 @@ fn park_if_idle() -> bool {
     true
 }
 
+/// The times when the clock was late: the tick that it stood at, and how many it then left out. Only the last ones are
+/// kept: over a deadline so long that they are forgotten, some ticks are nothing.
+struct Jumps(VecDeque<(u64, u64)>);
+
+impl Jumps {
+    const KEPT: usize = 1024;
+
+    fn note(&mut self, tick: u64, left_out: u64) {
+        if self.0.len() >= Self::KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back((tick, left_out));
+    }
+
+    fn after(&self, tick: u64) -> u64 {
+        self.0
+            .binary_search_by_key(&tick, |(tick, _)| *tick)
+            .ok()
+            .and_then(|found| self.0.get(found))
+            .map_or(0, |(_, left_out)| *left_out)
+    }
+}
+
 /// Alarms by tick. Most are dropped long before theirs, so the dead ones are swept whenever the number has doubled.
 struct Alarms {
     at: BTreeMap<u64, Vec<Weak<Alarm>>>,
@@ -274,13 +316,23 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn a_deadline_is_never_early_and_at_most_two_ticks_late() {
+    fn durations_are_rounded_up_to_ticks() {
         assert_eq!(ticks(Duration::from_millis(5)), 1);
         assert_eq!(ticks(Duration::from_millis(6)), 2);
         assert_eq!(ticks(Duration::ZERO), 0);
         assert_eq!(ticks(Duration::MAX), NEVER);
-        assert_eq!(deadline(7, 1), 9);
-        assert_eq!(deadline(7, NEVER), NEVER);
+    }
+
+    #[test]
+    fn a_clock_that_was_late_is_remembered_for_a_while() {
+        let mut jumps = Jumps(VecDeque::new());
+        jumps.note(10, 4);
+        jumps.note(15, 1);
+        assert_eq!([9, 10, 11, 15, 17].map(|tick| jumps.after(tick)), [0, 4, 0, 1, 0]);
+        for tick in 0..10_000 {
+            jumps.note(20 + 2 * tick, 1);
+        }
+        assert_eq!((jumps.0.len(), jumps.after(10), jumps.after(20_018)), (Jumps::KEPT, 0, 1));
     }
 
     #[test]

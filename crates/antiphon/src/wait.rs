@@ -17,6 +17,7 @@ use crate::ticker;
 pub(crate) async fn until<F: Future>(terms: &Terms, future: F) -> Result<F::Output, Interrupt> {
     let mut future = pin!(future);
     let mut alarm: Option<Arc<Alarm>> = None;
+    let mut rings_at = terms.deadline.tick;
     poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
@@ -25,10 +26,17 @@ pub(crate) async fn until<F: Future>(terms: &Terms, future: F) -> Result<F::Outp
             Some(alarm) => alarm.set(cx.waker()),
             None => alarm = Some(register(terms, cx)),
         }
-        match terms.interrupt() {
-            Some(interrupt) => Poll::Ready(Err(interrupt)),
-            None => Poll::Pending,
+        if let Some(interrupt) = terms.interrupt() {
+            return Poll::Ready(Err(interrupt));
         }
+        // The alarm has rung, but the deadline was counted from a clock that was late.
+        if let Some(alarm) = &alarm
+            && rings_at <= ticker::now()
+        {
+            rings_at = ticker::now().saturating_add(1);
+            ticker::ring_at(rings_at, Arc::downgrade(alarm));
+        }
+        Poll::Pending
     })
     .await
 }
@@ -36,8 +44,8 @@ pub(crate) async fn until<F: Future>(terms: &Terms, future: F) -> Result<F::Outp
 fn register(terms: &Terms, cx: &Context<'_>) -> Arc<Alarm> {
     let alarm = Arc::new(Alarm::default());
     alarm.set(cx.waker());
-    if terms.deadline != ticker::NEVER {
-        ticker::ring_at(terms.deadline, Arc::downgrade(&alarm));
+    if terms.deadline.tick != ticker::NEVER {
+        ticker::ring_at(terms.deadline.tick, Arc::downgrade(&alarm));
     }
     if let Some(cancel) = terms.cancel() {
         cancel.ring_on_cancel(Arc::downgrade(&alarm));
@@ -47,7 +55,8 @@ fn register(terms: &Terms, cx: &Context<'_>) -> Arc<Alarm> {
 
 /// Waits for a number of ticks.
 pub(crate) async fn sleep(ticks: u64) {
-    let until = ticker::deadline(ticker::now(), ticks);
+    // One more: the cached tick may be almost over.
+    let until = ticker::now().saturating_add(1).saturating_add(ticks);
     let alarm = Arc::new(Alarm::default());
     let mut registered = false;
     poll_fn(|cx| {

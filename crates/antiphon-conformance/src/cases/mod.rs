@@ -10,6 +10,7 @@ mod executor;
 mod features;
 mod guests;
 mod host_call;
+mod hostile;
 mod init;
 mod limits;
 mod log;
@@ -45,6 +46,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         guests::CASES,
     ]
     .into_iter()
+    .chain(hostile::TOPICS.iter().copied())
     .flatten()
 }
 
@@ -58,6 +60,20 @@ mod tests {
     fn every_case_has_a_name_of_its_own() {
         let names: BTreeSet<_> = cases().map(|case| format!("{case:?}")).collect();
         assert_eq!(names.len(), cases().count());
+    }
+
+    #[test]
+    fn whatever_is_in_the_hostile_folder_runs_alone_and_under_its_bound() {
+        for case in cases() {
+            assert_eq!(case.topic().starts_with("hostile_"), case.is_hostile(), "{case:?}");
+            assert!(case.is_alone() || !case.is_hostile(), "{case:?}");
+        }
+    }
+
+    #[test]
+    fn the_hostile_corpus_does_not_shrink() {
+        let hostile = cases().filter(|case| case.is_hostile()).count();
+        assert!(hostile >= 350, "{hostile} hostile cases");
     }
 
     #[test]

@@ -9,9 +9,10 @@ use antiphon::errors::BoxError;
 use libtest_mimic::{Arguments, Completion, Trial};
 
 use super::{cases, cpu, one_cpu, starved};
+use crate::bounded::Bound;
 use crate::case::Case;
 use crate::module::Module;
-use crate::run::{Setup, on_a_thread};
+use crate::run::{Setup, within};
 use crate::subject::{Provider, Subject};
 
 /// How long one case may take before it counts as hanging, for each step of the scale.
@@ -78,7 +79,7 @@ fn missing(case: &Case, restricted: bool) -> Option<&'static str> {
 
 fn trial(case: Case, subject: Subject, missing: Option<&'static str>, elsewhere: bool) -> Trial {
     let name = format!("{}::{case:?}", subject.mode().name());
-    let patience = PATIENCE * super::scale() as u32;
+    let bound = Bound::new(PATIENCE * super::scale() as u32, u64::MAX);
     Trial::ignorable_test(name.clone(), move || {
         if let Some(reason) = missing {
             return Ok(Completion::ignored_with(reason));
@@ -88,7 +89,7 @@ fn trial(case: Case, subject: Subject, missing: Option<&'static str>, elsewhere:
         if elsewhere {
             cpu::run_on_one(&name)?;
         } else {
-            on_a_thread(&format!("{case:?}"), patience, move || case.check(&subject))?;
+            within(bound, case, subject)?;
         }
         Ok(Completion::Completed)
     })
