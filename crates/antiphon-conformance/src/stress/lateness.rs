@@ -90,11 +90,16 @@ impl Gaps {
         gaps
     }
 
-    /// Blocks until a tick has passed since then, so that whoever asks for the time gets a later one.
+    /// Blocks until a tick has been counted since then, so that whoever asks for the time gets a later one.
     pub(super) fn block_past(&self, moment: Instant) {
-        let moment = moment.saturating_duration_since(self.epoch).as_micros();
-        while u128::from(self.last.load(Ordering::Relaxed)) <= moment {
-            thread::sleep(Duration::from_millis(1));
+        let moment = u64::try_from(moment.saturating_duration_since(self.epoch).as_micros());
+        let mut last = moment.unwrap_or(u64::MAX);
+        // The first that is told of may have been counted before.
+        for _ in 0..2 {
+            while self.last.load(Ordering::Relaxed) <= last {
+                thread::sleep(Duration::from_millis(1));
+            }
+            last = self.last.load(Ordering::Relaxed);
         }
     }
 
