@@ -3,6 +3,7 @@
 mod guests;
 mod process;
 mod readme;
+mod soak;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +27,10 @@ enum Command {
     Guests(guests::Args),
     /// Run the README's commands and compare its code
     Readme,
+    /// Call a provider for minutes, and see whether memory and latency stay where they were
+    Soak(soak::Soak),
+    /// Run the cases of the stress suite at full size
+    Stress(soak::Stress),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +50,8 @@ fn run(command: &Command) -> Result<()> {
     match command {
         Command::Guests(args) => guests::run(&root, args),
         Command::Readme => readme::run(&root),
+        Command::Soak(args) => soak::soak(&root, args),
+        Command::Stress(args) => soak::stress(&root, args),
     }
 }
 

@@ -18,20 +18,31 @@ mod expect;
 mod guest;
 mod handler;
 mod host;
+mod job;
+mod latencies;
 mod module;
+mod others;
+mod process;
 mod run;
+mod soak;
+mod stress;
 mod subject;
+mod traffic;
 mod wat;
 
 pub use case::{Case, Mode, Need};
 pub use cases::cases;
 pub use module::Module;
 pub use run::{Setup, run};
+pub use soak::soak;
+pub use stress::stress;
 pub use subject::{Subject, guests_dir};
 
 #[doc(hidden)]
 pub mod macro_support {
     pub use crate::run::main;
+    pub use crate::soak::main as soak;
+    pub use crate::stress::main as stress;
 }
 
 /// Makes the `main` function of a test target that runs the suite on one provider.
@@ -50,6 +61,44 @@ macro_rules! suite {
     ($name:ident, $provider:expr $(,)?) => {
         fn main() -> ::std::process::ExitCode {
             $crate::macro_support::main(stringify!($name), option_env!("CARGO_MANIFEST_DIR"), $provider)
+        }
+    };
+}
+
+/// Makes the `main` function of a test target that puts one provider under stress; see [`stress()`].
+///
+/// The arguments are those of [`suite!`]. The target needs `harness = false`.
+///
+/// ```no_run
+/// # fn build(_: &antiphon_conformance::Module)
+/// # -> Result<std::sync::Arc<dyn antiphon::EngineProviderFactory>, antiphon::errors::BoxError> { Err("".into()) }
+/// antiphon_conformance::stress!(my_engine, |module| build(module));
+/// # fn other() {}
+/// ```
+#[macro_export]
+macro_rules! stress {
+    ($name:ident, $provider:expr $(,)?) => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::macro_support::stress(stringify!($name), $provider)
+        }
+    };
+}
+
+/// Makes the `main` function of a program that calls one provider for minutes or hours; see [`soak()`].
+///
+/// The arguments are those of [`suite!`].
+///
+/// ```no_run
+/// # fn build(_: &antiphon_conformance::Module)
+/// # -> Result<std::sync::Arc<dyn antiphon::EngineProviderFactory>, antiphon::errors::BoxError> { Err("".into()) }
+/// antiphon_conformance::soak!(my_engine, |module| build(module));
+/// # fn other() {}
+/// ```
+#[macro_export]
+macro_rules! soak {
+    ($name:ident, $provider:expr $(,)?) => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::macro_support::soak(stringify!($name), $provider)
         }
     };
 }

@@ -40,6 +40,10 @@ impl Setup {
         self.guests = dir;
         self
     }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// Runs the suite on a provider as a test target's `main` does: takes the arguments of `cargo test` from the command
@@ -104,7 +108,11 @@ fn check(case: Case, subject: Subject) -> Result<(), Failed> {
         _shared = QUIET.read().unwrap_or_else(PoisonError::into_inner);
     }
     // Here and not in the cases, so that no hostile case can forget its bound.
-    let bound = case.bound().unwrap_or(PATIENCE);
+    within(case.bound().unwrap_or(PATIENCE), case, subject)
+}
+
+/// Checks a case within a bound.
+pub(crate) fn within(bound: Bound, case: Case, subject: Subject) -> Result<(), Failed> {
     bound.run(format!("{case:?}"), move || case.check(&subject))?.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked").to_owned().into()

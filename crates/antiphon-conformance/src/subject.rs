@@ -93,6 +93,20 @@ impl Subject {
         }
     }
 
+    /// Starts an instance where nothing may block on a runtime: on a caller's own thread, or in its task.
+    pub(crate) async fn start_later(
+        &self,
+        factory: &dyn EngineProviderFactory,
+        guest: Guest,
+    ) -> Result<Host, Error> {
+        match self.mode {
+            Mode::Sync => Ok(Host::Sync(Arc::new(Self::start_sync(factory, guest)?))),
+            Mode::Async | Mode::Straight => {
+                Ok(Host::Async(Arc::new(self.start_async_on(factory, guest).await?)))
+            }
+        }
+    }
+
     fn start_sync(factory: &dyn EngineProviderFactory, guest: Guest) -> Result<WapcHost, Error> {
         let provider = factory.provider().map_err(Error::from_engine)?;
         let mut builder = WapcHost::builder(provider)

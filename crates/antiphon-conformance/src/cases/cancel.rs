@@ -15,6 +15,7 @@ use crate::expect::{Failure, soon};
 use crate::guest::Guest;
 use crate::handler::Answer;
 use crate::host::{Host, runtime, timed};
+use crate::process::Process;
 use crate::subject::Subject;
 
 pub(super) const CASES: &[Case] = &[
@@ -304,25 +305,4 @@ fn ten_thousand_dropped_calls_leak_nothing(subject: &Subject) {
             assert!(grown < 32 << 20, "memory: {before:?}, then {after:?}");
         }
     });
-}
-
-/// What this process holds; known on Linux only.
-#[derive(Debug)]
-struct Process {
-    resident: u64,
-    files: usize,
-    threads: usize,
-}
-
-impl Process {
-    fn now() -> Option<Self> {
-        let pages: u64 =
-            std::fs::read_to_string("/proc/self/statm").ok()?.split_whitespace().nth(1)?.parse().ok()?;
-        let entries = |dir| Some(std::fs::read_dir(dir).ok()?.count());
-        Some(Self {
-            resident: pages * 4096,
-            files: entries("/proc/self/fd")?,
-            threads: entries("/proc/self/task")?,
-        })
-    }
 }

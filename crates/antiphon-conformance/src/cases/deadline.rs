@@ -45,7 +45,7 @@ pub(super) const CASES: &[Case] = &[
 const MS: Duration = Duration::from_millis(1);
 
 /// Spins without end.
-pub(super) const SPIN: &str = "(func $run (param i32 i32) (result i32) (call $spin) (i32.const 1))";
+pub(crate) const SPIN: &str = "(func $run (param i32 i32) (result i32) (call $spin) (i32.const 1))";
 
 fn an_endless_loop_ends_at_the_limit(subject: &Subject) {
     let limits = Limits::new().with_deadline(150 * MS);

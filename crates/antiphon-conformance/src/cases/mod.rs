@@ -21,6 +21,9 @@ mod replace;
 mod trap;
 mod wasi;
 
+pub(crate) use deadline::SPIN;
+pub(crate) use outcome::ECHO;
+
 /// Every case, topic by topic.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     [

@@ -38,7 +38,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Answers the payload.
-pub(super) const ECHO: &str = r#"
+pub(crate) const ECHO: &str = r#"
   (func $run (param $op i32) (param $msg i32) (result i32)
     (call $guest_request (i32.const 1024) (i32.const 4096))
     (call $answer (i32.const 4096) (local.get $msg)))

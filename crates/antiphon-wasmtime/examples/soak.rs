@@ -1,0 +1,14 @@
+//! Soaks Wasmtime: `cargo xtask soak --minutes N`.
+
+use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
+
+antiphon_conformance::soak!(wasmtime, |module| {
+    WasmtimeEngineProviderBuilder::new()
+        .module_bytes(module.bytes())
+        .limits(module.limits())
+        .wasi(module.wasi())
+        .wasi_params(module.wasi_params())
+        .cooperative(module.cooperative())
+        .factory()
+        .map_err(antiphon::errors::Error::from)
+});

@@ -1,0 +1,14 @@
+//! Wasmtime under stress; `cargo xtask stress` runs it at full size.
+
+use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
+
+antiphon_conformance::stress!(wasmtime, |module| {
+    WasmtimeEngineProviderBuilder::new()
+        .module_bytes(module.bytes())
+        .limits(module.limits())
+        .wasi(module.wasi())
+        .wasi_params(module.wasi_params())
+        .cooperative(module.cooperative())
+        .factory()
+        .map_err(antiphon::errors::Error::from)
+});
