@@ -1,7 +1,5 @@
 //! What is said once in the life of a process; alone in its file, since it counts for all of the process.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 

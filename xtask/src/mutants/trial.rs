@@ -28,7 +28,7 @@ pub(super) enum Outcome {
     Tests { passed: u64, failed: Vec<String> },
     /// A test program was ended by a signal, or by our patience.
     Died(String),
-    /// The code does not compile.
+    /// The code does not compile, or a test program fails as a whole.
     Broken(String),
     /// A command that runs no tests.
     Refusal { refused: bool, output: String },
@@ -42,7 +42,7 @@ pub(super) enum Verdict {
     Survived,
     /// Something failed, but not what had to.
     Elsewhere { by: String },
-    /// The mutant does not compile.
+    /// The mutant does not compile, or says nothing of a test.
     Broken { output: String },
 }
 
@@ -128,8 +128,11 @@ fn run_tests(scratch: &Scratch, programs: &[(PathBuf, PathBuf)], arguments: &[St
         }
         match status {
             None => return Ok(Outcome::Died(format!("hung for {} s", PATIENCE.as_secs()))),
+            Some(status) if status.code().is_none() => {
+                return Ok(Outcome::Died(format!("the test program was ended: {status}")));
+            }
             Some(status) if !status.success() && failed.len() == before => {
-                return Ok(Outcome::Died(format!("the test program ended by itself: {status}")));
+                return Ok(Outcome::Broken(format!("{path} fails without naming a test: {status}\n{text}")));
             }
             Some(_) => {}
         }
@@ -140,9 +143,10 @@ fn run_tests(scratch: &Scratch, programs: &[(PathBuf, PathBuf)], arguments: &[St
 /// Runs a program to its end, or ends it; gives back what it printed.
 fn patiently(scratch: &Scratch, command: &mut std::process::Command) -> Result<(Option<ExitStatus>, String)> {
     let output = fs::File::create(scratch.output())?;
-    // A file and not a pipe, which fills up while nobody reads.
+    // A file and not a pipe, which fills up while nobody reads. Without the panics that are printed on the way: they
+    // would come between the name of a test and its result.
     let mut child =
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn().context("a test")?;
+        command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn().context("a test")?;
     let started = Instant::now();
     let status = loop {
         match child.try_wait()? {
@@ -189,12 +193,17 @@ impl Outcome {
             }
             Self::Refusal { output, .. } => Verdict::Elsewhere { by: output },
             Self::Tests { failed, .. } if failed.is_empty() => Verdict::Survived,
-            Self::Tests { failed, .. } => match failed.iter().find(|case| case.ends_with(expected)) {
+            Self::Tests { failed, .. } => match failed.iter().find(|case| is_case(case, expected)) {
                 Some(by) => Verdict::Red { by: by.clone(), others: failed.len().saturating_sub(1) },
                 None => Verdict::Elsewhere { by: failed.join(", ") },
             },
         }
     }
+}
+
+/// Whether a test is the case that is meant: by its whole name, or by the last parts of its path.
+fn is_case(test: &str, case: &str) -> bool {
+    test.strip_suffix(case).is_some_and(|path| path.is_empty() || path.ends_with("::"))
 }
 
 impl Verdict {
@@ -209,7 +218,46 @@ impl Verdict {
             Self::Red { by, others } => ("red", format!("{by} and {others} more")),
             Self::Survived => ("SURVIVED", "nothing".into()),
             Self::Elsewhere { by } => ("ELSEWHERE", by.clone()),
-            Self::Broken { .. } => ("BROKEN", "does not compile".into()),
+            Self::Broken { .. } => ("BROKEN", "see below".into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_is_its_whole_name_or_the_end_of_its_path() {
+        assert!(is_case("sync::trap::it", "sync::trap::it") && is_case("gate::tests::it", "it"));
+        assert!(!is_case("async::trap::it", "sync::trap::it") && !is_case("tests::not_it", "it"));
+    }
+
+    #[test]
+    fn a_mutant_is_red_only_by_the_case_that_it_names() {
+        let mutant: Mutant = toml::from_str(
+            "name = 'a'\nstands-for = 'b'\nby = 'cargo test -p c'\nfails = 'it'\n\
+             [[change]]\nfile = 'd'\nfind = 'e'\nreplace = 'f'",
+        )
+        .unwrap();
+        let failed = |names: &[&str]| Outcome::Tests {
+            passed: 3,
+            failed: names.iter().map(ToString::to_string).collect(),
+        };
+        assert_eq!(failed(&["x::other", "x::it"]).verdict(&mutant).words().1, "x::it and 1 more");
+        assert!(matches!(failed(&["other"]).verdict(&mutant), Verdict::Elsewhere { .. }));
+        assert!(matches!(failed(&[]).verdict(&mutant), Verdict::Survived));
+        let refusal = |refused| Outcome::Refusal { refused, output: "no: it".into() };
+        assert!(refusal(true).verdict(&mutant).is_red() && !refusal(false).verdict(&mutant).is_red());
+        assert!(!Outcome::Broken(String::new()).verdict(&mutant).is_red());
+    }
+
+    #[test]
+    fn a_command_is_taken_apart_at_its_dashes() {
+        let Command::Test { build, run } = Command::parse("cargo test -p a --lib -- b c") else {
+            panic!("it runs tests")
+        };
+        assert_eq!((build.join(" "), run.join(" ")), ("test -p a --lib".into(), "b c".into()));
+        assert!(!Command::parse("cargo clippy -p a -- -D warnings").is_test());
     }
 }
