@@ -1,6 +1,7 @@
 //! Chores of the repository, run as `cargo xtask <command>`.
 
 mod guests;
+mod mutants;
 mod process;
 mod readme;
 mod soak;
@@ -25,6 +26,8 @@ struct Cli {
 enum Command {
     /// Build the guests, or check the ones that are checked in
     Guests(guests::Args),
+    /// Put known faults back into the code and show that the suite notices them
+    Mutants(mutants::Args),
     /// Run the README's commands and compare its code
     Readme,
     /// Call a provider for minutes, and see whether memory and latency stay where they were
@@ -49,6 +52,7 @@ fn run(command: &Command) -> Result<()> {
     let root = root()?;
     match command {
         Command::Guests(args) => guests::run(&root, args),
+        Command::Mutants(args) => mutants::run(&root, args),
         Command::Readme => readme::run(&root),
         Command::Soak(args) => soak::soak(&root, args),
         Command::Stress(args) => soak::stress(&root, args),

@@ -15,8 +15,12 @@ use crate::cases::cases;
 use crate::module::Module;
 use crate::subject::{Provider, Subject, guests_dir};
 
-/// An ordinary case that takes longer counts as hanging; its memory is its own affair, as others run beside it.
-const PATIENCE: Bound = Bound::new(Duration::from_secs(120), u64::MAX);
+/// An ordinary case that takes longer counts as hanging; its memory is its own affair, as others run beside it. So many
+/// seconds as `ANTIPHON_CONFORMANCE_PATIENCE_S` says, 120 by default.
+fn patience() -> Bound {
+    let set = std::env::var("ANTIPHON_CONFORMANCE_PATIENCE_S").ok().and_then(|text| text.parse().ok());
+    Bound::new(Duration::from_secs(set.unwrap_or(120)), u64::MAX)
+}
 
 /// Held shared by ordinary cases, alone by those that measure the process or a time.
 static QUIET: RwLock<()> = RwLock::new(());
@@ -108,7 +112,7 @@ fn check(case: Case, subject: Subject) -> Result<(), Failed> {
         _shared = QUIET.read().unwrap_or_else(PoisonError::into_inner);
     }
     // Here and not in the cases, so that no hostile case can forget its bound.
-    within(case.bound().unwrap_or(PATIENCE), case, subject)
+    within(case.bound().unwrap_or_else(patience), case, subject)
 }
 
 /// Checks a case within a bound.

@@ -92,6 +92,8 @@ mod tests {
         assert_eq!(decode("aé".as_bytes(), 3), "aé");
         assert_eq!(cut("aé".to_string(), 2), "a [truncated]");
         assert_eq!(decode(b"a\xffb", 9), "a\u{fffd}b");
+        // Only what the cut has broken goes; what was never a character stays marked as such.
+        assert_eq!(decode(b"a\xffbcd", 4), "a\u{fffd}bc [truncated]");
     }
 
     #[test]

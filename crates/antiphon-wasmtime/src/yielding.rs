@@ -32,3 +32,33 @@ impl Future for Yield {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::{Wake, Waker};
+
+    #[test]
+    fn a_yield_outlasts_the_polls_after_which_tokio_looks_at_its_timers_and_wakes_itself_for_each() {
+        #[derive(Default)]
+        struct Count(AtomicU32);
+
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut giving_way = Box::pin(Yield::default());
+        let mut pending = 0;
+        while giving_way.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            pending += 1;
+            assert_eq!(count.0.load(Ordering::Relaxed), pending);
+        }
+        assert!((61..=100).contains(&pending), "pending for {pending} polls");
+    }
+}

@@ -25,3 +25,34 @@ impl Alarm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, mpsc};
+    use std::task::Wake;
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn a_waker_that_runs_its_task_at_once_finds_the_alarm_unlocked() {
+        /// Sets the alarm anew inside its wake, as a task that is polled there does.
+        struct Inline(Arc<Alarm>);
+
+        impl Wake for Inline {
+            fn wake(self: Arc<Self>) {
+                self.0.set(Waker::noop());
+            }
+        }
+
+        let (done, rung) = mpsc::channel();
+        // On a thread of its own: if the alarm were locked, this would never end.
+        thread::spawn(move || {
+            let alarm = Arc::new(Alarm::default());
+            alarm.set(&Arc::new(Inline(Arc::clone(&alarm))).into());
+            alarm.ring();
+            done.send(())
+        });
+        rung.recv_timeout(Duration::from_secs(20)).expect("the waker was called under the lock");
+    }
+}

@@ -280,3 +280,50 @@ pub(crate) fn replace_error(error: BoxError) -> Error {
     let error = Error::from_engine(error);
     Error::new(ErrorKind::ReplaceFailed, format!("Module replacement failed: {error}")).with_source(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::module_state::ModuleState;
+    use crate::testing::TestEngine;
+    use crate::ticker::{OnTick, TICK};
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+    use std::time::Instant;
+
+    /// Counts the ticks that the ticker makes; none while it sleeps.
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl OnTick for Count {
+        fn on_tick(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn whoever_comes_out_of_the_queue_has_the_ticker_awake() {
+        type Engine = dyn crate::WebAssemblyEngineProvider + Send;
+        let engine: Box<Engine> = Box::new(TestEngine::new());
+        let core = Core::<Engine, ModuleState>::new(engine, Shared::default(), Limits::new()).unwrap();
+        let count = Arc::new(Count::default());
+        ticker::on_each_tick(Arc::downgrade(&count) as _).unwrap();
+        let ticks = || count.0.load(Ordering::SeqCst);
+
+        // The terms were made while the ticker was awake; then it went to sleep, since the gate was free.
+        let terms = Terms::default();
+        let (mut seen, mut since) = (ticks(), Instant::now());
+        let patience = Instant::now() + Duration::from_secs(60);
+        while since.elapsed() < TICK * 40 {
+            assert!(Instant::now() < patience, "the ticker never sleeps");
+            thread::sleep(TICK);
+            if ticks() != seen {
+                (seen, since) = (ticks(), Instant::now());
+            }
+        }
+        let inside = wait::block_on(core.queue(&terms)).unwrap();
+        thread::sleep(TICK * 40);
+        assert!(ticks() > seen, "a call runs beside a ticker that sleeps: nothing ends it");
+        drop(inside);
+    }
+}

@@ -324,16 +324,24 @@ mod tests {
             }
         }
 
-        let gate: &'static Gate<u32> = Box::leak(Box::new(Gate::new(0)));
-        let inside = gate.try_enter().unwrap();
-        for _ in 0..3 {
-            let waker = Arc::new(Inline(Mutex::new(None)));
-            let mut task: BoxFuture = Box::pin(async { *gate.enter().await += 1 });
-            assert!(task.as_mut().poll(&mut Context::from_waker(&Arc::clone(&waker).into())).is_pending());
-            *waker.0.lock().unwrap() = Some(task);
-        }
-        drop(inside); // each one that leaves wakes the next, inside its own wake
-        assert_eq!(*gate.try_enter().unwrap(), 3);
+        let (done, ended) = std::sync::mpsc::channel();
+        // On a thread of its own: if the gate were locked, this would never end.
+        std::thread::spawn(move || {
+            let gate: &'static Gate<u32> = Box::leak(Box::new(Gate::new(0)));
+            let inside = gate.try_enter().unwrap();
+            for _ in 0..3 {
+                let waker = Arc::new(Inline(Mutex::new(None)));
+                let mut task: BoxFuture = Box::pin(async { *gate.enter().await += 1 });
+                assert!(
+                    task.as_mut().poll(&mut Context::from_waker(&Arc::clone(&waker).into())).is_pending()
+                );
+                *waker.0.lock().unwrap() = Some(task);
+            }
+            drop(inside); // each one that leaves wakes the next, inside its own wake
+            done.send(*gate.try_enter().unwrap())
+        });
+        let entered = ended.recv_timeout(std::time::Duration::from_secs(20));
+        assert_eq!(entered, Ok(3), "the waker was called under the lock");
     }
 
     #[test]

@@ -364,6 +364,16 @@ mod tests {
         assert!(now() >= before + u64::from(IDLE_TICKS), "{} then {}", before, now());
     }
 
+    /// As long as it takes: the ticker's thread may be busy printing a panic's backtrace.
+    #[track_caller]
+    fn still_ticks() {
+        let (before, patience) = (now(), Instant::now() + Duration::from_secs(20));
+        while now() <= before + 1 {
+            assert!(Instant::now() < patience, "the ticker ended");
+            thread::sleep(TICK);
+        }
+    }
+
     #[test]
     fn a_waker_that_panics_does_not_end_the_ticker() {
         struct Bomb;
@@ -376,11 +386,88 @@ mod tests {
         alarm.set(&Arc::new(Bomb).into());
         started().map(drop).unwrap();
         ring_at(now(), Arc::downgrade(&alarm));
-        // As long as it takes: the ticker's thread may be busy printing the panic's backtrace.
-        let (before, patience) = (now(), Instant::now() + Duration::from_secs(20));
-        while now() <= before {
-            assert!(Instant::now() < patience, "the ticker ended");
-            thread::sleep(TICK);
+        still_ticks();
+    }
+
+    /// What panics on the ticker's thread: in its work, or when it is dropped there.
+    struct Bomb {
+        /// Makes the ticker the last owner.
+        itself: Mutex<Option<Arc<Self>>>,
+        panics_at_work: bool,
+        met: Arc<AtomicBool>,
+    }
+
+    impl Bomb {
+        fn work(&self) {
+            drop(self.itself.lock().unwrap_or_else(PoisonError::into_inner).take());
+            if self.panics_at_work {
+                self.met.store(true, Ordering::SeqCst);
+                panic!("boom");
+            }
+        }
+
+        /// Two owners: itself until it has worked, and whoever works with it.
+        fn new(panics_at_work: bool) -> (Arc<Self>, Arc<AtomicBool>) {
+            let bomb = Arc::new(Self { itself: Mutex::default(), panics_at_work, met: Arc::default() });
+            *bomb.itself.lock().unwrap() = Some(Arc::clone(&bomb));
+            let met = Arc::clone(&bomb.met);
+            (bomb, met)
+        }
+    }
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            if !self.panics_at_work {
+                self.met.store(true, Ordering::SeqCst);
+                panic!("boom");
+            }
+        }
+    }
+
+    impl OnTick for Bomb {
+        fn on_tick(&self) {
+            self.work();
+        }
+    }
+
+    impl Busy for Bomb {
+        fn is_busy(&self) -> bool {
+            self.work();
+            false
+        }
+    }
+
+    #[test]
+    fn a_hook_that_panics_or_whose_drop_panics_does_not_end_the_ticker() {
+        for panics_at_work in [true, false] {
+            let (bomb, met) = Bomb::new(panics_at_work);
+            let hook: Weak<dyn OnTick> = Arc::downgrade(&bomb) as _;
+            drop(bomb);
+            on_each_tick(hook).unwrap();
+            let patience = Instant::now() + Duration::from_secs(20);
+            while !met.load(Ordering::SeqCst) {
+                assert!(Instant::now() < patience, "the hook was never called");
+                now();
+                thread::sleep(TICK);
+            }
+            still_ticks();
+        }
+    }
+
+    #[test]
+    fn a_gate_that_panics_or_whose_drop_panics_does_not_end_the_ticker() {
+        for panics_at_work in [true, false] {
+            let (bomb, met) = Bomb::new(panics_at_work);
+            let gate: Weak<dyn Busy> = Arc::downgrade(&bomb) as _;
+            drop(bomb);
+            watch(gate).unwrap();
+            // Gates are looked at before the ticker goes to sleep, so nothing may keep it awake here.
+            let patience = Instant::now() + Duration::from_secs(60);
+            while !met.load(Ordering::SeqCst) {
+                assert!(Instant::now() < patience, "the gate was never looked at");
+                thread::sleep(TICK);
+            }
+            still_ticks();
         }
     }
 }

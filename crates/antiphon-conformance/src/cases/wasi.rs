@@ -23,6 +23,7 @@ pub(super) const CASES: &[Case] = &[
     case!(wasi::output_goes_to_the_log_line_by_line).needs(NEEDS),
     case!(wasi::standard_input_is_empty).needs(NEEDS),
     case!(wasi::clocks_go_and_random_bytes_differ).needs(NEEDS),
+    case!(wasi::random_bytes_for_a_whole_memory_end_at_the_deadline).needs(&[Need::Wasi, Need::Deadline]),
     case!(wasi::no_file_is_there).needs(NEEDS),
     case!(wasi::the_older_name_is_served).needs(NEEDS),
     case!(wasi::an_exit_inside_a_call_is_a_trap_with_its_code).needs(NEEDS),
@@ -154,6 +155,28 @@ fn clocks_go_and_random_bytes_differ(subject: &Subject) {
     assert!(later_real > real && later_monotonic >= monotonic + 10_000_000);
     assert_ne!(random, other_random);
     assert_ne!(random, [0; 16]);
+}
+
+fn random_bytes_for_a_whole_memory_end_at_the_deadline(subject: &Subject) {
+    // Making them takes the host far longer than the deadline. What comes right after them runs before the guest's next
+    // look at its own clock: a line in the log would say that the host went through with all of them.
+    let log = Log::default();
+    let body = format!(
+        "{}
+         (func $run (param i32 i32) (result i32)
+           (drop (call $random_get (i32.const 131072) (i32.const 62914560)))
+           (call $console_log (i32.const 0) (i32.const 4))
+           (call $spin)
+           (i32.const 1))",
+        import("random_get", "(param i32 i32) (result i32)")
+    );
+    let guest = Guest::with_memory(r#"(memory (export "memory") 1024)"#, &body).log(&log);
+    let host = subject.host(guest);
+    let request = Request::new("run", b"").deadline(Duration::from_millis(20));
+    let (error, elapsed) = timed(|| host.fails_with(request, Failure::DEADLINE_IN_GUEST));
+    assert_eq!(error.to_string(), crate::expect::DEADLINE_TEXT);
+    took(elapsed, Duration::from_millis(20));
+    assert_eq!(log.texts(), [""; 0]);
 }
 
 fn no_file_is_there(subject: &Subject) {

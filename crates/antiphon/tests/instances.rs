@@ -1,0 +1,192 @@
+//! What one instance must never do to another: an old one that is not quite gone, a new one on its way.
+
+#![cfg(feature = "async")]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Waker};
+use std::thread::{self, ThreadId};
+
+use antiphon::errors::{BoxError, ErrorKind};
+use antiphon::module_info::ModuleInfo;
+use antiphon::testing::TestEngine;
+use antiphon::{
+    BoxFuture, Capabilities, Conversation, EngineProviderFactory, ModuleState, ModuleStateAsync, WapcHost,
+    WapcHostAsync, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync, async_trait, block_on,
+};
+
+/// An engine of `wapc` 2.x's shape, whose abandoned calls go on writing to the state of their instance.
+struct Leftover {
+    states: Arc<Mutex<Vec<Arc<ModuleStateAsync>>>>,
+}
+
+#[async_trait]
+impl WebAssemblyEngineProviderAsync for Leftover {
+    async fn init(&mut self, host: Arc<ModuleStateAsync>) -> Result<(), BoxError> {
+        self.states.lock().unwrap().push(host);
+        Ok(())
+    }
+
+    async fn call(&mut self, op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
+        if op_length == 4 {
+            std::future::pending::<()>().await;
+        }
+        // What the call before has left behind answers now; this one answers nothing.
+        let first = Arc::clone(&self.states.lock().unwrap()[0]);
+        first.set_guest_response(b"of the call before".to_vec()).await;
+        Ok(1)
+    }
+
+    async fn replace(&mut self, _bytes: &[u8]) -> Result<(), BoxError> {
+        Err("not here".into())
+    }
+}
+
+#[test]
+fn what_a_dropped_call_still_writes_never_reaches_the_next_one() {
+    let states = Arc::default();
+    let engine = Leftover { states: Arc::clone(&states) };
+    let host = block_on(WapcHostAsync::new(Box::new(engine), None)).unwrap();
+    {
+        let mut hanging = pin!(host.call("hang", b""));
+        assert!(hanging.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    let error = block_on(host.call("answer", b"")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::GuestMisbehaved, "this call has set nothing: {error:?}");
+    assert_eq!(states.lock().unwrap().len(), 2);
+}
+
+/// What happens on the way of a replacement: once while it is compiled, once while it is started.
+type OnTheWay = Arc<dyn Fn() + Send + Sync>;
+
+/// An engine in memory, with a factory that takes its time.
+#[derive(Clone)]
+struct Slow {
+    engine: TestEngine,
+    /// For those that are made of a module that came later.
+    start: Option<OnTheWay>,
+    compile: OnTheWay,
+    info: ModuleInfo,
+}
+
+impl Slow {
+    fn new(compile: impl Fn() + Send + Sync + 'static) -> Self {
+        let engine = TestEngine::new().operation("echo", |payload| Ok(payload.to_vec()));
+        Self { engine, start: None, compile: Arc::new(compile), info: ModuleInfo::default() }
+    }
+
+    fn starts(&self) {
+        if let Some(start) = &self.start {
+            start();
+        }
+    }
+}
+
+impl WebAssemblyEngineProvider for Slow {
+    fn init(&mut self, _host: Arc<ModuleState>) -> Result<(), BoxError> {
+        self.starts();
+        Ok(())
+    }
+
+    fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
+        Err("the host calls `converse`".into())
+    }
+
+    fn replace(&mut self, _bytes: &[u8]) -> Result<(), BoxError> {
+        Err("the host asks the factory".into())
+    }
+
+    fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
+        WebAssemblyEngineProvider::converse(&mut self.engine, conversation)
+    }
+
+    fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl WebAssemblyEngineProviderAsync for Slow {
+    async fn init(&mut self, _host: Arc<ModuleStateAsync>) -> Result<(), BoxError> {
+        self.starts();
+        Ok(())
+    }
+
+    async fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
+        Err("the host calls `converse_async`".into())
+    }
+
+    async fn replace(&mut self, _bytes: &[u8]) -> Result<(), BoxError> {
+        Err("the host asks the factory".into())
+    }
+
+    fn converse_async<'a>(
+        &'a mut self,
+        conversation: &'a mut Box<Conversation>,
+    ) -> Option<BoxFuture<'a, Result<i32, BoxError>>> {
+        self.engine.converse_async(conversation)
+    }
+
+    fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+impl EngineProviderFactory for Slow {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::none()
+    }
+
+    fn module_info(&self) -> &ModuleInfo {
+        &self.info
+    }
+
+    fn provider(&self) -> Result<Box<dyn WebAssemblyEngineProvider + Send>, BoxError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn provider_async(&self) -> Result<Box<dyn WebAssemblyEngineProviderAsync + Send>, BoxError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn with_module(&self, _bytes: &[u8]) -> Result<Arc<dyn EngineProviderFactory>, BoxError> {
+        (self.compile)();
+        Ok(Arc::new(Self { start: Some(Arc::clone(&self.compile)), ..self.clone() }))
+    }
+}
+
+/// Where the steps of a replacement ran, each of which has made a call of the host.
+type Steps = Arc<Mutex<Vec<ThreadId>>>;
+
+#[test]
+fn the_old_module_answers_while_the_new_one_is_compiled_and_started() {
+    static HOST: OnceLock<WapcHost> = OnceLock::new();
+    let steps = Steps::default();
+    let seen = Arc::clone(&steps);
+    let engine = Slow::new(move || {
+        assert_eq!(HOST.get().unwrap().call("echo", b"meanwhile").unwrap(), b"meanwhile");
+        seen.lock().unwrap().push(thread::current().id());
+    });
+    let host = HOST.get_or_init(|| WapcHost::new(Box::new(engine), None).unwrap());
+    host.replace_module(b"next").unwrap();
+    assert_eq!(steps.lock().unwrap().len(), 2);
+    assert_eq!(host.call("echo", b"after").unwrap(), b"after");
+}
+
+#[test]
+fn an_asynchronous_host_compiles_off_the_thread_of_its_caller_and_answers_meanwhile() {
+    static HOST: OnceLock<WapcHostAsync> = OnceLock::new();
+    let steps = Steps::default();
+    let seen = Arc::clone(&steps);
+    let engine = Slow::new(move || {
+        assert_eq!(block_on(HOST.get().unwrap().call("echo", b"meanwhile")).unwrap(), b"meanwhile");
+        seen.lock().unwrap().push(thread::current().id());
+    });
+    let host = HOST.get_or_init(|| block_on(WapcHostAsync::new(Box::new(engine), None)).unwrap());
+    block_on(host.replace_module(b"next")).unwrap();
+    let steps = steps.lock().unwrap();
+    assert_eq!(steps.len(), 2);
+    assert_ne!(steps[0], thread::current().id(), "compiled on the thread of an executor");
+    assert_eq!(block_on(host.call("echo", b"after")).unwrap(), b"after");
+}

@@ -1,0 +1,125 @@
+//! `cargo xtask mutants`: puts known faults back into the code and shows that the suite notices each of them.
+//!
+//! A test that cannot fail looks like any other. The mutants are the proof: each is a fault that the design promises to
+//! be free of, as a small change of the code, with the command that has to fail and the case that has to be among the
+//! failures. They are data, in `xtask/mutants/*.toml`.
+
+mod catalogue;
+mod scratch;
+mod trial;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use catalogue::Mutant;
+use scratch::Scratch;
+use trial::{Command, Verdict};
+
+/// What to do with the mutants; with no flag all of them are tried.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only the mutants whose name contains this
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Print their names; nothing is built
+    #[arg(long, conflicts_with = "check")]
+    list: bool,
+    /// Look whether every mutant still applies and its case is still there; nothing is built
+    #[arg(long)]
+    check: bool,
+}
+
+/// Tries the mutants that were asked for.
+pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
+    let mut mutants = catalogue::read(&root.join("xtask/mutants"))?;
+    if let Some(only) = &args.only {
+        mutants.retain(|mutant| mutant.name.contains(only.as_str()));
+        ensure!(!mutants.is_empty(), "no mutant has {only:?} in its name; `--list` prints them all");
+    }
+    if args.list {
+        for mutant in &mutants {
+            println!("{}\n    {}\n    {}", mutant.name, mutant.stands_for, mutant.by);
+        }
+        return Ok(());
+    }
+    check(root, &mutants)?;
+    if args.check {
+        println!("{} mutants apply, and their cases are there", mutants.len());
+        return Ok(());
+    }
+    try_all(root, &mutants)
+}
+
+/// Every mutant applies to the code as it is, and names a case that exists.
+fn check(root: &Path, mutants: &[Mutant]) -> Result<()> {
+    let tree = scratch::files(root)?;
+    let sources: Vec<String> = tree
+        .iter()
+        .filter(|file| file.ends_with(".rs"))
+        .map(|file| std::fs::read_to_string(root.join(file)).with_context(|| file.clone()))
+        .collect::<Result<_>>()?;
+    let mut wrong = Vec::new();
+    for mutant in mutants {
+        if let Err(error) = mutant.apply(root) {
+            wrong.push(format!("{:?} does not apply: {error:#}", mutant.name));
+        }
+        let case = mutant.fails.rsplit("::").next().unwrap_or_default();
+        if Command::parse(&mutant.by).is_test()
+            && !sources.iter().any(|source| source.contains(&format!("fn {case}(")))
+        {
+            wrong.push(format!("{:?} names the case {case:?}, which is nowhere", mutant.name));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}\nmend them in xtask/mutants", wrong.join("\n"));
+    Ok(())
+}
+
+fn try_all(root: &Path, mutants: &[Mutant]) -> Result<()> {
+    let scratch = Scratch::open(root)?;
+    let healthy = baseline(&scratch, mutants)?;
+    println!("| verdict | seconds | mutant | stands for | noticed by |\n|---|---|---|---|---|");
+    let mut bad = 0;
+    for mutant in mutants {
+        let started = Instant::now();
+        let changed = mutant.apply(scratch.tree())?;
+        let verdict = {
+            let _mutated = scratch.mutate(&changed)?;
+            let command = Command::parse(&mutant.by);
+            command.run(&scratch)?.verdict(mutant)
+        };
+        bad += u32::from(!verdict.is_red());
+        let (word, by) = verdict.words();
+        let seconds = started.elapsed().as_secs();
+        println!("| {word} | {seconds} | {} | {} | {by} |", mutant.name, mutant.stands_for);
+        if let Verdict::Broken { output } = &verdict {
+            eprintln!("{output}");
+        }
+    }
+    ensure!(bad == 0, "{bad} of {} mutants were not noticed as they have to be", mutants.len());
+    println!("\nall {} mutants were noticed; {healthy} commands pass without them", mutants.len());
+    Ok(())
+}
+
+/// Without a mutant every command has to pass: a failure proves something only where there was none before.
+fn baseline(scratch: &Scratch, mutants: &[Mutant]) -> Result<usize> {
+    let mut commands = BTreeMap::new();
+    for mutant in mutants {
+        commands.entry(mutant.by.as_str()).or_insert(&mutant.name);
+    }
+    for (by, mutant) in &commands {
+        println!("without a mutant: {by}");
+        // A second try: a machine that is busy building may be too slow for a case that measures time.
+        let mut outcome = Command::parse(by).run(scratch)?;
+        if !outcome.is_green() {
+            outcome = Command::parse(by).run(scratch)?;
+        }
+        if !outcome.is_green() {
+            bail!("`{by}`, which {mutant:?} has to turn red, does not pass as it is: {}", outcome.describe());
+        }
+    }
+    println!();
+    Ok(commands.len())
+}

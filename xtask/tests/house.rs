@@ -1,0 +1,57 @@
+//! Rules of the house that no compiler and no lint keeps.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn crates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates")
+}
+
+/// Every Rust file below a folder, with its text.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources in {}", folder.display());
+    found
+}
+
+#[test]
+fn every_crate_forbids_unsafe_code() {
+    for entry in fs::read_dir(crates()).unwrap() {
+        let src = entry.unwrap().path().join("src");
+        let root = ["lib.rs", "main.rs"].map(|name| src.join(name)).into_iter().find(|root| root.exists());
+        let root = root.unwrap_or_else(|| panic!("no crate in {}", src.display()));
+        let text = fs::read_to_string(&root).unwrap();
+        assert!(
+            text.contains("\n#![forbid(unsafe_code)]\n"),
+            "{} does not forbid unsafe code",
+            root.display()
+        );
+    }
+}
+
+#[test]
+fn the_libraries_know_no_operating_system() {
+    for library in ["antiphon-protocol", "antiphon", "antiphon-wasi", "antiphon-wasmtime"] {
+        for (path, text) in sources(&crates().join(library).join("src")) {
+            for particular in
+                ["std::os::", "cfg(unix", "cfg(windows", "target_os", "target_family", "\"/proc"]
+            {
+                assert!(!text.contains(particular), "{} has {particular:?}", path.display());
+            }
+        }
+    }
+}
