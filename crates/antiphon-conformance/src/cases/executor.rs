@@ -11,7 +11,7 @@ use super::deadline::SPIN;
 use super::host_call::RELAY;
 use super::outcome::ECHO;
 use crate::case::{Case, Mode, Need, case};
-use crate::expect::{Failure, deadline_in, took};
+use crate::expect::{Failure, deadline_in, says, took};
 use crate::guest::Guest;
 use crate::handler::Answer;
 use crate::subject::Subject;
@@ -22,6 +22,9 @@ pub(super) const CASES: &[Case] = &[
         .only(&[Mode::Async])
         .alone(),
     case!(executor::on_one_thread_a_spinning_guest_ends_at_its_deadline)
+        .needs(&[Need::Deadline])
+        .only(Mode::ASYNC),
+    case!(executor::on_a_busy_thread_a_start_without_end_ends_with_the_text_that_programs_match_on)
         .needs(&[Need::Deadline])
         .only(Mode::ASYNC),
     case!(executor::on_one_thread_other_tasks_run_during_a_host_call)
@@ -95,6 +98,31 @@ fn on_one_thread_a_spinning_guest_ends_at_its_deadline(subject: &Subject) {
         Failure::DEADLINE_IN_GUEST.check(&error);
         deadline_in(&error, Phase::Guest);
         took(started.elapsed(), deadline);
+    });
+}
+
+fn on_a_busy_thread_a_start_without_end_ends_with_the_text_that_programs_match_on(subject: &Subject) {
+    // Each other task holds the thread for a while at every poll: the guest gets to its deadline late.
+    let guest = Guest::new(
+        r#"(func (export "_start") (call $spin))
+           (func $run (param i32 i32) (result i32) (i32.const 1))"#,
+    )
+    .limits(Limits::new().with_init_deadline(Duration::from_millis(50)));
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        for _ in 0..4 {
+            tokio::spawn(async {
+                loop {
+                    std::thread::sleep(Duration::from_millis(1));
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        let error = subject.start_async(guest).await.unwrap_err();
+        Failure::INIT_FAILED.check(&error);
+        assert!(error.is_deadline(), "{error:#?}");
+        // The host may come first, and does not know in which function.
+        says(&error, &["Initialization failed: ", " init interrupted, execution deadline exceeded"]);
     });
 }
 
