@@ -8,7 +8,7 @@ use crate::BoxFuture;
 use crate::builder::HostBuilder;
 use crate::core::{Core, Slot, rebuild_error, replace_error};
 use crate::engine::WebAssemblyEngineProviderAsync;
-use crate::errors::{BoxError, Phase, Result};
+use crate::errors::{BoxError, Error, Phase, Result};
 use crate::gate::Inside;
 use crate::handler::{Handler, HostCallbackAsync};
 use crate::module_state::ModuleStateAsync;
@@ -208,7 +208,7 @@ async fn init(slot: &mut Slot<Engine, ModuleStateAsync>, terms: Terms) -> Result
     slot.begin_init(terms.clone());
     let result = match until(&terms.later(GRACE), slot.engine.init(Arc::clone(&slot.state))).await {
         Ok(result) => result,
-        Err(interrupt) => Err(terms.error(interrupt, Phase::Guest).into()),
+        Err(interrupt) => Err(Error::init("instance", terms.error(interrupt, Phase::Guest)).into()),
     };
     slot.end_init(result)
 }
