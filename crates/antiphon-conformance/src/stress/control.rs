@@ -76,12 +76,14 @@ impl fmt::Display for Control {
     }
 }
 
-/// Spins; a task gives way at each tick, for as many polls as a guest.
+/// Spins; a task gives way at each tick, for as many polls as a guest. As a guest does, it then runs on until the next
+/// tick, also where its time ran out while it gave way.
 async fn spin(mode: Mode, due: Instant) {
     loop {
-        let turn = due.min(Instant::now() + TICK);
+        let tick = Instant::now() + TICK;
+        let turn = if Instant::now() < due { due.min(tick) } else { tick };
         burn(turn);
-        if turn == due {
+        if turn >= due {
             return;
         }
         if mode != Mode::Sync {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use antiphon::{CancelHandle, EngineProviderFactory, Limits, Request};
 
 use super::control::{Control, burn};
-use super::lateness::{Gaps, Lateness};
+use super::lateness::{EARLY, Gaps, Lateness};
 use super::place::{Place, Victim};
 use super::{figures, scale};
 use crate::case::{Case, Mode, Need, case};
@@ -88,9 +88,7 @@ pub(super) fn hold<B>(
                     Milliseconds(longest),
                 ));
             }
-            // The time that a call read is as old as its tick was: see `Gaps::oldest`.
-            let oldest = Gaps::oldest(longest);
-            assert!(lateness.earliest <= oldest, "earlier than a tick can be old, {oldest:?}: {lateness}");
+            assert!(lateness.earliest <= EARLY, "{}: earlier than {EARLY:?}: {lateness}", place.name());
             if holds {
                 break;
             }

@@ -10,6 +10,9 @@ use antiphon::ticker::{self, OnTick};
 
 use crate::latencies::{Latencies, Milliseconds};
 
+/// How early a deadline may come: a tick that is late by less counts as on time.
+pub(super) const EARLY: Duration = Duration::from_millis(1);
+
 /// By how much many ends missed the time that they were due.
 #[derive(Clone, Debug)]
 pub(super) struct Lateness {
@@ -101,12 +104,6 @@ impl Gaps {
             }
             last = self.last.load(Ordering::Relaxed);
         }
-    }
-
-    /// How old the cached tick can have been, for a longest gap. Between counting a tick and telling of it the ticker may
-    /// be kept waiting too, and then two gaps share what is one.
-    pub(super) fn oldest(longest: Duration) -> Duration {
-        longest * 2
     }
 
     /// The longest since the last `watch`, from the second tick on: before the first the ticker may have slept.
