@@ -154,18 +154,16 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
                     if let ElementKind::Active { offset_expr, .. } = segment.kind {
                         count_expression(&mut expressions, &offset_expr)?;
                     }
-                    let items = match segment.items {
-                        ElementItems::Functions(items) => items.count(),
-                        ElementItems::Expressions(_, items) => {
-                            count_bytes(&mut expressions, items.range().len())?;
-                            items.count()
-                        }
+                    let (items, bytes) = match segment.items {
+                        ElementItems::Functions(items) => (items.count(), 0),
+                        ElementItems::Expressions(_, items) => (items.count(), items.range().len()),
                     };
                     elements = elements.saturating_add(u64::from(items)).saturating_add(1);
                     if elements > MANY_ELEMENTS {
                         let what = format!("more than {MANY_ELEMENTS} elements in all segments together");
                         return Err(refuse(&what).into());
                     }
+                    count_bytes(&mut expressions, bytes)?;
                 }
             }
             Payload::CustomSection(section) => {
