@@ -2,7 +2,7 @@
 //!
 //! The memory of a compiler is not in proportion to a module's size: a loop of a hundred parameters, a thousand times,
 //! is 3 KB and takes gigabytes. So the code is read once, and what it would take is added up from weights that were
-//! measured with Cranelift, each at its worst. Real code takes a third of them. An interpreter takes less.
+//! measured with Cranelift, each near its worst: most code takes less, and an interpreter takes much less.
 
 use wasmparser::FunctionBody;
 
