@@ -11,6 +11,8 @@ mod core;
 mod deadline;
 mod engine;
 pub mod errors;
+#[cfg(feature = "module-info")]
+mod function_cost;
 mod gate;
 mod handler;
 mod host;
@@ -20,6 +22,8 @@ mod invocation;
 mod kind;
 mod log;
 mod module_check;
+#[cfg(feature = "module-info")]
+mod module_cost;
 pub mod module_info;
 #[cfg(feature = "module-info")]
 mod module_info_parse;

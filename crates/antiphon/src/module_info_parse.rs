@@ -1,21 +1,28 @@
-//! Reading a module's sections, without validating its code: that is the engine's part.
+//! Reading a module's sections, and what its code would cost to compile. To validate it is the engine's part.
 
 use std::fmt::Write;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use wasmparser::{CompositeInnerType, ElementItems, ExternalKind, Parser, Payload, TypeRef};
+use wasmparser::{
+    CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, Parser, Payload,
+    TableInit, TypeRef,
+};
 
 use crate::errors::{Error, ErrorKind, Result};
+use crate::module_cost::Costs;
 use crate::module_info::{Export, ExternKind, FuncType, Import, ModuleInfo, ValType};
 
-/// How many entries of a section are read, functions apart: more is no module that anybody means. Each takes some ten
-/// bytes in a module and some hundred here.
+/// How many entries of a section are read: more is no module that anybody means. Each takes some ten bytes in a module
+/// and some hundred here.
 const MANY: usize = 100_000;
 
 /// How many elements all segments of a module may have together, each segment counted as one more. An engine may make
 /// code of each of them, two to five kilobytes while it compiles.
 const MANY_ELEMENTS: u64 = 100_000;
+
+/// Bytes of all constant expressions of a module together. An engine takes a hundred for each of theirs.
+const MANY_EXPRESSIONS: usize = 1 << 20;
 
 /// How many producers are read. They are for humans.
 const MANY_PRODUCERS: usize = 1_000;
@@ -23,10 +30,11 @@ const MANY_PRODUCERS: usize = 1_000;
 impl ModuleInfo {
     /// Reads a module in the binary format.
     ///
-    /// Time and memory are bounded by the length of the bytes; nothing of the code is looked at.
+    /// Time and memory are bounded by the length of the bytes. The code is read, not validated: a module that would make
+    /// its compiler take up hundreds of megabytes is refused here, before an engine sees it.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidModule`]: not a module, or broken off.
+    /// [`ErrorKind::InvalidModule`]: not a module, broken off, too many of something, or too costly to compile.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         read(bytes).map_err(|error| match error.downcast::<Error>() {
             Ok(ours) => *ours,
@@ -41,6 +49,8 @@ impl ModuleInfo {
 struct Functions {
     types: Vec<Option<ExternKind>>,
     of: Vec<u32>,
+    /// How many of them are imported. They come first.
+    imported: usize,
     memories: Vec<ExternKind>,
     tables: Vec<ExternKind>,
 }
@@ -50,6 +60,9 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
         ModuleInfo { size: bytes.len().try_into()?, digest: digest(bytes), ..ModuleInfo::default() };
     let mut known = Functions::default();
     let mut elements = 0_u64;
+    let mut expressions = 0_usize;
+    let mut costs = Costs::new(info.size);
+    let mut bodies = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload? {
             Payload::Version { encoding: wasmparser::Encoding::Component, .. } => {
@@ -65,7 +78,12 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
                             }))),
                             _ => None,
                         };
+                        let (params, results) = match &kind {
+                            Some(ExternKind::Func(func)) => (func.params.len(), func.results.len()),
+                            _ => (0, 0),
+                        };
                         push(&mut known.types, kind)?;
+                        costs.add_type(params, results)?;
                     }
                 }
             }
@@ -78,8 +96,15 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
             }
             Payload::FunctionSection(functions) => {
                 for function in functions {
+                    if known.of.len() >= MANY {
+                        return Err(refuse(&format!("more than {MANY} functions, imports included")).into());
+                    }
                     known.of.push(function?);
                 }
+            }
+            Payload::CodeSectionEntry(body) => {
+                costs.add_body(known.imported.saturating_add(bodies), &body, &known.of)?;
+                bodies = bodies.saturating_add(1);
             }
             Payload::MemorySection(memories) => {
                 for memory in memories {
@@ -88,7 +113,29 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
             }
             Payload::TableSection(tables) => {
                 for table in tables {
-                    push(&mut known.tables, table_kind(&table?.ty))?;
+                    let table = table?;
+                    push(&mut known.tables, table_kind(&table.ty))?;
+                    if let TableInit::Expr(init) = table.init {
+                        count_expression(&mut expressions, &init)?;
+                    }
+                }
+            }
+            Payload::GlobalSection(globals) => {
+                for (count, global) in globals.into_iter().enumerate() {
+                    if count >= MANY {
+                        return Err(many().into());
+                    }
+                    count_expression(&mut expressions, &global?.init_expr)?;
+                }
+            }
+            Payload::DataSection(segments) => {
+                for (count, segment) in segments.into_iter().enumerate() {
+                    if count >= MANY {
+                        return Err(many().into());
+                    }
+                    if let DataKind::Active { offset_expr, .. } = segment?.kind {
+                        count_expression(&mut expressions, &offset_expr)?;
+                    }
                 }
             }
             Payload::ExportSection(exports) => {
@@ -103,15 +150,20 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
             Payload::StartSection { .. } => info.has_start = true,
             Payload::ElementSection(segments) => {
                 for segment in segments {
-                    let items = match segment?.items {
-                        ElementItems::Functions(items) => items.count(),
-                        ElementItems::Expressions(_, items) => items.count(),
+                    let segment = segment?;
+                    if let ElementKind::Active { offset_expr, .. } = segment.kind {
+                        count_expression(&mut expressions, &offset_expr)?;
+                    }
+                    let (items, bytes) = match segment.items {
+                        ElementItems::Functions(items) => (items.count(), 0),
+                        ElementItems::Expressions(_, items) => (items.count(), items.range().len()),
                     };
                     elements = elements.saturating_add(u64::from(items)).saturating_add(1);
                     if elements > MANY_ELEMENTS {
                         let what = format!("more than {MANY_ELEMENTS} elements in all segments together");
                         return Err(refuse(&what).into());
                     }
+                    count_bytes(&mut expressions, bytes)?;
                 }
             }
             Payload::CustomSection(section) => {
@@ -139,6 +191,7 @@ impl Functions {
         match ty {
             TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
                 self.of.push(ty);
+                self.imported = self.imported.saturating_add(1);
                 self.func(ty)
             }
             TypeRef::Memory(ty) => {
@@ -211,9 +264,25 @@ fn read_producers(
 
 fn push<T>(list: &mut Vec<T>, item: T) -> Result<()> {
     if list.len() >= MANY {
-        return Err(refuse(&format!("more than {MANY} entries in a section")));
+        return Err(many());
     }
     list.push(item);
+    Ok(())
+}
+
+fn many() -> Error {
+    refuse(&format!("more than {MANY} entries in a section"))
+}
+
+fn count_expression(total: &mut usize, expression: &ConstExpr<'_>) -> Result<()> {
+    count_bytes(total, expression.get_binary_reader().bytes_remaining())
+}
+
+fn count_bytes(total: &mut usize, bytes: usize) -> Result<()> {
+    *total = total.saturating_add(bytes);
+    if *total > MANY_EXPRESSIONS {
+        return Err(refuse(&format!("more than {MANY_EXPRESSIONS} bytes of constant expressions")));
+    }
     Ok(())
 }
 
@@ -281,6 +350,55 @@ mod tests {
         let error = ModuleInfo::parse(&module(1_001)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidModule);
         assert!(error.message().contains("more than 100000 elements"), "{error}");
+    }
+
+    /// A section of a number of entries, of any size.
+    fn long(id: u8, count: usize, entries: &[u8]) -> Vec<u8> {
+        let five = |value: usize| {
+            let low = [0, 7, 14, 21].map(|shift| u8::try_from(value >> shift & 0x7f).unwrap() | 0x80);
+            [&low[..], &[u8::try_from(value >> 28).unwrap()]].concat()
+        };
+        let content = [five(count), entries.to_vec()].concat();
+        [b"\0asm\x01\0\0\0".to_vec(), vec![id], five(content.len()), content].concat()
+    }
+
+    #[test]
+    fn functions_globals_and_segments_of_data_are_counted() {
+        // Functions without their code are no module, but at the bound it is not their number that is refused.
+        let functions = |count: usize| ModuleInfo::parse(&long(3, count, &vec![0; count])).unwrap_err();
+        assert!(functions(MANY).message().contains("code section is absent"), "{}", functions(MANY));
+        assert!(
+            functions(MANY + 1).message().contains("more than 100000 functions"),
+            "{}",
+            functions(MANY + 1)
+        );
+        for (id, entry) in [(6, &[0x7f, 0, 0x41, 0, 0x0b][..]), (11, &[0, 0x41, 0, 0x0b, 0])] {
+            assert!(ModuleInfo::parse(&long(id, MANY, &entry.repeat(MANY))).is_ok(), "{id}");
+            let error = ModuleInfo::parse(&long(id, MANY + 1, &entry.repeat(MANY + 1))).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidModule);
+            assert!(error.message().contains("more than 100000 "), "{error}");
+        }
+    }
+
+    #[test]
+    fn constant_expressions_are_counted_together_by_their_bytes() {
+        // 0, plus 0 as often as it takes.
+        let sum =
+            |bytes: usize| [vec![0x41, 0], [0x41, 0, 0x6a].repeat((bytes - 3) / 3), vec![0x0b]].concat();
+        let half = MANY_EXPRESSIONS / 2 / 3 * 3;
+        let global = |bytes: usize| [vec![0x7f, 0], sum(bytes)].concat();
+        let data = |bytes: usize| [vec![0], sum(bytes), vec![0]].concat();
+        let element = |bytes: usize| [vec![0], sum(bytes), vec![0]].concat();
+        let items = |bytes: usize| [vec![5, 0x70, 1], sum(bytes)].concat();
+        for (id, entry) in
+            [(6, &global as &dyn Fn(usize) -> Vec<u8>), (11, &data), (9, &element), (9, &items)]
+        {
+            let two = |bytes: usize| long(id, 2, &entry(bytes).repeat(2));
+            assert!(ModuleInfo::parse(&two(half)).is_ok(), "{id}");
+            let error = ModuleInfo::parse(&two(half + 3)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidModule);
+            assert!(error.message().contains("more than 1048576 bytes of constant expressions"), "{error}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use crate::case::Case;
 
 mod bytes;
+mod costs;
 mod crowds;
 mod endless;
 mod endless_starts;
@@ -40,6 +41,7 @@ pub(super) const TOPICS: &[&[Case]] = &[
     straight_lines::CASES,
     bytes::CASES,
     crowds::CASES,
+    costs::CASES,
     imports::CASES,
     sections::CASES,
     segments::CASES,

@@ -1,0 +1,377 @@
+//! What one function would make a compiler take up.
+//!
+//! Its code is read, not validated: what is not there counts nothing, and the engine refuses it with its own words.
+
+use wasmparser::{BlockType, FunctionBody, Operator, OperatorsReader, OperatorsReaderAllocations};
+
+use crate::errors::{BoxError, Error, ErrorKind};
+
+/// Bytes that one function may cost while it is compiled. As many are at work at once as the engine has threads.
+pub(crate) const FUNCTION: u64 = 96 << 20;
+
+/// How deep blocks may nest. The time to compile loops grows with the square of it.
+pub(crate) const NESTING: usize = 10_000;
+
+/// Measured weights, in bytes.
+pub(crate) mod weight {
+    /// A function, however empty: it is kept, which counts tenfold.
+    pub(crate) const FUNCTION: u64 = 64 << 10;
+    /// A type, of which the engine makes a function.
+    pub(crate) const TYPE: u64 = 80 << 10;
+    /// A parameter or result of a type.
+    pub(crate) const TYPED: u64 = 2 << 10;
+    pub(crate) const LOCAL: u64 = 256;
+    /// What only names a value: constants, locals.
+    pub(crate) const NAME: u64 = 128;
+    pub(crate) const PLAIN: u64 = 1 << 10;
+    /// What is checked or chosen: divisions, conversions, `select`. A global, whose sums are kept for the next one.
+    pub(crate) const HEAVY: u64 = 2560;
+    pub(crate) const SIMD: u64 = 2 << 10;
+    /// `memory.copy` and its like, which become calls into the engine.
+    pub(crate) const BULK: u64 = 6 << 10;
+    pub(crate) const CALL: u64 = 2 << 10;
+    /// A value that a call passes, either way.
+    pub(crate) const PASSED: u64 = 640;
+    /// What looks into a table, `call_indirect` too: tables are filled when they are looked at.
+    pub(crate) const TABLE: u64 = 20 << 10;
+    pub(crate) const BLOCK: u64 = 768;
+    pub(crate) const IF: u64 = 1280;
+    /// Each turn of a loop looks at the deadline.
+    pub(crate) const LOOP: u64 = 12 << 10;
+    /// A value that a branch carries, a target of a jump table.
+    pub(crate) const CARRIED: u64 = 64;
+    /// A variable in a basic block: Cranelift keeps a table of all of them, which is what makes gigabytes.
+    pub(crate) const CELL: u64 = 16;
+}
+
+/// Basic blocks that Cranelift makes of an operator.
+mod blocks {
+    pub(crate) const BRANCH: u64 = 1;
+    pub(crate) const IF: u64 = 3;
+    pub(crate) const TABLE: u64 = 4;
+    pub(crate) const LOOP: u64 = 5;
+}
+
+/// How many values a type takes and gives. None for what is no function.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Arity {
+    pub(crate) params: u32,
+    pub(crate) results: u32,
+}
+
+impl Arity {
+    pub(crate) fn all(self) -> u64 {
+        u64::from(self.params) + u64::from(self.results)
+    }
+}
+
+/// What is used again from function to function.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    operators: OperatorsReaderAllocations,
+    frames: Vec<Frame>,
+    /// Which locals are used, a bit for each.
+    used: Vec<u64>,
+}
+
+/// An open block.
+#[derive(Clone, Copy)]
+struct Frame {
+    arity: Arity,
+    /// How many values a branch to it carries.
+    label: u32,
+}
+
+/// A function that is being read.
+pub(crate) struct Function<'a> {
+    types: &'a [Arity],
+    functions: &'a [u32],
+    cost: u64,
+    blocks: u64,
+    /// Variables that blocks have to know, each as often as there are blocks.
+    cells: u64,
+    /// How many locals are used.
+    locals: u64,
+    scratch: &'a mut Scratch,
+}
+
+impl<'a> Function<'a> {
+    /// One of a module whose types, and the types of whose functions, these are.
+    pub(crate) fn new(types: &'a [Arity], functions: &'a [u32], scratch: &'a mut Scratch) -> Self {
+        Self { types, functions, cost: weight::FUNCTION, blocks: 1, cells: 0, locals: 0, scratch }
+    }
+
+    /// What its body costs, given its index: within the bound, or an error.
+    pub(crate) fn cost(mut self, index: usize, body: &FunctionBody<'_>) -> Result<u64, BoxError> {
+        let cost = self.read(index, body)?;
+        if cost > FUNCTION {
+            let what = format!("function {index} costs {cost} bytes, over the bound of {FUNCTION} bytes");
+            return Err(refuse(what).into());
+        }
+        Ok(cost)
+    }
+
+    fn read(&mut self, index: usize, body: &FunctionBody<'_>) -> Result<u64, BoxError> {
+        let own = self.of_function(u32::try_from(index).unwrap_or(u32::MAX));
+        self.add(own.all(), weight::LOCAL);
+        let mut locals = body.get_locals_reader()?;
+        for _ in 0..locals.get_count() {
+            let (count, _) = locals.read()?;
+            // A count of none takes bytes of the module alone.
+            self.add(count.into(), weight::LOCAL);
+        }
+        self.scratch.used.clear();
+        self.scratch.frames.clear();
+        self.scratch.frames.push(Frame { arity: own, label: own.results });
+        let allocations = std::mem::take(&mut self.scratch.operators);
+        let mut operators = OperatorsReader::new_with_allocs(locals.get_binary_reader(), allocations);
+        while !operators.eof() {
+            let operator = operators.read()?;
+            self.operator(&operator);
+            // The body itself is one.
+            if self.scratch.frames.len() > NESTING + 1 {
+                let what = format!("function {index} nests blocks deeper than the bound of {NESTING}");
+                return Err(refuse(what).into());
+            }
+        }
+        operators.finish()?;
+        self.scratch.operators = operators.into_allocations();
+        let cells = self.cells.saturating_add(self.locals.saturating_mul(self.blocks));
+        self.add(cells, weight::CELL);
+        Ok(self.cost)
+    }
+
+    fn operator(&mut self, operator: &Operator<'_>) {
+        match operator {
+            Operator::LocalGet { local_index }
+            | Operator::LocalSet { local_index }
+            | Operator::LocalTee { local_index } => {
+                self.cost = self.cost.saturating_add(weight::NAME);
+                self.local(*local_index);
+            }
+            Operator::I32Const { .. }
+            | Operator::I64Const { .. }
+            | Operator::F32Const { .. }
+            | Operator::F64Const { .. }
+            | Operator::RefNull { .. }
+            | Operator::Drop
+            | Operator::Nop => self.add(1, weight::NAME),
+
+            Operator::Block { blockty } => self.open(*blockty, weight::BLOCK, blocks::BRANCH, Opens::Block),
+            Operator::Loop { blockty } => self.open(*blockty, weight::LOOP, blocks::LOOP, Opens::Loop),
+            Operator::If { blockty } => self.open(*blockty, weight::IF, blocks::IF, Opens::If),
+            Operator::Try { blockty } => self.open(*blockty, weight::IF, blocks::IF, Opens::If),
+            Operator::TryTable { try_table } => {
+                self.add(try_table.catches.len() as u64, weight::PLAIN);
+                self.open(try_table.ty, weight::IF, blocks::IF, Opens::If);
+            }
+            Operator::Else | Operator::Catch { .. } | Operator::CatchAll => {
+                let arity = self.scratch.frames.last().map_or_else(Arity::default, |frame| frame.arity);
+                self.add(1, weight::NAME);
+                self.variables(arity.params);
+            }
+            Operator::End | Operator::Delegate { .. } => {
+                self.add(1, weight::NAME);
+                let closed = self.scratch.frames.pop();
+                self.variables(closed.map_or(0, |frame| frame.arity.results));
+            }
+
+            Operator::Br { relative_depth }
+            | Operator::BrIf { relative_depth }
+            | Operator::BrOnNull { relative_depth }
+            | Operator::BrOnNonNull { relative_depth }
+            | Operator::BrOnCast { relative_depth, .. }
+            | Operator::BrOnCastFail { relative_depth, .. } => {
+                self.add(1, weight::PLAIN);
+                self.branch(*relative_depth);
+            }
+            Operator::BrTable { targets } => {
+                self.add(1, weight::PLAIN);
+                self.blocks = self.blocks.saturating_add(blocks::BRANCH);
+                self.target(targets.default());
+                for target in targets.targets() {
+                    // Not a number: the reader has refused it already.
+                    self.target(target.unwrap_or(u32::MAX));
+                }
+            }
+            Operator::Return => {
+                let results = self.scratch.frames.first().map_or(0, |frame| frame.label);
+                self.add(1, weight::PLAIN);
+                self.add(results.into(), weight::CARRIED);
+                self.blocks = self.blocks.saturating_add(blocks::BRANCH);
+            }
+
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                self.call(self.of_function(*function_index), weight::CALL);
+            }
+            Operator::CallIndirect { type_index, .. } | Operator::ReturnCallIndirect { type_index, .. } => {
+                self.call(self.of_type(*type_index), weight::TABLE);
+                self.blocks = self.blocks.saturating_add(blocks::TABLE);
+            }
+            Operator::CallRef { type_index } | Operator::ReturnCallRef { type_index } => {
+                self.call(self.of_type(*type_index), weight::CALL);
+            }
+            Operator::RefFunc { .. } => self.add(1, weight::CALL),
+            Operator::TableGet { .. }
+            | Operator::TableSet { .. }
+            | Operator::TableGrow { .. }
+            | Operator::TableFill { .. }
+            | Operator::TableCopy { .. }
+            | Operator::TableInit { .. } => {
+                self.add(1, weight::TABLE);
+                self.blocks = self.blocks.saturating_add(blocks::TABLE);
+            }
+            Operator::MemoryGrow { .. }
+            | Operator::MemoryCopy { .. }
+            | Operator::MemoryFill { .. }
+            | Operator::MemoryInit { .. }
+            | Operator::DataDrop { .. }
+            | Operator::ElemDrop { .. } => self.add(1, weight::BULK),
+
+            Operator::Select
+            | Operator::TypedSelect { .. }
+            | Operator::GlobalSet { .. }
+            | Operator::I32DivS
+            | Operator::I32DivU
+            | Operator::I32RemS
+            | Operator::I32RemU
+            | Operator::I64DivS
+            | Operator::I64DivU
+            | Operator::I64RemS
+            | Operator::I64RemU
+            | Operator::F32Min
+            | Operator::F32Max
+            | Operator::F64Min
+            | Operator::F64Max
+            | Operator::I32TruncF32S
+            | Operator::I32TruncF32U
+            | Operator::I32TruncF64S
+            | Operator::I32TruncF64U
+            | Operator::I64TruncF32S
+            | Operator::I64TruncF32U
+            | Operator::I64TruncF64S
+            | Operator::I64TruncF64U
+            | Operator::I32TruncSatF32S
+            | Operator::I32TruncSatF32U
+            | Operator::I32TruncSatF64S
+            | Operator::I32TruncSatF64U
+            | Operator::I64TruncSatF32S
+            | Operator::I64TruncSatF32U
+            | Operator::I64TruncSatF64S
+            | Operator::I64TruncSatF64U => self.add(1, weight::HEAVY),
+            operator => self.add(1, if is_simd(operator) { weight::SIMD } else { weight::PLAIN }),
+        }
+    }
+
+    fn add(&mut self, count: u64, weight: u64) {
+        self.cost = self.cost.saturating_add(count.saturating_mul(weight));
+    }
+
+    fn call(&mut self, arity: Arity, weight: u64) {
+        self.add(1, weight);
+        self.add(arity.all(), weight::PASSED);
+    }
+
+    fn open(&mut self, ty: BlockType, weight: u64, blocks: u64, opens: Opens) {
+        let arity = match ty {
+            BlockType::Empty => Arity::default(),
+            BlockType::Type(_) => Arity { params: 0, results: 1 },
+            BlockType::FuncType(index) => self.of_type(index),
+        };
+        self.add(1, weight);
+        self.blocks = self.blocks.saturating_add(blocks);
+        self.add(arity.all(), weight::CARRIED);
+        // The parameters of a block are the values that are there already.
+        if opens != Opens::Block {
+            self.variables(arity.params);
+        }
+        let label = if opens == Opens::Loop { arity.params } else { arity.results };
+        self.scratch.frames.push(Frame { arity, label });
+    }
+
+    fn branch(&mut self, depth: u32) {
+        self.add(self.label(depth) + 1, weight::CARRIED);
+        self.blocks = self.blocks.saturating_add(blocks::BRANCH);
+    }
+
+    /// A target of a jump table. One that gets values has a basic block of its own on the way.
+    fn target(&mut self, depth: u32) {
+        let label = self.label(depth);
+        self.add(label + 1, weight::CARRIED);
+        if label > 0 {
+            self.blocks = self.blocks.saturating_add(blocks::BRANCH);
+        }
+    }
+
+    /// How many values a branch of a depth carries.
+    fn label(&self, depth: u32) -> u64 {
+        let frames = &self.scratch.frames;
+        let at =
+            usize::try_from(depth).ok().and_then(|depth| frames.len().checked_sub(depth)?.checked_sub(1));
+        at.and_then(|at| frames.get(at)).map_or(0, |frame| frame.label.into())
+    }
+
+    /// New variables, in a block that comes after all that are there.
+    fn variables(&mut self, count: u32) {
+        self.cells = self.cells.saturating_add(u64::from(count).saturating_mul(self.blocks));
+    }
+
+    fn local(&mut self, index: u32) {
+        // More locals than that are no function in any engine.
+        let Ok(index) = u16::try_from(index) else { return };
+        let (word, bit) = (usize::from(index / 64), 1_u64 << (index % 64));
+        let used = &mut self.scratch.used;
+        if used.len() <= word {
+            used.resize(word + 1, 0);
+        }
+        if let Some(used) = used.get_mut(word).filter(|used| **used & bit == 0) {
+            *used |= bit;
+            self.locals += 1;
+        }
+    }
+
+    /// The type of an index; none for what the engine will refuse with its own words.
+    fn of_type(&self, index: u32) -> Arity {
+        usize::try_from(index).ok().and_then(|index| self.types.get(index)).copied().unwrap_or_default()
+    }
+
+    fn of_function(&self, index: u32) -> Arity {
+        let ty = usize::try_from(index).ok().and_then(|index| self.functions.get(index));
+        self.of_type(ty.copied().unwrap_or(u32::MAX))
+    }
+}
+
+/// What kind of block is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opens {
+    Block,
+    Loop,
+    If,
+}
+
+fn is_simd(operator: &Operator<'_>) -> bool {
+    macro_rules! proposals {
+        ($(@$proposal:ident $op:ident $({ $($arg:ident: $ty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {
+            match operator {
+                $(Operator::$op { .. } => matches!(stringify!($proposal), "simd" | "relaxed_simd"),)*
+                _ => false,
+            }
+        };
+    }
+    wasmparser::for_each_operator!(proposals)
+}
+
+pub(crate) fn refuse(what: String) -> Error {
+    Error::new(ErrorKind::InvalidModule, format!("too costly to compile: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_of_simd_are_known() {
+        assert!(is_simd(&Operator::I8x16Add) && is_simd(&Operator::I32x4RelaxedTruncF32x4S));
+        assert!(!is_simd(&Operator::I32Add) && !is_simd(&Operator::Nop));
+    }
+}

@@ -1,0 +1,278 @@
+//! What a module's code would make a compiler take up, estimated before any engine sees it.
+//!
+//! The memory of a compiler is not in proportion to a module's size: a loop of a hundred parameters, a thousand times,
+//! is 3 KB and takes gigabytes. So the code is read once, and what it would take is added up from weights that were
+//! measured with Cranelift, each near its worst: most code takes less, and an interpreter takes much less.
+
+use wasmparser::FunctionBody;
+
+use crate::errors::{BoxError, Result};
+use crate::function_cost::{Arity, Function, Scratch, refuse, weight};
+
+/// Bytes that all functions and types of a module may cost together. Most of them come and go: a tenth is kept until
+/// the last function is compiled.
+const MODULE: u64 = 1280 << 20;
+
+/// The same for each byte of the module, which earns a large module more.
+const MODULE_BYTE: u64 = 256;
+
+/// Parameters and results of all types together. An engine makes code of each type.
+const ARITY: u64 = 100_000;
+
+/// What a module costs so far.
+pub(crate) struct Costs {
+    types: Vec<Arity>,
+    arity: u64,
+    module: u64,
+    bound: u64,
+    scratch: Scratch,
+}
+
+impl Costs {
+    /// Those of a module of a size in bytes.
+    pub(crate) fn new(size: u64) -> Self {
+        let bound = MODULE.saturating_add(size.saturating_mul(MODULE_BYTE));
+        Self { types: Vec::new(), arity: 0, module: 0, bound, scratch: Scratch::default() }
+    }
+
+    /// The next type, given how many parameters and results it has.
+    pub(crate) fn add_type(&mut self, params: usize, results: usize) -> Result<()> {
+        let wide = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let arity = Arity { params: wide(params), results: wide(results) };
+        self.types.push(arity);
+        self.arity = self.arity.saturating_add(arity.all());
+        if self.arity > ARITY {
+            return Err(refuse(format!("more than {ARITY} parameters and results of all types together")));
+        }
+        let cost = weight::TYPE.saturating_add(arity.all().saturating_mul(weight::TYPED));
+        let index = self.types.len().saturating_sub(1);
+        self.add(cost, ("type", index))
+    }
+
+    /// The body of a function, given its index and the types of all functions.
+    pub(crate) fn add_body(
+        &mut self,
+        index: usize,
+        body: &FunctionBody<'_>,
+        functions: &[u32],
+    ) -> Result<(), BoxError> {
+        let cost = Function::new(&self.types, functions, &mut self.scratch).cost(index, body)?;
+        Ok(self.add(cost, ("function", index))?)
+    }
+
+    fn add(&mut self, cost: u64, (last, index): (&str, usize)) -> Result<()> {
+        self.module = self.module.saturating_add(cost);
+        let Self { module, bound, .. } = self;
+        if *module > *bound {
+            return Err(refuse(format!(
+                "up to {last} {index} the module costs {module} bytes, over the bound of {bound} bytes for its size"
+            )));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::errors::ErrorKind;
+    use crate::function_cost::{FUNCTION, NESTING};
+    use crate::module_info::ModuleInfo;
+
+    const EMPTY: u64 = weight::FUNCTION + weight::NAME;
+
+    fn leb(mut value: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while value > 0x7f {
+            bytes.push(u8::try_from(value & 0x7f).unwrap() | 0x80);
+            value >>= 7;
+        }
+        bytes.push(u8::try_from(value).unwrap());
+        bytes
+    }
+
+    fn section(id: u8, entries: &[Vec<u8>]) -> Vec<u8> {
+        let content = [leb(entries.len() as u64), entries.concat()].concat();
+        [vec![id], leb(content.len() as u64), content].concat()
+    }
+
+    /// A type of so many `i32`.
+    fn ty(params: usize, results: usize) -> Vec<u8> {
+        let list = |count: usize| [leb(count as u64), vec![0x7f; count]].concat();
+        [vec![0x60], list(params), list(results)].concat()
+    }
+
+    fn sized(body: &[u8]) -> Vec<u8> {
+        [&leb(body.len() as u64), body].concat()
+    }
+
+    /// A module of functions, all of type 0, each given its declarations of locals and its code.
+    fn module(types: &[Vec<u8>], functions: usize, body: &[u8]) -> Vec<u8> {
+        let header = b"\0asm\x01\0\0\0".to_vec();
+        let bodies = vec![sized(body); functions];
+        [header, section(1, types), section(3, &vec![vec![0]; functions]), section(10, &bodies)].concat()
+    }
+
+    /// One function without locals, given its code without its `end`.
+    fn one(code: &[u8]) -> Vec<u8> {
+        module(&[ty(0, 0), ty(1000, 1000)], 1, &[&[0], code, &[0x0b]].concat())
+    }
+
+    fn said(module: &[u8]) -> String {
+        let error = ModuleInfo::parse(module).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidModule);
+        error.message().to_owned()
+    }
+
+    fn count(cost: u64) -> usize {
+        usize::try_from(cost).unwrap()
+    }
+
+    #[test]
+    fn a_function_at_its_bound_passes_and_one_that_costs_more_does_not() {
+        let calls = (FUNCTION - EMPTY) / weight::CALL;
+        // What is left is made up of constants that are dropped.
+        let names = (FUNCTION - EMPTY) % weight::CALL / weight::NAME;
+        assert_eq!(EMPTY + calls * weight::CALL + names * weight::NAME, FUNCTION);
+        let code = |names: u64| [[0x10, 0].repeat(count(calls)), vec![0x01; count(names)]].concat();
+        assert!(ModuleInfo::parse(&one(&code(names))).is_ok());
+        let cost = FUNCTION + weight::NAME;
+        assert_eq!(
+            said(&one(&code(names + 1))),
+            format!(
+                "too costly to compile: function 0 costs {cost} bytes, over the bound of {FUNCTION} bytes"
+            )
+        );
+    }
+
+    #[test]
+    fn a_function_is_named_by_its_index_behind_the_imports() {
+        let import = [&[1, b'm', 1, b'f'][..], &[0, 0]].concat();
+        let body = sized(&[&[0], &[0x10, 0].repeat(60_000)[..], &[0x0b]].concat());
+        let parts = [
+            section(1, &[ty(0, 0)]),
+            section(2, &vec![import; 3]),
+            section(3, &[vec![0], vec![0]]),
+            section(10, &[sized(&[0, 0x0b]), body]),
+        ];
+        let said = said(&[b"\0asm\x01\0\0\0".to_vec(), parts.concat()].concat());
+        assert!(said.contains("function 4 costs"), "{said}");
+    }
+
+    #[test]
+    fn small_functions_that_take_up_gigabytes_are_refused() {
+        let block = |open: &[u8]| [open, &[0x0b]].concat();
+        let hostile: [(&str, Vec<u8>); 8] = [
+            ("calls of many values", [0x10, 1].repeat(1_000)),
+            ("loops of many parameters", block(&[0x03, 1]).repeat(100)),
+            ("ifs of many parameters", [0x41, 0, 0x04, 1, 0x05, 0x0b].repeat(100)),
+            ("blocks of many results", block(&[0x02, 1]).repeat(200)),
+            (
+                "ifs of one result each",
+                [0x41, 0, 0x04, 0x7f, 0x41, 1, 0x05, 0x41, 2, 0x0b, 0x1a].repeat(5_000),
+            ),
+            ("calls through a table", [0x41, 0, 0x11, 0, 0].repeat(6_000)),
+            ("looks into a table", [0x41, 0, 0x25, 0, 0x1a].repeat(6_000)),
+            ("additions", [0x20, 0, 0x41, 1, 0x6a, 0x21, 0].repeat(80_000)),
+        ];
+        for (what, code) in hostile {
+            // Type 1 is what function 1 would be of: calls name it, though it is not there.
+            let types = [ty(1000, 1000), ty(1000, 1000)];
+            let code =
+                code.iter().map(|byte| if what == "calls of many values" && *byte == 1 { 0 } else { *byte });
+            let body = [&[0][..], &code.collect::<Vec<_>>(), &[0x0b]].concat();
+            let said = said(&module(&types, 1, &body));
+            assert!(said.contains("function 0 costs"), "{what}: {said}");
+        }
+    }
+
+    #[test]
+    fn locals_count_as_often_as_there_are_blocks() {
+        // Each local is read once, and there is an empty `if` for each of them.
+        let code = |locals: u64, ifs: usize| {
+            let reads: Vec<u8> =
+                (0..locals).flat_map(|i| [vec![0x20], leb(i), vec![0x1a]].concat()).collect();
+            let ifs = [0x41, 0, 0x04, 0x40, 0x0b].repeat(ifs);
+            let body = [&[1][..], &leb(locals), &[0x7f], &reads, &ifs, &[0x0b]].concat();
+            module(&[ty(0, 0)], 1, &body)
+        };
+        assert!(ModuleInfo::parse(&code(1_000, 1_000)).is_ok());
+        assert!(ModuleInfo::parse(&code(10, 10_000)).is_ok());
+        assert!(ModuleInfo::parse(&code(10_000, 10)).is_ok());
+        assert!(said(&code(3_000, 3_000)).contains("function 0 costs"));
+        // The reader refuses more of them than any engine takes, so that their number overflows nothing.
+        let most = [&[2][..], &leb(u32::MAX.into()), &[0x7f], &leb(u32::MAX.into()), &[0x7f, 0x0b]].concat();
+        let said = said(&module(&[ty(0, 0)], 1, &most));
+        assert!(said.contains("too many locals"), "{said}");
+    }
+
+    #[test]
+    fn targets_of_a_jump_table_count_and_so_does_what_they_carry() {
+        // From a block with a result for each of the values, to it.
+        let jump = |ty: u8, targets: u64| {
+            let targets = [leb(targets), vec![0; count(targets) + 1]].concat();
+            one(&[&[0x02, ty, 0x41, 0, 0x0e][..], &targets, &[0x0b]].concat())
+        };
+        assert!(ModuleInfo::parse(&jump(0x40, 100_000)).is_ok());
+        assert!(ModuleInfo::parse(&jump(1, 100)).is_ok());
+        assert!(said(&jump(1, 2_000)).contains("function 0 costs"));
+    }
+
+    #[test]
+    fn blocks_nest_to_their_bound_and_no_deeper() {
+        let nested = |depth: usize| one(&[[0x02, 0x40].repeat(depth), vec![0x0b; depth]].concat());
+        assert!(ModuleInfo::parse(&nested(NESTING)).is_ok());
+        let said = said(&nested(NESTING + 1));
+        assert_eq!(said, "too costly to compile: function 0 nests blocks deeper than the bound of 10000");
+    }
+
+    #[test]
+    fn the_functions_of_a_module_cost_no_more_than_its_size_allows() {
+        let module = |functions: usize| module(&[ty(0, 0)], functions, &[0, 0x0b]);
+        let fits = |functions: usize| {
+            let bytes = module(functions);
+            let cost = weight::TYPE + EMPTY * functions as u64;
+            (cost <= MODULE + MODULE_BYTE * bytes.len() as u64, bytes)
+        };
+        let most = (count(MODULE / EMPTY)..).find(|functions| !fits(functions + 1).0).unwrap();
+        assert!(ModuleInfo::parse(&fits(most).1).is_ok());
+        let (false, over) = fits(most + 1) else { panic!("too many") };
+        let said = said(&over);
+        assert!(said.contains(&format!("up to function {most} the module costs")), "{said}");
+        // The same number of functions in a larger module.
+        let padding = [vec![0], leb(1 << 20), vec![1, b'x'], vec![0; (1 << 20) - 2]].concat();
+        assert!(ModuleInfo::parse(&[over, padding].concat()).is_ok());
+    }
+
+    #[test]
+    fn parameters_and_results_of_all_types_are_counted_together() {
+        let header = b"\0asm\x01\0\0\0".to_vec();
+        let types = |more: &[Vec<u8>]| {
+            let wide = vec![ty(600, 400); count(ARITY / 1000)];
+            [header.clone(), section(1, &[&wide, more].concat())].concat()
+        };
+        assert!(ModuleInfo::parse(&types(&[ty(0, 0)])).is_ok());
+        for over in [ty(1, 0), ty(0, 1)] {
+            let said = said(&types(&[over]));
+            assert!(said.contains("more than 100000 parameters and results"), "{said}");
+        }
+        // And each type costs as well.
+        let said = said(&[header, section(1, &vec![ty(0, 0); 99_999])].concat());
+        assert!(said.contains("up to type 1"), "{said}");
+    }
+
+    #[test]
+    fn code_that_cannot_be_read_is_no_module() {
+        // No such operator, no end, something behind the end, an `else` of nothing, broken off.
+        for code in [&[0xff, 0x0b][..], &[0x01], &[0x0b, 0x01], &[0x05, 0x0b], &[0x41]] {
+            let said = said(&module(&[ty(0, 0)], 1, &[&[0], code].concat()));
+            assert!(said.starts_with("not a WebAssembly module: "), "{said}");
+        }
+        // What is read but not there is left to the engine: a function, a type, a local, a label.
+        for code in
+            [&[0x10, 9][..], &[0x11, 9, 0], &[0x02, 9, 0x0b], &[0x20, 9], &[0x0c, 9], &[0x0e, 1, 9, 9]]
+        {
+            assert!(ModuleInfo::parse(&one(code)).is_ok(), "{code:x?}");
+        }
+    }
+}
