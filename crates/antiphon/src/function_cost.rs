@@ -6,9 +6,6 @@ use wasmparser::{BlockType, FunctionBody, Operator, OperatorsReader, OperatorsRe
 
 use crate::errors::{BoxError, Error, ErrorKind};
 
-/// Bytes that one function may cost while it is compiled. As many are at work at once as the engine has threads.
-pub(crate) const FUNCTION: u64 = 96 << 20;
-
 /// How deep blocks may nest. The time to compile loops grows with the square of it.
 pub(crate) const NESTING: usize = 10_000;
 
@@ -101,17 +98,8 @@ impl<'a> Function<'a> {
         Self { types, functions, cost: weight::FUNCTION, blocks: 1, cells: 0, locals: 0, scratch }
     }
 
-    /// What its body costs, given its index: within the bound, or an error.
+    /// What its body costs, given its index.
     pub(crate) fn cost(mut self, index: usize, body: &FunctionBody<'_>) -> Result<u64, BoxError> {
-        let cost = self.read(index, body)?;
-        if cost > FUNCTION {
-            let what = format!("function {index} costs {cost} bytes, over the bound of {FUNCTION} bytes");
-            return Err(refuse(what).into());
-        }
-        Ok(cost)
-    }
-
-    fn read(&mut self, index: usize, body: &FunctionBody<'_>) -> Result<u64, BoxError> {
         let own = self.of_function(u32::try_from(index).unwrap_or(u32::MAX));
         self.add(own.all(), weight::LOCAL);
         let mut locals = body.get_locals_reader()?;

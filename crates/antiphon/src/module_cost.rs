@@ -9,12 +9,19 @@ use wasmparser::FunctionBody;
 use crate::errors::{BoxError, Result};
 use crate::function_cost::{Arity, Function, Scratch, refuse, weight};
 
+/// Bytes that one function may cost while it is compiled. As many are at work at once as the engine has threads.
+const FUNCTION: u64 = 96 << 20;
+
+/// The same for each byte of the module beyond a mebibyte: the interpreters of PHP and Ruby, of 12 to 17 MB, have
+/// functions of 125 to 155 MB.
+const FUNCTION_BYTE: u64 = 8;
+
 /// Bytes that all functions and types of a module may cost together. Most of them come and go: a tenth is kept until
 /// the last function is compiled.
 const MODULE: u64 = 1280 << 20;
 
 /// The same for each byte of the module, which earns a large module more.
-const MODULE_BYTE: u64 = 256;
+const MODULE_BYTE: u64 = 384;
 
 /// Parameters and results of all types together. An engine makes code of each type.
 const ARITY: u64 = 100_000;
@@ -24,15 +31,23 @@ pub(crate) struct Costs {
     types: Vec<Arity>,
     arity: u64,
     module: u64,
-    bound: u64,
+    module_bound: u64,
+    function_bound: u64,
     scratch: Scratch,
 }
 
 impl Costs {
     /// Those of a module of a size in bytes.
     pub(crate) fn new(size: u64) -> Self {
-        let bound = MODULE.saturating_add(size.saturating_mul(MODULE_BYTE));
-        Self { types: Vec::new(), arity: 0, module: 0, bound, scratch: Scratch::default() }
+        let large = size.saturating_sub(1 << 20);
+        Self {
+            types: Vec::new(),
+            arity: 0,
+            module: 0,
+            module_bound: MODULE.saturating_add(size.saturating_mul(MODULE_BYTE)),
+            function_bound: FUNCTION.saturating_add(large.saturating_mul(FUNCTION_BYTE)),
+            scratch: Scratch::default(),
+        }
     }
 
     /// The next type, given how many parameters and results it has.
@@ -57,12 +72,17 @@ impl Costs {
         functions: &[u32],
     ) -> Result<(), BoxError> {
         let cost = Function::new(&self.types, functions, &mut self.scratch).cost(index, body)?;
+        if cost > self.function_bound {
+            let bound = self.function_bound;
+            let what = format!("function {index} costs {cost} bytes, over the bound of {bound} bytes");
+            return Err(refuse(what).into());
+        }
         Ok(self.add(cost, ("function", index))?)
     }
 
     fn add(&mut self, cost: u64, (last, index): (&str, usize)) -> Result<()> {
         self.module = self.module.saturating_add(cost);
-        let Self { module, bound, .. } = self;
+        let Self { module, module_bound: bound, .. } = self;
         if *module > *bound {
             return Err(refuse(format!(
                 "up to {last} {index} the module costs {module} bytes, over the bound of {bound} bytes for its size"
@@ -76,7 +96,7 @@ impl Costs {
 mod tests {
     use super::*;
     use crate::errors::ErrorKind;
-    use crate::function_cost::{FUNCTION, NESTING};
+    use crate::function_cost::NESTING;
     use crate::module_info::ModuleInfo;
 
     const EMPTY: u64 = weight::FUNCTION + weight::NAME;
@@ -143,6 +163,17 @@ mod tests {
                 "too costly to compile: function 0 costs {cost} bytes, over the bound of {FUNCTION} bytes"
             )
         );
+    }
+
+    #[test]
+    fn a_large_module_may_have_a_costlier_function() {
+        let calls = FUNCTION / weight::CALL;
+        let mut module = one(&[0x10, 0].repeat(count(calls)));
+        assert!(said(&module).contains("function 0 costs"), "by a little");
+        // A custom section without a name. What the function costs over the bound is some 64 KiB.
+        let padding = vec![0; (1 << 20) + (64 << 10)];
+        module.extend([vec![0], leb(padding.len() as u64), padding].concat());
+        assert!(ModuleInfo::parse(&module).is_ok());
     }
 
     #[test]
