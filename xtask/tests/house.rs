@@ -55,3 +55,27 @@ fn the_libraries_know_no_operating_system() {
         }
     }
 }
+
+#[test]
+fn the_tests_that_hold_the_promises_of_the_security_page_are_there() {
+    let page = fs::read_to_string(crates().join("../SECURITY.md")).unwrap();
+    let (_, section) = page.split_once("## What holds each promise").unwrap();
+    let rows =
+        section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let code: String = sources(&crates()).into_iter().map(|(_, text)| text).collect();
+    let mut checked = 0;
+    for row in rows.skip(2) {
+        let (_, tests) = row.trim_end_matches('|').rsplit_once('|').unwrap();
+        // Every second piece stands between backticks.
+        for test in tests.split('`').skip(1).step_by(2) {
+            let known = if test.contains("::") {
+                code.contains(&format!("case!({test})"))
+            } else {
+                code.contains(&format!("case!({test}::")) || code.contains(&format!("fn {test}("))
+            };
+            assert!(known, "SECURITY.md names `{test}`, which is no test");
+            checked += 1;
+        }
+    }
+    assert!(checked > 30, "only {checked} tests are named");
+}

@@ -16,6 +16,8 @@ pub(crate) struct Data {
     pub(crate) limiter: Limiter,
     /// Whether the guest runs on a fiber that gives way to its executor at each tick.
     pub(crate) yields: bool,
+    /// Whether it has just given way, and has not been looked at since.
+    pub(crate) yielded: bool,
     /// Ticks that the guest has left, where they are counted instead of the time.
     pub(crate) ticks: Option<Ticks>,
     #[cfg(feature = "wasi")]
@@ -31,6 +33,7 @@ impl Data {
             conversation,
             memory: None,
             yields: false,
+            yielded: false,
             ticks: None,
             #[cfg(feature = "wasi")]
             wasi: None,
@@ -41,6 +44,11 @@ impl Data {
 
     /// Decides, at each tick that passes while guest code runs, whether it may run on.
     pub(crate) fn on_tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        // Others may have taken their time: without this look the guest would run on for a tick.
+        if std::mem::take(&mut self.yielded) {
+            self.check()?;
+            return Ok(UpdateDeadline::Continue(1));
+        }
         // Our typed error rather than `Interrupt`: it comes out of the guest call as it is.
         self.conversation.check()?;
         if let Some(ticks) = &mut self.ticks {
@@ -48,7 +56,8 @@ impl Data {
         }
         #[cfg(any(feature = "async", feature = "wasi-fs"))]
         if self.yields {
-            return Ok(UpdateDeadline::YieldCustom(1, Box::pin(crate::yielding::Yield::default())));
+            self.yielded = true;
+            return Ok(UpdateDeadline::YieldCustom(0, Box::pin(crate::yielding::Yield::default())));
         }
         Ok(UpdateDeadline::Continue(1))
     }

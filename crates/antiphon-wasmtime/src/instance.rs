@@ -118,6 +118,7 @@ impl Instance {
     #[inline]
     pub(crate) async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let lengths = self.begin(conversation)?;
+        self.store.data_mut().yielded = false;
         let returned = stack::on_fiber(self.guest_call.call_async(&mut self.store, lengths)).await;
         self.end(conversation, returned)
     }

@@ -86,7 +86,8 @@ impl<'a> HostCall<'a> {
         }
     }
 
-    /// When the guest's call ends; `None` where it has no deadline.
+    /// When the guest's call ends; `None` where it has no deadline. On a machine so busy that ticks come late, the call
+    /// may go on as much longer.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.terms.deadline.instant()
