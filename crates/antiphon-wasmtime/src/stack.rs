@@ -43,7 +43,7 @@ fn look(here: usize) -> bool {
     if place == Place::Fiber {
         return false;
     }
-    // Unknown where the system does not tell, or where another library switches stacks.
+    // Unknown where the system does not tell. (A stack that another library switched to is taken for the thread's.)
     let Some(spare) = stacker::remaining_stack().and_then(|left| left.checked_sub(ROOM)) else {
         return false;
     };
