@@ -31,6 +31,7 @@ mod module_state;
 #[cfg(feature = "async")]
 mod offload;
 mod output;
+pub mod provider;
 mod reentrancy;
 mod request;
 mod sink;
