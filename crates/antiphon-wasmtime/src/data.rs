@@ -1,6 +1,7 @@
 //! What a store carries: the running conversation, and what the imports need beside it.
 
 use antiphon::errors::Error;
+use antiphon::growth::Growth;
 use antiphon::{Conversation, Limits};
 use wasmtime::{Caller, Extern, Memory, UpdateDeadline};
 
@@ -29,7 +30,7 @@ pub(crate) struct Data {
 impl Data {
     pub(crate) fn new(conversation: Box<Conversation>, limits: &Limits) -> Self {
         Self {
-            limiter: Limiter::new(limits),
+            limiter: Limiter(Growth::new(limits)),
             conversation,
             memory: None,
             yields: false,
@@ -57,7 +58,7 @@ impl Data {
         #[cfg(any(feature = "async", feature = "wasi-fs"))]
         if self.yields {
             self.yielded = true;
-            return Ok(UpdateDeadline::YieldCustom(0, Box::pin(crate::yielding::Yield::default())));
+            return Ok(UpdateDeadline::YieldCustom(0, Box::pin(antiphon::Yield::default())));
         }
         Ok(UpdateDeadline::Continue(1))
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub use crate::module_needs::Needs;
+
 /// What a module imports, exports and says about itself, without running it. All of it is hostile input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -19,6 +21,8 @@ pub struct ModuleInfo {
     pub has_start: bool,
     /// Custom sections: name, and size in bytes.
     pub custom_sections: Vec<(String, u64)>,
+    /// What it asks for before any of its code runs.
+    pub needs: Needs,
     /// What its `producers` section says: field (`language`, `processed-by`, `sdk`), name, version.
     pub producers: Vec<(String, String, String)>,
 }
