@@ -45,6 +45,8 @@ mod usage;
 mod wait;
 pub mod wapc_functions;
 mod wasi;
+#[cfg(feature = "module-info")]
+mod weight;
 mod yielding;
 
 /// A future in a box, sent between threads.

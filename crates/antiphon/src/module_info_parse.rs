@@ -178,6 +178,7 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
         }
     }
     info.needs = known.needs();
+    info.code = costs.code();
     Ok(info)
 }
 
