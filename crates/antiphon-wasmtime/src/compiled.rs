@@ -172,7 +172,7 @@ fn reported_limits(clock: Clock, settings: &Settings) -> Result<Limits, Error> {
 fn known_import(import: &Import, wasi: bool) -> Option<ExternKind> {
     #[cfg(feature = "wasi")]
     if wasi {
-        return crate::wasi::import_type(import);
+        return antiphon_wasi::host::import_type(import);
     }
     let _ = (import, wasi);
     None

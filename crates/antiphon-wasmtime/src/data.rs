@@ -67,11 +67,7 @@ impl Data {
     /// functions and before bulk operations, but not between imports that stand in a straight line.
     #[inline]
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.conversation.check()?;
-        match &self.ticks {
-            None => Ok(()),
-            Some(ticks) => ticks.check(),
-        }
+        check(&self.conversation, self.ticks.as_ref())
     }
 
     /// Ends a guest call or a start, however it ended: what the guest wrote without ending its line goes to the log.
@@ -87,6 +83,13 @@ impl Data {
         }
         Ok(())
     }
+}
+
+/// Whether a guest may run on, given what its store has.
+#[inline]
+pub(crate) fn check(conversation: &Conversation, ticks: Option<&Ticks>) -> Result<(), Error> {
+    conversation.check()?;
+    ticks.map_or(Ok(()), Ticks::check)
 }
 
 /// The guest's memory and the store's data, both at once. No memory, which only a start section of a module without
