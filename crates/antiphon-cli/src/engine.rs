@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use antiphon::errors::Error;
-use antiphon::module_info::{ExternKind, Import};
 use antiphon::{EngineProviderFactory, Limits, ModuleInfo, WasiParams};
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 
@@ -76,44 +75,4 @@ fn check_directory(host: &str) -> Result<(), Failure> {
 /// Whether a module imports anything of WASI.
 pub(crate) fn imports_wasi(info: &ModuleInfo) -> bool {
     info.imports_from(&antiphon_wasi::MODULES.map(|(module, _)| module))
-}
-
-/// The type of a function of WASI, under any of its module names.
-pub(crate) fn wasi_import(import: &Import) -> Option<ExternKind> {
-    macro_rules! types {
-        (
-            plain { $(fn $name:ident($($arg:ident: $type:ty),*) -> i32;)* }
-            suspending { fn $poll:ident($($poll_arg:ident: $poll_type:ty),*) -> i32; }
-            ending { fn $exit:ident($($exit_arg:ident: $exit_type:ty),*); }
-        ) => {
-            match import.name.as_str() {
-                $(stringify!($name) => Some(func(&[$(stringify!($type)),*], &["i32"])),)*
-                stringify!($poll) => Some(func(&[$(stringify!($poll_type)),*], &["i32"])),
-                stringify!($exit) => Some(func(&[$(stringify!($exit_type)),*], &[])),
-                _ => None,
-            }
-        };
-    }
-    antiphon_wasi::Abi::of_module(&import.module)?;
-    antiphon_wasi::for_each_function!(types)
-}
-
-fn func(params: &[&str], results: &[&str]) -> ExternKind {
-    ExternKind::func(params, results)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_functions_of_wasi_are_known_with_their_types() {
-        let import = |module, name| {
-            wasi_import(&Import::new(module, name, ExternKind::Global)).map(|kind| kind.to_string())
-        };
-        assert_eq!(import("wasi_unstable", "fd_seek").unwrap(), "func(i32, i64, i32, i32) -> i32");
-        assert_eq!(import("wasi_snapshot_preview1", "proc_exit").unwrap(), "func(i32)");
-        assert_eq!(import("wasi_snapshot_preview1", "fd_fly"), None);
-        assert_eq!(import("env", "fd_seek"), None);
-    }
 }

@@ -1,10 +1,10 @@
 //! Whether some bytes are a waPC guest, and everything that they say about themselves.
 
-use std::borrow::Cow;
 use std::error::Error as StdError;
 
-use antiphon::ModuleInfo;
 use antiphon::wapc_functions::INIT_EXPORTS;
+use antiphon::{Limits, ModuleInfo};
+use antiphon_wasi::host;
 
 use crate::{engine, spinner};
 
@@ -20,9 +20,9 @@ pub(crate) struct Verdict {
 impl Verdict {
     /// Looks at a module in the binary or the text format.
     pub(crate) fn of(module: &[u8]) -> Self {
-        match read(module) {
+        match ModuleInfo::load(module, &Limits::new()) {
             Ok((binary, info)) => {
-                let mut reasons = info.refusals(engine::wasi_import);
+                let mut reasons = info.refusals(host::import_type);
                 if reasons.is_empty() {
                     // What it imports and exports is right: its code decides.
                     let checked = spinner::during("checking the module", || engine::check(&binary));
@@ -30,7 +30,7 @@ impl Verdict {
                 }
                 Self { info: Some(info), reasons }
             }
-            Err(reason) => Self { info: None, reasons: vec![reason] },
+            Err(error) => Self { info: None, reasons: vec![error.to_string()] },
         }
     }
 
@@ -48,12 +48,6 @@ pub(crate) fn wasi_flavours(info: &ModuleInfo) -> Vec<&'static str> {
 /// The exports that are called when an instance starts, in that order.
 pub(crate) fn init_exports(info: &ModuleInfo) -> Vec<&'static str> {
     INIT_EXPORTS.into_iter().filter(|name| info.export(name).is_some()).collect()
-}
-
-fn read(module: &[u8]) -> Result<(Cow<'_, [u8]>, ModuleInfo), String> {
-    let binary = wat::parse_bytes(module).map_err(|error| format!("not a WebAssembly module: {error}"))?;
-    let info = ModuleInfo::parse(&binary).map_err(|error| error.to_string())?;
-    Ok((binary, info))
 }
 
 /// An error with its causes in one text, each of them once.

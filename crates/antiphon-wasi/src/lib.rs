@@ -73,6 +73,9 @@
 //! again by downcast. After each call of the guest the host runs [`Session::flush`], which hands over a last line
 //! that had no newline.
 //!
+//! With the feature `antiphon`, the module `host` does all of this for the engines of
+//! [`antiphon`](https://docs.rs/antiphon): the output goes to the conversation's log, a `Stop` becomes its typed error.
+//!
 //! # Contract
 //!
 //! - Every number from the guest is hostile. Pointers are unsigned 32-bit, added in 64 bits and checked in one place;
@@ -105,6 +108,7 @@
 //! | sockets in `wasi_unstable` | trap | `ENOTSOCK` or `EBADF`, as in preview 1 |
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod abi;
 mod arguments;
@@ -116,6 +120,8 @@ mod files;
 #[cfg(test)]
 mod fixture;
 mod functions;
+#[cfg(feature = "antiphon")]
+pub mod host;
 mod layout;
 mod memory;
 mod output;

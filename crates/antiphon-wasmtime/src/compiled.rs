@@ -9,7 +9,6 @@ use wasmtime::{ExternType, InstancePre, Linker, Module, ValType};
 
 use crate::data::Data;
 use crate::engine::{Clock, Clocked};
-use crate::limiter::MAX_TABLES;
 use crate::options::EpochDeadlines;
 use crate::provider::WasmtimeEngineProvider;
 use crate::{errors, imports};
@@ -31,7 +30,6 @@ pub(crate) struct Settings {
 pub(crate) struct Compiled {
     pub(crate) engine: Clocked,
     pub(crate) info: ModuleInfo,
-    pub(crate) needs: Needs,
     pub(crate) settings: Settings,
     /// The limits that the host is told about.
     pub(crate) limits: Limits,
@@ -49,8 +47,7 @@ impl Compiled {
         let limits = reported_limits(engine.clock, &settings)?;
         let (module, info) = source.load(&engine, &limits)?;
         info.check(|import| known_import(import, settings.wasi))?;
-        let needs = Needs::of(&module);
-        needs.check(&limits)?;
+        info.needs.check(&limits)?;
 
         let mut linker = Linker::new(&engine.engine);
         imports::link(&mut linker)?;
@@ -69,7 +66,6 @@ impl Compiled {
         Ok(Self {
             engine,
             info,
-            needs,
             settings,
             limits,
             straight,
@@ -133,35 +129,13 @@ impl Source<'_> {
             }
             Self::Bytes(bytes) => bytes,
         };
-        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if size > limits.module() {
-            let limit = limits.module();
-            return Err(
-                refused(format!("the module has {size} bytes, over the limit of {limit} bytes")).into()
-            );
-        }
-        if !bytes.starts_with(b"\0asm") && size > MAX_TEXT {
-            return Err(refused(format!(
-                "the module's text has {size} bytes, over the limit of {MAX_TEXT} bytes"
-            ))
-            .into());
-        }
-        // The error's text quotes the line, which may be all of the input.
-        let bytes = wat::parse_bytes(bytes)
-            .map_err(|error| refused(format!("not a WebAssembly module: {:.1000}", error.to_string())))?;
-        let info = ModuleInfo::parse(&bytes)?;
+        let (bytes, info) = ModuleInfo::load(bytes, limits)?;
         let module = Module::new(&engine.engine, &bytes).map_err(|error| {
-            refused(format!("not a valid WebAssembly module: {:.4000}", format!("{error:#}")))
+            let message = format!("not a valid WebAssembly module: {:.4000}", format!("{error:#}"));
+            Error::new(ErrorKind::InvalidModule, message)
         })?;
         Ok((module, info))
     }
-}
-
-/// Bytes of a module in the text format. It is for humans and tests, and costs a thousand times its size.
-const MAX_TEXT: u64 = 1024 * 1024;
-
-fn refused(message: String) -> Error {
-    Error::new(ErrorKind::InvalidModule, message)
 }
 
 /// The limits that the provider brings: what was set, and no default deadline where it does not apply.
@@ -194,46 +168,11 @@ fn reported_limits(clock: Clock, settings: &Settings) -> Result<Limits, Error> {
     Ok(limits)
 }
 
-/// What a module asks for before any of its code runs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Needs {
-    memory: u64,
-    tables: u32,
-    table_elements: u64,
-}
-
-impl Needs {
-    fn of(module: &Module) -> Self {
-        const PAGE: u64 = 64 * 1024;
-        let needs = module.resources_required();
-        Self {
-            memory: needs.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE),
-            tables: needs.num_tables,
-            table_elements: needs.max_initial_table_size.unwrap_or(0),
-        }
-    }
-
-    /// Refuses a module that could not even start within the limits, which is clearer than a failed instantiation.
-    pub(crate) fn check(self, limits: &Limits) -> Result<(), Error> {
-        let checks = [
-            ("bytes of memory", self.memory, limits.memory()),
-            ("tables", self.tables.into(), MAX_TABLES),
-            ("elements in a table", self.table_elements, limits.table_elements()),
-        ];
-        match checks.iter().find(|(_, needed, limit)| needed > limit) {
-            Some((what, needed, limit)) => {
-                Err(refused(format!("the module starts with {needed} {what}, over the limit of {limit}")))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
 /// The imports that are served beyond waPC's own.
 fn known_import(import: &Import, wasi: bool) -> Option<ExternKind> {
     #[cfg(feature = "wasi")]
     if wasi {
-        return crate::wasi::import_type(import);
+        return antiphon_wasi::host::import_type(import);
     }
     let _ = (import, wasi);
     None
@@ -241,12 +180,19 @@ fn known_import(import: &Import, wasi: bool) -> Option<ExternKind> {
 
 /// What a compiled module still says about itself.
 fn info_of(module: &Module) -> ModuleInfo {
+    /// Bytes of a page of memory.
+    const PAGE: u64 = 64 * 1024;
+
     let mut info = ModuleInfo::default();
     info.imports = module
         .imports()
         .map(|import| Import::new(import.module(), import.name(), kind_of(&import.ty())))
         .collect();
     info.exports = module.exports().map(|export| Export::new(export.name(), kind_of(&export.ty()))).collect();
+    let required = module.resources_required();
+    info.needs.memory = required.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE);
+    info.needs.tables = required.num_tables.into();
+    info.needs.table_elements = required.max_initial_table_size.unwrap_or(0);
     info
 }
 

@@ -1,6 +1,7 @@
 //! What a store carries: the running conversation, and what the imports need beside it.
 
 use antiphon::errors::Error;
+use antiphon::growth::Growth;
 use antiphon::{Conversation, Limits};
 use wasmtime::{Caller, Extern, Memory, UpdateDeadline};
 
@@ -29,7 +30,7 @@ pub(crate) struct Data {
 impl Data {
     pub(crate) fn new(conversation: Box<Conversation>, limits: &Limits) -> Self {
         Self {
-            limiter: Limiter::new(limits),
+            limiter: Limiter(Growth::new(limits)),
             conversation,
             memory: None,
             yields: false,
@@ -57,7 +58,7 @@ impl Data {
         #[cfg(any(feature = "async", feature = "wasi-fs"))]
         if self.yields {
             self.yielded = true;
-            return Ok(UpdateDeadline::YieldCustom(0, Box::pin(crate::yielding::Yield::default())));
+            return Ok(UpdateDeadline::YieldCustom(0, Box::pin(antiphon::Yield::default())));
         }
         Ok(UpdateDeadline::Continue(1))
     }
@@ -66,11 +67,7 @@ impl Data {
     /// functions and before bulk operations, but not between imports that stand in a straight line.
     #[inline]
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.conversation.check()?;
-        match &self.ticks {
-            None => Ok(()),
-            Some(ticks) => ticks.check(),
-        }
+        check(&self.conversation, self.ticks.as_ref())
     }
 
     /// Ends a guest call or a start, however it ended: what the guest wrote without ending its line goes to the log.
@@ -86,6 +83,13 @@ impl Data {
         }
         Ok(())
     }
+}
+
+/// Whether a guest may run on, given what its store has.
+#[inline]
+pub(crate) fn check(conversation: &Conversation, ticks: Option<&Ticks>) -> Result<(), Error> {
+    conversation.check()?;
+    ticks.map_or(Ok(()), Ticks::check)
 }
 
 /// The guest's memory and the store's data, both at once. No memory, which only a start section of a module without

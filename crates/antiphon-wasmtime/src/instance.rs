@@ -56,7 +56,7 @@ impl Instance {
         {
             return Err(unsupported_deadline());
         }
-        compiled.needs.check(&limits)?;
+        compiled.info.needs.check(&limits)?;
 
         let (mode, pre) = how;
         let mut data = Data::new(mem::replace(conversation, spare), &limits);
@@ -132,7 +132,7 @@ impl Instance {
         }
         let data = self.store.data_mut();
         mem::swap(&mut data.conversation, conversation);
-        data.limiter.forget();
+        data.limiter.0.forget();
         Ok(data.conversation.lengths())
     }
 
@@ -150,7 +150,7 @@ impl Instance {
         }
         match returned {
             Ok(code) => flushed.map(|()| code),
-            Err(error) => Err(trap::typed(error, self.store.data().limiter.refused())),
+            Err(error) => Err(trap::typed(error, &self.store.data().limiter.0)),
         }
     }
 }
@@ -218,7 +218,7 @@ impl Starting {
     }
 
     fn failed(&self, function: &str, error: wasmtime::Error) -> Error {
-        Error::init(function, trap::typed(error, self.store.data().limiter.refused()))
+        Error::init(function, trap::typed(error, &self.store.data().limiter.0))
     }
 
     fn arm(&mut self) {

@@ -21,8 +21,6 @@ mod trap;
 mod wasi;
 #[cfg(feature = "wasi-fs")]
 mod wasi_fs;
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-mod yielding;
 
 pub use builder::WasmtimeEngineProviderBuilder;
 pub use options::{EpochDeadlines, ResourceLimits};

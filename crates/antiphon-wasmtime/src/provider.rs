@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use antiphon::errors::{BoxError, Error, ErrorKind, Fate};
+use antiphon::errors::{BoxError, Error, Fate};
 use antiphon::{
     Conversation, EngineProviderFactory, Limits, ModuleState, Watch, WebAssemblyEngineProvider, block_on,
 };
@@ -59,16 +59,16 @@ impl WebAssemblyEngineProvider for WasmtimeEngineProvider {
     }
 
     fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
-        let Some(state) = self.state.clone() else { return Err(not_started().into()) };
+        let Some(state) = self.state.clone() else { return Err(Error::not_started().into()) };
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
         let returned = self.converse(&mut conversation);
         state.exchange(&mut conversation);
-        returned.unwrap_or_else(|| Err(not_started().into()))
+        returned.unwrap_or_else(|| Err(Error::not_started().into()))
     }
 
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {
-        let Some(state) = &self.state else { return Err(not_started().into()) };
+        let Some(state) = &self.state else { return Err(Error::not_started().into()) };
         let factory = Factory(Arc::clone(&self.compiled)).compile(bytes)?;
         let next = Self::start(&factory.0, self.mode(), state)?;
         (self.compiled, self.instance) = (factory.0, Some(next));
@@ -136,10 +136,6 @@ pub(crate) fn discard(instance: &mut Option<Instance>, error: Error) -> Error {
         *instance = None;
     }
     error
-}
-
-pub(crate) fn not_started() -> Error {
-    Error::new(ErrorKind::Engine, "the provider was used before `init`")
 }
 
 impl Clone for WasmtimeEngineProvider {

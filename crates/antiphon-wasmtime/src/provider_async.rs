@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use crate::compiled::{Compiled, Factory};
 use crate::errors::Result;
 use crate::instance::{Instance, Mode};
-use crate::provider::{call_watched, discard, not_started, watched};
+use crate::provider::{call_watched, discard, watched};
 
 /// Runs one instance of a guest for a [`WapcHostAsync`](antiphon::WapcHostAsync).
 ///
@@ -62,7 +62,7 @@ impl WebAssemblyEngineProviderAsync for WasmtimeEngineProviderAsync {
 
     async fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
         let (Some(state), Some(instance)) = (self.state.clone(), &mut self.instance) else {
-            return Err(not_started().into());
+            return Err(Error::not_started().into());
         };
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
@@ -75,7 +75,7 @@ impl WebAssemblyEngineProviderAsync for WasmtimeEngineProviderAsync {
     }
 
     async fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {
-        let Some(state) = &self.state else { return Err(not_started().into()) };
+        let Some(state) = &self.state else { return Err(Error::not_started().into()) };
         let factory = Factory(Arc::clone(&self.compiled)).compile(bytes)?;
         let next = Self::start(&factory.0, state).await?;
         (self.compiled, self.instance) = (factory.0, Some(next));

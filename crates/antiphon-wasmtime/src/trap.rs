@@ -4,24 +4,17 @@
 use std::fmt::{self, Write as _};
 
 use antiphon::errors::{Error, ErrorKind};
+use antiphon::growth::Growth;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
-
-use crate::limiter::Refused;
 
 /// The typed error of a guest call or a start that did not return.
 #[cold]
-pub(crate) fn typed(error: wasmtime::Error, refused: Option<Refused>) -> Error {
+pub(crate) fn typed(error: wasmtime::Error, growth: &Growth) -> Error {
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(Frames::new);
     let typed = match error.downcast::<Error>() {
-        // Returned by one of our imports, or by the epoch callback. A guest that got no memory may end by a wild pointer
-        // or an abort as well as by a trap. An exit keeps its code.
-        Ok(ours) => match refused {
-            Some(refused) if ours.kind() == ErrorKind::Trapped && ours.exit_code().is_none() => {
-                memory_limit(ours, refused)
-            }
-            _ => ours,
-        },
-        Err(error) => from_trap(error, refused, backtrace.is_some()),
+        // Returned by one of our imports, or by the epoch callback.
+        Ok(ours) => growth.explain(ours),
+        Err(error) => from_trap(error, growth, backtrace.is_some()),
     };
     match backtrace {
         Some(frames) => typed.with_backtrace(frames),
@@ -29,7 +22,7 @@ pub(crate) fn typed(error: wasmtime::Error, refused: Option<Refused>) -> Error {
     }
 }
 
-fn from_trap(error: wasmtime::Error, refused: Option<Refused>, in_guest: bool) -> Error {
+fn from_trap(error: wasmtime::Error, growth: &Growth, in_guest: bool) -> Error {
     #[cfg(feature = "wasi-fs")]
     if let Some(&wasmtime_wasi::I32Exit(code)) = error.downcast_ref() {
         let exit = Error::new(ErrorKind::Trapped, format!("the guest exited with code {code}"));
@@ -49,16 +42,7 @@ fn from_trap(error: wasmtime::Error, refused: Option<Refused>, in_guest: bool) -
         _ => ErrorKind::Trapped,
     };
     // The trap alone: Wasmtime's own text around it is its backtrace, which we have.
-    let typed = Error::new(kind, trap.to_string()).with_source(trap);
-    match refused {
-        Some(refused) if kind == ErrorKind::Trapped => memory_limit(typed, refused),
-        _ => typed,
-    }
-}
-
-/// What ended the guest after a growth was refused, named after the limit.
-fn memory_limit(trap: Error, refused: Refused) -> Error {
-    Error::new(ErrorKind::MemoryLimit, format!("{} after {refused}", trap.message())).with_source(trap)
+    growth.explain(Error::new(kind, trap.to_string()).with_source(trap))
 }
 
 /// How many frames are kept: the innermost say where, and a deep recursion must not cost a million names.

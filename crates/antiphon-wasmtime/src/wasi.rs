@@ -1,13 +1,14 @@
 //! The sealed WASI world as imports of a guest.
 
-use antiphon::errors::{Error, ErrorKind};
-use antiphon::module_info::{ExternKind, Import, ModuleInfo};
-use antiphon::{LogStream, WasiParams};
-use antiphon_wasi::{Abi, Call, MODULES, Poll, Stop, Stream, World};
+use antiphon::ModuleInfo;
+use antiphon::errors::Error;
+use antiphon_wasi::host::{self, Guest};
+use antiphon_wasi::{Abi, Call, MODULES, Poll, Stop, World};
 use wasmtime::{Caller, Linker, Result};
 
 use crate::compiled::Settings;
-use crate::data::{Data, split};
+use crate::data::{Data, check, split};
+use crate::ticks::Ticks;
 
 /// Defines WASI's functions where the module imports any, and makes the world that they show.
 pub(crate) fn link(
@@ -50,39 +51,18 @@ pub(crate) fn link(
         antiphon_wasi::for_each_function!(define);
         link_random_get(linker, module, abi)?;
     }
-    let WasiParams { argv, env_vars, .. } = &settings.wasi_params;
-    let world = World::new(argv, env_vars.iter().map(|(name, value)| (name, value))).map_err(|error| {
-        Error::new(ErrorKind::Unsupported, format!("WASI parameters refused: {error}")).with_source(error)
-    })?;
-    Ok(Some(world))
+    Ok(Some(host::world(&settings.wasi_params)?))
 }
 
-/// Redefines the one function of WASI that can take long: a whole memory of random bytes is made piece by piece, with a
-/// look at the deadline between them.
+/// Redefines the one function of WASI that can take long, with a look at the deadline now and then.
 fn link_random_get(linker: &mut Linker<Data>, module: &str, abi: Abi) -> Result<()> {
-    /// Bytes a piece: some hundred microseconds.
-    const PIECE: u32 = 256 * 1024;
-
     linker.allow_shadowing(true);
     linker.func_wrap(
         module,
         "random_get",
-        move |mut guest: Caller<'_, Data>, buffer: i32, length: i32| -> Result<i32> {
-            let (from, length_u32) = (buffer.cast_unsigned(), length.cast_unsigned());
-            let memory = u64::try_from(split(&mut guest).0.len()).unwrap_or(u64::MAX);
-            if length_u32 <= PIECE || u64::from(from).saturating_add(u64::from(length_u32)) > memory {
-                return with(&mut guest, abi, |call| call.random_get(buffer, length));
-            }
-            for start in (0..length_u32).step_by(usize::try_from(PIECE).unwrap_or(1)) {
-                let piece = PIECE.min(length_u32.saturating_sub(start)).cast_signed();
-                let errno = with(&mut guest, abi, |call| {
-                    call.random_get(from.wrapping_add(start).cast_signed(), piece)
-                })?;
-                if errno != 0 {
-                    return Ok(errno);
-                }
-            }
-            Ok(0)
+        move |mut caller: Caller<'_, Data>, buffer: i32, length: i32| -> Result<i32> {
+            let (mut guest, ticks) = guest(&mut caller, abi)?;
+            Ok(guest.random_get(buffer, length, |conversation| check(conversation, ticks))?)
         },
     )?;
     linker.allow_shadowing(false);
@@ -121,78 +101,29 @@ pub(crate) fn link_suspending(linker: &mut Linker<Data>, settings: &Settings) ->
     Ok(())
 }
 
-/// The type of a function of WASI, to check a module's imports against.
-pub(crate) fn import_type(import: &Import) -> Option<ExternKind> {
-    Abi::of_module(&import.module)?;
-    macro_rules! find {
-        (
-            plain { $(fn $name:ident($($arg:ident: $type:ty),*) -> i32;)* }
-            suspending { fn $poll:ident($($poll_arg:ident: $poll_type:ty),*) -> i32; }
-            ending { fn $exit:ident($($exit_arg:ident: $exit_type:ty),*); }
-        ) => {
-            match import.name.as_str() {
-                $(stringify!($name) => (&[$(stringify!($type)),*] as &[&str], true),)*
-                stringify!($poll) => (&[$(stringify!($poll_type)),*] as &[&str], true),
-                stringify!($exit) => (&[$(stringify!($exit_type)),*] as &[&str], false),
-                _ => return None,
-            }
-        };
-    }
-    let (params, returns) = antiphon_wasi::for_each_function!(find);
-    Some(ExternKind::func(params, if returns { &["i32"] } else { &[] }))
-}
-
 /// Sends what the guest wrote without ending its line to the log.
 pub(crate) fn flush(data: &mut Data) -> Result<(), Error> {
-    let Data { wasi, conversation, .. } = data;
-    let mut logged = Ok(());
-    if let Some(session) = wasi {
-        session.flush(&mut |stream, line| {
-            if logged.is_ok() {
-                logged = conversation.log(log_stream(stream), line.as_bytes());
-            }
-        });
+    match &mut data.wasi {
+        Some(session) => host::flush(session, &mut data.conversation),
+        None => Ok(()),
     }
-    logged
 }
 
-/// Runs a function of the world over the guest's memory. Some take long enough to look at the time first.
+/// Runs a function of the world over the guest's memory.
 fn with<R>(
-    guest: &mut Caller<'_, Data>,
+    caller: &mut Caller<'_, Data>,
     abi: Abi,
     run: impl FnOnce(&mut Call<'_>) -> Result<R, Stop>,
 ) -> Result<R> {
-    let (memory, data) = split(guest);
+    Ok(guest(caller, abi)?.0.run(run)?)
+}
+
+/// The calling guest, and the ticks that it has left, after a look at the time: some functions take long enough.
+#[inline]
+fn guest<'a>(caller: &'a mut Caller<'_, Data>, abi: Abi) -> Result<(Guest<'a>, Option<&'a Ticks>), Error> {
+    let (memory, data) = split(caller);
     data.check()?;
-    let Data { wasi, conversation, .. } = data;
+    let Data { wasi, conversation, ticks, .. } = data;
     let Some(session) = wasi else { unreachable!("a store whose linker has WASI has its session") };
-    let mut logged = Ok(());
-    let returned = run(&mut Call {
-        session,
-        memory,
-        abi,
-        log: &mut |stream, line| {
-            if logged.is_ok() {
-                logged = conversation.log(log_stream(stream), line.as_bytes());
-            }
-        },
-    });
-    logged?;
-    returned.map_err(|stop| stopped(stop).into())
-}
-
-fn stopped(stop: Stop) -> Error {
-    let error = Error::new(ErrorKind::Trapped, stop.to_string());
-    match stop.exit_code() {
-        Some(code) => error.with_exit_code(code.cast_signed()),
-        None => error,
-    }
-    .with_source(stop)
-}
-
-fn log_stream(stream: Stream) -> LogStream {
-    match stream {
-        Stream::Stdout => LogStream::Stdout,
-        Stream::Stderr => LogStream::Stderr,
-    }
+    Ok((Guest { session, conversation, memory, abi }, ticks.as_ref()))
 }

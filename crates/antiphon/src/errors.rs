@@ -92,6 +92,12 @@ impl Error {
         Self::new(ErrorKind::InitFailed, message).with_source(cause)
     }
 
+    /// A provider was asked for a call or a replacement before its `init`: a mistake of whoever drives it.
+    #[cold]
+    pub fn not_started() -> Self {
+        Self::new(ErrorKind::Engine, "the provider was used before `init`")
+    }
+
     /// What an engine reports, which may be one of ours in a box.
     ///
     /// Our own type keeps its kind; anything else becomes [`ErrorKind::Engine`] with the error as its source.
@@ -374,5 +380,15 @@ mod tests {
         );
         assert_eq!((error.fault(), error.phase()), (Fault::Host, Some(Phase::HostCall)));
         assert_eq!(error.source().unwrap().to_string(), "the deadline of 2s passed in phase host call");
+    }
+
+    #[test]
+    fn a_provider_that_was_not_started_is_the_engines_fault_and_not_kept() {
+        let error = Error::not_started();
+        assert_eq!(
+            (error.kind(), error.fault(), error.fate()),
+            (ErrorKind::Engine, Fault::Engine, Fate::Discarded)
+        );
+        assert_eq!(error.to_string(), "the provider was used before `init`");
     }
 }

@@ -5,49 +5,10 @@
 use wasmparser::{BlockType, FunctionBody, Operator, OperatorsReader, OperatorsReaderAllocations};
 
 use crate::errors::{BoxError, Error, ErrorKind};
+use crate::weight::{self, blocks};
 
 /// How deep blocks may nest. The time to compile loops grows with the square of it.
 pub(crate) const NESTING: usize = 10_000;
-
-/// Measured weights, in bytes.
-pub(crate) mod weight {
-    /// A function, however empty: it is kept, which counts tenfold.
-    pub(crate) const FUNCTION: u64 = 64 << 10;
-    /// A type, of which the engine makes a function.
-    pub(crate) const TYPE: u64 = 80 << 10;
-    /// A parameter or result of a type.
-    pub(crate) const TYPED: u64 = 2 << 10;
-    pub(crate) const LOCAL: u64 = 256;
-    /// What only names a value: constants, locals.
-    pub(crate) const NAME: u64 = 128;
-    pub(crate) const PLAIN: u64 = 1 << 10;
-    /// What is checked or chosen: divisions, conversions, `select`. A global, whose sums are kept for the next one.
-    pub(crate) const HEAVY: u64 = 2560;
-    pub(crate) const SIMD: u64 = 2 << 10;
-    /// `memory.copy` and its like, which become calls into the engine.
-    pub(crate) const BULK: u64 = 6 << 10;
-    pub(crate) const CALL: u64 = 2 << 10;
-    /// A value that a call passes, either way.
-    pub(crate) const PASSED: u64 = 640;
-    /// What looks into a table, `call_indirect` too: tables are filled when they are looked at.
-    pub(crate) const TABLE: u64 = 20 << 10;
-    pub(crate) const BLOCK: u64 = 768;
-    pub(crate) const IF: u64 = 1280;
-    /// Each turn of a loop looks at the deadline.
-    pub(crate) const LOOP: u64 = 12 << 10;
-    /// A value that a branch carries, a target of a jump table.
-    pub(crate) const CARRIED: u64 = 64;
-    /// A variable in a basic block: Cranelift keeps a table of all of them, which is what makes gigabytes.
-    pub(crate) const CELL: u64 = 16;
-}
-
-/// Basic blocks that Cranelift makes of an operator.
-mod blocks {
-    pub(crate) const BRANCH: u64 = 1;
-    pub(crate) const IF: u64 = 3;
-    pub(crate) const TABLE: u64 = 4;
-    pub(crate) const LOOP: u64 = 5;
-}
 
 /// How many values a type takes and gives. None for what is no function.
 #[derive(Clone, Copy, Default)]
@@ -79,6 +40,15 @@ struct Frame {
     label: u32,
 }
 
+/// What was read of a function.
+pub(crate) struct Body {
+    /// Bytes that it costs while it is compiled.
+    pub(crate) cost: u64,
+    /// Its locals, parameters included.
+    pub(crate) locals: u64,
+    pub(crate) grows_tables: bool,
+}
+
 /// A function that is being read.
 pub(crate) struct Function<'a> {
     types: &'a [Arity],
@@ -89,24 +59,36 @@ pub(crate) struct Function<'a> {
     cells: u64,
     /// How many locals are used.
     locals: u64,
+    grows_tables: bool,
     scratch: &'a mut Scratch,
 }
 
 impl<'a> Function<'a> {
     /// One of a module whose types, and the types of whose functions, these are.
     pub(crate) fn new(types: &'a [Arity], functions: &'a [u32], scratch: &'a mut Scratch) -> Self {
-        Self { types, functions, cost: weight::FUNCTION, blocks: 1, cells: 0, locals: 0, scratch }
+        Self {
+            types,
+            functions,
+            cost: weight::FUNCTION,
+            blocks: 1,
+            cells: 0,
+            locals: 0,
+            grows_tables: false,
+            scratch,
+        }
     }
 
-    /// What its body costs, given its index.
-    pub(crate) fn cost(mut self, index: usize, body: &FunctionBody<'_>) -> Result<u64, BoxError> {
+    /// Reads its body, given its index.
+    pub(crate) fn read(mut self, index: usize, body: &FunctionBody<'_>) -> Result<Body, BoxError> {
         let own = self.of_function(u32::try_from(index).unwrap_or(u32::MAX));
         self.add(own.all(), weight::LOCAL);
+        let mut declared = u64::from(own.params);
         let mut locals = body.get_locals_reader()?;
         for _ in 0..locals.get_count() {
             let (count, _) = locals.read()?;
             // A count of none takes bytes of the module alone.
             self.add(count.into(), weight::LOCAL);
+            declared = declared.saturating_add(count.into());
         }
         self.scratch.used.clear();
         self.scratch.frames.clear();
@@ -126,7 +108,7 @@ impl<'a> Function<'a> {
         self.scratch.operators = operators.into_allocations();
         let cells = self.cells.saturating_add(self.locals.saturating_mul(self.blocks));
         self.add(cells, weight::CELL);
-        Ok(self.cost)
+        Ok(Body { cost: self.cost, locals: declared, grows_tables: self.grows_tables })
     }
 
     fn operator(&mut self, operator: &Operator<'_>) {
@@ -206,6 +188,7 @@ impl<'a> Function<'a> {
             | Operator::TableFill { .. }
             | Operator::TableCopy { .. }
             | Operator::TableInit { .. } => {
+                self.grows_tables |= matches!(operator, Operator::TableGrow { .. });
                 self.add(1, weight::TABLE);
                 self.blocks = self.blocks.saturating_add(blocks::TABLE);
             }

@@ -14,6 +14,7 @@ pub mod errors;
 #[cfg(feature = "module-info")]
 mod function_cost;
 mod gate;
+pub mod growth;
 mod handler;
 mod host;
 #[cfg(feature = "async")]
@@ -27,6 +28,9 @@ mod module_cost;
 pub mod module_info;
 #[cfg(feature = "module-info")]
 mod module_info_parse;
+#[cfg(feature = "module-info")]
+mod module_load;
+mod module_needs;
 mod module_state;
 #[cfg(feature = "async")]
 mod offload;
@@ -42,6 +46,9 @@ mod usage;
 mod wait;
 pub mod wapc_functions;
 mod wasi;
+#[cfg(feature = "module-info")]
+mod weight;
+mod yielding;
 
 /// A future in a box, sent between threads.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
@@ -75,3 +82,4 @@ pub use terms::Caller;
 pub use usage::Usage;
 pub use wait::block_on;
 pub use wasi::WasiParams;
+pub use yielding::Yield;

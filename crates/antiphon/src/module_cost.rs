@@ -7,7 +7,9 @@
 use wasmparser::FunctionBody;
 
 use crate::errors::{BoxError, Result};
-use crate::function_cost::{Arity, Function, Scratch, refuse, weight};
+use crate::function_cost::{Arity, Body, Function, Scratch, refuse};
+use crate::module_info::CodeInfo;
+use crate::weight;
 
 /// Bytes that one function may cost while it is compiled. As many are at work at once as the engine has threads.
 const FUNCTION: u64 = 96 << 20;
@@ -33,6 +35,7 @@ pub(crate) struct Costs {
     module: u64,
     module_bound: u64,
     function_bound: u64,
+    code: CodeInfo,
     scratch: Scratch,
 }
 
@@ -46,8 +49,14 @@ impl Costs {
             module: 0,
             module_bound: MODULE.saturating_add(size.saturating_mul(MODULE_BYTE)),
             function_bound: FUNCTION.saturating_add(large.saturating_mul(FUNCTION_BYTE)),
+            code: CodeInfo::default(),
             scratch: Scratch::default(),
         }
+    }
+
+    /// What was seen of the code on the way.
+    pub(crate) fn code(&self) -> CodeInfo {
+        self.code
     }
 
     /// The next type, given how many parameters and results it has.
@@ -71,12 +80,17 @@ impl Costs {
         body: &FunctionBody<'_>,
         functions: &[u32],
     ) -> Result<(), BoxError> {
-        let cost = Function::new(&self.types, functions, &mut self.scratch).cost(index, body)?;
+        let Body { cost, locals, grows_tables } =
+            Function::new(&self.types, functions, &mut self.scratch).read(index, body)?;
         if cost > self.function_bound {
             let bound = self.function_bound;
             let what = format!("function {index} costs {cost} bytes, over the bound of {bound} bytes");
             return Err(refuse(what).into());
         }
+        let code = &mut self.code;
+        code.largest_body = code.largest_body.max(u64::try_from(body.range().len())?);
+        code.most_locals = code.most_locals.max(locals);
+        code.grows_tables |= grows_tables;
         Ok(self.add(cost, ("function", index))?)
     }
 
@@ -290,6 +304,32 @@ mod tests {
         // And each type costs as well.
         let said = said(&[header, section(1, &vec![ty(0, 0); 99_999])].concat());
         assert!(said.contains("up to type 1"), "{said}");
+    }
+
+    #[test]
+    fn the_largest_body_the_most_locals_and_growing_tables_are_seen_on_the_way() {
+        let code = |functions: &str| {
+            let text =
+                format!("(module (import \"m\" \"f\" (func (param i64))) (table 1 funcref) {functions})");
+            ModuleInfo::parse(&wat::parse_str(text).unwrap()).unwrap().code
+        };
+        let seen =
+            |largest_body, most_locals, grows_tables| CodeInfo { largest_body, most_locals, grows_tables };
+        assert_eq!(code(""), CodeInfo::default());
+        // An empty list of locals and an `end`.
+        assert_eq!(code("(func)"), seen(2, 0, false));
+        let few = "(func (param i32 i64) (local f32) local.get 2 drop)";
+        assert_eq!(code(few), seen(3 + 4, 3, false));
+        // Two runs of locals; the largest and the one with the most locals need not be the same.
+        let many = "(func (param i32) (local i32 i32 i32 i64))";
+        assert_eq!(code(many), seen(5 + 1, 5, false));
+        assert_eq!(code(&[many, few].concat()), seen(7, 5, false));
+        let grow = "(func (drop (table.grow 0 (ref.null func) (i32.const 1))))";
+        assert_eq!(code(grow), seen(1 + 2 + 2 + 3 + 2, 0, true));
+        assert_eq!(code(&[grow, many].concat()), seen(10, 5, true));
+        let others = "(elem func) (func i32.const 0 ref.null func i32.const 0 table.fill 0 table.size 0 drop
+            i32.const 0 i32.const 0 i32.const 0 table.init 0 0 i32.const 0 memory.grow drop) (memory 1)";
+        assert!(!code(others).grows_tables);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub use crate::module_needs::Needs;
+
 /// What a module imports, exports and says about itself, without running it. All of it is hostile input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -19,8 +21,24 @@ pub struct ModuleInfo {
     pub has_start: bool,
     /// Custom sections: name, and size in bytes.
     pub custom_sections: Vec<(String, u64)>,
+    /// What it asks for before any of its code runs.
+    pub needs: Needs,
+    /// What its functions look like; nothing where the module came compiled.
+    pub code: CodeInfo,
     /// What its `producers` section says: field (`language`, `processed-by`, `sdk`), name, version.
     pub producers: Vec<(String, String, String)>,
+}
+
+/// What the functions of a module look like, for engines that have bounds of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CodeInfo {
+    /// Bytes of the largest body of a function, its declarations of locals included.
+    pub largest_body: u64,
+    /// The most locals that one function has, its parameters included.
+    pub most_locals: u64,
+    /// Whether any function has `table.grow`.
+    pub grows_tables: bool,
 }
 
 /// One import of a module.

@@ -11,7 +11,7 @@ use wasmparser::{
 
 use crate::errors::{Error, ErrorKind, Result};
 use crate::module_cost::Costs;
-use crate::module_info::{Export, ExternKind, FuncType, Import, ModuleInfo, ValType};
+use crate::module_info::{Export, ExternKind, FuncType, Import, ModuleInfo, Needs, ValType};
 
 /// How many entries of a section are read: more is no module that anybody means. Each takes some ten bytes in a module
 /// and some hundred here.
@@ -44,7 +44,7 @@ impl ModuleInfo {
     }
 }
 
-/// The functions of a module, by index, to give each export its type.
+/// What is behind the indices of a module, to give each export its type.
 #[derive(Default)]
 struct Functions {
     types: Vec<Option<ExternKind>>,
@@ -177,6 +177,8 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
             _ => {}
         }
     }
+    info.needs = known.needs();
+    info.code = costs.code();
     Ok(info)
 }
 
@@ -220,6 +222,24 @@ impl Functions {
             }
             ExternalKind::Global => ExternKind::Global,
             ExternalKind::Tag => ExternKind::Tag,
+        }
+    }
+
+    fn needs(&self) -> Needs {
+        /// Bytes of a page of memory.
+        const PAGE: u64 = 64 * 1024;
+
+        let largest = |kinds: &[ExternKind]| {
+            let minima = kinds.iter().map(|kind| match kind {
+                ExternKind::Memory { minimum, .. } | ExternKind::Table { minimum, .. } => *minimum,
+                _ => 0,
+            });
+            minima.max().unwrap_or(0)
+        };
+        Needs {
+            memory: largest(&self.memories).saturating_mul(PAGE),
+            tables: u64::try_from(self.tables.len()).unwrap_or(u64::MAX),
+            table_elements: largest(&self.tables),
         }
     }
 }
@@ -399,6 +419,25 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidModule);
             assert!(error.message().contains("more than 1048576 bytes of constant expressions"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_largest_memory_and_table_count_imported_or_not_and_so_do_all_tables() {
+        let needs = |text: &str| ModuleInfo::parse(&wat::parse_str(text).unwrap()).unwrap().needs;
+        assert_eq!(needs("(module (func))"), Needs::default());
+        assert_eq!(
+            needs(
+                r#"(module (import "m" "m" (memory 3 9)) (import "m" "t" (table 20 30 funcref)) (memory 2)
+                (table 10 funcref) (table 0 40 externref))"#
+            ),
+            Needs { memory: 3 * 65_536, tables: 3, table_elements: 20 }
+        );
+        assert_eq!(
+            needs("(module (memory 1) (memory 4 4) (table 5 funcref) (table 6 funcref))"),
+            Needs { memory: 4 * 65_536, tables: 2, table_elements: 6 }
+        );
+        // No engine has so many pages: it is for the engine to say so.
+        assert_eq!(needs("(module (memory i64 0x1_0000_0000_0000))").memory, u64::MAX);
     }
 
     #[test]

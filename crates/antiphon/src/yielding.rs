@@ -8,9 +8,16 @@ use std::task::{Context, Poll};
 /// guest that yielded once a tick would keep them waiting for 61 ticks.
 const POLLS: u8 = 64;
 
-/// A future that is pending for [`POLLS`] polls, waking itself each time.
+/// Gives way to the executor: a future that is pending for some polls, waking itself each time, and then ready.
+///
+/// An asynchronous engine awaits one at each tick that passes while guest code runs, so that a guest in a loop starves
+/// none of the executor's other tasks, timers and sockets.
+///
+/// # Cancel safety
+/// Dropping it does nothing.
 #[derive(Debug)]
-pub(crate) struct Yield(u8);
+#[must_use = "futures do nothing unless polled"]
+pub struct Yield(u8);
 
 impl Default for Yield {
     fn default() -> Self {
