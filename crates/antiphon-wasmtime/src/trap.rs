@@ -8,9 +8,10 @@ use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
 use crate::limiter::Refused;
 
-/// The typed error of a guest call or a start that did not return.
+/// The typed error of a guest call or a start that did not return, given the growth that was refused to it and the fuel
+/// that it had.
 #[cold]
-pub(crate) fn typed(error: wasmtime::Error, refused: Option<Refused>) -> Error {
+pub(crate) fn typed(error: wasmtime::Error, refused: Option<Refused>, fuel: Option<u64>) -> Error {
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(Frames::new);
     let typed = match error.downcast::<Error>() {
         // Returned by one of our imports, or by the epoch callback. A guest that got no memory may end by a wild pointer
@@ -21,7 +22,10 @@ pub(crate) fn typed(error: wasmtime::Error, refused: Option<Refused>) -> Error {
             }
             _ => ours,
         },
-        Err(error) => from_trap(error, refused, backtrace.is_some()),
+        Err(error) => match (error.downcast_ref(), fuel) {
+            (Some(&Trap::OutOfFuel), Some(limit)) => Error::out_of_fuel(limit).with_source(Trap::OutOfFuel),
+            _ => from_trap(error, refused, backtrace.is_some()),
+        },
     };
     match backtrace {
         Some(frames) => typed.with_backtrace(frames),

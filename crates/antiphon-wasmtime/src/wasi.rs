@@ -54,7 +54,10 @@ pub(crate) fn link(
     let world = World::new(argv, env_vars.iter().map(|(name, value)| (name, value))).map_err(|error| {
         Error::new(ErrorKind::Unsupported, format!("WASI parameters refused: {error}")).with_source(error)
     })?;
-    Ok(Some(world))
+    Ok(Some(match settings.deterministic {
+        Some((seed, clock)) => world.deterministic(seed, clock),
+        None => world,
+    }))
 }
 
 /// Redefines the one function of WASI that can take long: a whole memory of random bytes is made piece by piece, with a
