@@ -165,6 +165,8 @@ pub enum Need {
     Deadline,
     /// [`Capabilities::fuel`].
     Fuel,
+    /// [`Capabilities::deterministic`].
+    Deterministic,
     /// [`Capabilities::memory_limit`].
     MemoryLimit,
     /// [`Capabilities::stack_limit`].
@@ -182,6 +184,7 @@ impl Need {
         match self {
             Self::Deadline => capabilities.deadline,
             Self::Fuel => capabilities.fuel,
+            Self::Deterministic => capabilities.deterministic,
             Self::MemoryLimit => capabilities.memory_limit,
             Self::StackLimit => capabilities.stack_limit,
             Self::Suspend => capabilities.suspend,
@@ -195,6 +198,7 @@ impl Need {
         match self {
             Self::Deadline => "the engine declares no `deadline`",
             Self::Fuel => "the engine declares no `fuel`",
+            Self::Deterministic => "the engine declares no `deterministic`",
             Self::MemoryLimit => "the engine declares no `memory_limit`",
             Self::StackLimit => "the engine declares no `stack_limit`",
             Self::Suspend => "the engine declares no `suspend`",

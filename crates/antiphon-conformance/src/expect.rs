@@ -50,6 +50,7 @@ impl Failure {
     pub(crate) const INVALID_MODULE: Self =
         Self::new(ErrorKind::InvalidModule, Fault::Caller, Fate::NeverBorn);
     pub(crate) const INIT_FAILED: Self = Self::new(ErrorKind::InitFailed, Fault::Guest, Fate::NeverBorn);
+    pub(crate) const UNSUPPORTED: Self = Self::new(ErrorKind::Unsupported, Fault::Caller, Fate::NeverBorn);
     pub(crate) const REPLACE_FAILED: Self = Self::new(ErrorKind::ReplaceFailed, Fault::Caller, Fate::Kept);
 
     const fn before_the_guest(mut self) -> Self {

@@ -1,6 +1,7 @@
 //! A guest of a case, with everything that it is started with.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use antiphon::{HostCall, Limits, LogLine, LogStream, WasiParams};
 
@@ -40,7 +41,7 @@ impl Guest {
     pub(crate) fn binary(bytes: Vec<u8>) -> Self {
         let (limits, wasi_params) = (Limits::new(), WasiParams::default());
         Self {
-            module: Module { bytes, limits, wasi: true, wasi_params, cooperative: true, fuel: None },
+            module: Module { bytes, limits, wasi: true, wasi_params, cooperative: true, deterministic: None },
             host_limits: None,
             handler: None,
             host_calls_in_init: false,
@@ -70,8 +71,9 @@ impl Guest {
         self
     }
 
-    pub(crate) fn fuel(mut self, fuel: u64) -> Self {
-        self.module.fuel = Some(fuel);
+    /// Makes all runs equal, with a seed and a time.
+    pub(crate) fn deterministic(mut self, seed: u64, clock: Duration) -> Self {
+        self.module.deterministic = Some((seed, clock));
         self
     }
 

@@ -88,6 +88,18 @@ impl Host {
         i32::from_le_bytes(answer.as_slice().try_into().expect("an answer of four bytes"))
     }
 
+    /// A call that has to succeed, with the fuel that it burnt.
+    #[track_caller]
+    pub(crate) fn burns(&self, op: &str, payload: &[u8]) -> (Vec<u8>, u64) {
+        match self.call_with(Request::new(op, payload).usage(true)) {
+            Ok(Response { payload, usage, .. }) => {
+                let usage = usage.expect("the usage that was asked for");
+                (payload, usage.fuel.unwrap_or_else(|| panic!("{op}: no fuel in {usage:?}")))
+            }
+            Err(error) => panic!("{op} failed: {error:#?}"),
+        }
+    }
+
     /// How many calls the instance has had, this one included: 1 for a fresh one.
     #[track_caller]
     pub(crate) fn count(&self) -> i32 {

@@ -1,5 +1,7 @@
 //! What a provider is asked to run.
 
+use std::time::Duration;
+
 use antiphon::{Limits, WasiParams};
 
 /// A module, and how the provider has to be built for it.
@@ -10,7 +12,7 @@ pub struct Module {
     pub(crate) wasi: bool,
     pub(crate) wasi_params: WasiParams,
     pub(crate) cooperative: bool,
-    pub(crate) fuel: Option<u64>,
+    pub(crate) deterministic: Option<(u64, Duration)>,
 }
 
 impl Module {
@@ -45,10 +47,10 @@ impl Module {
         self.cooperative
     }
 
-    /// The fuel that each call gets, where a case is about it. Asked for only if the provider's capabilities have
-    /// `fuel`.
+    /// The seed of random bytes and the time since the Unix epoch that the clock shows, where the provider has to be built
+    /// so that all runs are equal. One that cannot refuses it as `Unsupported`.
     #[must_use]
-    pub fn fuel(&self) -> Option<u64> {
-        self.fuel
+    pub fn deterministic(&self) -> Option<(u64, Duration)> {
+        self.deterministic
     }
 }

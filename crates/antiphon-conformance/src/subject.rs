@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use antiphon::errors::{BoxError, Error};
-use antiphon::{Capabilities, EngineProviderFactory, WapcHost, WapcHostAsync};
+use antiphon::errors::{BoxError, Error, ErrorKind};
+use antiphon::{Capabilities, EngineProviderFactory, Limits, WapcHost, WapcHostAsync};
 
 use crate::case::Mode;
 use crate::expect::Failure;
@@ -34,14 +35,31 @@ impl Subject {
         self.mode
     }
 
-    /// What the engine declares, asked of a factory for the smallest guest.
+    /// What the engine declares, asked of factories for the smallest guest: one as it is, and one for each option that an
+    /// engine may have to be built with.
     ///
     /// # Errors
-    /// The provider refuses the smallest guest.
+    /// The provider refuses the smallest guest, or an option otherwise than as `Unsupported`.
     pub fn capabilities(&self) -> Result<Capabilities, Error> {
-        Ok(self
-            .factory(&Guest::new("(func $run (param i32 i32) (result i32) (i32.const 1))"))?
-            .capabilities())
+        let guest = || Guest::new("(func $run (param i32 i32) (result i32) (i32.const 1))");
+        let mut declared = self.factory(&guest())?.capabilities();
+        declared.fuel = self.optional(&guest().limits(Limits::new().with_fuel(1_000_000)))?.fuel;
+        declared.deterministic = self.optional(&guest().deterministic(0, Duration::ZERO))?.deterministic;
+        Ok(declared)
+    }
+
+    /// What the engine declares for a guest whose options it need not have.
+    fn optional(&self, guest: &Guest) -> Result<Capabilities, Error> {
+        match self.factory(guest) {
+            Ok(factory) => Ok(factory.capabilities()),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Capabilities::none()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same provider in another mode.
+    pub(crate) fn in_mode(&self, mode: Mode) -> Self {
+        Self { mode, ..self.clone() }
     }
 
     /// A built guest of Antiphon's repository.

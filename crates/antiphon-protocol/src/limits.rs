@@ -75,6 +75,8 @@ limits! {
     deadline, with_deadline: Duration = Duration::from_secs(2);
     /// Wall clock of the start of an instance, each of its init exports included; 2 s.
     init_deadline, with_init_deadline: Duration = Duration::from_secs(2);
+    /// Fuel of one call, and of one start; no limit. What a unit is, is the engine's.
+    fuel, with_fuel: u64 = u64::MAX;
     /// Payload of a call, in bytes; 4 MiB.
     request, with_request: u64 = 4 * MIB;
     /// Answer of a call, in bytes; 4 MiB.
@@ -96,6 +98,16 @@ limits! {
 }
 
 impl Limits {
+    /// What [`fuel`](Self::fuel) is for a guest whose runs are deterministic, unless it was set: nothing else ends such
+    /// a guest.
+    pub const DETERMINISTIC_FUEL: u64 = 2_000_000_000;
+
+    /// The fuel of a call and of a start, if it was set rather than defaulted.
+    #[must_use]
+    pub const fn explicit_fuel(&self) -> Option<u64> {
+        self.fuel
+    }
+
     /// The deadline of a call, if one was set rather than defaulted.
     #[must_use]
     pub const fn explicit_deadline(&self) -> Option<Duration> {
@@ -120,5 +132,14 @@ mod tests {
         assert_eq!(Limits::new().stricter(raised).memory(), 128 * MIB);
         assert_eq!(raised.stricter(Limits::new().with_memory(MIB)).memory(), MIB);
         assert_eq!(Limits::new().memory(), 64 * MIB);
+    }
+
+    #[test]
+    fn fuel_has_no_limit_unless_one_is_set() {
+        assert_eq!((Limits::new().fuel(), Limits::new().explicit_fuel()), (u64::MAX, None));
+        let (strict, lax) = (Limits::new().with_fuel(10), Limits::new().with_fuel(u64::MAX));
+        assert_eq!(lax.explicit_fuel(), Some(u64::MAX));
+        assert_eq!(strict.stricter(lax).explicit_fuel(), Some(10));
+        assert_eq!(Limits::new().stricter(strict).fuel(), 10);
     }
 }

@@ -1,6 +1,7 @@
 //! Building providers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use antiphon::errors::ErrorKind;
 use antiphon::{EngineProviderFactory, Limits, WasiParams};
@@ -58,6 +59,7 @@ impl Default for WasmtimeEngineProviderBuilder<'_> {
                 read_only_dirs: Vec::new(),
                 epochs: None,
                 cooperative: true,
+                deterministic: None,
             },
         }
     }
@@ -138,6 +140,25 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         self
     }
 
+    /// Makes each run of a guest like every other: the same calls get the same answers and burn the same fuel.
+    ///
+    /// WASI's random bytes come from `seed`, and its clock shows `clock`, a time since the Unix epoch, in every instance
+    /// from its start; waits are over at once and move the clock. NaNs that the guest computes are canonical. Relaxed SIMD
+    /// and threads are off, whatever [`configure`](Self::configure) says. Fuel is counted, and is what ends a guest: where
+    /// neither the host nor these limits set it, it is [`Limits::DETERMINISTIC_FUEL`] for a call and for a start, and the
+    /// default deadlines do not apply. A deadline that is set, or a cancelled call, makes a run depend on its machine
+    /// again, and so do a host's handlers, unless they answer alike each time.
+    ///
+    /// The fuel is that of one version of Wasmtime: another one may burn more or less for the same answer. Where a guest
+    /// overflows its stack depends on the machine.
+    ///
+    /// Refused as [`ErrorKind::Unsupported`] together with an engine or a module of the caller's, whose settings are the
+    /// caller's, with directories, and with [`EpochDeadlines`].
+    pub fn deterministic(mut self, seed: u64, clock: Duration) -> Self {
+        self.settings.deterministic = Some((seed, clock));
+        self
+    }
+
     /// Keeps compiled modules on disk, in a directory or in Wasmtime's own. No effect on a given engine. A cache that
     /// cannot be used is left out with a warning.
     #[cfg(feature = "cache")]
@@ -197,13 +218,14 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
             }
             (None, None) => return Err(invalid("Neither `module_bytes` nor `module` have been provided")),
         };
+        let settings = self.settings()?;
         let engine = match (&self.engine, &self.module) {
             (Some(engine), _) => Clocked::given(engine),
             // A module knows its engine.
             (None, Some(module)) => Clocked::given(module.engine()),
             (None, None) => Clocked::new(&self.config()?)?,
         };
-        Ok(Arc::new(Compiled::new(engine, source, self.settings()?)?))
+        Ok(Arc::new(Compiled::new(engine, source, settings)?))
     }
 
     fn settings(&self) -> Result<Settings> {
@@ -220,7 +242,19 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         let directories = map_dirs.len().max(preopened_dirs.len()) > 0;
         if directories && cfg!(not(feature = "wasi-fs")) {
             let what = "directories for guests need the feature `wasi-fs` of antiphon-wasmtime";
-            return Err(antiphon::errors::Error::new(ErrorKind::Unsupported, what).into());
+            return Err(unsupported(what));
+        }
+        if settings.deterministic.is_some() {
+            if self.engine.is_some() || self.module.is_some() {
+                return Err(unsupported(
+                    "an engine of the caller's cannot be made deterministic: its settings are fixed",
+                ));
+            }
+            if directories || !settings.read_only_dirs.is_empty() {
+                return Err(unsupported(
+                    "what is in a directory makes a guest with directories not deterministic",
+                ));
+            }
         }
         Ok(settings)
     }
@@ -236,8 +270,18 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
             // Not to be configured away: deadlines hang on it.
             config.epoch_interruption(true);
         }
+        if self.settings.limits.explicit_fuel().is_some() {
+            config.consume_fuel(true);
+        }
+        if self.settings.deterministic.is_some() {
+            engine::make_deterministic(&mut config);
+        }
         Ok(config)
     }
+}
+
+fn unsupported(what: &str) -> Error {
+    antiphon::errors::Error::new(ErrorKind::Unsupported, what).into()
 }
 
 fn invalid(what: &str) -> Error {

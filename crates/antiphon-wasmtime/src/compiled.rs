@@ -1,6 +1,7 @@
 //! One compiled module with the settings of its guests: what every instance of either mode is made from.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use antiphon::errors::{BoxError, Error, ErrorKind};
 use antiphon::module_info::{Export, ExternKind, Import, ModuleInfo};
@@ -23,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) read_only_dirs: Vec<(String, String)>,
     pub(crate) epochs: Option<EpochDeadlines>,
     pub(crate) cooperative: bool,
+    /// The seed of all random bytes, and what the clock shows, where runs are to be equal.
+    pub(crate) deterministic: Option<(u64, Duration)>,
 }
 
 /// A module that is ready to be instantiated, in either mode. Cheap to clone but for `info`.
@@ -44,7 +47,7 @@ pub(crate) struct Compiled {
 
 impl Compiled {
     pub(crate) fn new(engine: Clocked, source: Source<'_>, settings: Settings) -> errors::Result<Self> {
-        let limits = reported_limits(engine.clock, &settings)?;
+        let limits = reported_limits(&engine, &settings)?;
         let (module, info) = source.load(&engine, &limits)?;
         info.check(|import| known_import(import, settings.wasi))?;
         info.needs.check(&limits)?;
@@ -83,10 +86,23 @@ impl Compiled {
         }
         let settings = Settings { epochs, ..this.settings.clone() };
         Ok(Arc::new(Self {
-            limits: reported_limits(this.engine.clock, &settings)?,
+            limits: reported_limits(&this.engine, &settings)?,
             settings,
             ..Self::clone(this)
         }))
+    }
+
+    /// The fuel of each call and of a start, within limits that the host has merged; `None` where none is counted.
+    ///
+    /// # Errors
+    /// There is a limit, and the engine counts no fuel.
+    pub(crate) fn fuel(&self, limits: &Limits) -> Result<Option<u64>, Error> {
+        self.engine.check_fuel(limits)?;
+        let default = match self.settings.deterministic {
+            Some(_) => Limits::DETERMINISTIC_FUEL,
+            None => u64::MAX,
+        };
+        Ok(self.engine.counts_fuel().then(|| limits.explicit_fuel().unwrap_or(default)))
     }
 
     /// Whether the guest imports something that always has to suspend it in asynchronous mode: WASI's `poll_oneoff`.
@@ -139,14 +155,22 @@ impl Source<'_> {
 }
 
 /// The limits that the provider brings: what was set, and no default deadline where it does not apply.
-fn reported_limits(clock: Clock, settings: &Settings) -> Result<Limits, Error> {
+fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Error> {
+    let clock = engine.clock;
     let mut limits = settings.limits;
+    engine.check_fuel(&limits)?;
+    if settings.deterministic.is_some() && settings.epochs.is_some() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "epoch deadlines count time, which a deterministic guest must not depend on",
+        ));
+    }
     let explicit = limits.explicit_deadline().or(limits.explicit_init_deadline());
     if clock == Clock::Nobody && settings.epochs.is_some() {
         return Err(crate::engine::unsupported_deadline());
     }
     if clock == Clock::Nobody {
-        if explicit.is_some_and(|deadline| deadline != std::time::Duration::MAX) {
+        if explicit.is_some_and(|deadline| deadline != Duration::MAX) {
             return Err(crate::engine::unsupported_deadline());
         }
         static WARNED: std::sync::Once = std::sync::Once::new();
@@ -157,12 +181,12 @@ fn reported_limits(clock: Clock, settings: &Settings) -> Result<Limits, Error> {
             );
         });
     }
-    if clock == Clock::Nobody || settings.epochs.is_some() {
+    if clock == Clock::Nobody || settings.epochs.is_some() || settings.deterministic.is_some() {
         if limits.explicit_deadline().is_none() {
-            limits = limits.with_deadline(std::time::Duration::MAX);
+            limits = limits.with_deadline(Duration::MAX);
         }
         if limits.explicit_init_deadline().is_none() {
-            limits = limits.with_init_deadline(std::time::Duration::MAX);
+            limits = limits.with_init_deadline(Duration::MAX);
         }
     }
     Ok(limits)
@@ -220,6 +244,8 @@ impl EngineProviderFactory for Factory {
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::none();
         capabilities.deadline = self.0.engine.clock != Clock::Nobody;
+        capabilities.fuel = self.0.engine.counts_fuel();
+        capabilities.deterministic = self.0.settings.deterministic.is_some();
         capabilities.memory_limit = true;
         capabilities.stack_limit = true;
         capabilities.suspend = cfg!(feature = "async");

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use antiphon::Limits;
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::ticker::{self, OnTick};
 use wasmtime::{Config, Engine, EngineWeak, WasmFeatures};
@@ -51,6 +52,22 @@ impl Clocked {
         let clock = if engine.get_epoch_interruption() { Clock::Theirs } else { Clock::Nobody };
         Self { engine: engine.clone(), clock, _ticking: None }
     }
+
+    pub(crate) fn counts_fuel(&self) -> bool {
+        self.engine.get_consume_fuel()
+    }
+
+    /// Refuses a limit of fuel on an engine that counts none.
+    pub(crate) fn check_fuel(&self, limits: &Limits) -> Result<(), Error> {
+        if limits.fuel() == u64::MAX || self.counts_fuel() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "a limit of fuel needs an engine that counts it: set the limit on the builder, or \
+             `Config::consume_fuel(true)` on an engine of your own",
+        ))
+    }
 }
 
 /// The settings of our own engines: the features of every Antiphon engine, and interruption by epochs.
@@ -78,6 +95,19 @@ pub(crate) fn config() -> Config {
         config.wasm_features(feature, false);
     }
     config
+}
+
+/// Makes each run of a guest like the one before, whatever machine it is on. Comes after the settings of the caller's,
+/// which must not take it back.
+pub(crate) fn make_deterministic(config: &mut Config) {
+    config.consume_fuel(true);
+    config.cranelift_nan_canonicalization(true);
+    // Threads can wait by the clock, and relaxed instructions differ from one processor to the next.
+    for feature in
+        [WasmFeatures::RELAXED_SIMD, WasmFeatures::THREADS, WasmFeatures::SHARED_EVERYTHING_THREADS]
+    {
+        config.wasm_features(feature, false);
+    }
 }
 
 /// Refuses a deadline that nobody could keep.

@@ -22,6 +22,8 @@ pub(crate) struct Instance {
     epochs: bool,
     /// Ticks of a call, where they are counted instead of the time.
     ticks: Option<Ticks>,
+    /// The fuel of each call, where the engine counts it.
+    fuel: Option<u64>,
 }
 
 /// How guest code runs.
@@ -57,6 +59,7 @@ impl Instance {
             return Err(unsupported_deadline());
         }
         compiled.info.needs.check(&limits)?;
+        let fuel = compiled.fuel(&limits)?;
 
         let (mode, pre) = how;
         let mut data = Data::new(mem::replace(conversation, spare), &limits);
@@ -78,14 +81,17 @@ impl Instance {
         let ticks = |ticks: fn(&EpochDeadlines) -> u64| {
             compiled.settings.epochs.as_ref().map(|deadlines| Ticks::new(ticks(deadlines), clock))
         };
-        let mut starting = Starting { store, mode, epochs, ticks: ticks(|deadlines| deadlines.wapc_init) };
+        // Once for the whole of a start, unlike the epoch.
+        refuel(&mut store, fuel)?;
+        let mut starting =
+            Starting { store, mode, epochs, ticks: ticks(|deadlines| deadlines.wapc_init), fuel };
         let started = starting.run(pre, compiled.info.has_start).await;
         let Starting { mut store, .. } = starting;
         let flushed = store.data_mut().flush_output();
         mem::swap(&mut store.data_mut().conversation, conversation);
         let guest_call = started?;
         flushed?;
-        Ok(Self { store, guest_call, mode, epochs, ticks: ticks(|deadlines| deadlines.wapc_func) })
+        Ok(Self { store, guest_call, mode, epochs, ticks: ticks(|deadlines| deadlines.wapc_func), fuel })
     }
 
     /// Sends what the guest wrote to the log although its call was dropped in the middle.
@@ -130,6 +136,7 @@ impl Instance {
         } else if conversation.has_deadline() {
             return Err(unsupported_deadline());
         }
+        refuel(&mut self.store, self.fuel)?;
         let data = self.store.data_mut();
         mem::swap(&mut data.conversation, conversation);
         data.limiter.0.forget();
@@ -146,11 +153,12 @@ impl Instance {
         mem::swap(&mut self.store.data_mut().conversation, conversation);
         if conversation.is_metered() {
             let memory = self.store.data().memory.map_or(0, |memory| memory.data_size(&self.store));
-            conversation.record_use(memory.try_into().unwrap_or(u64::MAX), None);
+            let burnt = self.fuel.map(|fuel| fuel.saturating_sub(self.store.get_fuel().unwrap_or(0)));
+            conversation.record_use(memory.try_into().unwrap_or(u64::MAX), burnt);
         }
         match returned {
             Ok(code) => flushed.map(|()| code),
-            Err(error) => Err(trap::typed(error, &self.store.data().limiter.0)),
+            Err(error) => Err(trap::typed(error, &self.store.data().limiter.0, self.fuel)),
         }
     }
 }
@@ -170,12 +178,29 @@ fn arm(store: &mut Store<Data>, ticks: Option<Ticks>, conversation: &Conversatio
     }
 }
 
+/// Gives guest code its fuel, where it is counted: an engine that counts it traps at once without any.
+#[inline(always)]
+fn refuel(store: &mut Store<Data>, fuel: Option<u64>) -> Result<(), Error> {
+    match fuel {
+        None => Ok(()),
+        Some(fuel) => set_fuel(store, fuel),
+    }
+}
+
+#[inline(never)]
+fn set_fuel(store: &mut Store<Data>, fuel: u64) -> Result<(), Error> {
+    store
+        .set_fuel(fuel)
+        .map_err(|error| Error::new(ErrorKind::Engine, "fuel is not counted").with_source(error))
+}
+
 /// An instance whose init exports are still to run.
 struct Starting {
     store: Store<Data>,
     mode: Mode,
     epochs: bool,
     ticks: Option<Ticks>,
+    fuel: Option<u64>,
 }
 
 impl Starting {
@@ -218,7 +243,7 @@ impl Starting {
     }
 
     fn failed(&self, function: &str, error: wasmtime::Error) -> Error {
-        Error::init(function, trap::typed(error, &self.store.data().limiter.0))
+        Error::init(function, trap::typed(error, &self.store.data().limiter.0, self.fuel))
     }
 
     fn arm(&mut self) {

@@ -7,14 +7,17 @@ use antiphon::errors::{Error, ErrorKind};
 use antiphon::growth::Growth;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
-/// The typed error of a guest call or a start that did not return.
+/// The typed error of a guest call or a start that did not return, given its growth and the fuel that it had.
 #[cold]
-pub(crate) fn typed(error: wasmtime::Error, growth: &Growth) -> Error {
+pub(crate) fn typed(error: wasmtime::Error, growth: &Growth, fuel: Option<u64>) -> Error {
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(Frames::new);
     let typed = match error.downcast::<Error>() {
         // Returned by one of our imports, or by the epoch callback.
         Ok(ours) => growth.explain(ours),
-        Err(error) => from_trap(error, growth, backtrace.is_some()),
+        Err(error) => match (error.downcast_ref(), fuel) {
+            (Some(&Trap::OutOfFuel), Some(limit)) => Error::out_of_fuel(limit).with_source(Trap::OutOfFuel),
+            _ => from_trap(error, growth, backtrace.is_some()),
+        },
     };
     match backtrace {
         Some(frames) => typed.with_backtrace(frames),

@@ -51,7 +51,11 @@ pub(crate) fn link(
         antiphon_wasi::for_each_function!(define);
         link_random_get(linker, module, abi)?;
     }
-    Ok(Some(host::world(&settings.wasi_params)?))
+    let world = host::world(&settings.wasi_params)?;
+    Ok(Some(match settings.deterministic {
+        Some((seed, clock)) => world.deterministic(seed, clock),
+        None => world,
+    }))
 }
 
 /// Redefines the one function of WASI that can take long, with a look at the deadline now and then.

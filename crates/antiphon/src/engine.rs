@@ -150,8 +150,11 @@ pub trait EngineProviderFactory: Send + Sync {
 pub struct Capabilities {
     /// Ends a guest at its deadline, wherever it runs.
     pub deadline: bool,
-    /// Counts fuel.
+    /// Counts fuel. Some engines do so only for a factory that was built with a limit of it.
     pub fuel: bool,
+    /// Gives the same answers and burns the same fuel in every run, the bits of NaNs included: the factory was built for
+    /// that.
+    pub deterministic: bool,
     /// Caps memory and tables.
     pub memory_limit: bool,
     /// Compiles ahead of time to an artifact.
@@ -171,6 +174,7 @@ impl Capabilities {
         Self {
             deadline: false,
             fuel: false,
+            deterministic: false,
             memory_limit: false,
             ahead_of_time: false,
             suspend: false,

@@ -80,6 +80,12 @@ impl Error {
         error
     }
 
+    /// A guest burnt all the fuel that it had: `limit` units.
+    #[cold]
+    pub fn out_of_fuel(limit: u64) -> Self {
+        Self::new(ErrorKind::OutOfFuel, format!("the fuel ran out: the limit is {limit} units"))
+    }
+
     /// The start of an instance failed in a function (`start section`, `_initialize`, `_start`, `wapc_init`).
     #[cold]
     pub fn init(function: &str, cause: Self) -> Self {

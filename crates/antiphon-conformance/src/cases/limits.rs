@@ -1,4 +1,4 @@
-//! Memory, tables, stack, fuel and sizes.
+//! Memory, tables, stack and sizes.
 
 use antiphon::errors::ErrorKind;
 use antiphon::{Bytes, Limits};
@@ -27,7 +27,6 @@ pub(super) const CASES: &[Case] = &[
     case!(limits::recursion_through_the_host_import_is_a_stack_overflow).needs(&[Need::StackLimit]),
     case!(limits::recursion_during_the_start_is_a_failed_start).needs(&[Need::StackLimit]),
     case!(limits::a_deep_but_finite_recursion_is_served),
-    case!(limits::fuel_that_runs_out_ends_the_call).needs(&[Need::Fuel]),
     case!(limits::a_request_over_its_limit_never_reaches_the_guest),
     case!(limits::an_operation_over_its_limit_never_reaches_the_guest),
     case!(limits::a_response_over_its_limit_ends_the_call),
@@ -197,12 +196,6 @@ fn a_deep_but_finite_recursion_is_served(subject: &Subject) {
          (func $run (param i32 i32) (result i32) (call $answer_i32 (call $sum (i32.const 500))))",
     ));
     assert_eq!(host.number("run", b""), 125_250);
-}
-
-fn fuel_that_runs_out_ends_the_call(subject: &Subject) {
-    let host = subject.host(Guest::new(super::deadline::SPIN).fuel(1_000_000));
-    let error = host.fails("run", b"", Failure::OUT_OF_FUEL);
-    assert!(error.is_limit());
 }
 
 fn a_request_over_its_limit_never_reaches_the_guest(subject: &Subject) {

@@ -6,8 +6,10 @@ mod bounds;
 mod cancel;
 mod concurrency;
 mod deadline;
+mod deterministic;
 mod executor;
 mod features;
+mod fuel;
 mod guests;
 mod host_call;
 mod hostile;
@@ -15,6 +17,7 @@ mod init;
 mod limits;
 mod log;
 mod module;
+mod nan;
 mod outcome;
 mod reentrancy;
 mod replace;
@@ -35,6 +38,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         init::CASES,
         deadline::CASES,
         limits::CASES,
+        fuel::CASES,
         cancel::CASES,
         concurrency::CASES,
         reentrancy::CASES,
@@ -42,6 +46,8 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         replace::CASES,
         wasi::CASES,
         features::CASES,
+        deterministic::CASES,
+        nan::CASES,
         module::CASES,
         guests::CASES,
     ]

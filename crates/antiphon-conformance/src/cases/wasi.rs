@@ -245,8 +245,8 @@ fn a_wild_pointer_is_a_trap(subject: &Subject) {
     assert_eq!(host.number("run", &[65_520, 16].map(i32::to_le_bytes).concat()), 0);
 }
 
-/// Waits for as many milliseconds as the payload says, on the monotonic clock, and answers the number of events.
-fn sleeper() -> String {
+/// Waits for so many milliseconds, on the monotonic clock, and says how many events there were; an import comes first.
+pub(super) fn sleep() -> String {
     format!(
         "{}
          (func $sleep (param $ms i32) (result i32)
@@ -254,11 +254,19 @@ fn sleeper() -> String {
            (i32.store (i32.const 16) (i32.const 1)) ;; the monotonic clock
            (i64.store (i32.const 24) (i64.mul (i64.extend_i32_u (local.get $ms)) (i64.const 1000000)))
            (if (call $poll_oneoff (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 120)) (then unreachable))
-           (i32.load (i32.const 120)))
+           (i32.load (i32.const 120)))",
+        import("poll_oneoff", "(param i32 i32 i32 i32) (result i32)")
+    )
+}
+
+/// Waits for as many milliseconds as the payload says, and answers the number of events.
+fn sleeper() -> String {
+    format!(
+        "{}
          (func $run (param i32 i32) (result i32)
            (call $guest_request (i32.const 256) (i32.const 0))
            (call $answer_i32 (call $sleep (i32.load (i32.const 0)))))",
-        import("poll_oneoff", "(param i32 i32 i32 i32) (result i32)")
+        sleep()
     )
 }
 
