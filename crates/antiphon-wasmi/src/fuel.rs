@@ -1,0 +1,114 @@
+//! Fuel, in slices: what a guest may burn before somebody looks at the time. The limit of fuel, where there is one, is
+//! handed out in the same way.
+
+use antiphon::errors::{Error, ErrorKind};
+use antiphon::ticker;
+use wasmi::{AsContextMut, Caller, Store, StoreContextMut};
+
+use crate::data::Data;
+
+/// Some ten microseconds of plain code; where each unit waits for memory, half a millisecond.
+///
+/// Also what bounds the native stack. One piece of wasmi calls the next; that those calls are jumps is up to the compiler,
+/// which makes calls of some of them where it optimises less than in a release, and of all of them, with two kilobytes
+/// each, under debug assertions.
+const SLICE: u64 = if cfg!(debug_assertions) { 128 } else { 4096 };
+
+/// For modules whose bulk operations are not charged by their size.
+const SLICE_OF_TABLE_GROWERS: u64 = if SLICE < 1024 { SLICE } else { 1024 };
+
+/// What such a module may want for code without a branch: a thousand bulk operations.
+const MOST_OF_TABLE_GROWERS: u64 = 1 << 18;
+
+/// The fuel of one call, or of one start.
+#[derive(Debug)]
+pub(crate) struct Fuel {
+    slice: u64,
+    grows_tables: bool,
+    /// What may be burnt in all.
+    limit: u64,
+    /// What was handed out of it.
+    granted: u64,
+    /// The tick at which the time was last looked at.
+    tick: u64,
+}
+
+impl Fuel {
+    pub(crate) fn new(grows_tables: bool, limit: u64) -> Self {
+        let slice = if grows_tables { SLICE_OF_TABLE_GROWERS } else { SLICE };
+        Self { slice, grows_tables, limit, granted: 0, tick: 0 }
+    }
+}
+
+/// Begins a call, or a start, with all of its fuel before it.
+#[inline]
+pub(crate) fn refill(store: &mut Store<Data>) -> Result<(), Error> {
+    let fuel = &mut store.data_mut().fuel;
+    fuel.granted = fuel.slice.min(fuel.limit);
+    fuel.tick = ticker::now();
+    let granted = fuel.granted;
+    store.set_fuel(granted).map_err(not_counted)
+}
+
+/// Hands out the next slice to a guest that needs so much to go on. Whether a tick has passed since the last look, at
+/// which an asynchronous guest gives way.
+pub(crate) fn next_slice(store: &mut Store<Data>, required: u64) -> Result<bool, Error> {
+    let left = store.get_fuel().map_err(not_counted)?;
+    let data = store.data_mut();
+    if data.limiter.starved_in_table_grow() {
+        let what = "wasmi cannot go on with a guest whose fuel ran out in `table.grow`";
+        return Err(Error::new(ErrorKind::Engine, what));
+    }
+    let fuel = &mut data.fuel;
+    if fuel.grows_tables && required > MOST_OF_TABLE_GROWERS {
+        let what = "too much code without a branch for a module that grows tables";
+        return Err(Error::new(ErrorKind::Trapped, what));
+    }
+    let wanted = fuel.slice.max(required).saturating_sub(left);
+    let granted = wanted.min(fuel.limit.saturating_sub(fuel.granted));
+    if left.saturating_add(granted) < required {
+        return Err(Error::out_of_fuel(fuel.limit));
+    }
+    fuel.granted = fuel.granted.saturating_add(granted);
+    let ticked = look(data)?;
+    store.set_fuel(left.saturating_add(granted)).map_err(not_counted)?;
+    Ok(ticked)
+}
+
+/// Looks at the time, and whether the call was cancelled. Whether a tick has passed since the last look.
+#[inline]
+pub(crate) fn look(data: &mut Data) -> Result<bool, Error> {
+    data.conversation.check()?;
+    let now = ticker::now();
+    let ticked = now != data.fuel.tick;
+    data.fuel.tick = now;
+    Ok(ticked)
+}
+
+/// Looks at the time on behalf of an import that takes a while. If a tick has passed, the guest's slice is over: it then
+/// gives way as soon as it can be left.
+pub(crate) fn look_in_import(guest: &mut Caller<'_, Data>) -> Result<(), Error> {
+    let mut context: StoreContextMut<'_, Data> = guest.as_context_mut();
+    let left = context.get_fuel();
+    let data = context.data_mut();
+    if data.fuel.tick != ticker::now()
+        && let Ok(left) = left
+    {
+        data.conversation.check()?;
+        data.fuel.granted = data.fuel.granted.saturating_sub(left);
+        context.set_fuel(0).map_err(not_counted)?;
+        return Ok(());
+    }
+    data.conversation.check()
+}
+
+/// What has been burnt since the last [`refill`].
+pub(crate) fn used(store: &Store<Data>) -> Option<u64> {
+    let left = store.get_fuel().ok()?;
+    Some(store.data().fuel.granted.saturating_sub(left))
+}
+
+#[cold]
+fn not_counted(error: wasmi::Error) -> Error {
+    Error::new(ErrorKind::Engine, error.to_string())
+}

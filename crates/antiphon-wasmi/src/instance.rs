@@ -1,0 +1,322 @@
+//! One instance of a guest in its store: its start, and its calls in either mode.
+
+use std::mem;
+
+use antiphon::errors::{Error, ErrorKind};
+use antiphon::{Conversation, wapc_functions};
+use wasmi::{
+    Instance as Wasm, Store, TypedFunc, TypedResumableCall, TypedResumableCallHostTrap,
+    TypedResumableCallOutOfFuel, Val, WasmResults,
+};
+
+use crate::compiled::Compiled;
+use crate::data::{Data, Left, split_store};
+use crate::fuel::{self, Fuel};
+use crate::{engine, trap};
+
+/// A started instance.
+pub struct Instance {
+    store: Store<Data>,
+    guest_call: TypedFunc<(i32, i32), i32>,
+    way: Way,
+    /// Whether fuel has to be handed out before guest code runs.
+    fuel: bool,
+    /// What is left of a call that has to wait.
+    paused: Option<Paused<i32>>,
+}
+
+/// How guest code runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// It may be left where it waits for its host.
+    pub(crate) suspends: bool,
+    /// It gives way to its executor at each tick.
+    pub(crate) yields: bool,
+}
+
+/// The fuel of a start section that cannot be resumed, that of a module which the caller compiled: some fifty
+/// milliseconds of plain code.
+const START_FUEL: u64 = 1 << 24;
+
+impl Instance {
+    /// Builds a store and an instance and runs the init exports, in the conversation that the host began for it. Without
+    /// [`Way::suspends`] and [`Way::yields`] the future never waits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InitFailed`] with the function that failed, or what the module is refused for.
+    ///
+    /// # Cancel safety
+    /// A dropped start leaves nothing behind but a conversation in which nothing runs.
+    pub(crate) async fn start(
+        compiled: &Compiled,
+        conversation: &mut Box<Conversation>,
+        spare: Box<Conversation>,
+        way: Way,
+    ) -> Result<Self, Error> {
+        // The host has merged them already; a host that sees this provider through a wrapper may not have.
+        let limits = conversation.limits().stricter(compiled.limits);
+        compiled.engine.check(&limits)?;
+        compiled.info.needs.check(&limits)?;
+
+        let fuel = Fuel::new(compiled.info.code.grows_tables, compiled.fuel(&limits));
+        let mut data = Data::new(mem::replace(conversation, spare), &limits, fuel);
+        data.suspends = way.suspends;
+        #[cfg(feature = "wasi")]
+        {
+            data.wasi = compiled.world.as_ref().map(antiphon_wasi::World::session);
+        }
+        let mut store = Store::new(&compiled.engine.engine, data);
+        store.limiter(|data| &mut data.limiter);
+        let mut starting = Starting { store, way, fuel: compiled.engine.fuel };
+        let started = starting.run(compiled).await;
+        let Starting { mut store, fuel, .. } = starting;
+        let flushed = store.data_mut().flush_output();
+        mem::swap(&mut store.data_mut().conversation, conversation);
+        let guest_call = started?;
+        flushed?;
+        Ok(Self { store, guest_call, way, fuel, paused: None })
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, conversation: &mut Box<Conversation>) -> Result<Called<i32>, Error> {
+        if self.fuel {
+            fuel::refill(&mut self.store)?;
+        } else if conversation.has_deadline() {
+            return Err(engine::unsupported("a deadline"));
+        }
+        let data = self.store.data_mut();
+        mem::swap(&mut data.conversation, conversation);
+        data.limiter.growth.forget();
+        let lengths = data.conversation.lengths();
+        Ok(self.guest_call.call_resumable(&mut self.store, lengths))
+    }
+
+    #[inline(always)]
+    fn end(
+        &mut self,
+        conversation: &mut Box<Conversation>,
+        returned: Result<i32, Error>,
+    ) -> Result<i32, Error> {
+        let flushed = self.store.data_mut().flush_output();
+        mem::swap(&mut self.store.data_mut().conversation, conversation);
+        if conversation.is_metered() {
+            let memory = self.store.data().memory.map_or(0, |memory| memory.data_size(&self.store));
+            conversation.record_use(memory.try_into().unwrap_or(u64::MAX), fuel::used(&self.store));
+        }
+        returned.and_then(|code| flushed.map(|()| code))
+    }
+}
+
+impl antiphon::provider::Instance for Instance {
+    #[inline]
+    fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        let called = self.begin(conversation)?;
+        let returned = match advance(&mut self.store, called, self.way) {
+            Ok(Step::Done(code)) => Ok(code),
+            Ok(Step::Paused(_)) => Err(cannot_wait()),
+            Err(error) => Err(error),
+        };
+        self.end(conversation, returned)
+    }
+
+    #[cfg(feature = "async")]
+    #[inline]
+    fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
+        let called = match self.begin(conversation) {
+            Ok(called) => called,
+            Err(error) => return Some(Err(error)),
+        };
+        let returned = match advance(&mut self.store, called, self.way) {
+            Ok(Step::Done(code)) => Ok(code),
+            Ok(Step::Paused(paused)) => {
+                self.paused = Some(paused);
+                mem::swap(&mut self.store.data_mut().conversation, conversation);
+                return None;
+            }
+            Err(error) => Err(error),
+        };
+        Some(self.end(conversation, returned))
+    }
+
+    #[cfg(feature = "async")]
+    async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        let step = match self.paused.take() {
+            Some(paused) => {
+                mem::swap(&mut self.store.data_mut().conversation, conversation);
+                Ok(Step::Paused(paused))
+            }
+            None => {
+                let called = self.begin(conversation)?;
+                advance(&mut self.store, called, self.way)
+            }
+        };
+        let returned = match step {
+            Ok(step) => finish(&mut self.store, step, self.way).await,
+            Err(error) => Err(error),
+        };
+        self.end(conversation, returned)
+    }
+}
+
+/// What wasmi says of guest code that it ran.
+type Called<R> = Result<TypedResumableCall<R>, wasmi::Error>;
+
+/// How far guest code got.
+enum Step<R> {
+    Done(R),
+    Paused(Paused<R>),
+}
+
+/// Guest code that was left, and can be resumed.
+enum Paused<R> {
+    /// A tick passed: it gives way.
+    Tick(TypedResumableCallOutOfFuel<R>),
+    /// In an import that has to wait; [`Data::left`] says for what.
+    Import(TypedResumableCallHostTrap<R>),
+    /// In an import that was its last deed: what the import returns, it returns.
+    TailCall,
+}
+
+/// Runs guest code, slice by slice, until it ends, waits, or gives way.
+#[inline]
+fn advance<R: WasmResults>(
+    store: &mut Store<Data>,
+    mut called: Called<R>,
+    way: Way,
+) -> Result<Step<R>, Error> {
+    loop {
+        called = match called {
+            Ok(TypedResumableCall::Finished(results)) => return Ok(Step::Done(results)),
+            Ok(TypedResumableCall::OutOfFuel(paused)) => {
+                let ticked = fuel::next_slice(store, paused.required_fuel())?;
+                if ticked && way.yields {
+                    return Ok(Step::Paused(Paused::Tick(paused)));
+                }
+                paused.resume(&mut *store)
+            }
+            Ok(TypedResumableCall::HostTrap(paused)) => match &store.data().left {
+                Some(Left::Failed(_)) | None => {
+                    return Err(trap::typed(wasmi::Error::host(crate::data::Mark), store.data_mut()));
+                }
+                _ => return Ok(Step::Paused(Paused::Import(paused))),
+            },
+            Err(error) => match &store.data().left {
+                Some(Left::Failed(_)) | None => return Err(trap::typed(error, store.data_mut())),
+                _ => return Ok(Step::Paused(Paused::TailCall)),
+            },
+        };
+    }
+}
+
+/// Runs the rest of guest code that was left, with waits.
+async fn finish<R: WasmResults + Returned>(
+    store: &mut Store<Data>,
+    mut step: Step<R>,
+    way: Way,
+) -> Result<R, Error> {
+    loop {
+        let called = match step {
+            Step::Done(results) => return Ok(results),
+            Step::Paused(Paused::Tick(paused)) => {
+                antiphon::Yield::default().await;
+                // Others may have taken their time.
+                fuel::look(store.data_mut())?;
+                paused.resume(&mut *store)
+            }
+            Step::Paused(Paused::Import(paused)) => {
+                let code = wait(store).await?;
+                paused.resume(&mut *store, &[Val::I32(code)])
+            }
+            Step::Paused(Paused::TailCall) => return Ok(R::from_code(wait(store).await?)),
+        };
+        step = advance(store, called, way)?;
+    }
+}
+
+/// Does what the guest waits for, and returns what its import returns.
+async fn wait(store: &mut Store<Data>) -> Result<i32, Error> {
+    let (memory, data) = split_store(store);
+    let returned = match data.left.take() {
+        #[cfg(feature = "async")]
+        Some(Left::HostCall(args)) => data.conversation.host_call_async(memory, args).await,
+        #[cfg(feature = "wasi")]
+        Some(Left::Poll(abi, wait)) => match data.conversation.sleep(wait.duration()).await {
+            Ok(()) => crate::wasi::finish(memory, data, abi, wait),
+            Err(error) => Err(error),
+        },
+        _ => {
+            let _ = memory;
+            Err(cannot_wait())
+        }
+    };
+    returned.map_err(|error| data.limiter.growth.explain(error))
+}
+
+#[cold]
+fn cannot_wait() -> Error {
+    Error::new(ErrorKind::Engine, "guest code was left that cannot be resumed")
+}
+
+/// The results of an export whose last deed was an import that returns a number.
+trait Returned {
+    fn from_code(code: i32) -> Self;
+}
+
+impl Returned for i32 {
+    fn from_code(code: i32) -> Self {
+        code
+    }
+}
+
+impl Returned for () {
+    fn from_code(_: i32) {}
+}
+
+/// An instance whose init exports are still to run.
+struct Starting {
+    store: Store<Data>,
+    way: Way,
+    fuel: bool,
+}
+
+impl Starting {
+    async fn run(&mut self, compiled: &Compiled) -> Result<TypedFunc<(i32, i32), i32>, Error> {
+        if self.fuel {
+            // Nothing runs, unless the caller compiled the module.
+            self.store.set_fuel(START_FUEL).map_err(|error| self.failed("instantiation", error))?;
+        }
+        let instance = compiled.linker.instantiate_and_start(&mut self.store, &compiled.module);
+        let first = if compiled.info.has_start { "start section" } else { "instantiation" };
+        let instance = instance.map_err(|error| self.failed(first, error))?;
+        self.store.data_mut().memory = instance.get_memory(&self.store, wapc_functions::MEMORY);
+        if self.fuel {
+            fuel::refill(&mut self.store)?;
+        }
+        if let Some(export) = &compiled.start {
+            self.run_export(&instance, export, "start section").await?;
+        }
+        for name in wapc_functions::INIT_EXPORTS {
+            self.run_export(&instance, name, name).await?;
+        }
+        instance
+            .get_typed_func(&self.store, wapc_functions::GUEST_CALL)
+            .map_err(|error| Error::new(ErrorKind::InvalidModule, error.to_string()).with_source(error))
+    }
+
+    async fn run_export(&mut self, instance: &Wasm, export: &str, name: &'static str) -> Result<(), Error> {
+        let Ok(func) = instance.get_typed_func::<(), ()>(&self.store, export) else { return Ok(()) };
+        let called = func.call_resumable(&mut self.store, ());
+        let returned = match advance(&mut self.store, called, self.way) {
+            Ok(step) => finish(&mut self.store, step, self.way).await,
+            Err(error) => Err(error),
+        };
+        let Err(error) = returned else { return Ok(()) };
+        // A command's `main` ends with an exit (TinyGo from 0.35 on): with code 0 that is success.
+        let exited = error.exit_code() == Some(0) && name != wapc_functions::WAPC_INIT && name != "start section";
+        if exited { Ok(()) } else { Err(Error::init(name, error)) }
+    }
+
+    fn failed(&mut self, function: &str, error: wasmi::Error) -> Error {
+        Error::init(function, trap::typed(error, self.store.data_mut()))
+    }
+}

@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod builder;
+mod compiled;
+mod data;
+mod engine;
+mod fuel;
+mod imports;
+mod instance;
+mod limiter;
+mod start;
+mod trap;
+#[cfg(feature = "wasi")]
+mod wasi;
+
+pub use builder::WasmiEngineProviderBuilder;
+#[doc(hidden)]
+pub use {compiled::Compiled, instance::Instance};
+/// The engine itself, for those who bring their own or want this very version.
+pub use wasmi;
+
+/// Runs one instance of a guest for a [`WapcHost`](antiphon::WapcHost).
+pub type WasmiEngineProvider = antiphon::provider::Provider<Compiled>;
+/// Runs one instance of a guest for a [`WapcHostAsync`](antiphon::WapcHostAsync). Guest code gives way to the executor at
+/// each tick of 5 ms, and leaves its thread where it waits for the host.
+#[cfg(feature = "async")]
+pub type WasmiEngineProviderAsync = antiphon::provider::ProviderAsync<Compiled>;

@@ -1,0 +1,54 @@
+//! Memory and tables of one instance.
+
+use antiphon::growth::Growth;
+use wasmi::ResourceLimiter;
+use wasmi::errors::TableError;
+use wasmi_core::LimiterError;
+
+/// Refuses growth beyond the limits, and notes what wasmi could not go on with.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    pub(crate) growth: Growth,
+    starved: bool,
+}
+
+impl Limiter {
+    pub(crate) fn new(limits: &antiphon::Limits) -> Self {
+        Self { growth: Growth::new(limits), starved: false }
+    }
+
+    /// Whether the guest ran out of fuel in `table.grow`, where wasmi 2.0.0 does not note how far it got: to resume
+    /// such a guest would run its code with the wrong values.
+    pub(crate) fn starved_in_table_grow(&self) -> bool {
+        self.starved
+    }
+}
+
+type Allowed = Result<bool, LimiterError>;
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> Allowed {
+        Ok(self.growth.memory(desired))
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> Allowed {
+        Ok(self.growth.table(desired))
+    }
+
+    fn table_grow_failed(&mut self, error: &TableError) -> Result<(), LimiterError> {
+        self.starved |= matches!(error, TableError::OutOfFuel { .. });
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        1
+    }
+
+    fn memories(&self) -> usize {
+        1
+    }
+
+    fn tables(&self) -> usize {
+        usize::try_from(antiphon::growth::MAX_TABLES).unwrap_or(usize::MAX)
+    }
+}

@@ -1,0 +1,16 @@
+//! wasmi under stress; `cargo xtask stress` runs it at full size.
+
+use antiphon_wasmi::WasmiEngineProviderBuilder;
+
+antiphon_conformance::stress!(wasmi, |module| {
+    let mut builder = WasmiEngineProviderBuilder::new()
+        .module_bytes(module.bytes())
+        .limits(module.limits())
+        .wasi(module.wasi())
+        .wasi_params(module.wasi_params())
+        .cooperative(module.cooperative());
+    if let Some((seed, clock)) = module.deterministic() {
+        builder = builder.deterministic(seed, clock);
+    }
+    builder.factory()
+});

@@ -1,0 +1,318 @@
+//! The providers and the factory of an engine, made from what is the engine's own: how a module is compiled, how an
+//! instance is started, how it is called.
+//!
+//! An engine that moves a [`Conversation`] into its store implements [`Compiled`] and [`Instance`], and has
+//! [`Provider`], [`ProviderAsync`] and [`Factory`] for it. The provider traits themselves ask for less.
+
+use std::fmt;
+use std::sync::Arc;
+
+#[cfg(feature = "async")]
+use async_trait::async_trait;
+
+#[cfg(feature = "async")]
+use crate::BoxFuture;
+use crate::conversation::Conversation;
+use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
+#[cfg(feature = "async")]
+use crate::engine::WebAssemblyEngineProviderAsync;
+use crate::errors::{BoxError, Error, Fate, Result};
+use crate::module_info::ModuleInfo;
+use crate::module_state::ModuleState;
+#[cfg(feature = "async")]
+use crate::module_state::ModuleStateAsync;
+use antiphon_protocol::Limits;
+
+/// A module that an engine has compiled, with the settings of its instances.
+pub trait Compiled: Send + Sync + Sized + 'static {
+    /// What it starts.
+    type Instance: Instance;
+
+    /// Starts an instance, and runs its init exports in the conversation that the host began for them. The instance
+    /// keeps `spare` between its calls; when this returns, `conversation` is the host's again.
+    ///
+    /// # Errors
+    /// The guest does not start.
+    fn start(&self, conversation: &mut Box<Conversation>, spare: Box<Conversation>) -> Result<Self::Instance>;
+
+    /// The same for an asynchronous host: the guest may have to wait.
+    ///
+    /// # Errors
+    /// The guest does not start.
+    #[cfg(feature = "async")]
+    fn start_async(
+        &self,
+        conversation: &mut Box<Conversation>,
+        spare: Box<Conversation>,
+    ) -> impl Future<Output = Result<Self::Instance>> + Send;
+
+    /// The same engine and settings for another module.
+    ///
+    /// # Errors
+    /// The module is refused.
+    fn compile(&self, bytes: &[u8]) -> Result<Self>;
+
+    /// The limits that its instances were given.
+    fn limits(&self) -> Limits;
+
+    /// What the engine can do, as it was set up.
+    fn capabilities(&self) -> Capabilities;
+
+    /// What the module says about itself.
+    fn info(&self) -> &ModuleInfo;
+}
+
+/// A started instance. It keeps a spare conversation while no call runs, and swaps it for the call's.
+pub trait Instance: Send {
+    /// Runs `__guest_call` to its end on this thread.
+    ///
+    /// # Errors
+    /// The guest call did not return.
+    fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32>;
+
+    /// Runs `__guest_call` as far as it gets without waiting. `None` if it has to wait, or must not be run straight:
+    /// [`call_async`](Self::call_async) begins it then, or goes on with it.
+    #[cfg(feature = "async")]
+    fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32>>;
+
+    /// Runs `__guest_call`, or what [`call_straight`](Self::call_straight) left of it, with waits.
+    ///
+    /// # Errors
+    /// The guest call did not return.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves a conversation in which nothing runs; the instance is not used again.
+    #[cfg(feature = "async")]
+    fn call_async(
+        &mut self,
+        conversation: &mut Box<Conversation>,
+    ) -> impl Future<Output = Result<i32>> + Send;
+}
+
+/// Runs one instance for a [`WapcHost`](crate::WapcHost). A clone is a provider of the same module whose instance has
+/// not been started.
+pub struct Provider<C: Compiled> {
+    compiled: Arc<C>,
+    state: Option<Arc<ModuleState>>,
+    instance: Option<C::Instance>,
+}
+
+impl<C: Compiled> Provider<C> {
+    /// A provider of a module.
+    pub fn new(compiled: Arc<C>) -> Self {
+        Self { compiled, state: None, instance: None }
+    }
+
+    fn start(compiled: &C, state: &ModuleState) -> Result<C::Instance> {
+        let mut conversation = state.spare();
+        state.exchange(&mut conversation);
+        let started = compiled.start(&mut conversation, state.spare());
+        state.exchange(&mut conversation);
+        started
+    }
+}
+
+impl<C: Compiled> WebAssemblyEngineProvider for Provider<C> {
+    fn init(&mut self, host: Arc<ModuleState>) -> Result<(), BoxError> {
+        // The old instance goes first: its memory is not needed to build the next one.
+        self.instance = None;
+        self.instance = Some(Self::start(&self.compiled, &host)?);
+        self.state = Some(host);
+        Ok(())
+    }
+
+    fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
+        let Some(state) = self.state.clone() else { return Err(Error::not_started().into()) };
+        let mut conversation = state.spare();
+        state.exchange(&mut conversation);
+        let returned = self.converse(&mut conversation);
+        state.exchange(&mut conversation);
+        returned.unwrap_or_else(|| Err(Error::not_started().into()))
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {
+        let Some(state) = &self.state else { return Err(Error::not_started().into()) };
+        let compiled = self.compiled.compile(bytes)?;
+        let next = Self::start(&compiled, state)?;
+        (self.compiled, self.instance) = (Arc::new(compiled), Some(next));
+        Ok(())
+    }
+
+    #[inline]
+    fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
+        Some(match self.instance.as_mut()?.call(conversation) {
+            Ok(code) => Ok(code),
+            Err(error) => Err(discard(&mut self.instance, error).into()),
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        self.compiled.limits()
+    }
+
+    fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
+        Some(Arc::new(Factory(Arc::clone(&self.compiled))))
+    }
+}
+
+/// An instance that must not be used again goes at once, with its memory: the host may be idle for long.
+#[cold]
+fn discard<I>(instance: &mut Option<I>, error: Error) -> Error {
+    if error.fate() == Fate::Discarded {
+        *instance = None;
+    }
+    error
+}
+
+/// Runs one instance for a [`WapcHostAsync`](crate::WapcHostAsync). A clone is a provider of the same module whose
+/// instance has not been started.
+#[cfg(feature = "async")]
+pub struct ProviderAsync<C: Compiled> {
+    compiled: Arc<C>,
+    state: Option<Arc<ModuleStateAsync>>,
+    instance: Option<C::Instance>,
+}
+
+#[cfg(feature = "async")]
+impl<C: Compiled> ProviderAsync<C> {
+    /// A provider of a module.
+    pub fn new(compiled: Arc<C>) -> Self {
+        Self { compiled, state: None, instance: None }
+    }
+
+    async fn start(compiled: &C, state: &ModuleStateAsync) -> Result<C::Instance> {
+        let mut conversation = state.spare();
+        state.exchange(&mut conversation);
+        let started = compiled.start_async(&mut conversation, state.spare()).await;
+        state.exchange(&mut conversation);
+        started
+    }
+}
+
+#[cfg(feature = "async")]
+#[async_trait]
+impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
+    async fn init(&mut self, host: Arc<ModuleStateAsync>) -> Result<(), BoxError> {
+        self.instance = None;
+        self.instance = Some(Self::start(&self.compiled, &host).await?);
+        self.state = Some(host);
+        Ok(())
+    }
+
+    async fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
+        let (Some(state), Some(instance)) = (self.state.clone(), &mut self.instance) else {
+            return Err(Error::not_started().into());
+        };
+        let mut conversation = state.spare();
+        state.exchange(&mut conversation);
+        let returned = match instance.call_straight(&mut conversation) {
+            Some(returned) => returned,
+            None => instance.call_async(&mut conversation).await,
+        };
+        state.exchange(&mut conversation);
+        Ok(returned?)
+    }
+
+    async fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {
+        let Some(state) = &self.state else { return Err(Error::not_started().into()) };
+        let compiled = self.compiled.compile(bytes)?;
+        let next = Self::start(&compiled, state).await?;
+        (self.compiled, self.instance) = (Arc::new(compiled), Some(next));
+        Ok(())
+    }
+
+    #[inline]
+    fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
+        Some(match self.instance.as_mut()?.call_straight(conversation)? {
+            Ok(code) => Ok(code),
+            Err(error) => Err(discard(&mut self.instance, error).into()),
+        })
+    }
+
+    fn converse_async<'a>(
+        &'a mut self,
+        conversation: &'a mut Box<Conversation>,
+    ) -> Option<BoxFuture<'a, Result<i32, BoxError>>> {
+        // Taken for the time of the call: a future that is dropped takes the instance, with its memory, along.
+        let mut instance = self.instance.take()?;
+        Some(Box::pin(async move {
+            let returned = instance.call_async(conversation).await;
+            if returned.as_ref().err().is_none_or(|error| error.fate() != Fate::Discarded) {
+                self.instance = Some(instance);
+            }
+            Ok(returned?)
+        }))
+    }
+
+    fn limits(&self) -> Limits {
+        self.compiled.limits()
+    }
+
+    fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
+        Some(Arc::new(Factory(Arc::clone(&self.compiled))))
+    }
+}
+
+/// Makes providers of one module, in either mode.
+pub struct Factory<C>(pub Arc<C>);
+
+impl<C: Compiled> EngineProviderFactory for Factory<C> {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn module_info(&self) -> &ModuleInfo {
+        self.0.info()
+    }
+
+    fn provider(&self) -> Result<Box<dyn WebAssemblyEngineProvider + Send>, BoxError> {
+        Ok(Box::new(Provider::new(Arc::clone(&self.0))))
+    }
+
+    #[cfg(feature = "async")]
+    fn provider_async(&self) -> Result<Box<dyn WebAssemblyEngineProviderAsync + Send>, BoxError> {
+        Ok(Box::new(ProviderAsync::new(Arc::clone(&self.0))))
+    }
+
+    fn with_module(&self, bytes: &[u8]) -> Result<Arc<dyn EngineProviderFactory>, BoxError> {
+        Ok(Arc::new(Self(Arc::new(self.0.compile(bytes)?))))
+    }
+}
+
+impl<C: Compiled> Clone for Provider<C> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.compiled))
+    }
+}
+
+#[cfg(feature = "async")]
+impl<C: Compiled> Clone for ProviderAsync<C> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.compiled))
+    }
+}
+
+impl<C> Clone for Factory<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C: Compiled> fmt::Debug for Provider<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider").field("started", &self.instance.is_some()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "async")]
+impl<C: Compiled> fmt::Debug for ProviderAsync<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderAsync").field("started", &self.instance.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl<C> fmt::Debug for Factory<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Factory").finish_non_exhaustive()
+    }
+}
