@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use antiphon::errors::{BoxError, Error};
+use antiphon::errors::{BoxError, Error, ErrorKind};
 use antiphon::{Capabilities, EngineProviderFactory, WapcHost, WapcHostAsync};
 
 use crate::case::Mode;
@@ -39,9 +39,25 @@ impl Subject {
     /// # Errors
     /// The provider refuses the smallest guest.
     pub fn capabilities(&self) -> Result<Capabilities, Error> {
-        Ok(self
-            .factory(&Guest::new("(func $run (param i32 i32) (result i32) (i32.const 1))"))?
-            .capabilities())
+        Ok(self.smallest()?.capabilities())
+    }
+
+    /// Why there is no host of this mode; `None` where there is one. An engine says so by refusing, as unsupported, to
+    /// make a provider; any other refusal is a failure of each case.
+    pub(crate) fn absent(&self) -> Option<&'static str> {
+        let factory = self.smallest().ok()?;
+        let (refused, reason) = match self.mode {
+            Mode::Sync => (factory.provider().err(), "the engine has no synchronous mode"),
+            Mode::Async | Mode::Straight => {
+                (factory.provider_async().err(), "the engine has no asynchronous mode")
+            }
+        };
+        let unsupported = |error| Error::from_engine(error).kind() == ErrorKind::Unsupported;
+        refused.is_some_and(unsupported).then_some(reason)
+    }
+
+    fn smallest(&self) -> Result<Arc<dyn EngineProviderFactory>, Error> {
+        self.factory(&Guest::new("(func $run (param i32 i32) (result i32) (i32.const 1))"))
     }
 
     /// A built guest of Antiphon's repository.
@@ -110,7 +126,7 @@ impl Subject {
     fn start_sync(factory: &dyn EngineProviderFactory, guest: Guest) -> Result<WapcHost, Error> {
         let provider = factory.provider().map_err(Error::from_engine)?;
         let mut builder = WapcHost::builder(provider)
-            .limits(guest.host_limits.unwrap_or(guest.module.limits))
+            .limits(guest.limits_of_host(&factory.capabilities()))
             .host_calls_in_init(guest.host_calls_in_init);
         if let Some(log) = guest.log {
             builder = builder.log(move |line| log.push(line));
@@ -134,7 +150,7 @@ impl Subject {
     ) -> Result<WapcHostAsync, Error> {
         let provider = factory.provider_async().map_err(Error::from_engine)?;
         let mut builder = WapcHostAsync::builder(provider)
-            .limits(guest.host_limits.unwrap_or(guest.module.limits))
+            .limits(guest.limits_of_host(&factory.capabilities()))
             .host_calls_in_init(guest.host_calls_in_init);
         if let Some(log) = guest.log {
             builder = builder.log(move |line| log.push(line));
