@@ -93,10 +93,16 @@ impl Case {
         self.hostile
     }
 
-    /// Why an engine of these capabilities cannot run the case; `None` if it can.
+    /// What the case needs of an engine.
     #[must_use]
-    pub fn missing(&self, capabilities: &Capabilities) -> Option<&'static str> {
-        self.needs.iter().find(|need| !need.is_met(capabilities)).map(|need| need.reason())
+    pub const fn needed(&self) -> &'static [Need] {
+        self.needs
+    }
+
+    /// Why an engine of these capabilities cannot run the case in a mode; `None` if it can.
+    #[must_use]
+    pub fn missing(&self, mode: Mode, capabilities: &Capabilities) -> Option<&'static str> {
+        self.needs.iter().find_map(|need| need.missing(mode, capabilities))
     }
 
     /// Whether the case runs the guests of Antiphon's repository.
@@ -180,14 +186,20 @@ pub enum Need {
 }
 
 impl Need {
-    fn is_met(self, capabilities: &Capabilities) -> bool {
+    /// Why an engine of these capabilities does not meet it in a mode; `None` if it does.
+    pub(crate) fn missing(self, mode: Mode, capabilities: &Capabilities) -> Option<&'static str> {
+        (!self.is_met(mode, capabilities)).then(|| self.reason())
+    }
+
+    fn is_met(self, mode: Mode, capabilities: &Capabilities) -> bool {
         match self {
             Self::Deadline => capabilities.deadline,
             Self::Fuel => capabilities.fuel,
             Self::Deterministic => capabilities.deterministic,
             Self::MemoryLimit => capabilities.memory_limit,
             Self::StackLimit => capabilities.stack_limit,
-            Self::Suspend => capabilities.suspend,
+            // A synchronous guest waits with its thread.
+            Self::Suspend => capabilities.suspend || mode == Mode::Sync,
             Self::Wasi => capabilities.wasi,
             // Known only when the suite runs.
             Self::Guests => true,

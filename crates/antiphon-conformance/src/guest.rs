@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon::{HostCall, Limits, LogLine, LogStream, WasiParams};
+use antiphon::{Capabilities, HostCall, Limits, LogLine, LogStream, WasiParams};
 
 use crate::handler::{Answer, Handler, Said, panic_quietly};
 use crate::module::Module;
@@ -18,6 +18,7 @@ pub(crate) struct Guest {
     pub(crate) handler: Option<Handler>,
     pub(crate) host_calls_in_init: bool,
     pub(crate) log: Option<Log>,
+    pub(crate) patient: bool,
 }
 
 impl Guest {
@@ -46,6 +47,7 @@ impl Guest {
             handler: None,
             host_calls_in_init: false,
             log: None,
+            patient: false,
         }
     }
 
@@ -59,6 +61,23 @@ impl Guest {
     pub(crate) fn host_limits(mut self, limits: Limits) -> Self {
         self.host_limits = Some(limits);
         self
+    }
+
+    /// Gives each call all the time that it may want: it waits for many others, or the machine is busy. No deadline is
+    /// asked for where the engine has none.
+    pub(crate) fn patient(mut self) -> Self {
+        self.patient = true;
+        self
+    }
+
+    /// The limits of the host, on an engine of these capabilities.
+    pub(crate) fn limits_of_host(&self, capabilities: &Capabilities) -> Limits {
+        let limits = self.host_limits.unwrap_or(self.module.limits);
+        if self.patient && capabilities.deadline {
+            limits.with_deadline(Duration::from_secs(100))
+        } else {
+            limits
+        }
     }
 
     pub(crate) fn wasi(mut self, allowed: bool) -> Self {

@@ -31,17 +31,25 @@ static QUIET: RwLock<()> = RwLock::new(());
 pub struct Setup {
     name: String,
     guests: Option<PathBuf>,
+    left_out: Vec<Mode>,
 }
 
 impl Setup {
     /// A run for the provider of a name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), guests: None }
+        Self { name: name.into(), guests: None, left_out: Vec::new() }
     }
 
     /// Where the built guests of Antiphon's repository are; the cases that run them are skipped by default.
     pub fn guests(mut self, dir: Option<PathBuf>) -> Self {
         self.guests = dir;
+        self
+    }
+
+    /// Leaves a mode out: its cases are shown as ignored. For an engine that runs [`Mode::Straight`] no other way than
+    /// [`Mode::Async`].
+    pub fn without(mut self, mode: Mode) -> Self {
+        self.left_out.push(mode);
         self
     }
 
@@ -53,7 +61,9 @@ impl Setup {
 /// Runs the suite on a provider as a test target's `main` does: takes the arguments of `cargo test` from the command
 /// line, prints each test and the totals.
 ///
-/// The exit code says whether all of them passed; a provider that refuses the smallest guest passes none.
+/// A case that needs what the provider's capabilities lack, or a kind of host that the engine has no provider for
+/// ([`ErrorKind::Unsupported`](antiphon::errors::ErrorKind::Unsupported)), is shown as ignored, with the reason. The exit
+/// code says whether all others passed; a provider that refuses the smallest guest, or has neither mode, passes none.
 pub fn run<F, E>(setup: Setup, provider: F) -> ExitCode
 where
     F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
@@ -68,20 +78,42 @@ where
             return ExitCode::FAILURE;
         }
     };
+    let Some(absent) = Absent::of(&provider, &setup.left_out) else {
+        eprintln!("{} has no provider for either kind of host", setup.name);
+        return ExitCode::FAILURE;
+    };
     let mut trials = Vec::new();
     for case in cases() {
-        let missing = match case.missing(&capabilities) {
-            None if case.needs_guests() && setup.guests.is_none() => {
-                Some("the built guests of Antiphon's repository are not there")
-            }
-            missing => missing,
-        };
         for mode in case.modes() {
+            let no_guests = (case.needs_guests() && setup.guests.is_none())
+                .then_some("the built guests of Antiphon's repository are not there");
+            let missing = absent.reason(*mode).or_else(|| case.missing(*mode, &capabilities)).or(no_guests);
             let subject = Subject::new(Arc::clone(&provider), *mode, setup.guests.clone());
             trials.push(trial(*case, subject, missing).with_kind(setup.name.clone()));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// The modes that a provider does not have.
+pub(crate) struct Absent(Vec<(Mode, &'static str)>);
+
+impl Absent {
+    /// `None` where there is no mode at all.
+    pub(crate) fn of(provider: &Arc<Provider>, left_out: &[Mode]) -> Option<Self> {
+        let absent = |mode: &Mode| {
+            let left_out = left_out.contains(mode).then_some("the target leaves this mode out");
+            let reason = left_out.or_else(|| Subject::new(Arc::clone(provider), *mode, None).absent())?;
+            Some((*mode, reason))
+        };
+        let absent: Vec<_> = Mode::ALL.iter().filter_map(absent).collect();
+        (absent.len() < Mode::ALL.len()).then_some(Self(absent))
+    }
+
+    /// Why a mode is not there; `None` where it is.
+    pub(crate) fn reason(&self, mode: Mode) -> Option<&'static str> {
+        self.0.iter().find(|(absent, _)| *absent == mode).map(|(_, reason)| *reason)
+    }
 }
 
 /// What the `suite!` macro expands to.

@@ -41,10 +41,9 @@ impl Subject {
     /// # Errors
     /// The provider refuses the smallest guest, or an option otherwise than as `Unsupported`.
     pub fn capabilities(&self) -> Result<Capabilities, Error> {
-        let guest = || Guest::new("(func $run (param i32 i32) (result i32) (i32.const 1))");
-        let mut declared = self.factory(&guest())?.capabilities();
-        declared.fuel = self.optional(&guest().limits(Limits::new().with_fuel(1_000_000)))?.fuel;
-        declared.deterministic = self.optional(&guest().deterministic(0, Duration::ZERO))?.deterministic;
+        let mut declared = self.smallest()?.capabilities();
+        declared.fuel = self.optional(&smallest().limits(Limits::new().with_fuel(1_000_000)))?.fuel;
+        declared.deterministic = self.optional(&smallest().deterministic(0, Duration::ZERO))?.deterministic;
         Ok(declared)
     }
 
@@ -60,6 +59,24 @@ impl Subject {
     /// The same provider in another mode.
     pub(crate) fn in_mode(&self, mode: Mode) -> Self {
         Self { mode, ..self.clone() }
+    }
+
+    /// Why there is no host of this mode; `None` where there is one. An engine says so by refusing, as unsupported, to
+    /// make a provider; any other refusal is a failure of each case.
+    pub(crate) fn absent(&self) -> Option<&'static str> {
+        let factory = self.smallest().ok()?;
+        let (refused, reason) = match self.mode {
+            Mode::Sync => (factory.provider().err(), "the engine has no synchronous mode"),
+            Mode::Async | Mode::Straight => {
+                (factory.provider_async().err(), "the engine has no asynchronous mode")
+            }
+        };
+        let unsupported = |error| Error::from_engine(error).kind() == ErrorKind::Unsupported;
+        refused.is_some_and(unsupported).then_some(reason)
+    }
+
+    fn smallest(&self) -> Result<Arc<dyn EngineProviderFactory>, Error> {
+        self.factory(&smallest())
     }
 
     /// A built guest of Antiphon's repository.
@@ -128,7 +145,7 @@ impl Subject {
     fn start_sync(factory: &dyn EngineProviderFactory, guest: Guest) -> Result<WapcHost, Error> {
         let provider = factory.provider().map_err(Error::from_engine)?;
         let mut builder = WapcHost::builder(provider)
-            .limits(guest.host_limits.unwrap_or(guest.module.limits))
+            .limits(guest.limits_of_host(&factory.capabilities()))
             .host_calls_in_init(guest.host_calls_in_init);
         if let Some(log) = guest.log {
             builder = builder.log(move |line| log.push(line));
@@ -152,7 +169,7 @@ impl Subject {
     ) -> Result<WapcHostAsync, Error> {
         let provider = factory.provider_async().map_err(Error::from_engine)?;
         let mut builder = WapcHostAsync::builder(provider)
-            .limits(guest.host_limits.unwrap_or(guest.module.limits))
+            .limits(guest.limits_of_host(&factory.capabilities()))
             .host_calls_in_init(guest.host_calls_in_init);
         if let Some(log) = guest.log {
             builder = builder.log(move |line| log.push(line));
@@ -172,6 +189,11 @@ impl std::fmt::Debug for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Subject").field("mode", &self.mode).finish_non_exhaustive()
     }
+}
+
+/// The smallest guest.
+fn smallest() -> Guest {
+    Guest::new("(func $run (param i32 i32) (result i32) (i32.const 1))")
 }
 
 /// Where the built guests of Antiphon's repository are, seen from the manifest of one of its crates; `None` elsewhere,

@@ -22,6 +22,9 @@ use crate::module_state::ModuleStateAsync;
 /// Three methods are required, the shape that `wapc` 2.x gave them: a provider written for it needs nothing else. The
 /// provided ones are for providers that know the host better; a host tries them first.
 ///
+/// The guide [how to write a provider](https://github.com/antiphon-wasm/antiphon/blob/main/docs/writing-a-provider.md)
+/// builds one step by step; the crate `antiphon-conformance` tells when it is done.
+///
 /// A typed [`Error`](crate::errors::Error) in the box of a result reaches the caller with its kind; anything else
 /// becomes [`ErrorKind::Engine`](crate::errors::ErrorKind::Engine) with the error as its source.
 pub trait WebAssemblyEngineProvider {

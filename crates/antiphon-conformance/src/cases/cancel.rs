@@ -47,7 +47,7 @@ fn cancelled_soon(host: &Host, limit: Duration, expected: Failure) {
         thread::sleep(100 * MS);
         canceller.cancel();
     });
-    let request = Request::new("run", b"").cancel(cancel).deadline(Duration::from_secs(60));
+    let request = Request::new("run", b"").cancel(cancel);
     let (error, elapsed) = timed(|| host.call_with(request).unwrap_err());
     thread.join().unwrap();
     expected.check(&error);
@@ -56,7 +56,7 @@ fn cancelled_soon(host: &Host, limit: Duration, expected: Failure) {
 }
 
 fn a_guest_that_loops_is_cancelled_from_another_thread(subject: &Subject) {
-    let host = subject.host(Guest::new(SPIN));
+    let host = subject.host(Guest::new(SPIN).patient());
     assert_eq!(host.count(), 1);
     cancelled_soon(&host, 100 * MS, Failure::CANCELLED);
     assert_eq!(host.count(), 1);
@@ -64,8 +64,9 @@ fn a_guest_that_loops_is_cancelled_from_another_thread(subject: &Subject) {
 
 fn a_pending_host_call_is_cancelled_from_another_thread(subject: &Subject) {
     // A synchronous handler cannot be cut short: the handle is looked at when it returns.
-    let host = subject
-        .host(Guest::new(RELAY).handler(|_| Answer::After(300 * MS, Ok(Bytes::from_static(b"too late")))));
+    let host = subject.host(
+        Guest::new(RELAY).patient().handler(|_| Answer::After(300 * MS, Ok(Bytes::from_static(b"too late")))),
+    );
     assert_eq!(host.count(), 1);
     let limit = if subject.mode() == Mode::Sync { 300 * MS } else { 100 * MS };
     cancelled_soon(&host, limit, Failure::CANCELLED);
@@ -73,11 +74,7 @@ fn a_pending_host_call_is_cancelled_from_another_thread(subject: &Subject) {
 }
 
 fn a_call_that_waits_for_a_busy_host_is_cancelled_from_another_thread(subject: &Subject) {
-    let host = subject.host(
-        Guest::new(RELAY)
-            .limits(Limits::new().with_deadline(Duration::from_secs(60)))
-            .handler(|call| Answer::After(700 * MS, echo(call))),
-    );
+    let host = subject.host(Guest::new(RELAY).patient().handler(|call| Answer::After(700 * MS, echo(call))));
     assert_eq!(host.count(), 1);
     thread::scope(|scope| {
         let busy = scope.spawn(|| host.answer("run", b"busy"));
@@ -174,7 +171,7 @@ const DROPPABLE: &str = r#"
 
 fn droppable(alive: &Arc<AtomicI64>) -> Guest {
     let alive = Arc::clone(alive);
-    Guest::new(DROPPABLE).limits(Limits::new().with_deadline(Duration::from_secs(60))).handler(move |_| {
+    Guest::new(DROPPABLE).patient().handler(move |_| {
         let alive = Alive::new(&alive);
         Answer::Later(Box::pin(async move {
             std::future::pending::<()>().await;

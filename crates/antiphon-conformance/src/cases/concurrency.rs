@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use antiphon::{Limits, Request};
+use antiphon::Request;
 
 use super::host_call::{RELAY, echo};
 use super::outcome::ECHO;
@@ -26,11 +26,6 @@ pub(super) const CASES: &[Case] = &[
     case!(concurrency::hosts_run_beside_each_other),
 ];
 
-/// Every caller may have to wait for all the others.
-fn patient() -> Limits {
-    Limits::new().with_deadline(Duration::from_secs(100))
-}
-
 /// Bytes that nobody else sends: of a length and with a content of their own.
 fn canary(caller: usize, call: usize) -> Vec<u8> {
     let word = ((caller as u64) << 32 | call as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
@@ -50,7 +45,7 @@ fn sixty_four_tasks_get_only_their_own_bytes(subject: &Subject) {
                    (then (return (call $answer (i32.const 1024) (local.get $msg)))))
                  (call $relay (call $ask (i32.const 1024) (local.get $msg))))"#,
             )
-            .limits(patient())
+            .patient()
             .answers(echo),
         ),
     );
@@ -74,7 +69,7 @@ fn sixty_four_tasks_get_only_their_own_bytes(subject: &Subject) {
 }
 
 fn eight_threads_get_only_their_own_bytes(subject: &Subject) {
-    let host = subject.host(Guest::new(RELAY).limits(patient()).answers(echo));
+    let host = subject.host(Guest::new(RELAY).patient().answers(echo));
     thread::scope(|scope| {
         for caller in 0..8 {
             let host = host.clone();
@@ -90,7 +85,7 @@ fn eight_threads_get_only_their_own_bytes(subject: &Subject) {
 }
 
 fn tasks_whose_handlers_wait_get_only_their_own_bytes(subject: &Subject) {
-    let host = runtime().block_on(subject.start_async(Guest::new(RELAY).limits(patient()).handler(|call| {
+    let host = runtime().block_on(subject.start_async(Guest::new(RELAY).patient().handler(|call| {
         let payload = call.payload.to_vec();
         Answer::Later(Box::pin(async move {
             for _ in 0..payload.len() % 5 {
@@ -119,7 +114,7 @@ fn tasks_whose_handlers_wait_get_only_their_own_bytes(subject: &Subject) {
 fn callers_are_served_in_order(subject: &Subject) {
     let served = Arc::new(Mutex::new(Vec::new()));
     let order = Arc::clone(&served);
-    let guest = Guest::new(RELAY).limits(patient()).handler(move |call| {
+    let guest = Guest::new(RELAY).patient().handler(move |call| {
         order.lock().unwrap().push(call.payload[0]);
         Answer::After(Duration::from_millis(1), echo(call))
     });
@@ -152,7 +147,7 @@ fn failing_calls_do_not_disturb_those_around_them(subject: &Subject) {
                    (then (return (call $fail (i32.const 1024) (local.get $msg)))))
                  (call $answer (i32.const 1024) (local.get $msg)))"#,
         )
-        .limits(patient()),
+        .patient(),
     );
     thread::scope(|scope| {
         for caller in 0..6usize {
@@ -181,7 +176,7 @@ fn hosts_run_beside_each_other(subject: &Subject) {
     let meeting = Arc::new(tokio::sync::Barrier::new(2));
     let guest = || {
         let meeting = Arc::clone(&meeting);
-        Guest::new(RELAY).limits(patient()).handler(move |call| {
+        Guest::new(RELAY).patient().handler(move |call| {
             let (meeting, payload) = (Arc::clone(&meeting), call.payload.to_vec());
             Answer::Later(Box::pin(async move {
                 meeting.wait().await;

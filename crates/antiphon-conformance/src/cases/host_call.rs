@@ -35,7 +35,7 @@ pub(super) const CASES: &[Case] = &[
     case!(host_call::payloads_over_the_byte_budget_end_the_call),
     case!(host_call::answers_over_the_byte_budget_end_the_call),
     case!(host_call::the_callers_context_reaches_the_handler),
-    case!(host_call::the_handler_knows_the_deadline),
+    case!(host_call::the_handler_knows_the_deadline).needs(&[Need::Deadline]),
     case!(host_call::the_closures_of_wapc_2_serve),
     case!(host_call::a_handler_may_wait).needs(&[Need::Suspend]).only(Mode::ASYNC),
     case!(host_call::a_handler_may_call_another_host),

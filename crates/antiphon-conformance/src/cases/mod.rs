@@ -58,9 +58,10 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
+    use crate::case::Mode;
 
     #[test]
     fn every_case_has_a_name_of_its_own() {
@@ -85,7 +86,32 @@ mod tests {
     #[test]
     fn a_capability_that_is_missing_skips_the_cases_that_need_it_and_no_others() {
         let none = antiphon::Capabilities::none();
-        let skipped = cases().filter(|case| case.missing(&none).is_some()).count();
+        let skipped = cases().filter(|case| case.missing(Mode::Async, &none).is_some()).count();
         assert!(skipped > 0 && cases().count() - skipped >= 60, "{skipped} of {} skipped", cases().count());
+    }
+
+    #[test]
+    fn the_readme_names_the_topics_that_are_skipped_for_each_need() {
+        let readme = include_str!("../../README.md");
+        let rows = readme.lines().filter_map(|line| {
+            let mut columns = line.strip_prefix("| `")?.strip_suffix(" |")?.split(" | ");
+            let need = columns.next()?.strip_suffix('`')?;
+            Some((need, columns.last()?))
+        });
+        let named: BTreeMap<_, _> = rows.filter(|(need, _)| need.starts_with(char::is_uppercase)).collect();
+        let mut found = BTreeMap::<_, Vec<String>>::new();
+        for case in cases() {
+            for need in case.needed() {
+                let (topics, topic) =
+                    (found.entry(format!("{need:?}")).or_default(), format!("`{}`", case.topic()));
+                if !topics.contains(&topic) {
+                    topics.push(topic);
+                }
+            }
+        }
+        for (need, topics) in &found {
+            assert_eq!(named.get(need.as_str()), Some(&topics.join(", ").as_str()), "{need}");
+        }
+        assert_eq!(named.len(), found.len(), "{named:?}");
     }
 }

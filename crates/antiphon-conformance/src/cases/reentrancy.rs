@@ -8,7 +8,7 @@ use antiphon::errors::{Error, ErrorKind, Phase};
 use antiphon::{Limits, Request};
 
 use super::host_call::RELAY;
-use crate::case::{Case, case};
+use crate::case::{Case, Need, case};
 use crate::expect::{Failure, cause, deadline_in, soon};
 use crate::guest::Guest;
 use crate::handler::Answer;
@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
     case!(reentrancy::a_handler_that_replaces_its_own_module_is_refused_at_once),
     case!(reentrancy::from_a_task_of_its_own_the_inner_call_ends_by_its_deadline),
     case!(reentrancy::from_a_task_of_its_own_with_the_caller_it_is_refused_at_once),
-    case!(reentrancy::an_inner_call_ends_with_the_outer_deadline),
+    case!(reentrancy::an_inner_call_ends_with_the_outer_deadline).needs(&[Need::Deadline]),
     case!(reentrancy::outside_a_handler_the_host_is_free_again),
 ];
 

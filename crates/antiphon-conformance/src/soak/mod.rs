@@ -11,7 +11,7 @@ use antiphon::EngineProviderFactory;
 use antiphon::errors::BoxError;
 use clap::Parser;
 
-use crate::case::Mode;
+use crate::case::{Mode, Need};
 use crate::host::runtime;
 use crate::job::Job;
 use crate::latencies::Latencies;
@@ -53,6 +53,9 @@ const MIX: Mix = Mix(&[
     (Kind::ReplaceBadly, 2),
 ]);
 
+/// Of its calls some loop, some wait, and some take all the memory that there is.
+const NEEDS: &[Need] = &[Need::Deadline, Need::Suspend, Need::MemoryLimit];
+
 /// Calls a provider for a time, and prints what became of it.
 #[derive(Parser)]
 struct Arguments {
@@ -85,9 +88,25 @@ where
         return ExitCode::from(2);
     };
     let provider: Arc<Provider> = Arc::new(move |module: &Module| provider(module).map_err(Into::into));
+    match Subject::new(Arc::clone(&provider), Mode::Sync, None).capabilities() {
+        Ok(capabilities) => {
+            if let Some(reason) = NEEDS.iter().find_map(|need| need.missing(Mode::Async, &capabilities)) {
+                eprintln!("{} cannot be soaked: {reason}", setup.name());
+                return ExitCode::FAILURE;
+            }
+        }
+        Err(error) => {
+            eprintln!("{} refuses the smallest guest: {error:#?}", setup.name());
+            return ExitCode::FAILURE;
+        }
+    }
     let mut sites = Vec::new();
     for mode in [Mode::Sync, Mode::Async] {
         let subject = Subject::new(Arc::clone(&provider), mode, None);
+        if let Some(reason) = subject.absent() {
+            println!("no {} hosts: {reason}", mode.name());
+            continue;
+        }
         for _ in 0..HOSTS {
             match runtime().block_on(Site::start(&subject)) {
                 Ok(site) => sites.push(Arc::new(site)),
@@ -97,6 +116,9 @@ where
                 }
             }
         }
+    }
+    if sites.is_empty() {
+        return ExitCode::FAILURE;
     }
     println!(
         "{}: {} minutes, seed {}, {} callers over {} hosts",

@@ -12,7 +12,7 @@ use super::{cases, cpu, one_cpu, starved};
 use crate::bounded::Bound;
 use crate::case::Case;
 use crate::module::Module;
-use crate::run::{Setup, within};
+use crate::run::{Absent, Setup, within};
 use crate::subject::{Provider, Subject};
 
 /// How long one case may take before it counts as hanging, for each step of the scale.
@@ -46,10 +46,17 @@ where
             return ExitCode::FAILURE;
         }
     };
+    let Some(absent) = Absent::of(&provider, &[]) else {
+        eprintln!("{} has no provider for either kind of host", setup.name());
+        return ExitCode::FAILURE;
+    };
     let mut trials = Vec::new();
     for case in cases() {
-        let missing = case.missing(&capabilities).or_else(|| missing(case, restricted));
         for mode in case.modes() {
+            let missing = absent
+                .reason(*mode)
+                .or_else(|| case.missing(*mode, &capabilities))
+                .or_else(|| missing(case, restricted));
             let subject = Subject::new(Arc::clone(&provider), *mode, None);
             let elsewhere = case.topic() == one_cpu::TOPIC && !restricted;
             trials.push(trial(*case, subject, missing, elsewhere).with_kind(setup.name().to_owned()));

@@ -57,7 +57,7 @@ fn ends(subject: &Subject, guest: Guest) {
     took(elapsed, 60 * MS);
     Failure::DEADLINE_IN_GUEST.check(&error);
     deadline_in(&error, Phase::Guest);
-    assert_eq!(host.count(), 1);
+    assert_eq!(host.count_at_leisure(), 1);
 }
 
 fn of_the_largest_requests(subject: &Subject) {
@@ -103,7 +103,7 @@ fn of_filling_tables(subject: &Subject) {
     let piece = "(table.fill $one (i32.const 0) (ref.func $run) (i32.const 1000000))
                  (table.copy $two $one (i32.const 0) (i32.const 0) (i32.const 1000000))
                  (table.copy $two $two (i32.const 1) (i32.const 0) (i32.const 999999))";
-    let guest = line(100, piece, before);
+    let guest = line(500, piece, before);
     let limits = guest.module.limits.with_table_elements(1_000_000);
     ends(subject, guest.limits(limits));
 }

@@ -1,0 +1,87 @@
+//! waPC's imports: for each a method of the conversation, which lives in the store.
+
+use antiphon::wapc_functions as wapc;
+use antiphon::{Conversation, HOST_NAMESPACE, Limits};
+use wasmi::{Caller, Error, Extern, Linker, StoreLimits, StoreLimitsBuilder};
+
+use crate::trap::raise;
+
+/// What a store carries.
+pub(crate) struct Data {
+    /// The running conversation; between calls one in which nothing runs.
+    pub(crate) conversation: Box<Conversation>,
+    /// Memory and tables.
+    pub(crate) limits: StoreLimits,
+}
+
+impl Data {
+    pub(crate) fn new(conversation: Box<Conversation>, limits: &Limits) -> Self {
+        let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(size(limits.memory()))
+            .table_elements(size(limits.table_elements()))
+            .tables(10)
+            .build();
+        Self { conversation, limits }
+    }
+}
+
+/// The guest, as an import sees it.
+pub(crate) type Guest<'a> = Caller<'a, Data>;
+
+/// The guest's memory and the conversation, both at once.
+pub(crate) fn enter<'a>(guest: &'a mut Guest<'_>) -> Result<(&'a mut [u8], &'a mut Conversation), Error> {
+    // An import may copy megabytes, and imports may stand in a row without a loop.
+    guest.data().conversation.check().map_err(raise)?;
+    Ok(match guest.get_export(wapc::MEMORY) {
+        Some(Extern::Memory(memory)) => {
+            let (memory, data) = memory.data_and_store_mut(guest);
+            (memory, &mut data.conversation)
+        }
+        _ => (&mut [], &mut guest.data_mut().conversation),
+    })
+}
+
+/// Defines every import but `__host_call`, the one that may have to wait.
+pub(crate) fn link(linker: &mut Linker<Data>) -> Result<(), Error> {
+    linker
+        .func_wrap(HOST_NAMESPACE, wapc::GUEST_REQUEST_FN, |mut guest: Guest<'_>, op: i32, msg: i32| {
+            let (memory, conversation) = enter(&mut guest)?;
+            conversation.guest_request(memory, op, msg).map_err(raise)
+        })?
+        .func_wrap(HOST_NAMESPACE, wapc::GUEST_RESPONSE_FN, |mut guest: Guest<'_>, ptr: i32, len: i32| {
+            let (memory, conversation) = enter(&mut guest)?;
+            conversation.guest_response(memory, ptr, len).map_err(raise)
+        })?
+        .func_wrap(HOST_NAMESPACE, wapc::GUEST_ERROR_FN, |mut guest: Guest<'_>, ptr: i32, len: i32| {
+            let (memory, conversation) = enter(&mut guest)?;
+            conversation.guest_error(memory, ptr, len).map_err(raise)
+        })?
+        .func_wrap(HOST_NAMESPACE, wapc::HOST_CONSOLE_LOG, |mut guest: Guest<'_>, ptr: i32, len: i32| {
+            let (memory, conversation) = enter(&mut guest)?;
+            conversation.console_log(memory, ptr, len).map_err(raise)
+        })?
+        .func_wrap(HOST_NAMESPACE, wapc::HOST_RESPONSE_LEN_FN, |guest: Guest<'_>| {
+            guest.data().conversation.host_response_len()
+        })?
+        .func_wrap(HOST_NAMESPACE, wapc::HOST_RESPONSE_FN, |mut guest: Guest<'_>, ptr: i32| {
+            let (memory, conversation) = enter(&mut guest)?;
+            conversation.host_response(memory, ptr).map_err(raise)
+        })?
+        .func_wrap(HOST_NAMESPACE, wapc::HOST_ERROR_LEN_FN, |guest: Guest<'_>| {
+            guest.data().conversation.host_error_len()
+        })?
+        .func_wrap(HOST_NAMESPACE, wapc::HOST_ERROR_FN, |mut guest: Guest<'_>, ptr: i32| {
+            let (memory, conversation) = enter(&mut guest)?;
+            conversation.host_error(memory, ptr).map_err(raise)
+        })?
+        .func_wrap(
+            wapc::ABORT_NAMESPACE,
+            wapc::ABORT_FN,
+            |mut guest: Guest<'_>, message: i32, file: i32, line: i32, column: i32| {
+                let (memory, conversation) = enter(&mut guest)?;
+                Err::<(), Error>(raise(conversation.abort(memory, [message, file, line, column])))
+            },
+        )?;
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! The conformance suite on the plain provider.
+
+antiphon_conformance::suite!(plain, |module| toy_provider::plain::factory(module.bytes(), module.limits()));
