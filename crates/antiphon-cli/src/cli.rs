@@ -2,19 +2,20 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use antiphon::Limits;
+use antiphon::errors::Error;
+use antiphon_engines::AnyEngine;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::host_call::Rule;
-use crate::options::{self, Dir, Variable};
+use crate::guest_args::{GuestArgs, WasiArgs};
 
-/// Calls operations of waPC guests, and looks at what a module is.
+/// Calls operations of waPC guests, compares engines, and looks at what a module is.
 ///
 /// Exit codes: 0 answered; 1 the guest reported a failure; 2 wrong usage, or an option that the engine lacks;
-/// 3 the call failed in another way (trap, deadline, limit); 4 the module is no waPC guest, or did not start.
+/// 3 the call failed in another way (trap, deadline, limit); 4 the module is no waPC guest, or did not start;
+/// 5 the outcomes of a comparison differ.
 #[derive(Debug, Parser)]
 #[command(name = "antiphon", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -35,13 +36,16 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "\
 EXAMPLES:
   antiphon call guests/built/rust.wasm echo hello
+  antiphon compare guests/built/rust.wasm echo hello
+  antiphon engines
   antiphon inspect guests/built/rust.wasm
   antiphon completions bash > antiphon.bash";
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it in the whole program")]
 pub(crate) enum Command {
     Call(CallArgs),
+    Compare(CompareArgs),
+    Engines(EnginesArgs),
     Inspect(InspectArgs),
     Completions(CompletionsArgs),
 }
@@ -54,39 +58,14 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = CALL_EXAMPLES)]
 pub(crate) struct CallArgs {
-    /// The module, in the binary or the text format
-    #[arg(value_name = "MODULE")]
-    pub(crate) module: PathBuf,
-    /// The operation to call
-    #[arg(value_name = "OPERATION")]
-    pub(crate) operation: String,
-    /// The payload; `-` reads it from standard input; empty by default
-    #[arg(value_name = "PAYLOAD")]
-    pub(crate) payload: Option<OsString>,
-    /// Read the payload from a file
-    #[arg(long, value_name = "FILE", conflicts_with = "payload")]
-    pub(crate) payload_file: Option<PathBuf>,
-    /// Answer host calls: `BINDING/NAMESPACE/OPERATION=ANSWER`
-    ///
-    /// A part that is `*` matches anything, and so does a bare `*` instead of all three. The answer is a text, `@FILE`
-    /// for the bytes of a file, or `!TEXT` for an error. May be given many times: the first rule that matches answers.
-    /// A host call that no rule matches is refused.
-    #[arg(long, value_name = "RULE", value_parser = Rule::parse)]
-    pub(crate) host_call: Vec<Rule>,
-    /// End a call after this time, such as `500ms` or `2s`; 2s by default
-    ///
-    /// It counts for each call. The start of the guest may take as long, and 2 s in any case.
-    #[arg(long, value_name = "TIME", value_parser = options::deadline)]
-    pub(crate) deadline: Option<Duration>,
-    /// Memory of the guest at most, such as `512KiB` or `64MiB`; 64MiB by default
-    #[arg(long, value_name = "SIZE", value_parser = options::size)]
-    pub(crate) memory: Option<u64>,
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
     /// Whether the guest runs on an asynchronous host or a synchronous one; the outcome is the same
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
     /// The engine that runs the guest
-    #[arg(long, value_enum, default_value_t = Engine::Wasmtime)]
-    pub(crate) engine: Engine,
+    #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
+    pub(crate) engine: AnyEngine,
     /// Call so many times, one after the other, and sum up how long it took
     ///
     /// The response of the last call goes to standard output, the summary to standard error. The first call that fails
@@ -104,7 +83,7 @@ const CALL_EXAMPLES: &str = r#"EXAMPLES:
   antiphon call guests/built/rust.wasm echo --payload-file guests/README.md
   antiphon call guests/built/rust.wasm host hi --host-call 'binding/sample/echo=hello back'
   antiphon call guests/built/rust.wasm host hi --host-call '*=@guests/README.md'
-  antiphon call guests/built/rust.wasm echo hello --repeat 1000 --mode sync
+  antiphon call guests/built/rust.wasm echo hello --repeat 1000 --mode sync --engine wasmtime
   antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB
   antiphon call guests/built/rust.wasm echo --error-format json -- --a-payload-with-dashes
 
@@ -115,27 +94,6 @@ EXIT CODES:
   3  the call failed in another way: a trap, a deadline, a limit
   4  the module is no waPC guest, or did not start"#;
 
-/// What a guest that speaks WASI gets to see.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "WASI")]
-pub(crate) struct WasiArgs {
-    /// Serve the sealed WASI world to guests that import it (the default): clock, random, output to the log
-    #[arg(long, overrides_with = "no_wasi")]
-    pub(crate) wasi: bool,
-    /// Refuse guests that import WASI
-    #[arg(long, conflicts_with_all = ["env", "arg", "dir"])]
-    pub(crate) no_wasi: bool,
-    /// Set an environment variable
-    #[arg(long, value_name = "KEY=VALUE", value_parser = Variable::parse)]
-    pub(crate) env: Vec<Variable>,
-    /// Pass a command line argument; the first one is preceded by the module's file name
-    #[arg(long, value_name = "ARG", allow_hyphen_values = true, value_parser = options::argument)]
-    pub(crate) arg: Vec<String>,
-    /// Grant a directory, read-only with `:ro`
-    #[arg(long, value_name = "HOST::GUEST[:ro]", value_parser = Dir::parse)]
-    pub(crate) dir: Vec<Dir>,
-}
-
 /// Say what a module is, and whether it is a waPC guest
 ///
 /// Exits with 0 if it is one and with 4 if it is not, for every reason that is listed. Nothing of the module is run.
@@ -145,6 +103,9 @@ pub(crate) struct InspectArgs {
     /// The module, in the binary or the text format
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
+    /// The engine that judges the module's code
+    #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
+    pub(crate) engine: AnyEngine,
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -154,6 +115,63 @@ const INSPECT_EXAMPLES: &str = "\
 EXAMPLES:
   antiphon inspect guests/built/rust.wasm
   antiphon inspect guests/built/assemblyscript.wasm --json";
+
+/// Say which engines there are, and what each of them can do
+///
+/// The engines are asked, each of those that are in this build.
+#[derive(Debug, Args)]
+#[command(after_help = ENGINES_EXAMPLES)]
+pub(crate) struct EnginesArgs {
+    /// Write JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const ENGINES_EXAMPLES: &str = "\
+EXAMPLES:
+  antiphon engines
+  antiphon engines --json";
+
+/// Make the same call on several engines, and say whether they agree
+///
+/// Each engine is called in both modes: once to see how the call ends, then `--repeat` times. What has to be the same
+/// everywhere is how each call ends (with the same bytes, or the same kind of error, text of the guest and exit code),
+/// and in the first call what the guest logs and asks its host for. Times are shown, and are never a reason against an
+/// engine. The first call that fails ends the run of its engine and mode.
+///
+/// A guest that draws random bytes or looks at a clock answers differently each time.
+#[derive(Debug, Args)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub(crate) struct CompareArgs {
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+    /// An engine to compare; may be given many times; all engines of this build by default
+    #[arg(long, value_name = "ENGINE", value_parser = engine())]
+    pub(crate) engine: Vec<AnyEngine>,
+    /// Call so many times after the first, one after the other, and show the median of how long they took
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 5)]
+    pub(crate) repeat: u64,
+    /// Write JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    // Last: its heading is that of everything below it.
+    #[command(flatten)]
+    pub(crate) wasi: WasiArgs,
+}
+
+const COMPARE_EXAMPLES: &str = r#"EXAMPLES:
+  antiphon compare guests/built/rust.wasm echo hello
+  antiphon compare guests/built/rust.wasm host hi --host-call '*=hello back' --json
+  antiphon compare guests/built/assemblyscript.wasm log 'all is well' --repeat 100
+
+EXIT CODES, if all agree:
+  0  the guest answered
+  1  the guest reported a failure
+  3  the call failed in another way: a trap, a deadline, a limit
+  4  the module is no waPC guest, or did not start
+and in any case:
+  2  wrong usage, an unreadable file, or an option that an engine lacks
+  5  the outcomes differ"#;
 
 /// Write a shell's completions to standard output
 #[derive(Debug, Args)]
@@ -177,10 +195,12 @@ pub(crate) enum Mode {
     Sync,
 }
 
-/// Which engine runs the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Engine {
-    Wasmtime,
+/// Reads the name of an engine. The help lists those of this build; the others are understood, and refused with what to
+/// do about it when they are asked for.
+fn engine() -> impl TypedValueParser<Value = AnyEngine> {
+    let all = AnyEngine::ALL.iter();
+    let names = all.map(|engine| PossibleValue::new(engine.name()).hide(!engine.is_available()));
+    PossibleValuesParser::new(names).try_map(|name| -> Result<AnyEngine, Error> { name.parse() })
 }
 
 /// How errors are written.
@@ -203,31 +223,11 @@ impl ErrorFormat {
     }
 }
 
-impl WasiArgs {
-    /// Whether the guest is given nothing but the sealed world.
-    pub(crate) fn grants_nothing(&self) -> bool {
-        self.env.is_empty() && self.arg.is_empty() && self.dir.is_empty()
-    }
-}
-
-impl CallArgs {
-    /// The limits of the call: the safe ones, but for what was asked for.
-    pub(crate) fn limits(&self) -> Limits {
-        let mut limits = Limits::new();
-        if let Some(deadline) = self.deadline {
-            let init = deadline.max(limits.init_deadline());
-            limits = limits.with_deadline(deadline).with_init_deadline(init);
-        }
-        if let Some(memory) = self.memory {
-            limits = limits.with_memory(memory);
-        }
-        limits
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use clap::CommandFactory;
 
     fn call(arguments: &[&str]) -> Result<CallArgs, clap::Error> {
@@ -245,21 +245,21 @@ mod tests {
 
     #[test]
     fn limits_are_the_defaults_but_for_what_was_asked_for() {
-        let limits = call(&[]).unwrap().limits();
+        let limits = call(&[]).unwrap().guest.limits();
         assert_eq!((limits.explicit_deadline(), limits.memory()), (None, 64 << 20));
 
-        let limits = call(&["--deadline", "10ms", "--memory", "1MiB"]).unwrap().limits();
+        let limits = call(&["--deadline", "10ms", "--memory", "1MiB"]).unwrap().guest.limits();
         assert_eq!((limits.deadline(), limits.memory()), (Duration::from_millis(10), 1 << 20));
         assert_eq!(limits.init_deadline(), Duration::from_secs(2));
 
-        let limits = call(&["--deadline", "1m"]).unwrap().limits();
+        let limits = call(&["--deadline", "1m"]).unwrap().guest.limits();
         assert_eq!(limits.init_deadline(), Duration::from_secs(60));
     }
 
     #[test]
     fn a_payload_is_an_argument_or_a_file_and_not_both() {
-        assert_eq!(call(&["-"]).unwrap().payload.unwrap(), "-");
-        assert_eq!(call(&["--", "--x"]).unwrap().payload.unwrap(), "--x");
+        assert_eq!(call(&["-"]).unwrap().guest.payload.unwrap(), "-");
+        assert_eq!(call(&["--", "--x"]).unwrap().guest.payload.unwrap(), "--x");
         assert!(call(&["text", "--payload-file", "f"]).is_err());
     }
 

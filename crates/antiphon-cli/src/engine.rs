@@ -4,57 +4,71 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use antiphon::errors::Error;
+use antiphon::errors::{Error, ErrorKind};
 use antiphon::{EngineProviderFactory, Limits, ModuleInfo, WasiParams};
-use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
+use antiphon_engines::{AnyEngine, EngineOptions};
 
-use crate::cli::{CallArgs, Engine, WasiArgs};
 use crate::failure::Failure;
+use crate::guest_args::{GuestArgs, WasiArgs};
+use crate::inputs::Inputs;
+use crate::spinner;
+
+/// Refuses an engine that is not in this build, before anything is read or run.
+pub(crate) fn ensure_available(engine: AnyEngine) -> Result<(), Failure> {
+    if engine.is_available() {
+        return Ok(());
+    }
+    let available: Vec<_> = AnyEngine::available().map(AnyEngine::name).collect();
+    let advice = match available.as_slice() {
+        [] => "it has none at all".to_owned(),
+        names => format!("take --engine {}", names.join(" or --engine ")),
+    };
+    let what = format!(
+        "this program was built without the {engine} engine: {advice}, or build antiphon-cli with the feature \
+         `{engine}`"
+    );
+    Err(Error::new(ErrorKind::Unsupported, what).into())
+}
 
 /// Compiles a module as the arguments of a call say.
 pub(crate) fn factory(
-    args: &CallArgs,
-    limits: Limits,
-    module: &[u8],
+    engine: AnyEngine,
+    guest: &GuestArgs,
+    wasi: &WasiArgs,
+    inputs: &Inputs,
 ) -> Result<Arc<dyn EngineProviderFactory>, Failure> {
-    match args.engine {
-        Engine::Wasmtime => wasmtime(args, limits, module),
-    }
-}
-
-fn wasmtime(
-    args: &CallArgs,
-    limits: Limits,
-    module: &[u8],
-) -> Result<Arc<dyn EngineProviderFactory>, Failure> {
-    let mut builder = WasmtimeEngineProviderBuilder::new().module_bytes(module).limits(limits);
-    builder = builder.wasi(!args.wasi.no_wasi);
-    if !args.wasi.grants_nothing() {
-        builder = builder.wasi_params(world(args));
-    }
-    for dir in &args.wasi.dir {
+    let mut options = EngineOptions::new().limits(inputs.limits).wasi(!wasi.no_wasi);
+    options = options.wasi_params(world(guest, wasi));
+    for dir in &wasi.dir {
         check_directory(&dir.host)?;
         if dir.read_only {
-            builder = builder.read_only_dir(&dir.host, &dir.guest);
+            options = options.read_only_dir(&dir.host, &dir.guest);
         }
     }
-    builder.factory().map_err(|error| Error::from(error).into())
+    let compiled = spinner::during("compiling the module", || engine.factory(&inputs.module, &options));
+    compiled.map_err(|error| match error.kind() {
+        ErrorKind::Unsupported if !wasi.dir.is_empty() && engine != AnyEngine::Wasmtime => {
+            let what = format!("{engine} has no directories for guests: --dir needs --engine wasmtime");
+            Error::new(ErrorKind::Unsupported, what).with_source(error).into()
+        }
+        _ => error.into(),
+    })
 }
 
 /// Compiles a module only to see whether it can be. How much memory it wants is no reason against it: that is for the
 /// options of a call to allow.
-pub(crate) fn check(module: &[u8]) -> Result<(), Error> {
+pub(crate) fn check(engine: AnyEngine, module: &[u8]) -> Result<(), Error> {
     let limits = Limits::new().with_memory(u64::MAX).with_table_elements(u64::MAX);
-    WasmtimeEngineProviderBuilder::new().module_bytes(module).limits(limits).factory()?;
+    engine.factory(module, &EngineOptions::new().limits(limits))?;
     Ok(())
 }
 
 /// What a guest that speaks WASI gets to see, but for directories that it may only read.
-fn world(args: &CallArgs) -> WasiParams {
-    let WasiArgs { env, arg, dir, .. } = &args.wasi;
+fn world(guest: &GuestArgs, wasi: &WasiArgs) -> WasiParams {
+    let WasiArgs { env, arg, dir, .. } = wasi;
     let mut argv = Vec::new();
     if !arg.is_empty() {
-        let program = args.module.file_name().unwrap_or(args.module.as_os_str());
+        let program = guest.module.file_name().unwrap_or(guest.module.as_os_str());
         argv.push(program.to_string_lossy().into_owned());
         argv.extend_from_slice(arg);
     }

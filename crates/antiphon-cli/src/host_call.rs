@@ -48,10 +48,10 @@ impl Rule {
 }
 
 /// All rules with their answers at hand: the first one that matches a host call answers it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rules(Vec<Loaded>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Loaded {
     parts: [Option<String>; 3],
     answer: Result<Bytes, String>,

@@ -7,8 +7,8 @@ use std::path::Path;
 use antiphon::Limits;
 use antiphon::errors::{Error, ErrorKind};
 
-use crate::cli::CallArgs;
 use crate::failure::Failure;
+use crate::guest_args::GuestArgs;
 
 /// Reads a module; one over its limit is [`ErrorKind::InvalidModule`].
 pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
@@ -19,7 +19,7 @@ pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
 }
 
 /// Reads the payload from where the arguments say; one over its limit is [`ErrorKind::TooLarge`].
-pub(crate) fn payload(args: &CallArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
+pub(crate) fn payload(args: &GuestArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
     let limit = limits.request();
     let payload = match (&args.payload, &args.payload_file) {
         (_, Some(path)) => read_file("payload", path, limit)?,

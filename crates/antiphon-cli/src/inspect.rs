@@ -12,14 +12,15 @@ use serde_json::{Value, json};
 use crate::cli::InspectArgs;
 use crate::failure::Failure;
 use crate::verdict::{self, Verdict};
-use crate::{input, output, text};
+use crate::{engine, input, output, text};
 
 /// The exit code for what is no waPC guest.
 const NO_GUEST: u8 = 4;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
+    engine::ensure_available(args.engine)?;
     let module = input::module(&args.module, &Limits::new())?;
-    let verdict = Verdict::of(&module);
+    let verdict = Verdict::of(&module, args.engine);
     let report = if args.json {
         let json = format!("{:#}\n", as_json(&args.module, &verdict));
         text::json(&json)
@@ -141,12 +142,13 @@ fn line(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use antiphon_engines::AnyEngine;
 
     #[test]
     fn the_names_of_a_hostile_module_are_harmless() {
         let module =
             "(module (import \"wapc\" \"a\\1b[2J\\0a b\" (func)) (memory (export \"\\c2\\9b1m\") 1))";
-        let verdict = Verdict::of(module.as_bytes());
+        let verdict = Verdict::of(module.as_bytes(), AnyEngine::default());
         let text = as_text(Path::new("m\u{1b}.wasm"), &verdict);
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
         assert!(text.contains("wapc.a\\u{1b}[2J\\n b"), "{text}");
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_is_no_module_has_only_a_verdict() {
-        let verdict = Verdict::of(b"\0asm junk");
+        let verdict = Verdict::of(b"\0asm junk", AnyEngine::default());
         let text = as_text(Path::new("x"), &verdict);
         assert!(
             text.starts_with("module    x\nverdict   not a waPC guest\n  - not a WebAssembly module: "),

@@ -29,6 +29,11 @@ impl Latency {
         self.times.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(LONGEST));
     }
 
+    /// The median; `None` where nothing was recorded.
+    pub(crate) fn median(&self) -> Option<Duration> {
+        (!self.times.is_empty()).then(|| Duration::from_nanos(self.times.value_at_quantile(0.5)))
+    }
+
     /// One line: number of calls, smallest, median, 99th percentile and largest time, calls a second.
     pub(crate) fn summary(&self) -> String {
         let time = |nanoseconds| short(Duration::from_nanos(nanoseconds));
@@ -48,7 +53,7 @@ impl Latency {
 }
 
 /// With three digits that matter and the unit that fits.
-fn short(time: Duration) -> String {
+pub(crate) fn short(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let (value, unit) = match seconds {
         s if s >= 1.0 => (s, "s"),

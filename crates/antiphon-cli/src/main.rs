@@ -3,12 +3,18 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod calls;
 mod cli;
+mod compare;
+mod comparison;
 mod completions;
 mod engine;
+mod engines;
 mod failure;
+mod guest_args;
 mod host_call;
 mod input;
+mod inputs;
 mod inspect;
 mod latency;
 mod messages;
@@ -45,6 +51,8 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Call(args) => call::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Compare(args) => compare::run(&args),
+        Command::Engines(args) => engines::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(&args),
         Command::Completions(args) => completions::run(&args).map(|()| ExitCode::SUCCESS),
     };

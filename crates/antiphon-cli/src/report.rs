@@ -111,6 +111,31 @@ impl Report {
         self.status.into()
     }
 
+    /// The same as a number.
+    pub(crate) fn status(&self) -> u8 {
+        self.status
+    }
+
+    /// The code of what went wrong.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What went wrong, in words, as they came from the guest or the engine.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What the guest itself said.
+    pub(crate) fn guest_error(&self) -> Option<&str> {
+        self.guest_error.as_deref()
+    }
+
+    /// With which code the guest exited.
+    pub(crate) fn guest_exit_code(&self) -> Option<i32> {
+        self.exit_code
+    }
+
     /// Writes it to standard error.
     pub(crate) fn print(&self, format: ErrorFormat) {
         match format {

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::program::{GUESTS, MODES, Wat, call, call_path, command, guest, run};
+use crate::program::{GUESTS, MODES, Wat, call, call_path, command, guest, here, run};
 
 #[test]
 fn the_answer_is_the_raw_bytes_of_the_response_and_nothing_else() {
@@ -20,10 +20,10 @@ fn the_answer_is_the_raw_bytes_of_the_response_and_nothing_else() {
 }
 
 #[test]
-fn async_mode_and_wasmtime_are_the_defaults() {
+fn async_mode_and_the_first_engine_are_the_defaults() {
     let module = guest("rust.wasm");
     run(["call".as_ref(), module.as_os_str(), "echo".as_ref(), "x".as_ref()]).answered("x");
-    call("async", "rust.wasm", &["echo", "x", "--engine", "wasmtime"]).answered("x");
+    call("async", "rust.wasm", &["echo", "x", "--engine", here().next().unwrap()]).answered("x");
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn shell(line: &str, place: &Path) -> (Option<i32>, String) {
 #[test]
 fn every_example_of_the_help_runs() {
     let place = place();
-    for of in [[].as_slice(), &["call"], &["inspect"], &["completions"]] {
+    for of in [[].as_slice(), &["call"], &["compare"], &["engines"], &["inspect"], &["completions"]] {
         let examples = examples(&help(of));
         assert!(!examples.is_empty(), "{of:?}");
         for line in examples {

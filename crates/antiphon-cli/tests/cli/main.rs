@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 mod call;
+mod compare;
+mod engines;
 mod errors;
 #[cfg(unix)]
 mod examples;

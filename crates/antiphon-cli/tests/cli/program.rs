@@ -7,6 +7,15 @@ use std::process::{Command, Output, Stdio};
 
 pub(crate) const MODES: [&str; 2] = ["async", "sync"];
 
+/// Every engine that there is, in the order in which the program lists them.
+pub(crate) const ENGINES: [&str; 2] = ["wasmtime", "wasmi"];
+
+/// The engines of this build.
+pub(crate) fn here() -> impl Iterator<Item = &'static str> {
+    let built = [cfg!(feature = "wasmtime"), cfg!(feature = "wasmi")];
+    ENGINES.into_iter().zip(built).filter_map(|(engine, built)| built.then_some(engine))
+}
+
 /// Modules of all languages that have the operations of `guests/README.md`.
 pub(crate) const GUESTS: [&str; 3] = ["rust.wasm", "assemblyscript.wasm", "assemblyscript-env-abort.wasm"];
 

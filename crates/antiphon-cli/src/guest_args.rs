@@ -1,0 +1,86 @@
+//! What a command is told about the guest that it calls: `call` and `compare` understand the same.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use antiphon::Limits;
+use clap::Args;
+
+use crate::host_call::Rule;
+use crate::options::{self, Dir, Variable};
+
+/// The module, what to call, and within which limits.
+#[derive(Debug, Args)]
+pub(crate) struct GuestArgs {
+    /// The module, in the binary or the text format
+    #[arg(value_name = "MODULE")]
+    pub(crate) module: PathBuf,
+    /// The operation to call
+    #[arg(value_name = "OPERATION")]
+    pub(crate) operation: String,
+    /// The payload; `-` reads it from standard input; empty by default
+    #[arg(value_name = "PAYLOAD")]
+    pub(crate) payload: Option<OsString>,
+    /// Read the payload from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "payload")]
+    pub(crate) payload_file: Option<PathBuf>,
+    /// Answer host calls: `BINDING/NAMESPACE/OPERATION=ANSWER`
+    ///
+    /// A part that is `*` matches anything, and so does a bare `*` instead of all three. The answer is a text, `@FILE`
+    /// for the bytes of a file, or `!TEXT` for an error. May be given many times: the first rule that matches answers.
+    /// A host call that no rule matches is refused.
+    #[arg(long, value_name = "RULE", value_parser = Rule::parse)]
+    pub(crate) host_call: Vec<Rule>,
+    /// End a call after this time, such as `500ms` or `2s`; 2s by default
+    ///
+    /// It counts for each call. The start of the guest may take as long, and 2 s in any case.
+    #[arg(long, value_name = "TIME", value_parser = options::deadline)]
+    pub(crate) deadline: Option<Duration>,
+    /// Memory of the guest at most, such as `512KiB` or `64MiB`; 64MiB by default
+    #[arg(long, value_name = "SIZE", value_parser = options::size)]
+    pub(crate) memory: Option<u64>,
+}
+
+/// What a guest that speaks WASI gets to see.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "WASI")]
+pub(crate) struct WasiArgs {
+    /// Serve the sealed WASI world to guests that import it (the default): clock, random, output to the log
+    #[arg(long, overrides_with = "no_wasi")]
+    pub(crate) wasi: bool,
+    /// Refuse guests that import WASI
+    #[arg(long, conflicts_with_all = ["env", "arg", "dir"])]
+    pub(crate) no_wasi: bool,
+    /// Set an environment variable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = Variable::parse)]
+    pub(crate) env: Vec<Variable>,
+    /// Pass a command line argument; the first one is preceded by the module's file name
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, value_parser = options::argument)]
+    pub(crate) arg: Vec<String>,
+    /// Grant a directory, read-only with `:ro`
+    #[arg(long, value_name = "HOST::GUEST[:ro]", value_parser = Dir::parse)]
+    pub(crate) dir: Vec<Dir>,
+}
+
+impl WasiArgs {
+    /// Whether the guest is given nothing but the sealed world.
+    pub(crate) fn grants_nothing(&self) -> bool {
+        self.env.is_empty() && self.arg.is_empty() && self.dir.is_empty()
+    }
+}
+
+impl GuestArgs {
+    /// The limits of the call: the safe ones, but for what was asked for.
+    pub(crate) fn limits(&self) -> Limits {
+        let mut limits = Limits::new();
+        if let Some(deadline) = self.deadline {
+            let init = deadline.max(limits.init_deadline());
+            limits = limits.with_deadline(deadline).with_init_deadline(init);
+        }
+        if let Some(memory) = self.memory {
+            limits = limits.with_memory(memory);
+        }
+        limits
+    }
+}

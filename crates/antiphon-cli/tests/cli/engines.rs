@@ -1,0 +1,131 @@
+//! Which engine runs a guest.
+
+use serde_json::{Value, json};
+
+use crate::program::{ENGINES, GUESTS, MODES, Wat, call, command, guest, here, run};
+
+#[test]
+fn each_engine_answers_in_both_modes() {
+    for engine in here() {
+        for name in GUESTS {
+            for mode in MODES {
+                call(mode, name, &["echo", "hello", "--engine", engine]).answered("hello");
+                let host = ["host", "hi", "--host-call", "*=back", "--engine", engine];
+                call(mode, name, &host).answered("back");
+                let error = ["fail", "no tea", "--error-format", "json", "--engine", engine];
+                assert_eq!(
+                    call(mode, name, &error).failed(1).error()["guest_error"],
+                    "the guest refused: no tea"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn each_engine_ends_a_guest_at_its_deadline() {
+    let wat = Wat::guest("", "(loop $forever (br $forever)) unreachable");
+    for engine in here() {
+        for mode in MODES {
+            let all =
+                ["call", "--mode", mode, "--engine", engine, "--deadline", "50ms", "--error-format", "json"];
+            let run = command(all).arg(wat.path()).arg("any").output().unwrap();
+            let error = crate::program::Run::from(run).failed(3).error();
+            assert_eq!(error["code"], "deadline_exceeded", "{engine} {mode}: {error}");
+        }
+    }
+}
+
+#[test]
+fn inspect_asks_the_engine_that_was_named_about_the_code() {
+    let text = r#"(module (memory (export "memory") 1)
+        (func (export "__guest_call") (param i32 i32) (result i32) i64.const 1))"#;
+    let wat = Wat::new(text);
+    for engine in here() {
+        let path = guest("rust.wasm");
+        let good = run(["inspect", path.to_str().unwrap(), "--engine", engine]);
+        assert_eq!((good.code, good.stderr.as_str()), (Some(0), ""), "{engine}");
+        let bad = run(["inspect", wat.path().to_str().unwrap(), "--engine", engine, "--json"]);
+        let report: Value = serde_json::from_slice(&bad.stdout).unwrap();
+        assert_eq!((bad.code, &report["wapc_guest"]), (Some(4), &json!(false)), "{engine}: {report}");
+    }
+}
+
+#[test]
+fn an_engine_that_does_not_exist_is_wrong_usage_in_every_command() {
+    let path = guest("rust.wasm");
+    let path = path.to_str().unwrap();
+    for arguments in [["call", path, "echo"].as_slice(), &["compare", path, "echo"], &["inspect", path]] {
+        let all = [arguments, &["--engine", "quantum"]].concat();
+        let text = run(all).failed(2).stderr;
+        assert!(text.contains("invalid value 'quantum' for '--engine <ENGINE>'"), "{text}");
+        assert!(here().all(|engine| text.contains(engine)), "{text}");
+    }
+}
+
+#[test]
+fn an_engine_that_was_left_out_is_refused_with_what_to_do() {
+    let path = guest("rust.wasm");
+    let path = path.to_str().unwrap();
+    for engine in ENGINES.iter().filter(|engine| here().all(|here| here != **engine)) {
+        for arguments in [["call", path, "echo"].as_slice(), &["compare", path, "echo"], &["inspect", path]] {
+            let all = [arguments, &["--engine", engine, "--error-format", "json"]].concat();
+            let error = run(all).failed(2).error();
+            assert_eq!(error["code"], "unsupported");
+            let message = error["message"].as_str().unwrap();
+            assert!(message.contains(&format!("built without the {engine} engine")), "{message}");
+            assert!(message.contains(&format!("the feature `{engine}`")), "{message}");
+        }
+        assert!(!run(["call", "--help"]).text().contains(&format!("values: {engine}")));
+    }
+}
+
+#[cfg(feature = "wasmi")]
+#[test]
+fn directories_on_an_engine_without_them_are_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "(module (memory (export \"memory\") 1)
+        (func (export \"__guest_call\") (param i32 i32) (result i32) (i32.const 1)))";
+    let wat = Wat::new(text);
+    for kind in ["", ":ro"] {
+        let granted = format!("{}::/data{kind}", dir.path().display());
+        for mode in MODES {
+            let all = ["any", "--engine", "wasmi", "--dir", &granted, "--error-format", "json"];
+            let error = crate::program::call_path(mode, &wat.path(), &all).failed(2).error();
+            assert_eq!(error["code"], "unsupported", "{error}");
+            assert_eq!(
+                error["message"],
+                "wasmi has no directories for guests: --dir needs --engine wasmtime"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_engines_are_listed_with_what_they_can_do() {
+    let listed = run(["engines", "--json"]);
+    assert_eq!((listed.code, listed.stderr.as_str()), (Some(0), ""));
+    let report: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let engines = report["engines"].as_array().unwrap();
+    let names: Vec<_> = engines.iter().map(|engine| engine["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ENGINES);
+    for engine in engines {
+        let available = here().any(|here| engine["name"] == here);
+        assert_eq!(engine["available"], available, "{engine}");
+        let first = here().next().is_some_and(|here| engine["name"] == here);
+        assert_eq!(engine["default"], first, "{engine}");
+        // What the contract asks of every engine.
+        for must in ["deadline", "memory_limit", "suspend", "wasi", "stack_limit"] {
+            let expected = if available { true.into() } else { Value::Null };
+            assert_eq!(engine["capabilities"][must], expected, "{must}: {engine}");
+        }
+    }
+
+    let text = run(["engines"]);
+    assert_eq!((text.code, text.stderr.as_str()), (Some(0), ""));
+    let mut lines = text.text().lines();
+    assert_eq!(lines.next().unwrap().split_whitespace().collect::<Vec<_>>(), ENGINES);
+    let built = lines.next().unwrap();
+    assert_eq!(built.matches("yes").count(), here().count(), "{built}");
+    assert_eq!(lines.count(), engines[0]["capabilities"].as_object().unwrap().len());
+}

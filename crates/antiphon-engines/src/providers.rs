@@ -1,0 +1,21 @@
+//! Which engines are in this build. All that hangs on it is derived from here.
+
+use std::sync::Arc;
+
+use antiphon::EngineProviderFactory;
+use antiphon::errors::Error;
+
+use crate::options::EngineOptions;
+
+/// Compiles a module on an engine.
+pub(crate) type Compile = fn(&[u8], &EngineOptions) -> Result<Arc<dyn EngineProviderFactory>, Error>;
+
+#[cfg(feature = "wasmtime")]
+pub(crate) const WASMTIME: Option<Compile> = Some(crate::wasmtime::compile);
+#[cfg(not(feature = "wasmtime"))]
+pub(crate) const WASMTIME: Option<Compile> = None;
+
+#[cfg(feature = "wasmi")]
+pub(crate) const WASMI: Option<Compile> = Some(crate::wasmi::compile);
+#[cfg(not(feature = "wasmi"))]
+pub(crate) const WASMI: Option<Compile> = None;
