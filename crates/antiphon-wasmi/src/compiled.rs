@@ -5,7 +5,7 @@ use std::time::Duration;
 use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::module_info::{Export, ExternKind, Import, ModuleInfo};
 use antiphon::{Capabilities, Conversation, Limits, WasiParams, block_on};
-use wasmi::{Config, Engine, ExternType, Linker, Module, ValType};
+use wasmi::{Config, Engine, ExternType, Linker, Module, Store, ValType};
 
 use crate::data::Data;
 use crate::engine::Metered;
@@ -31,10 +31,12 @@ pub struct Compiled {
     settings: Settings,
     /// The limits that the host is told about.
     pub(crate) limits: Limits,
-    pub(crate) module: Module,
+    module: Module,
     /// The export that its start section was made.
     pub(crate) start: Option<String>,
-    pub(crate) linker: Linker<Data>,
+    linker: Linker<Data>,
+    #[cfg(feature = "async")]
+    shim: Option<crate::shim::Shim>,
     #[cfg(feature = "wasi")]
     pub(crate) world: Option<antiphon_wasi::World>,
 }
@@ -59,7 +61,12 @@ impl Compiled {
                 let exported = start::export(&bytes, &info);
                 let bytes = exported.as_ref().map_or(&*bytes, |(rewritten, _)| rewritten);
                 let module = Module::new(&engine.engine, bytes).map_err(refused)?;
-                (engine, module, info, exported.map(|(_, name)| name))
+                let start = exported.map(|(_, name)| name);
+                if start.as_ref().is_some_and(|name| !is_start(module.get_export(name))) {
+                    let what = "not a valid WebAssembly module: invalid start function type";
+                    return Err(Error::new(ErrorKind::InvalidModule, what));
+                }
+                (engine, module, info, start)
             }
             Source::Module(module) => {
                 let info = info_of(&module);
@@ -75,6 +82,8 @@ impl Compiled {
         #[cfg(feature = "wasi")]
         let world = crate::wasi::link(&mut linker, &info, &settings)?;
         Ok(Self {
+            #[cfg(feature = "async")]
+            shim: crate::shim::Shim::new(&engine.engine, &info)?,
             engine,
             info,
             settings,
@@ -85,6 +94,16 @@ impl Compiled {
             #[cfg(feature = "wasi")]
             world,
         })
+    }
+
+    /// Instantiates the module; `suspends` says whether it may be left and resumed.
+    pub(crate) fn instantiate(&self, store: &mut Store<Data>, suspends: bool) -> Result<wasmi::Instance, wasmi::Error> {
+        #[cfg(feature = "async")]
+        if let Some(shim) = self.shim.as_ref().filter(|_| suspends) {
+            return shim.link(&self.linker, store)?.instantiate_and_start(store, &self.module);
+        }
+        let _ = suspends;
+        self.linker.instantiate_and_start(store, &self.module)
     }
 
     /// The fuel of each call and of a start, within limits that the host has merged.
@@ -136,6 +155,14 @@ impl antiphon::provider::Compiled for Compiled {
     }
 }
 
+/// Whether an export can be a start function: it takes and returns nothing.
+fn is_start(export: Option<ExternType>) -> bool {
+    export
+        .as_ref()
+        .and_then(ExternType::func)
+        .is_some_and(|func| func.params().is_empty() && func.results().is_empty())
+}
+
 pub(crate) fn refused(error: wasmi::Error) -> Error {
     let text = format!("not a valid WebAssembly module: {:.4000}", error.to_string());
     Error::new(ErrorKind::InvalidModule, text)
@@ -176,6 +203,8 @@ fn known_import(import: &Import, wasi: bool) -> Option<ExternKind> {
 /// What a translated module still says about itself.
 fn info_of(module: &Module) -> ModuleInfo {
     let mut info = ModuleInfo::default();
+    // It may have them.
+    info.code.tail_calls = true;
     info.imports = module
         .imports()
         .map(|import| Import::new(import.module(), import.name(), kind_of(import.ty())))

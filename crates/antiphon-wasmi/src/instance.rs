@@ -173,8 +173,6 @@ enum Paused<R> {
     Tick(TypedResumableCallOutOfFuel<R>),
     /// In an import that has to wait; [`Data::left`] says for what.
     Import(TypedResumableCallHostTrap<R>),
-    /// In an import that was its last deed: what the import returns, it returns.
-    TailCall,
 }
 
 /// Runs guest code, slice by slice, until it ends, waits, or gives way.
@@ -200,16 +198,13 @@ fn advance<R: WasmResults>(
                 }
                 _ => return Ok(Step::Paused(Paused::Import(paused))),
             },
-            Err(error) => match &store.data().left {
-                Some(Left::Failed(_)) | None => return Err(trap::typed(error, store.data_mut())),
-                _ => return Ok(Step::Paused(Paused::TailCall)),
-            },
+            Err(error) => return Err(trap::typed(error, store.data_mut())),
         };
     }
 }
 
 /// Runs the rest of guest code that was left, with waits.
-async fn finish<R: WasmResults + Returned>(
+async fn finish<R: WasmResults>(
     store: &mut Store<Data>,
     mut step: Step<R>,
     way: Way,
@@ -227,7 +222,6 @@ async fn finish<R: WasmResults + Returned>(
                 let code = wait(store).await?;
                 paused.resume(&mut *store, &[Val::I32(code)])
             }
-            Step::Paused(Paused::TailCall) => return Ok(R::from_code(wait(store).await?)),
         };
         step = advance(store, called, way)?;
     }
@@ -257,21 +251,6 @@ fn cannot_wait() -> Error {
     Error::new(ErrorKind::Engine, "guest code was left that cannot be resumed")
 }
 
-/// The results of an export whose last deed was an import that returns a number.
-trait Returned {
-    fn from_code(code: i32) -> Self;
-}
-
-impl Returned for i32 {
-    fn from_code(code: i32) -> Self {
-        code
-    }
-}
-
-impl Returned for () {
-    fn from_code(_: i32) {}
-}
-
 /// An instance whose init exports are still to run.
 struct Starting {
     store: Store<Data>,
@@ -285,7 +264,7 @@ impl Starting {
             // Nothing runs, unless the caller compiled the module.
             self.store.set_fuel(START_FUEL).map_err(|error| self.failed("instantiation", error))?;
         }
-        let instance = compiled.linker.instantiate_and_start(&mut self.store, &compiled.module);
+        let instance = compiled.instantiate(&mut self.store, self.way.suspends);
         let first = if compiled.info.has_start { "start section" } else { "instantiation" };
         let instance = instance.map_err(|error| self.failed(first, error))?;
         self.store.data_mut().memory = instance.get_memory(&self.store, wapc_functions::MEMORY);

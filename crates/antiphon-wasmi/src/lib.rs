@@ -10,6 +10,8 @@ mod fuel;
 mod imports;
 mod instance;
 mod limiter;
+#[cfg(feature = "async")]
+mod shim;
 mod start;
 mod trap;
 #[cfg(feature = "wasi")]

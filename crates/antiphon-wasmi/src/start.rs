@@ -11,7 +11,7 @@ const START: u8 = 8;
 const FUNCTION: u8 = 0;
 
 /// Exports the start function of a module that was parsed before, under a name that is returned, and takes its start
-/// section away. `None` for one that has none.
+/// section away. `None` for one that has none, or a malformed one.
 pub(crate) fn export(module: &[u8], info: &ModuleInfo) -> Option<(Vec<u8>, String)> {
     if !info.has_start {
         return None;
@@ -27,7 +27,8 @@ pub(crate) fn export(module: &[u8], info: &ModuleInfo) -> Option<(Vec<u8>, Strin
         let (size, content) = number(after)?;
         let (content, next) = content.split_at_checked(usize::try_from(size).ok()?)?;
         match id {
-            START => start = Some(number(content)?.0),
+            // Anything else than one number is malformed: wasmi says so itself.
+            START => start = Some(number(content).filter(|(_, after)| after.is_empty())?.0),
             _ => sections.push((id, content)),
         }
         rest = next;

@@ -10,6 +10,11 @@ use crate::weight::{self, blocks};
 /// How deep blocks may nest. The time to compile loops grows with the square of it.
 pub(crate) const NESTING: usize = 10_000;
 
+/// How many locals, parameters included, and how many targets of a jump table: the smallest bounds of any engine. What one
+/// of them refuses, none serves.
+pub(crate) const LOCALS: u64 = 30_000;
+pub(crate) const TARGETS: u32 = 65_535;
+
 /// How many values a type takes and gives. None for what is no function.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Arity {
@@ -47,6 +52,7 @@ pub(crate) struct Body {
     /// Its locals, parameters included.
     pub(crate) locals: u64,
     pub(crate) grows_tables: bool,
+    pub(crate) tail_calls: bool,
 }
 
 /// A function that is being read.
@@ -59,7 +65,10 @@ pub(crate) struct Function<'a> {
     cells: u64,
     /// How many locals are used.
     locals: u64,
+    /// Targets of its largest jump table.
+    targets: u32,
     grows_tables: bool,
+    tail_calls: bool,
     scratch: &'a mut Scratch,
 }
 
@@ -73,7 +82,9 @@ impl<'a> Function<'a> {
             blocks: 1,
             cells: 0,
             locals: 0,
+            targets: 0,
             grows_tables: false,
+            tail_calls: false,
             scratch,
         }
     }
@@ -90,6 +101,10 @@ impl<'a> Function<'a> {
             self.add(count.into(), weight::LOCAL);
             declared = declared.saturating_add(count.into());
         }
+        if declared > LOCALS {
+            let what = format!("function {index} has {declared} locals, over the bound of {LOCALS}");
+            return Err(refuse(what).into());
+        }
         self.scratch.used.clear();
         self.scratch.frames.clear();
         self.scratch.frames.push(Frame { arity: own, label: own.results });
@@ -105,13 +120,26 @@ impl<'a> Function<'a> {
             }
         }
         operators.finish()?;
+        if self.targets > TARGETS {
+            let what = format!("function {index} has a jump table of {}, over the bound of {TARGETS}", self.targets);
+            return Err(refuse(what).into());
+        }
         self.scratch.operators = operators.into_allocations();
         let cells = self.cells.saturating_add(self.locals.saturating_mul(self.blocks));
         self.add(cells, weight::CELL);
-        Ok(Body { cost: self.cost, locals: declared, grows_tables: self.grows_tables })
+        Ok(Body {
+            cost: self.cost,
+            locals: declared,
+            grows_tables: self.grows_tables,
+            tail_calls: self.tail_calls,
+        })
     }
 
     fn operator(&mut self, operator: &Operator<'_>) {
+        self.tail_calls |= matches!(
+            operator,
+            Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. } | Operator::ReturnCallRef { .. }
+        );
         match operator {
             Operator::LocalGet { local_index }
             | Operator::LocalSet { local_index }
@@ -158,6 +186,7 @@ impl<'a> Function<'a> {
             Operator::BrTable { targets } => {
                 self.add(1, weight::PLAIN);
                 self.blocks = self.blocks.saturating_add(blocks::BRANCH);
+                self.targets = self.targets.max(targets.len());
                 self.target(targets.default());
                 for target in targets.targets() {
                     // Not a number: the reader has refused it already.

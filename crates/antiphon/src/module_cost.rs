@@ -80,7 +80,7 @@ impl Costs {
         body: &FunctionBody<'_>,
         functions: &[u32],
     ) -> Result<(), BoxError> {
-        let Body { cost, locals, grows_tables } =
+        let Body { cost, locals, grows_tables, tail_calls } =
             Function::new(&self.types, functions, &mut self.scratch).read(index, body)?;
         if cost > self.function_bound {
             let bound = self.function_bound;
@@ -91,6 +91,7 @@ impl Costs {
         code.largest_body = code.largest_body.max(u64::try_from(body.range().len())?);
         code.most_locals = code.most_locals.max(locals);
         code.grows_tables |= grows_tables;
+        code.tail_calls |= tail_calls;
         Ok(self.add(cost, ("function", index))?)
     }
 
@@ -313,8 +314,12 @@ mod tests {
                 format!("(module (import \"m\" \"f\" (func (param i64))) (table 1 funcref) {functions})");
             ModuleInfo::parse(&wat::parse_str(text).unwrap()).unwrap().code
         };
-        let seen =
-            |largest_body, most_locals, grows_tables| CodeInfo { largest_body, most_locals, grows_tables };
+        let seen = |largest_body, most_locals, grows_tables| CodeInfo {
+            largest_body,
+            most_locals,
+            grows_tables,
+            tail_calls: false,
+        };
         assert_eq!(code(""), CodeInfo::default());
         // An empty list of locals and an `end`.
         assert_eq!(code("(func)"), seen(2, 0, false));
@@ -330,6 +335,10 @@ mod tests {
         let others = "(elem func) (func i32.const 0 ref.null func i32.const 0 table.fill 0 table.size 0 drop
             i32.const 0 i32.const 0 i32.const 0 table.init 0 0 i32.const 0 memory.grow drop) (memory 1)";
         assert!(!code(others).grows_tables);
+        for (calls, tail) in [("call 0", false), ("return_call 0", true), ("i32.const 0 return_call_indirect", true)] {
+            let code = code(&format!("(func $f) (func (drop (i64.const 0)) {})", calls.replace("call 0", "call $f")));
+            assert_eq!(code.tail_calls, tail, "{calls}");
+        }
     }
 
     #[test]

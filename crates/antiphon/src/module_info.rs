@@ -39,6 +39,8 @@ pub struct CodeInfo {
     pub most_locals: u64,
     /// Whether any function has `table.grow`.
     pub grows_tables: bool,
+    /// Whether any function ends by calling another one in its place.
+    pub tail_calls: bool,
 }
 
 /// One import of a module.

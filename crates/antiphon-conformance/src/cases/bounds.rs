@@ -1,5 +1,7 @@
 //! Pointers and lengths: every import that takes one, with every kind of wild value.
 
+use std::time::Duration;
+
 use antiphon::{Bytes, Limits};
 
 use crate::case::{Case, Need, case};
@@ -339,7 +341,8 @@ fn pointers_above_two_gibibytes_are_unsigned(subject: &Subject) {
                  (call $answer (i32.const 0x9ffffff8) (i32.const 8)))
                (data (i32.const 0) "does not grow..")"#,
         )
-        .limits(Limits::new().with_memory(4 << 30))
+        // An engine may have to write all of it first.
+        .limits(Limits::new().with_memory(4 << 30).with_deadline(Duration::from_secs(60)))
         .answers(|call| {
             assert_eq!((call.binding, call.namespace, call.operation), ("higher", "higher", "higher"));
             Ok(Bytes::from(call.payload.to_ascii_uppercase()))

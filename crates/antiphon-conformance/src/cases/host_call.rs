@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use antiphon::errors::Error;
+use antiphon::errors::{Error, ErrorKind};
 use antiphon::{Bytes, Context, Limits, Request, WapcHost, WapcHostAsync};
 
 use crate::case::{Case, Mode, Need, case};
@@ -39,6 +39,8 @@ pub(super) const CASES: &[Case] = &[
     case!(host_call::the_closures_of_wapc_2_serve),
     case!(host_call::a_handler_may_wait).needs(&[Need::Suspend]).only(Mode::ASYNC),
     case!(host_call::a_handler_may_call_another_host),
+    case!(host_call::as_the_last_deed_of_a_function_it_returns_to_whoever_called_that),
+    case!(host_call::as_the_last_deed_of_the_guest_it_is_what_the_guest_returns),
 ];
 
 /// Calls the host with the payload and passes on what it says.
@@ -391,4 +393,70 @@ fn a_handler_may_call_another_host(subject: &Subject) {
     }));
     assert_eq!(outer.answer("run", b"through two guests"), b"through two guests");
     assert_eq!((outer.count(), inner.count()), (2, 2));
+}
+
+/// Answers operations of this name, and refuses others, after a while or at once.
+fn of_name(name: &'static str, after: Option<Duration>) -> impl Fn(antiphon::HostCall<'_>) -> Answer {
+    move |call| {
+        let said = if call.operation == name { Ok(Bytes::from_static(b"said")) } else { Err("no".into()) };
+        match after {
+            Some(time) => Answer::After(time, said),
+            None => Answer::Now(said),
+        }
+    }
+}
+
+fn as_the_last_deed_of_a_function_it_returns_to_whoever_called_that(subject: &Subject) {
+    // The frames in between differ in size, and what they hold would show in the sum.
+    let guest = || {
+        Guest::new(
+            r#"(func $last (param i32 i64 i64) (result i32) (local i64 i64 v128)
+                 (local.set 3 (i64.const -1)) (local.set 4 (i64.const -1))
+                 (return_call $host_call (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+                   (i32.const 16) (local.get 0) (i32.const 0) (i32.const 0)))
+               (func $between (param i32) (result i32)
+                 (return_call $last (local.get 0) (i64.const 7) (i64.const 7)))
+               (func $run (param i32 i32) (result i32) (local $a i32) (local $b i64) (local $said i32)
+                 (local.set $a (i32.const 1000)) (local.set $b (i64.const 20000))
+                 (local.set $said (i32.add (i32.const 300000) (call $between (i32.const 3))))
+                 (local.set $said (i32.add (local.get $said)
+                   (i32.mul (i32.const 10) (call $last (i32.const 2) (i64.const 9) (i64.const 9)))))
+                 (call $answer_i32 (i32.add (i32.wrap_i64 (local.get $b)) (i32.add (local.get $a) (local.get $said)))))
+               (data (i32.const 16) "yes")"#,
+        )
+    };
+    for after in [None, Some(Duration::from_millis(20))] {
+        let host = subject.host(guest().handler(of_name("yes", after)));
+        for _ in 0..3 {
+            assert_eq!(host.number("run", b""), 321_001, "after {after:?}");
+        }
+        let host = subject.host(guest().handler(of_name("ye", after)));
+        assert_eq!(host.number("run", b""), 321_010, "after {after:?}");
+    }
+}
+
+fn as_the_last_deed_of_the_guest_it_is_what_the_guest_returns(subject: &Subject) {
+    let guest = || {
+        Guest::module(
+            r#"(module
+                 (import "wapc" "__guest_request" (func $guest_request (param i32 i32)))
+                 (import "wapc" "__guest_response" (func $guest_response (param i32 i32)))
+                 (import "wapc" "__host_call"
+                   (func $host_call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+                 (memory (export "memory") 1)
+                 (func (export "__guest_call") (param i32 i32) (result i32)
+                   (call $guest_request (i32.const 16) (i32.const 64))
+                   (call $guest_response (i32.const 64) (local.get 1))
+                   (return_call $host_call (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+                     (i32.const 64) (local.get 1) (i32.const 0) (i32.const 0))))"#,
+        )
+    };
+    for after in [None, Some(Duration::from_millis(20))] {
+        let host = subject.host(guest().handler(of_name("yes", after)));
+        for _ in 0..2 {
+            assert_eq!(host.answer("run", b"yes"), b"yes", "after {after:?}");
+            let error = host.call("run", b"no").expect_err("the host refuses it");
+            assert_eq!(error.kind(), ErrorKind::GuestFailed, "after {after:?}");
+        }
+    }
 }
