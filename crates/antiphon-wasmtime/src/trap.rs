@@ -13,19 +13,20 @@ pub(crate) fn typed(error: wasmtime::Error, growth: &Growth, fuel: Option<u64>) 
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(Frames::new);
     let typed = match error.downcast::<Error>() {
         // Returned by one of our imports, or by the epoch callback.
-        Ok(ours) => growth.explain(ours),
+        Ok(ours) => ours,
         Err(error) => match (error.downcast_ref(), fuel) {
             (Some(&Trap::OutOfFuel), Some(limit)) => Error::out_of_fuel(limit).with_source(Trap::OutOfFuel),
-            _ => from_trap(error, growth, backtrace.is_some()),
+            _ => from_trap(error, backtrace.is_some()),
         },
     };
+    let typed = growth.explain(typed);
     match backtrace {
         Some(frames) => typed.with_backtrace(frames),
         None => typed,
     }
 }
 
-fn from_trap(error: wasmtime::Error, growth: &Growth, in_guest: bool) -> Error {
+fn from_trap(error: wasmtime::Error, in_guest: bool) -> Error {
     #[cfg(feature = "wasi-fs")]
     if let Some(&wasmtime_wasi::I32Exit(code)) = error.downcast_ref() {
         let exit = Error::new(ErrorKind::Trapped, format!("the guest exited with code {code}"));
@@ -45,7 +46,7 @@ fn from_trap(error: wasmtime::Error, growth: &Growth, in_guest: bool) -> Error {
         _ => ErrorKind::Trapped,
     };
     // The trap alone: Wasmtime's own text around it is its backtrace, which we have.
-    growth.explain(Error::new(kind, trap.to_string()).with_source(trap))
+    Error::new(kind, trap.to_string()).with_source(trap)
 }
 
 /// How many frames are kept: the innermost say where, and a deep recursion must not cost a million names.

@@ -113,3 +113,27 @@ fn a_directory_that_is_not_there_is_refused_when_the_guest_starts() {
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.message().contains("/no/such/directory"), "{error}");
 }
+
+#[test]
+fn a_wild_pointer_after_a_refused_growth_is_named_after_the_limit() {
+    // Grows by a page for each byte of its payload, then points outside its memory.
+    const GUEST: &str = r#"(module
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "__guest_call") (param $op i32) (param $msg i32) (result i32)
+            (drop (memory.grow (local.get $msg)))
+            (call $write (i32.const 1) (i32.const -8) (i32.const 1) (i32.const 0))))"#;
+
+    let directory = tempfile::tempdir().unwrap();
+    let builder = given(directory.path()).module_bytes(GUEST.as_bytes());
+    let host = WapcHost::new(Box::new(builder.build().unwrap()), None).unwrap();
+    assert_eq!(host.call("op", b"a page").unwrap_err().kind(), ErrorKind::Trapped);
+    let error = host.call("op", &[0; 2_000]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MemoryLimit);
+    assert!(
+        error
+            .message()
+            .ends_with("after growth to 131137536 bytes of memory was refused by the limit of 67108864"),
+        "{error}"
+    );
+}
