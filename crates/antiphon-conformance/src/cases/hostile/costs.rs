@@ -139,7 +139,7 @@ fn a_thousand_locals_over_five_hundred_blocks_are_served(subject: &Subject) {
 }
 
 fn functions_full_of_locals_are_refused_by_the_thousand(subject: &Subject) {
-    let full = body_with_locals(&[&[1][..], &leb(50_000), &[0x7f]].concat(), &[0x0b]);
+    let full = body_with_locals(&[&[1][..], &leb(30_000), &[0x7f]].concat(), &[0x0b]);
     let raw = Raw::echo().many(raw::FUNCTIONS, 1_000, &[2]).many(raw::CODE, 1_000, &full);
     too_costly(subject, &raw, &["the module costs", "over the bound of"]);
 }
