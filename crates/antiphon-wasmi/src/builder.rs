@@ -6,10 +6,10 @@ use std::time::Duration;
 use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::provider::{Factory, Provider};
 use antiphon::{EngineProviderFactory, Limits, WasiParams};
-use wasmi::{Config, Engine, Module};
+use wasmi::Config;
 
 use crate::WasmiEngineProvider;
-use crate::compiled::{Compiled, Settings, Source};
+use crate::compiled::{Compiled, Settings};
 
 /// Translates a module and makes providers of it, in either mode. The surface of
 /// `antiphon_wasmtime::WasmtimeEngineProviderBuilder`: what wasmi has no answer to is
@@ -31,7 +31,6 @@ use crate::compiled::{Compiled, Settings, Source};
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct WasmiEngineProviderBuilder<'a> {
-    module: Option<Module>,
     module_bytes: Option<&'a [u8]>,
     /// The first option that wasmi has no answer to.
     lacks: Option<&'static str>,
@@ -41,11 +40,9 @@ pub struct WasmiEngineProviderBuilder<'a> {
 impl Default for WasmiEngineProviderBuilder<'_> {
     fn default() -> Self {
         Self {
-            module: None,
             module_bytes: None,
             lacks: None,
             settings: Settings {
-                engine: None,
                 configure: None,
                 limits: Limits::new(),
                 wasi: cfg!(feature = "wasi"),
@@ -69,18 +66,15 @@ impl<'a> WasmiEngineProviderBuilder<'a> {
         self
     }
 
-    /// A module that is translated already. Its engine is the caller's: see [`engine`](Self::engine). Its start section
-    /// cannot be resumed: it runs under a fixed cap of 16 Mi units of fuel, not under a deadline.
-    pub fn module(mut self, module: Module) -> Self {
-        self.module = Some(module);
-        self
+    /// [`Unsupported`](ErrorKind::Unsupported): a module comes as bytes. Its engine has to charge for fuel, and to start it,
+    /// in ways that another's does not.
+    pub fn module(self, _module: wasmi::Module) -> Self {
+        self.lacks("modules that were translated before: give `module_bytes`")
     }
 
-    /// An engine of the caller's. Its settings are the caller's: one that does not count fuel keeps no deadlines, and a
-    /// guest whose slice of fuel ends in a `table.grow` is ended. The code of each module that it ever saw stays in it.
-    pub fn engine(mut self, engine: Engine) -> Self {
-        self.settings.engine = Some(engine);
-        self
+    /// [`Unsupported`](ErrorKind::Unsupported): each module has an engine of its own, in which its code goes with it.
+    pub fn engine(self, _engine: wasmi::Engine) -> Self {
+        self.lacks("an engine of the caller's: give `configure` a function")
     }
 
     /// Changes the settings of the engine that will be made, for whoever needs a feature that is off, or wants wasmi's
@@ -110,9 +104,8 @@ impl<'a> WasmiEngineProviderBuilder<'a> {
     }
 
     /// [`Unsupported`](ErrorKind::Unsupported): the sealed world has no directories.
-    pub fn read_only_dir(mut self, _host: impl Into<String>, _guest: impl Into<String>) -> Self {
-        self.lacks.get_or_insert("directories for guests: use the engine wasmtime");
-        self
+    pub fn read_only_dir(self, _host: impl Into<String>, _guest: impl Into<String>) -> Self {
+        self.lacks(DIRECTORIES)
     }
 
     /// Whether an asynchronous guest gives way to its executor at each tick; on by default.
@@ -131,14 +124,17 @@ impl<'a> WasmiEngineProviderBuilder<'a> {
     }
 
     /// [`Unsupported`](ErrorKind::Unsupported): wasmi has no epochs. Deadlines in time need none.
-    pub fn enable_epoch_interruptions<E>(mut self, _epoch_deadlines: E) -> Self {
-        self.lacks.get_or_insert("deadlines in epoch ticks: set deadlines in the limits");
-        self
+    pub fn enable_epoch_interruptions<E>(self, _epoch_deadlines: E) -> Self {
+        self.lacks("deadlines in epoch ticks: set deadlines in the limits")
     }
 
     /// [`Unsupported`](ErrorKind::Unsupported): there is no compiled code to keep.
-    pub fn enable_cache(mut self, _path: Option<&std::path::Path>) -> Self {
-        self.lacks.get_or_insert("a cache of compiled modules");
+    pub fn enable_cache(self, _path: Option<&std::path::Path>) -> Self {
+        self.lacks("a cache of compiled modules")
+    }
+
+    fn lacks(mut self, what: &'static str) -> Self {
+        self.lacks.get_or_insert(what);
         self
     }
 
@@ -168,30 +164,16 @@ impl<'a> WasmiEngineProviderBuilder<'a> {
     }
 
     fn compile(&self) -> Result<Arc<Compiled>> {
-        let settings = &self.settings;
-        let WasiParams { map_dirs, preopened_dirs, .. } = &settings.wasi_params;
+        let WasiParams { map_dirs, preopened_dirs, .. } = &self.settings.wasi_params;
         let directories = map_dirs.len().max(preopened_dirs.len()) > 0;
-        let lacks = directories.then_some("directories for guests: use the engine wasmtime").or(self.lacks);
-        if let Some(lacks) = lacks {
-            return Err(unsupported(format!("wasmi has no answer to {lacks}")));
-        }
-        if settings.deterministic.is_some() && (settings.engine.is_some() || self.module.is_some()) {
-            return Err(unsupported("`deterministic` goes with an engine of Antiphon's own only".into()));
-        }
-        let source = match (self.module_bytes, &self.module) {
-            (Some(bytes), None) => Source::Bytes(bytes),
-            (None, Some(module)) => Source::Module(module.clone()),
-            (Some(_), Some(_)) => {
-                return Err(unsupported("`module_bytes` and `module` cannot be provided at the same time".into()));
+        match (self.module_bytes, self.lacks.or(directories.then_some(DIRECTORIES))) {
+            (_, Some(lacks)) => {
+                Err(Error::new(ErrorKind::Unsupported, format!("wasmi has no answer to {lacks}")))
             }
-            (None, None) => {
-                return Err(unsupported("Neither `module_bytes` nor `module` have been provided".into()));
-            }
-        };
-        Ok(Arc::new(Compiled::new(source, settings.clone())?))
+            (None, None) => Err(Error::new(ErrorKind::Unsupported, "no `module_bytes` have been provided")),
+            (Some(bytes), None) => Ok(Arc::new(Compiled::new(bytes, self.settings.clone())?)),
+        }
     }
 }
 
-fn unsupported(what: String) -> Error {
-    Error::new(ErrorKind::Unsupported, what)
-}
+const DIRECTORIES: &str = "directories for guests: use the engine wasmtime";

@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use antiphon::errors::{Error, ErrorKind, Result};
-use antiphon::module_info::{Export, ExternKind, Import, ModuleInfo};
+use antiphon::module_info::{ExternKind, Import, ModuleInfo};
 use antiphon::{Capabilities, Conversation, Limits, WasiParams, block_on};
-use wasmi::{Config, Engine, ExternType, Linker, Module, Store, ValType};
+use wasmi::{Config, Engine, ExternType, Linker, Module, Store};
 
 use crate::data::Data;
-use crate::engine::Metered;
 use crate::instance::{Instance, Way};
-use crate::{imports, start};
+use crate::{engine, imports};
 
 /// What the builder was told about the guests of an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) engine: Option<Engine>,
     pub(crate) configure: Option<fn(&mut Config)>,
     pub(crate) limits: Limits,
     pub(crate) wasi: bool,
@@ -26,7 +24,7 @@ pub(crate) struct Settings {
 
 /// A module that is ready to be instantiated, in either mode.
 pub struct Compiled {
-    pub(crate) engine: Metered,
+    pub(crate) engine: Engine,
     pub(crate) info: ModuleInfo,
     settings: Settings,
     /// The limits that the host is told about.
@@ -41,49 +39,34 @@ pub struct Compiled {
     pub(crate) world: Option<antiphon_wasi::World>,
 }
 
-/// Where a module comes from.
-pub(crate) enum Source<'a> {
-    /// The binary or the text format.
-    Bytes(&'a [u8]),
-    /// Translated by the caller, on an engine of the caller's.
-    Module(Module),
-}
-
 impl Compiled {
-    pub(crate) fn new(source: Source<'_>, settings: Settings) -> Result<Self> {
-        let (engine, module, info, start) = match source {
-            Source::Bytes(bytes) => {
-                let (bytes, info) = ModuleInfo::load(bytes, &settings.limits)?;
-                let engine = match &settings.engine {
-                    Some(engine) => Metered::given(engine),
-                    None => Metered::new(&info.code, &settings),
-                };
-                let exported = start::export(&bytes, &info);
-                let bytes = exported.as_ref().map_or(&*bytes, |(rewritten, _)| rewritten);
-                let module = Module::new(&engine.engine, bytes).map_err(refused)?;
-                let start = exported.map(|(_, name)| name);
-                if start.as_ref().is_some_and(|name| !is_start(module.get_export(name))) {
-                    let what = "not a valid WebAssembly module: invalid start function type";
-                    return Err(Error::new(ErrorKind::InvalidModule, what));
-                }
-                (engine, module, info, start)
-            }
-            Source::Module(module) => {
-                let info = info_of(&module);
-                (Metered::given(module.engine()), module, info, None)
-            }
-        };
-        let limits = reported_limits(&engine, &settings)?;
+    pub(crate) fn new(bytes: &[u8], settings: Settings) -> Result<Self> {
+        let mut limits = settings.limits;
+        let (bytes, info) = ModuleInfo::load(bytes, &limits)?;
         info.check(|import| known_import(import, settings.wasi))?;
         info.needs.check(&limits)?;
+        if settings.deterministic.is_some() {
+            let explicit = |deadline: Option<Duration>| deadline.unwrap_or(Duration::MAX);
+            limits = limits.with_deadline(explicit(limits.explicit_deadline()));
+            limits = limits.with_init_deadline(explicit(limits.explicit_init_deadline()));
+        }
 
-        let mut linker = Linker::new(&engine.engine);
+        let engine = engine::new(&info.code, &settings);
+        let (bytes, start) = match info.export_start(&bytes) {
+            Some((bytes, name)) => (bytes.into(), Some(name)),
+            None => (bytes, None),
+        };
+        let module = Module::new(&engine, &bytes).map_err(refused)?;
+        if start.as_ref().is_some_and(|name| !is_start(module.get_export(name))) {
+            return Err(refused("invalid start function type"));
+        }
+        let mut linker = Linker::new(&engine);
         imports::link(&mut linker).map_err(refused)?;
         #[cfg(feature = "wasi")]
         let world = crate::wasi::link(&mut linker, &info, &settings)?;
         Ok(Self {
             #[cfg(feature = "async")]
-            shim: crate::shim::Shim::new(&engine.engine, &info)?,
+            shim: crate::shim::Shim::new(&engine, &info)?,
             engine,
             info,
             settings,
@@ -97,7 +80,11 @@ impl Compiled {
     }
 
     /// Instantiates the module; `suspends` says whether it may be left and resumed.
-    pub(crate) fn instantiate(&self, store: &mut Store<Data>, suspends: bool) -> Result<wasmi::Instance, wasmi::Error> {
+    pub(crate) fn instantiate(
+        &self,
+        store: &mut Store<Data>,
+        suspends: bool,
+    ) -> Result<wasmi::Instance, wasmi::Error> {
         #[cfg(feature = "async")]
         if let Some(shim) = self.shim.as_ref().filter(|_| suspends) {
             return shim.link(&self.linker, store)?.instantiate_and_start(store, &self.module);
@@ -108,7 +95,8 @@ impl Compiled {
 
     /// The fuel of each call and of a start, within limits that the host has merged.
     pub(crate) fn fuel(&self, limits: &Limits) -> u64 {
-        let default = if self.settings.deterministic.is_some() { Limits::DETERMINISTIC_FUEL } else { u64::MAX };
+        let default =
+            if self.settings.deterministic.is_some() { Limits::DETERMINISTIC_FUEL } else { u64::MAX };
         limits.explicit_fuel().unwrap_or(default)
     }
 }
@@ -131,7 +119,7 @@ impl antiphon::provider::Compiled for Compiled {
     }
 
     fn compile(&self, bytes: &[u8]) -> Result<Self> {
-        Self::new(Source::Bytes(bytes), self.settings.clone())
+        Self::new(bytes, self.settings.clone())
     }
 
     fn limits(&self) -> Limits {
@@ -140,8 +128,8 @@ impl antiphon::provider::Compiled for Compiled {
 
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::none();
-        capabilities.deadline = self.engine.fuel;
-        capabilities.fuel = self.engine.fuel;
+        capabilities.deadline = true;
+        capabilities.fuel = true;
         capabilities.deterministic = self.settings.deterministic.is_some();
         capabilities.memory_limit = true;
         capabilities.stack_limit = true;
@@ -157,37 +145,13 @@ impl antiphon::provider::Compiled for Compiled {
 
 /// Whether an export can be a start function: it takes and returns nothing.
 fn is_start(export: Option<ExternType>) -> bool {
-    export
-        .as_ref()
-        .and_then(ExternType::func)
-        .is_some_and(|func| func.params().is_empty() && func.results().is_empty())
+    let func = export.as_ref().and_then(ExternType::func);
+    func.is_some_and(|func| func.params().is_empty() && func.results().is_empty())
 }
 
-pub(crate) fn refused(error: wasmi::Error) -> Error {
+pub(crate) fn refused(error: impl ToString) -> Error {
     let text = format!("not a valid WebAssembly module: {:.4000}", error.to_string());
     Error::new(ErrorKind::InvalidModule, text)
-}
-
-/// The limits that the provider brings: what was set, and no default deadline where none can be kept.
-fn reported_limits(engine: &Metered, settings: &Settings) -> Result<Limits> {
-    let mut limits = settings.limits;
-    let explicit = limits.explicit_deadline().or(limits.explicit_init_deadline());
-    if !engine.fuel {
-        engine.check(&limits.with_deadline(explicit.unwrap_or(Duration::MAX)).with_init_deadline(Duration::MAX))?;
-        static WARNED: std::sync::Once = std::sync::Once::new();
-        WARNED.call_once(|| {
-            tracing::warn!(
-                target: "antiphon",
-                "the given engine does not count fuel: guests on it run without a deadline"
-            );
-        });
-    }
-    if !engine.fuel || settings.deterministic.is_some() {
-        limits = limits
-            .with_deadline(limits.explicit_deadline().unwrap_or(Duration::MAX))
-            .with_init_deadline(limits.explicit_init_deadline().unwrap_or(Duration::MAX));
-    }
-    Ok(limits)
 }
 
 /// The imports that are served beyond waPC's own.
@@ -198,43 +162,4 @@ fn known_import(import: &Import, wasi: bool) -> Option<ExternKind> {
     }
     let _ = (import, wasi);
     None
-}
-
-/// What a translated module still says about itself.
-fn info_of(module: &Module) -> ModuleInfo {
-    let mut info = ModuleInfo::default();
-    // It may have them.
-    info.code.tail_calls = true;
-    info.imports = module
-        .imports()
-        .map(|import| Import::new(import.module(), import.name(), kind_of(import.ty())))
-        .collect();
-    info.exports = module.exports().map(|export| Export::new(export.name(), kind_of(export.ty()))).collect();
-    info
-}
-
-fn kind_of(ty: &ExternType) -> ExternKind {
-    match ty {
-        ExternType::Func(func) => {
-            let names = |types: &[ValType]| types.iter().map(name_of).collect::<Vec<_>>();
-            ExternKind::func(&names(func.params()), &names(func.results()))
-        }
-        ExternType::Memory(memory) => {
-            ExternKind::Memory { minimum: memory.minimum(), maximum: memory.maximum() }
-        }
-        ExternType::Table(table) => ExternKind::Table { minimum: table.minimum(), maximum: table.maximum() },
-        ExternType::Global(_) => ExternKind::Global,
-    }
-}
-
-fn name_of(ty: &ValType) -> &'static str {
-    match ty {
-        ValType::I32 => "i32",
-        ValType::I64 => "i64",
-        ValType::F32 => "f32",
-        ValType::F64 => "f64",
-        ValType::V128 => "v128",
-        ValType::FuncRef => "funcref",
-        ValType::ExternRef => "externref",
-    }
 }

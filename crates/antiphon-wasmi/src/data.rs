@@ -4,8 +4,8 @@ use std::fmt;
 
 use antiphon::errors::Error;
 use antiphon::{Conversation, Limits};
-use wasmi::{Caller, Extern, Memory, Store};
 use wasmi::errors::HostError;
+use wasmi::{Memory, StoreContextMut};
 
 use crate::fuel::Fuel;
 use crate::limiter::Limiter;
@@ -14,7 +14,7 @@ use crate::limiter::Limiter;
 pub(crate) struct Data {
     /// The running conversation; one in which nothing runs, between calls.
     pub(crate) conversation: Box<Conversation>,
-    /// Known once the instance is there. The start section of a module that the caller compiled runs earlier.
+    /// Known once the instance is there.
     pub(crate) memory: Option<Memory>,
     pub(crate) limiter: Limiter,
     pub(crate) fuel: Fuel,
@@ -71,6 +71,12 @@ impl Data {
         wasmi::Error::host(Mark)
     }
 
+    /// Leaves it for good.
+    #[cold]
+    pub(crate) fn fail(&mut self, error: Error) -> wasmi::Error {
+        self.leave(Left::Failed(error))
+    }
+
     /// Ends a guest call or a start, however it ended: what the guest wrote without ending its line goes to the log.
     #[inline]
     pub(crate) fn flush_output(&mut self) -> Result<(), Error> {
@@ -82,25 +88,12 @@ impl Data {
     }
 }
 
-/// The guest's memory and the store's data, both at once. No memory, which only a start section of a module without
-/// one can see, is an empty one.
+/// The guest's memory and the store's data, both at once. It is known before any of the guest's code runs.
 #[inline(always)]
-pub(crate) fn split<'a>(guest: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
-    match guest.data().memory.or_else(|| find_memory(guest)) {
-        Some(memory) => memory.data_and_store_mut(guest),
-        None => (&mut [], guest.data_mut()),
-    }
-}
-
-#[cold]
-fn find_memory(guest: &Caller<'_, Data>) -> Option<Memory> {
-    guest.get_export(antiphon::wapc_functions::MEMORY).and_then(Extern::into_memory)
-}
-
-/// The same between two pieces of guest code.
-pub(crate) fn split_store(store: &mut Store<Data>) -> (&mut [u8], &mut Data) {
-    match store.data().memory {
-        Some(memory) => memory.data_and_store_mut(store),
-        None => (&mut [], store.data_mut()),
+pub(crate) fn split<'a>(context: impl Into<StoreContextMut<'a, Data>>) -> (&'a mut [u8], &'a mut Data) {
+    let context: StoreContextMut<'a, Data> = context.into();
+    match context.data().memory {
+        Some(memory) => memory.data_and_store_mut(context),
+        None => unreachable!("a module without a memory is refused"),
     }
 }

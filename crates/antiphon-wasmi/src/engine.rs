@@ -1,22 +1,10 @@
 //! The wasmi engine: its settings for one module.
 
-use std::time::Duration;
-
 use antiphon::Limits;
-use antiphon::errors::{Error, ErrorKind};
 use antiphon::module_info::CodeInfo;
-use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, OperatorCost, Store};
+use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, OperatorCost};
 
 use crate::compiled::Settings;
-
-/// An engine, and what it can do. Engines of ours serve one module each: wasmi keeps the code of a module for as long
-/// as its engine.
-#[derive(Clone, Debug)]
-pub(crate) struct Metered {
-    pub(crate) engine: Engine,
-    /// Whether it counts fuel, on which deadlines hang.
-    pub(crate) fuel: bool,
-}
 
 /// How deep calls may nest, and how many bytes their values take up: about what the 512 KiB of Wasmtime's stack hold.
 const MAX_RECURSION: usize = 20_000;
@@ -27,48 +15,26 @@ const MAX_STACK: usize = 1 << 20;
 const LAZY_BODY: u64 = 32 << 10;
 const LAZY_LOCALS: u64 = 4096;
 
-impl Metered {
-    /// An engine of ours.
-    pub(crate) fn new(code: &CodeInfo, settings: &Settings) -> Self {
-        let mut config = config(code, &settings.limits);
-        if let Some(configure) = settings.configure {
-            configure(&mut config);
-            // Not to be configured away: deadlines hang on it.
-            config.consume_fuel(true);
-        }
-        if settings.deterministic.is_some() {
-            // What it computes may differ from one machine to the next. (NaNs are canonical in any case.)
-            config.wasm_relaxed_simd(false);
-        }
-        Self { engine: Engine::new(&config), fuel: true }
+/// An engine for one module: wasmi keeps the code of a module for as long as its engine.
+pub(crate) fn new(code: &CodeInfo, settings: &Settings) -> Engine {
+    let mut config = config(code);
+    if let Some(configure) = settings.configure {
+        configure(&mut config);
     }
-
-    /// An engine that the caller made.
-    pub(crate) fn given(engine: &Engine) -> Self {
-        let fuel = Store::new(engine, ()).get_fuel().is_ok();
-        Self { engine: engine.clone(), fuel }
+    if settings.deterministic.is_some() {
+        // What it computes may differ from one machine to the next. (NaNs are canonical in any case.)
+        config.wasm_relaxed_simd(false);
     }
-
-    /// Refuses limits that it could not keep.
-    pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {
-        if self.fuel {
-            return Ok(());
-        }
-        if limits.deadline().min(limits.init_deadline()) != Duration::MAX {
-            return Err(unsupported("a deadline"));
-        }
-        if limits.fuel() != u64::MAX {
-            return Err(unsupported("a limit of fuel"));
-        }
-        Ok(())
-    }
+    // Not to be configured away: deadlines hang on it.
+    config.consume_fuel(true);
+    charge(&mut config, code, &settings.limits);
+    Engine::new(&config)
 }
 
-fn config(code: &CodeInfo, limits: &Limits) -> Config {
+fn config(code: &CodeInfo) -> Config {
     let lazy = code.largest_body <= LAZY_BODY && code.most_locals <= LAZY_LOCALS;
     let mut config = Config::default();
     config
-        .consume_fuel(true)
         .compilation_mode(if lazy { CompilationMode::LazyTranslation } else { CompilationMode::Eager })
         .ignore_custom_sections(true)
         .set_max_recursion_depth(MAX_RECURSION)
@@ -77,42 +43,38 @@ fn config(code: &CodeInfo, limits: &Limits) -> Config {
         // engine, wasmi either lacks or has off.
         .wasm_multi_memory(false)
         .wasm_relaxed_simd(false);
-    charge(&mut config, code, limits);
     config
 }
 
 /// What costs how much fuel, so that a slice of it is over in time whatever it is burnt on.
 fn charge(config: &mut Config, code: &CodeInfo, limits: &Limits) {
-    let mut operators = OperatorCost::default();
     let mut bytes_copied_per_fuel = 64;
     // A call clears the locals of its callee.
     let call = u8::try_from(code.most_locals / 64).unwrap_or(u8::MAX).max(1);
-    for cost in [
-        &mut operators.call,
-        &mut operators.call_indirect,
-        &mut operators.return_call,
-        &mut operators.return_call_indirect,
-    ] {
-        *cost = call;
-    }
+    let mut operators = OperatorCost {
+        call,
+        call_indirect: call,
+        return_call: call,
+        return_call_indirect: call,
+        ..OperatorCost::default()
+    };
     if code.grows_tables {
         // wasmi cannot go on with a guest whose fuel runs out in `table.grow`, so that costs nothing by its size. Then
         // neither does any other bulk operation, to speak of: each costs as much as it can by itself, and slices are short.
         const ELEMENT: u64 = 8;
         let largest = limits.table_elements().saturating_mul(ELEMENT).saturating_add(1);
         bytes_copied_per_fuel = u32::try_from(largest).unwrap_or(u32::MAX).max(bytes_copied_per_fuel);
-        for cost in [
-            &mut operators.memory_copy,
-            &mut operators.memory_fill,
-            &mut operators.memory_init,
-            &mut operators.memory_grow,
-            &mut operators.table_copy,
-            &mut operators.table_fill,
-            &mut operators.table_init,
-            &mut operators.table_grow,
-        ] {
-            *cost = u8::MAX;
-        }
+        operators = OperatorCost {
+            memory_copy: u8::MAX,
+            memory_fill: u8::MAX,
+            memory_init: u8::MAX,
+            memory_grow: u8::MAX,
+            table_copy: u8::MAX,
+            table_fill: u8::MAX,
+            table_init: u8::MAX,
+            table_grow: u8::MAX,
+            ..operators
+        };
     }
     config.operator_cost(operators).fuel_cost(CustomFuelCosts {
         bytes_copied_per_fuel,
@@ -120,10 +82,4 @@ fn charge(config: &mut Config, code: &CodeInfo, limits: &Limits) {
         fuel_per_bytes_translated: 0,
         fuel_per_bytes_validated: 0,
     });
-}
-
-/// Refuses a deadline or a limit of fuel that nobody could keep.
-pub(crate) fn unsupported(what: &str) -> Error {
-    let message = format!("{what} needs an engine that counts fuel: set `Config::consume_fuel(true)` on the engine");
-    Error::new(ErrorKind::Unsupported, message)
 }

@@ -3,7 +3,7 @@
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::ticker;
-use wasmi::{AsContextMut, Caller, Store, StoreContextMut};
+use wasmi::{Caller, Store};
 
 use crate::data::Data;
 
@@ -85,27 +85,24 @@ pub(crate) fn look(data: &mut Data) -> Result<bool, Error> {
     Ok(ticked)
 }
 
-/// Looks at the time on behalf of an import that takes a while. If a tick has passed, the guest's slice is over: it then
-/// gives way as soon as it can be left.
-pub(crate) fn look_in_import(guest: &mut Caller<'_, Data>) -> Result<(), Error> {
-    let mut context: StoreContextMut<'_, Data> = guest.as_context_mut();
-    let left = context.get_fuel();
-    let data = context.data_mut();
-    if data.fuel.tick != ticker::now()
-        && let Ok(left) = left
-    {
-        data.conversation.check()?;
-        data.fuel.granted = data.fuel.granted.saturating_sub(left);
-        context.set_fuel(0).map_err(not_counted)?;
-        return Ok(());
+/// Looks at the time on behalf of an import that may take a while. If a tick has passed, the guest's slice is over: it
+/// then gives way as soon as it can be left.
+#[inline]
+pub(crate) fn look_in_import(guest: &mut Caller<'_, Data>) -> Result<(), wasmi::Error> {
+    let data = guest.data_mut();
+    data.conversation.check().map_err(|error| data.fail(error))?;
+    if data.fuel.tick != ticker::now() {
+        let left = guest.get_fuel()?;
+        let fuel = &mut guest.data_mut().fuel;
+        fuel.granted = fuel.granted.saturating_sub(left);
+        guest.set_fuel(0)?;
     }
-    data.conversation.check()
+    Ok(())
 }
 
 /// What has been burnt since the last [`refill`].
 pub(crate) fn used(store: &Store<Data>) -> Option<u64> {
-    let left = store.get_fuel().ok()?;
-    Some(store.data().fuel.granted.saturating_sub(left))
+    Some(store.data().fuel.granted.saturating_sub(store.get_fuel().ok()?))
 }
 
 #[cold]

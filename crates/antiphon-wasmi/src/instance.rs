@@ -10,17 +10,15 @@ use wasmi::{
 };
 
 use crate::compiled::Compiled;
-use crate::data::{Data, Left, split_store};
+use crate::data::{Data, Left, split};
 use crate::fuel::{self, Fuel};
-use crate::{engine, trap};
+use crate::trap;
 
 /// A started instance.
 pub struct Instance {
     store: Store<Data>,
     guest_call: TypedFunc<(i32, i32), i32>,
     way: Way,
-    /// Whether fuel has to be handed out before guest code runs.
-    fuel: bool,
     /// What is left of a call that has to wait.
     paused: Option<Paused<i32>>,
 }
@@ -33,10 +31,6 @@ pub(crate) struct Way {
     /// It gives way to its executor at each tick.
     pub(crate) yields: bool,
 }
-
-/// The fuel of a start section that cannot be resumed, that of a module which the caller compiled: some fifty
-/// milliseconds of plain code.
-const START_FUEL: u64 = 1 << 24;
 
 impl Instance {
     /// Builds a store and an instance and runs the init exports, in the conversation that the host began for it. Without
@@ -55,7 +49,6 @@ impl Instance {
     ) -> Result<Self, Error> {
         // The host has merged them already; a host that sees this provider through a wrapper may not have.
         let limits = conversation.limits().stricter(compiled.limits);
-        compiled.engine.check(&limits)?;
         compiled.info.needs.check(&limits)?;
 
         let fuel = Fuel::new(compiled.info.code.grows_tables, compiled.fuel(&limits));
@@ -65,25 +58,21 @@ impl Instance {
         {
             data.wasi = compiled.world.as_ref().map(antiphon_wasi::World::session);
         }
-        let mut store = Store::new(&compiled.engine.engine, data);
+        let mut store = Store::new(&compiled.engine, data);
         store.limiter(|data| &mut data.limiter);
-        let mut starting = Starting { store, way, fuel: compiled.engine.fuel };
+        let mut starting = Starting { store, way };
         let started = starting.run(compiled).await;
-        let Starting { mut store, fuel, .. } = starting;
+        let Starting { mut store, .. } = starting;
         let flushed = store.data_mut().flush_output();
         mem::swap(&mut store.data_mut().conversation, conversation);
         let guest_call = started?;
         flushed?;
-        Ok(Self { store, guest_call, way, fuel, paused: None })
+        Ok(Self { store, guest_call, way, paused: None })
     }
 
     #[inline(always)]
     fn begin(&mut self, conversation: &mut Box<Conversation>) -> Result<Called<i32>, Error> {
-        if self.fuel {
-            fuel::refill(&mut self.store)?;
-        } else if conversation.has_deadline() {
-            return Err(engine::unsupported("a deadline"));
-        }
+        fuel::refill(&mut self.store)?;
         let data = self.store.data_mut();
         mem::swap(&mut data.conversation, conversation);
         data.limiter.growth.forget();
@@ -204,11 +193,7 @@ fn advance<R: WasmResults>(
 }
 
 /// Runs the rest of guest code that was left, with waits.
-async fn finish<R: WasmResults>(
-    store: &mut Store<Data>,
-    mut step: Step<R>,
-    way: Way,
-) -> Result<R, Error> {
+async fn finish<R: WasmResults>(store: &mut Store<Data>, mut step: Step<R>, way: Way) -> Result<R, Error> {
     loop {
         let called = match step {
             Step::Done(results) => return Ok(results),
@@ -229,7 +214,7 @@ async fn finish<R: WasmResults>(
 
 /// Does what the guest waits for, and returns what its import returns.
 async fn wait(store: &mut Store<Data>) -> Result<i32, Error> {
-    let (memory, data) = split_store(store);
+    let (memory, data) = split(&mut *store);
     let returned = match data.left.take() {
         #[cfg(feature = "async")]
         Some(Left::HostCall(args)) => data.conversation.host_call_async(memory, args).await,
@@ -255,22 +240,15 @@ fn cannot_wait() -> Error {
 struct Starting {
     store: Store<Data>,
     way: Way,
-    fuel: bool,
 }
 
 impl Starting {
     async fn run(&mut self, compiled: &Compiled) -> Result<TypedFunc<(i32, i32), i32>, Error> {
-        if self.fuel {
-            // Nothing runs, unless the caller compiled the module.
-            self.store.set_fuel(START_FUEL).map_err(|error| self.failed("instantiation", error))?;
-        }
         let instance = compiled.instantiate(&mut self.store, self.way.suspends);
         let first = if compiled.info.has_start { "start section" } else { "instantiation" };
         let instance = instance.map_err(|error| self.failed(first, error))?;
         self.store.data_mut().memory = instance.get_memory(&self.store, wapc_functions::MEMORY);
-        if self.fuel {
-            fuel::refill(&mut self.store)?;
-        }
+        fuel::refill(&mut self.store)?;
         if let Some(export) = &compiled.start {
             self.run_export(&instance, export, "start section").await?;
         }
@@ -291,7 +269,8 @@ impl Starting {
         };
         let Err(error) = returned else { return Ok(()) };
         // A command's `main` ends with an exit (TinyGo from 0.35 on): with code 0 that is success.
-        let exited = error.exit_code() == Some(0) && name != wapc_functions::WAPC_INIT && name != "start section";
+        let exited =
+            error.exit_code() == Some(0) && name != wapc_functions::WAPC_INIT && name != "start section";
         if exited { Ok(()) } else { Err(Error::init(name, error)) }
     }
 

@@ -1,14 +1,14 @@
 //! The sealed WASI world as imports of a guest.
 
-use antiphon::ModuleInfo;
 use antiphon::errors::Error;
+use antiphon::{Conversation, ModuleInfo};
 use antiphon_wasi::host::Guest;
 use antiphon_wasi::{Abi, Call, MODULES, Poll, Stop, Wait, World};
 use wasmi::{Caller, Linker};
 
 use crate::compiled::Settings;
 use crate::data::{Data, Left, split};
-use crate::imports::look;
+use crate::fuel::look_in_import;
 
 type Result<T, E = wasmi::Error> = std::result::Result<T, E>;
 
@@ -60,11 +60,11 @@ fn link_module(linker: &mut Linker<Data>, module: &str, abi: Abi) -> Result<()> 
         module,
         "random_get",
         move |mut guest: Caller<'_, Data>, buffer: i32, length: i32| {
-            look(&mut guest)?;
+            look_in_import(&mut guest)?;
             let (memory, data) = split(&mut guest);
             self::guest(data, memory, abi)
-                .random_get(buffer, length, |conversation| conversation.check())
-                .map_err(|error| data.leave(Left::Failed(error)))
+                .random_get(buffer, length, Conversation::check)
+                .map_err(|error| data.fail(error))
         },
     )?;
     linker.allow_shadowing(false);
@@ -79,7 +79,7 @@ fn poll(guest: &mut Caller<'_, Data>, abi: Abi, wait: Wait) -> Result<i32> {
     }
     let waited = data.conversation.sleep_blocking(wait.duration());
     let (memory, data) = split(guest);
-    waited.and_then(|()| finish(memory, data, abi, wait)).map_err(|error| data.leave(Left::Failed(error)))
+    waited.and_then(|()| finish(memory, data, abi, wait)).map_err(|error| data.fail(error))
 }
 
 /// Tells the guest what its wait came to.
@@ -93,9 +93,9 @@ fn with<R>(
     abi: Abi,
     run: impl FnOnce(&mut Call<'_>) -> Result<R, Stop>,
 ) -> Result<R> {
-    look(guest)?;
+    look_in_import(guest)?;
     let (memory, data) = split(guest);
-    self::guest(data, memory, abi).run(run).map_err(|error| data.leave(Left::Failed(error)))
+    self::guest(data, memory, abi).run(run).map_err(|error| data.fail(error))
 }
 
 fn guest<'a>(data: &'a mut Data, memory: &'a mut [u8], abi: Abi) -> Guest<'a> {

@@ -121,7 +121,8 @@ impl<'a> Function<'a> {
         }
         operators.finish()?;
         if self.targets > TARGETS {
-            let what = format!("function {index} has a jump table of {}, over the bound of {TARGETS}", self.targets);
+            let what =
+                format!("function {index} has a jump table of {}, over the bound of {TARGETS}", self.targets);
             return Err(refuse(what).into());
         }
         self.scratch.operators = operators.into_allocations();
@@ -138,7 +139,9 @@ impl<'a> Function<'a> {
     fn operator(&mut self, operator: &Operator<'_>) {
         self.tail_calls |= matches!(
             operator,
-            Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. } | Operator::ReturnCallRef { .. }
+            Operator::ReturnCall { .. }
+                | Operator::ReturnCallIndirect { .. }
+                | Operator::ReturnCallRef { .. }
         );
         match operator {
             Operator::LocalGet { local_index }

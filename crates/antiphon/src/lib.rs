@@ -31,6 +31,8 @@ mod module_info_parse;
 #[cfg(feature = "module-info")]
 mod module_load;
 mod module_needs;
+#[cfg(feature = "module-info")]
+mod module_start;
 mod module_state;
 #[cfg(feature = "async")]
 mod offload;

@@ -335,8 +335,13 @@ mod tests {
         let others = "(elem func) (func i32.const 0 ref.null func i32.const 0 table.fill 0 table.size 0 drop
             i32.const 0 i32.const 0 i32.const 0 table.init 0 0 i32.const 0 memory.grow drop) (memory 1)";
         assert!(!code(others).grows_tables);
-        for (calls, tail) in [("call 0", false), ("return_call 0", true), ("i32.const 0 return_call_indirect", true)] {
-            let code = code(&format!("(func $f) (func (drop (i64.const 0)) {})", calls.replace("call 0", "call $f")));
+        for (calls, tail) in
+            [("call 0", false), ("return_call 0", true), ("i32.const 0 return_call_indirect", true)]
+        {
+            let code = code(&format!(
+                "(func $f) (func (drop (i64.const 0)) {})",
+                calls.replace("call 0", "call $f")
+            ));
             assert_eq!(code.tail_calls, tail, "{calls}");
         }
     }

@@ -13,9 +13,9 @@ use async_trait::async_trait;
 #[cfg(feature = "async")]
 use crate::BoxFuture;
 use crate::conversation::Conversation;
-use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
 #[cfg(feature = "async")]
 use crate::engine::WebAssemblyEngineProviderAsync;
+use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
 use crate::errors::{BoxError, Error, Fate, Result};
 use crate::module_info::ModuleInfo;
 use crate::module_state::ModuleState;
@@ -33,7 +33,8 @@ pub trait Compiled: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// The guest does not start.
-    fn start(&self, conversation: &mut Box<Conversation>, spare: Box<Conversation>) -> Result<Self::Instance>;
+    fn start(&self, conversation: &mut Box<Conversation>, spare: Box<Conversation>)
+    -> Result<Self::Instance>;
 
     /// The same for an asynchronous host: the guest may have to wait.
     ///

@@ -24,7 +24,8 @@ pub(super) const CASES: &[Case] = &[
         .hostile(),
     case!(hostile_crowds::blocks_nested_a_thousand_deep_are_served).hostile(),
     case!(hostile_crowds::a_stack_of_ten_thousand_operands_is_served).hostile(),
-    case!(hostile_crowds::a_jump_table_of_fifty_thousand_is_served_and_one_of_a_hundred_thousand_is_not).hostile(),
+    case!(hostile_crowds::a_jump_table_of_fifty_thousand_is_served_and_one_of_a_hundred_thousand_is_not)
+        .hostile(),
     case!(hostile_crowds::a_function_over_the_engines_size_is_refused).hostile(),
     case!(hostile_crowds::a_custom_section_of_15_mebibytes_is_served).hostile(),
     case!(hostile_crowds::ten_thousand_custom_sections_are_served_and_a_hundred_thousand_and_one_are_not)

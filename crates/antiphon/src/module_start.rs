@@ -1,46 +1,50 @@
-//! The start section as a function like any other. wasmi runs it as a part of the instantiation, which cannot be left
-//! and resumed; an export that is called right after it can.
+//! The start section as a function like any other, for engines that run it as a part of the instantiation, which they
+//! cannot leave and resume: an export that is called right after it they can.
 
 use std::borrow::Cow;
 
-use antiphon::ModuleInfo;
+use crate::module_info::ModuleInfo;
 
 const EXPORTS: u8 = 7;
 const START: u8 = 8;
 /// The kind of an exported function.
 const FUNCTION: u8 = 0;
 
-/// Exports the start function of a module that was parsed before, under a name that is returned, and takes its start
-/// section away. `None` for one that has none, or a malformed one.
-pub(crate) fn export(module: &[u8], info: &ModuleInfo) -> Option<(Vec<u8>, String)> {
-    if !info.has_start {
-        return None;
-    }
-    let mut name = "start section".to_owned();
-    while info.export(&name).is_some() {
-        name.push('\'');
-    }
-    let (header, mut rest) = module.split_at_checked(8)?;
-    let mut sections = Vec::new();
-    let mut start = None;
-    while let Some((&id, after)) = rest.split_first() {
-        let (size, content) = number(after)?;
-        let (content, next) = content.split_at_checked(usize::try_from(size).ok()?)?;
-        match id {
-            // Anything else than one number is malformed: wasmi says so itself.
-            START => start = Some(number(content).filter(|(_, after)| after.is_empty())?.0),
-            _ => sections.push((id, content)),
+impl ModuleInfo {
+    /// Exports the start function of the module that this was parsed from, under a name that is returned, and takes its
+    /// start section away. `None` for a module that has none, or a malformed one.
+    #[must_use]
+    pub fn export_start(&self, module: &[u8]) -> Option<(Vec<u8>, String)> {
+        if !self.has_start {
+            return None;
         }
-        rest = next;
+        let mut name = "start section".to_owned();
+        while self.export(&name).is_some() {
+            name.push('\'');
+        }
+        let (header, mut rest) = module.split_at_checked(8)?;
+        let mut sections = Vec::new();
+        let mut start = None;
+        while let Some((&id, after)) = rest.split_first() {
+            let (size, content) = number(after)?;
+            let (content, next) = content.split_at_checked(usize::try_from(size).ok()?)?;
+            match id {
+                // Anything else than one number is malformed, which the engine says itself.
+                START => start = Some(number(content).filter(|(_, after)| after.is_empty())?.0),
+                _ => sections.push((id, content)),
+            }
+            rest = next;
+        }
+        let mut rewritten = header.to_vec();
+        for (id, content) in sections {
+            let content =
+                if id == EXPORTS { with_export(content, &name, start?)? } else { Cow::Borrowed(content) };
+            rewritten.push(id);
+            push_number(&mut rewritten, u32::try_from(content.len()).ok()?);
+            rewritten.extend_from_slice(&content);
+        }
+        Some((rewritten, name))
     }
-    let mut rewritten = header.to_vec();
-    for (id, content) in sections {
-        let content = if id == EXPORTS { with_export(content, &name, start?)? } else { Cow::Borrowed(content) };
-        rewritten.push(id);
-        push_number(&mut rewritten, u32::try_from(content.len()).ok()?);
-        rewritten.extend_from_slice(&content);
-    }
-    Some((rewritten, name))
 }
 
 fn with_export(section: &[u8], name: &str, function: u32) -> Option<Cow<'static, [u8]>> {
@@ -85,7 +89,7 @@ mod tests {
 
     fn exported(text: &str) -> Option<(Vec<u8>, String)> {
         let module = wat::parse_str(text).expect("a module");
-        export(&module, &ModuleInfo::parse(&module).expect("its info"))
+        ModuleInfo::parse(&module).expect("its info").export_start(&module)
     }
 
     #[test]
@@ -102,8 +106,6 @@ mod tests {
         assert_eq!(after.imports, before.imports);
         assert_eq!(after.exports[..2], before.exports[..]);
         assert_eq!(after.exports[2].name, name);
-        let engine = wasmi::Engine::default();
-        wasmi::Module::new(&engine, &module).expect("a valid module");
     }
 
     #[test]
