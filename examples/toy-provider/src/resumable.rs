@@ -1,21 +1,19 @@
 //! A provider whose guests can be left half-way: at each slice of their time, and wherever they wait for their host.
 
-use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
-use std::task::Poll;
 
 use antiphon::errors::{BoxError, Error, ErrorKind};
 use antiphon::wapc_functions as wapc;
 use antiphon::{
     BoxFuture, Capabilities, Conversation, EngineProviderFactory, HOST_NAMESPACE, Limits, ModuleInfo,
-    ModuleState, ModuleStateAsync, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync, async_trait,
-    block_on,
+    ModuleState, ModuleStateAsync, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync, Yield,
+    async_trait, block_on,
 };
 use wasmi::errors::HostError;
 use wasmi::{Engine, Func, Linker, Memory, ResumableCall, Store, Val};
 
-use crate::compiled::{Compiled, compile, config};
+use crate::compiled::{Compiled, config, supported};
 use crate::imports::{Data, Guest, link};
 use crate::start;
 use crate::trap::{not_instantiated, typed};
@@ -64,6 +62,7 @@ impl Instance {
         yields: bool,
     ) -> Result<Self, Error> {
         let limits = *conversation.limits();
+        supported(&limits)?;
         let mut store = Store::new(&compiled.engine, Data::new(conversation, &limits));
         store.limiter(|data| &mut data.limits);
         let mut linker = Linker::new(&compiled.engine);
@@ -113,7 +112,7 @@ impl Instance {
                 ResumableCall::OutOfFuel(paused) => {
                     self.conversation().check()?;
                     if self.yields {
-                        give_way().await;
+                        Yield::default().await;
                         self.conversation().check()?;
                     }
                     self.store.set_fuel(SLICE.max(paused.required_fuel())).map_err(typed)?;
@@ -137,19 +136,6 @@ impl Instance {
     }
 }
 
-/// Lets the executor's other tasks have their turn. Tokio looks at its timers every 61 polls: one is not enough.
-async fn give_way() {
-    let mut polls = 0..64;
-    poll_fn(|cx| match polls.next() {
-        None => Poll::Ready(()),
-        Some(_) => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await;
-}
-
 /// Runs one instance of a guest, for a host of either kind.
 struct Provider<S> {
     factory: Factory,
@@ -167,7 +153,7 @@ impl<S> Provider<S> {
     /// # Cancel safety
     /// A future that is dropped takes the instance along, and the conversation in it.
     async fn run(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, BoxError> {
-        let mut instance = self.instance.take().ok_or("called before init")?;
+        let mut instance = self.instance.take().ok_or_else(Error::not_started)?;
         let code = instance.call(conversation).await?;
         self.instance = Some(instance);
         Ok(code)
@@ -191,7 +177,7 @@ impl WebAssemblyEngineProvider for Provider<ModuleState> {
     }
 
     fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
-        let state = self.state.clone().ok_or("called before init")?;
+        let state = self.state.clone().ok_or_else(Error::not_started)?;
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
         let returned = block_on(self.run(&mut conversation));
@@ -200,7 +186,7 @@ impl WebAssemblyEngineProvider for Provider<ModuleState> {
     }
 
     fn replace(&mut self, module: &[u8]) -> Result<(), BoxError> {
-        let state = self.state.clone().ok_or("replaced before init")?;
+        let state = self.state.clone().ok_or_else(Error::not_started)?;
         let mut next = Self::new(self.factory.of(module)?);
         next.init(state)?;
         *self = next;
@@ -237,7 +223,7 @@ impl WebAssemblyEngineProviderAsync for Provider<ModuleStateAsync> {
     }
 
     async fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
-        let state = self.state.clone().ok_or("called before init")?;
+        let state = self.state.clone().ok_or_else(Error::not_started)?;
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
         let returned = self.run(&mut conversation).await;
@@ -246,7 +232,7 @@ impl WebAssemblyEngineProviderAsync for Provider<ModuleStateAsync> {
     }
 
     async fn replace(&mut self, module: &[u8]) -> Result<(), BoxError> {
-        let state = self.state.clone().ok_or("replaced before init")?;
+        let state = self.state.clone().ok_or_else(Error::not_started)?;
         let mut next = Self::new(self.factory.of(module)?);
         next.init(state).await?;
         *self = next;
@@ -267,10 +253,7 @@ struct Factory(Arc<Compiled>);
 
 impl Factory {
     fn new(engine: &Engine, bytes: &[u8], limits: Limits) -> Result<Self, Error> {
-        let mut compiled = Compiled::new(engine, bytes, limits)?;
-        if let Some(changed) = start::exported(bytes, START) {
-            compiled.module = compile(engine, &changed)?;
-        }
+        let compiled = Compiled::changed(engine, bytes, limits, |module| start::exported(module, START))?;
         Ok(Self(Arc::new(compiled)))
     }
 
