@@ -14,20 +14,38 @@ pub(crate) struct Compiled {
 
 impl Compiled {
     pub(crate) fn new(engine: &Engine, bytes: &[u8], limits: Limits) -> Result<Self, Error> {
-        let (size, limit) = (bytes.len(), limits.module());
-        if u64::try_from(size).is_ok_and(|size| size > limit) {
-            let what = format!("the module has {size} bytes, over the limit of {limit}");
-            return Err(Error::new(ErrorKind::InvalidModule, what));
-        }
-        // Refuses what would take up a compiler, too.
-        let info = ModuleInfo::parse(bytes)?;
+        Self::changed(engine, bytes, limits, |_module| None)
+    }
+
+    /// The same, compiled from what `change` makes of the module, if anything.
+    pub(crate) fn changed(
+        engine: &Engine,
+        bytes: &[u8],
+        limits: Limits,
+        change: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
+    ) -> Result<Self, Error> {
+        supported(&limits)?;
+        // Refuses what is over the limit of its size, and what would take up a compiler. Text becomes binary.
+        let (binary, info) = ModuleInfo::load(bytes, &limits)?;
         // No import beyond waPC's own: no WASI.
         info.check(|_import| None)?;
-        Ok(Self { engine: engine.clone(), module: compile(engine, bytes)?, info, limits })
+        let mut module = compile(engine, &binary)?;
+        if let Some(changed) = change(&binary) {
+            module = compile(engine, &changed)?;
+        }
+        Ok(Self { engine: engine.clone(), module, info, limits })
     }
 }
 
-pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Module, Error> {
+/// Refuses the options that this engine does not have.
+pub(crate) fn supported(limits: &Limits) -> Result<(), Error> {
+    match limits.explicit_fuel() {
+        None => Ok(()),
+        Some(_) => Err(Error::new(ErrorKind::Unsupported, "this engine counts no fuel for its callers")),
+    }
+}
+
+fn compile(engine: &Engine, bytes: &[u8]) -> Result<Module, Error> {
     Module::new(engine, bytes)
         .map_err(|error| Error::new(ErrorKind::InvalidModule, error.to_string()).with_source(error))
 }

@@ -12,7 +12,7 @@ use antiphon::{
 };
 use wasmi::{Engine, Linker, Store, TypedFunc};
 
-use crate::compiled::{Compiled, config};
+use crate::compiled::{Compiled, config, supported};
 use crate::imports::{Data, Guest, enter, link};
 use crate::trap::{not_instantiated, raise, typed};
 
@@ -81,6 +81,7 @@ impl WebAssemblyEngineProvider for Provider {
         self.instance = None;
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
+        supported(conversation.limits())?;
         if conversation.limits().deadline() < Duration::MAX || conversation.has_deadline() {
             return Err(no_deadline().into());
         }
@@ -101,16 +102,16 @@ impl WebAssemblyEngineProvider for Provider {
     }
 
     fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
-        let state = self.state.clone().ok_or("called before init")?;
+        let state = self.state.clone().ok_or_else(Error::not_started)?;
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
         let returned = self.converse(&mut conversation);
         state.exchange(&mut conversation);
-        returned.ok_or("called before init")?
+        returned.ok_or_else(Error::not_started)?
     }
 
     fn replace(&mut self, module: &[u8]) -> Result<(), BoxError> {
-        let state = self.state.clone().ok_or("replaced before init")?;
+        let state = self.state.clone().ok_or_else(Error::not_started)?;
         let compiled = Compiled::new(&self.compiled.engine, module, self.compiled.limits)?;
         let mut next = Self { compiled: Arc::new(compiled), state: None, instance: None };
         next.init(state)?;

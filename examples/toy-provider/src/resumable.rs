@@ -1,21 +1,19 @@
 //! A provider whose guests can be left half-way: at each slice of their time, and wherever they wait for their host.
 
-use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
-use std::task::Poll;
 
 use antiphon::errors::{BoxError, Error, ErrorKind};
 use antiphon::wapc_functions as wapc;
 use antiphon::{
     BoxFuture, Capabilities, Conversation, EngineProviderFactory, HOST_NAMESPACE, Limits, ModuleInfo,
-    ModuleState, ModuleStateAsync, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync, async_trait,
-    block_on,
+    ModuleState, ModuleStateAsync, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync, Yield,
+    async_trait, block_on,
 };
 use wasmi::errors::HostError;
-use wasmi::{Engine, Func, Linker, Memory, ResumableCall, Store, Val};
+use wasmi::{Engine, Func, Linker, Memory, Module, ResumableCall, Store, Val};
 
-use crate::compiled::{Compiled, compile, config};
+use crate::compiled::{Compiled, config, supported};
 use crate::imports::{Data, Guest, link};
 use crate::start;
 use crate::trap::{not_instantiated, typed};
@@ -47,6 +45,24 @@ impl std::fmt::Display for HostCall {
 
 impl HostError for HostCall {}
 
+/// A function between the guest and the import that leaves it. wasmi 2.0 goes on in the wrong place where an import that
+/// was left had been called by a tail call; this one calls it in the ordinary way.
+const SHIM: &str = r#"(module
+  (import "wapc" "__host_call" (func $host (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (func (export "__host_call") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+    (call $host (local.get 0) (local.get 1) (local.get 2) (local.get 3)
+      (local.get 4) (local.get 5) (local.get 6) (local.get 7))))"#;
+
+/// Puts the shim's function in the place of the import.
+fn shadow_host_call(linker: &mut Linker<Data>, store: &mut Store<Data>) -> Result<(), Error> {
+    let (shim, _) = ModuleInfo::load(SHIM.as_bytes(), &Limits::new())?;
+    let shim = Module::new(linker.engine(), shim).map_err(typed)?;
+    let shim = linker.instantiate_and_start(&mut *store, &shim).map_err(typed)?;
+    linker.allow_shadowing(true);
+    linker.instance(&mut *store, HOST_NAMESPACE, shim).map_err(typed)?;
+    Ok(())
+}
+
 /// An instance in its store.
 struct Instance {
     store: Store<Data>,
@@ -64,6 +80,7 @@ impl Instance {
         yields: bool,
     ) -> Result<Self, Error> {
         let limits = *conversation.limits();
+        supported(&limits)?;
         let mut store = Store::new(&compiled.engine, Data::new(conversation, &limits));
         store.limiter(|data| &mut data.limits);
         let mut linker = Linker::new(&compiled.engine);
@@ -72,6 +89,7 @@ impl Instance {
             Err::<i32, _>(wasmi::Error::host(HostCall([a, b, c, d, e, f, g, h])))
         };
         linker.func_wrap(HOST_NAMESPACE, wapc::HOST_CALL, host_call).map_err(typed)?;
+        shadow_host_call(&mut linker, &mut store)?;
 
         let instance = linker
             .instantiate_and_start(&mut store, &compiled.module)
@@ -113,7 +131,7 @@ impl Instance {
                 ResumableCall::OutOfFuel(paused) => {
                     self.conversation().check()?;
                     if self.yields {
-                        give_way().await;
+                        Yield::default().await;
                         self.conversation().check()?;
                     }
                     self.store.set_fuel(SLICE.max(paused.required_fuel())).map_err(typed)?;
@@ -137,19 +155,6 @@ impl Instance {
     }
 }
 
-/// Lets the executor's other tasks have their turn. Tokio looks at its timers every 61 polls: one is not enough.
-async fn give_way() {
-    let mut polls = 0..64;
-    poll_fn(|cx| match polls.next() {
-        None => Poll::Ready(()),
-        Some(_) => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await;
-}
-
 /// Runs one instance of a guest, for a host of either kind.
 struct Provider<S> {
     factory: Factory,
@@ -167,7 +172,7 @@ impl<S> Provider<S> {
     /// # Cancel safety
     /// A future that is dropped takes the instance along, and the conversation in it.
     async fn run(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, BoxError> {
-        let mut instance = self.instance.take().ok_or("called before init")?;
+        let mut instance = self.instance.take().ok_or_else(Error::not_started)?;
         let code = instance.call(conversation).await?;
         self.instance = Some(instance);
         Ok(code)
@@ -191,7 +196,7 @@ impl WebAssemblyEngineProvider for Provider<ModuleState> {
     }
 
     fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
-        let state = self.state.clone().ok_or("called before init")?;
+        let state = self.state.clone().ok_or_else(Error::not_started)?;
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
         let returned = block_on(self.run(&mut conversation));
@@ -200,7 +205,7 @@ impl WebAssemblyEngineProvider for Provider<ModuleState> {
     }
 
     fn replace(&mut self, module: &[u8]) -> Result<(), BoxError> {
-        let state = self.state.clone().ok_or("replaced before init")?;
+        let state = self.state.clone().ok_or_else(Error::not_started)?;
         let mut next = Self::new(self.factory.of(module)?);
         next.init(state)?;
         *self = next;
@@ -237,7 +242,7 @@ impl WebAssemblyEngineProviderAsync for Provider<ModuleStateAsync> {
     }
 
     async fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
-        let state = self.state.clone().ok_or("called before init")?;
+        let state = self.state.clone().ok_or_else(Error::not_started)?;
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
         let returned = self.run(&mut conversation).await;
@@ -246,7 +251,7 @@ impl WebAssemblyEngineProviderAsync for Provider<ModuleStateAsync> {
     }
 
     async fn replace(&mut self, module: &[u8]) -> Result<(), BoxError> {
-        let state = self.state.clone().ok_or("replaced before init")?;
+        let state = self.state.clone().ok_or_else(Error::not_started)?;
         let mut next = Self::new(self.factory.of(module)?);
         next.init(state).await?;
         *self = next;
@@ -267,10 +272,7 @@ struct Factory(Arc<Compiled>);
 
 impl Factory {
     fn new(engine: &Engine, bytes: &[u8], limits: Limits) -> Result<Self, Error> {
-        let mut compiled = Compiled::new(engine, bytes, limits)?;
-        if let Some(changed) = start::exported(bytes, START) {
-            compiled.module = compile(engine, &changed)?;
-        }
+        let compiled = Compiled::changed(engine, bytes, limits, |module| start::exported(module, START))?;
         Ok(Self(Arc::new(compiled)))
     }
 
