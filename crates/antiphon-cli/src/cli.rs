@@ -85,6 +85,8 @@ const CALL_EXAMPLES: &str = r#"EXAMPLES:
   antiphon call guests/built/rust.wasm host hi --host-call '*=@guests/README.md'
   antiphon call guests/built/rust.wasm echo hello --repeat 1000 --mode sync --engine wasmtime
   antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB
+  antiphon call guests/built/rust.wasm echo hello --fuel 1000000
+  antiphon call guests/built/rust.wasm echo hello --deterministic 7 --clock 2026-01-01T00:00:00Z
   antiphon call guests/built/rust.wasm echo --error-format json -- --a-payload-with-dashes
 
 EXIT CODES:
@@ -139,7 +141,8 @@ EXAMPLES:
 /// and in the first call what the guest logs and asks its host for. Times are shown, and are never a reason against an
 /// engine. The first call that fails ends the run of its engine and mode.
 ///
-/// A guest that draws random bytes or looks at a clock answers differently each time.
+/// A guest that draws random bytes or looks at a clock answers differently each time, unless `--deterministic` fixes
+/// both. With `--fuel`, engines may differ: each counts in units of its own.
 #[derive(Debug, Args)]
 #[command(after_help = COMPARE_EXAMPLES)]
 pub(crate) struct CompareArgs {
@@ -163,6 +166,7 @@ const COMPARE_EXAMPLES: &str = r#"EXAMPLES:
   antiphon compare guests/built/rust.wasm echo hello
   antiphon compare guests/built/rust.wasm host hi --host-call '*=hello back' --json
   antiphon compare guests/built/assemblyscript.wasm log 'all is well' --repeat 100
+  antiphon compare guests/built/rust.wasm echo hello --deterministic 7
 
 EXIT CODES, if all agree:
   0  the guest answered
@@ -254,6 +258,22 @@ mod tests {
 
         let limits = call(&["--deadline", "1m"]).unwrap().guest.limits();
         assert_eq!(limits.init_deadline(), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn fuel_is_no_limit_unless_it_is_asked_for() {
+        assert_eq!(call(&[]).unwrap().guest.limits().explicit_fuel(), None);
+        assert_eq!(call(&["--fuel", "9"]).unwrap().guest.limits().explicit_fuel(), Some(9));
+        assert!(call(&["--fuel", "-9"]).is_err());
+    }
+
+    #[test]
+    fn a_clock_goes_with_a_seed_and_a_seed_with_the_sealed_world() {
+        let wasi = call(&["--deterministic", "7", "--clock", "1970-01-01T00:01:00Z"]).unwrap().wasi;
+        assert_eq!((wasi.deterministic, wasi.clock), (Some(7), Some(Duration::from_secs(60))));
+        assert!(call(&["--clock", "1970-01-01T00:01:00Z"]).is_err());
+        assert!(call(&["--deterministic", "7", "--no-wasi"]).is_err());
+        assert!(call(&["--deterministic", "7", "--dir", "a::b"]).is_err());
     }
 
     #[test]

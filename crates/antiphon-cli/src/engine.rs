@@ -45,6 +45,9 @@ pub(crate) fn factory(
             options = options.read_only_dir(&dir.host, &dir.guest);
         }
     }
+    if let Some(seed) = wasi.deterministic {
+        options = options.deterministic(seed, wasi.clock.unwrap_or_default());
+    }
     let compiled = spinner::during("compiling the module", || engine.factory(&inputs.module, &options));
     compiled.map_err(|error| match error.kind() {
         ErrorKind::Unsupported if !wasi.dir.is_empty() && engine != AnyEngine::Wasmtime => {

@@ -17,6 +17,7 @@ type Capability = (&'static str, &'static str, fn(&Capabilities) -> bool);
 const CAPABILITIES: &[Capability] = &[
     ("deadline", "ends a guest at its deadline, wherever it runs", |can| can.deadline),
     ("fuel", "counts fuel", |can| can.fuel),
+    ("deterministic", "runs a guest alike each time, on any machine", |can| can.deterministic),
     ("memory_limit", "caps memory and tables", |can| can.memory_limit),
     ("stack_limit", "ends a guest that recurses too deep with a typed error", |can| can.stack_limit),
     ("suspend", "suspends a guest while a host call is awaited", |can| can.suspend),

@@ -40,6 +40,11 @@ pub(crate) struct GuestArgs {
     /// Memory of the guest at most, such as `512KiB` or `64MiB`; 64MiB by default
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     pub(crate) memory: Option<u64>,
+    /// Fuel of a call, and of a start, at most; no limit by default
+    ///
+    /// What a unit of fuel pays for is the engine's own affair.
+    #[arg(long, value_name = "N")]
+    pub(crate) fuel: Option<u64>,
 }
 
 /// What a guest that speaks WASI gets to see.
@@ -61,6 +66,15 @@ pub(crate) struct WasiArgs {
     /// Grant a directory, read-only with `:ro`
     #[arg(long, value_name = "HOST::GUEST[:ro]", value_parser = Dir::parse)]
     pub(crate) dir: Vec<Dir>,
+    /// Make each run like every other: random bytes come from this number, clocks stand still
+    ///
+    /// The sealed world takes its random bytes from the seed, its clock shows `--clock`, and waits are over at once. NaNs
+    /// are canonical. Fuel ends a guest instead of the default deadline: 2,000,000,000 units, or `--fuel`.
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["no_wasi", "dir"])]
+    pub(crate) deterministic: Option<u64>,
+    /// What the clocks of a deterministic run show, such as `2026-01-01T00:00:00Z`; 1970 by default
+    #[arg(long, value_name = "TIME", requires = "deterministic", value_parser = options::clock)]
+    pub(crate) clock: Option<Duration>,
 }
 
 impl WasiArgs {
@@ -80,6 +94,9 @@ impl GuestArgs {
         }
         if let Some(memory) = self.memory {
             limits = limits.with_memory(memory);
+        }
+        if let Some(fuel) = self.fuel {
+            limits = limits.with_fuel(fuel);
         }
         limits
     }

@@ -1,6 +1,6 @@
 //! The values of options: times, sizes, variables, directories.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use std::{error, fmt};
 
 use bytesize::ByteSize;
@@ -10,6 +10,8 @@ use bytesize::ByteSize;
 pub(crate) enum Invalid {
     Time(humantime::DurationError),
     NoTime,
+    Clock(humantime::TimestampError),
+    EarlyClock,
     Size,
     Variable,
     Nul,
@@ -23,6 +25,8 @@ impl fmt::Display for Invalid {
         match self {
             Self::Time(error) => write!(f, "no time such as 500ms or 2s: {error}"),
             Self::NoTime => f.write_str("a deadline of no time at all lets nothing run"),
+            Self::Clock(error) => write!(f, "no time such as 2026-01-01T00:00:00Z: {error}"),
+            Self::EarlyClock => f.write_str("a clock begins in 1970"),
             Self::Size => f.write_str("no size such as 512KiB, 64MiB or 1GiB"),
             Self::Variable => f.write_str("no variable of the form KEY=VALUE"),
             Self::Nul => f.write_str("a NUL byte has no place in it"),
@@ -43,6 +47,12 @@ pub(crate) fn deadline(text: &str) -> Result<Duration, Invalid> {
         Duration::ZERO => Err(Invalid::NoTime),
         time => Ok(time),
     }
+}
+
+/// What a clock shows, as a time since the Unix epoch; in UTC.
+pub(crate) fn clock(text: &str) -> Result<Duration, Invalid> {
+    let time = humantime::parse_rfc3339_weak(text).map_err(Invalid::Clock)?;
+    time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| Invalid::EarlyClock)
 }
 
 /// A size in bytes; a bare number is one, too.
@@ -115,6 +125,15 @@ mod tests {
             assert!(text.starts_with("no time such as 500ms or 2s: "), "{wrong}: {text}");
         }
         assert!(matches!(deadline("0s"), Err(Invalid::NoTime)));
+    }
+
+    #[test]
+    fn clocks_are_in_utc_and_count_from_1970() {
+        assert_eq!(clock("1970-01-01T00:00:00Z").unwrap(), Duration::ZERO);
+        assert_eq!(clock("2001-09-09 01:46:40").unwrap(), Duration::from_secs(1_000_000_000));
+        for wrong in ["", "now", "1000000000", "2001-13-01T00:00:00Z", "1969-12-31T23:59:59Z"] {
+            assert!(matches!(clock(wrong), Err(Invalid::Clock(_) | Invalid::EarlyClock)), "{wrong}");
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::{Capabilities, EngineProviderFactory};
+use antiphon::{Capabilities, EngineProviderFactory, Limits};
 
 use crate::options::EngineOptions;
 use crate::providers::{self, Compile};
@@ -83,13 +84,23 @@ impl AnyEngine {
         }
     }
 
-    /// What the engine can do. Compiles a tiny module to ask it.
+    /// What the engine can do, if its options ask for it: a factory may count no fuel, say, unless its limits have some.
+    /// Compiles a tiny module to ask.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for an engine that is not in this build; [`ErrorKind::Engine`] for one that does not
     /// work on this machine.
     pub fn capabilities(self) -> Result<Capabilities, Error> {
-        Ok(self.factory(SMALLEST, &EngineOptions::new())?.capabilities())
+        let ask =
+            |options: &EngineOptions| self.factory(SMALLEST, options).map(|factory| factory.capabilities());
+        let asked_for = |options: &EngineOptions| match ask(options) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(Capabilities::none()),
+            asked => asked,
+        };
+        let mut can = ask(&EngineOptions::new())?;
+        can.fuel |= asked_for(&EngineOptions::new().limits(Limits::new().with_fuel(1)))?.fuel;
+        can.deterministic |= asked_for(&EngineOptions::new().deterministic(0, Duration::ZERO))?.deterministic;
+        Ok(can)
     }
 
     const fn compile(self) -> Option<Compile> {

@@ -1,5 +1,7 @@
 //! What every engine is told in the same words.
 
+use std::time::Duration;
+
 use antiphon::{Limits, WasiParams};
 
 /// The options that all engines have in common. The defaults are those of each engine's own builder.
@@ -23,6 +25,8 @@ pub struct EngineOptions {
     /// Pairs of the host's path and the guest's name for it.
     pub(crate) read_only_dirs: Vec<(String, String)>,
     pub(crate) cooperative: bool,
+    /// The seed, and what the clock shows.
+    pub(crate) deterministic: Option<(u64, Duration)>,
 }
 
 impl Default for EngineOptions {
@@ -33,6 +37,7 @@ impl Default for EngineOptions {
             wasi_params: WasiParams::default(),
             read_only_dirs: Vec::new(),
             cooperative: true,
+            deterministic: None,
         }
     }
 }
@@ -72,6 +77,14 @@ impl EngineOptions {
     /// calls of trusted guests: a guest that cannot wait then runs straight, on its executor's thread, to its end.
     pub fn cooperative(mut self, cooperative: bool) -> Self {
         self.cooperative = cooperative;
+        self
+    }
+
+    /// Makes each run of a guest like every other: WASI's random bytes come from `seed`, its clock shows `clock`, a time
+    /// since the Unix epoch, and NaNs are canonical, on every engine alike. Fuel takes the place of the default deadlines,
+    /// [`Limits::DETERMINISTIC_FUEL`] unless the limits say otherwise; each engine counts it in units of its own.
+    pub fn deterministic(mut self, seed: u64, clock: Duration) -> Self {
+        self.deterministic = Some((seed, clock));
         self
     }
 

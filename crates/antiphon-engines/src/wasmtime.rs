@@ -12,12 +12,15 @@ pub(crate) fn compile(
     module: &[u8],
     options: &EngineOptions,
 ) -> Result<Arc<dyn EngineProviderFactory>, Error> {
-    let builder = WasmtimeEngineProviderBuilder::new()
+    let mut builder = WasmtimeEngineProviderBuilder::new()
         .module_bytes(module)
         .limits(options.limits)
         .wasi(options.wasi)
         .wasi_params(options.wasi_params.clone())
         .cooperative(options.cooperative);
+    if let Some((seed, clock)) = options.deterministic {
+        builder = builder.deterministic(seed, clock);
+    }
     Ok(with_read_only_dirs(builder, options)?.factory()?)
 }
 

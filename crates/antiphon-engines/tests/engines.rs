@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use antiphon::errors::{BoxError, Error, ErrorKind};
 use antiphon::{EngineProviderFactory, Limits, WapcHost, WasiParams};
@@ -49,8 +50,14 @@ fn each_engine_answers_and_says_what_it_can_do() {
     for engine in AnyEngine::available() {
         let factory = engine.factory(&greeter(), &EngineOptions::new()).unwrap();
         assert_eq!(call(&factory).unwrap(), b"hello", "{engine}");
-        assert_eq!(engine.capabilities().unwrap(), factory.capabilities(), "{engine}");
-        assert!(engine.capabilities().unwrap().deadline, "{engine}");
+
+        // What it can do, whether this factory was asked to or not.
+        let can = engine.capabilities().unwrap();
+        let (fuel, deterministic) = (can.fuel, can.deterministic);
+        assert!(fuel && deterministic, "{engine}: {can:?}");
+        let mut expected = factory.capabilities();
+        (expected.fuel, expected.deterministic) = (fuel, deterministic);
+        assert_eq!(can, expected, "{engine}");
     }
 }
 
@@ -96,6 +103,17 @@ fn limits_reach_the_engine() {
 }
 
 #[test]
+fn fuel_reaches_the_engine() {
+    let spinner = guest("", "(loop $forever (br $forever))");
+    let limits = Limits::new().with_fuel(10_000);
+    for engine in AnyEngine::available() {
+        let factory = engine.factory(&spinner, &EngineOptions::new().limits(limits)).unwrap();
+        let error = Error::from_engine(call(&factory).unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::OutOfFuel, "{engine}: {error}");
+    }
+}
+
+#[test]
 fn arguments_reach_the_guest_unless_it_may_have_no_wasi() {
     let world = WasiParams { argv: vec!["one".into(), "two".into()], ..WasiParams::default() };
     for engine in AnyEngine::available() {
@@ -105,6 +123,27 @@ fn arguments_reach_the_guest_unless_it_may_have_no_wasi() {
 
         let error = refusal(engine, &lister(), &EngineOptions::new().wasi(false));
         assert_eq!(error.kind(), ErrorKind::InvalidModule, "{engine}");
+    }
+}
+
+#[test]
+fn a_deterministic_guest_draws_the_same_bytes_on_every_engine() {
+    let dice = guest(
+        r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))"#,
+        "(drop (call $random (i32.const 0) (i32.const 8)))
+        (drop (call $time (i32.const 0) (i64.const 1) (i32.const 8)))
+        (call $respond (i32.const 0) (i32.const 16))",
+    );
+    let throw = |engine: AnyEngine, seed, clock| {
+        let options = EngineOptions::new().deterministic(seed, Duration::from_nanos(clock));
+        call(&engine.factory(&dice, &options).unwrap()).unwrap()
+    };
+    for engine in AnyEngine::available() {
+        let thrown = throw(engine, 7, 0x0102_0304);
+        assert_eq!(thrown, throw(AnyEngine::default(), 7, 0x0102_0304), "{engine}");
+        assert_eq!(thrown[8..], [4, 3, 2, 1, 0, 0, 0, 0], "{engine}");
+        assert_ne!(thrown[..8], throw(engine, 8, 0)[..8], "{engine}");
     }
 }
 

@@ -133,6 +133,24 @@ fn outcomes_that_differ_have_an_exit_code_of_their_own() {
 }
 
 #[test]
+fn a_deterministic_guest_agrees_whatever_it_draws() {
+    let module = dice();
+    let of = |seed: &str| {
+        let report = report(&module.path(), &["any", "--deterministic", seed], 0);
+        runs(&report)[0]["answer"]["sha256"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(of("7"), of("7"));
+    assert_ne!(of("7"), of("8"));
+}
+
+#[test]
+fn fuel_that_is_too_little_on_every_engine_is_one_outcome() {
+    let spins = Wat::guest("", "(loop $forever (br $forever)) unreachable");
+    let report = report(&spins.path(), &["any", "--fuel", "10000"], 3);
+    assert!(runs(&report).iter().all(|run| run["error"]["code"] == "out_of_fuel"), "{report}");
+}
+
+#[test]
 fn the_table_has_a_line_for_each_engine_and_mode() {
     let run = compare(&guest("rust.wasm"), &["fail", "no\n\u{1b}[2Jtea"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""));

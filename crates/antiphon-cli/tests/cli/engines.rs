@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{ENGINES, GUESTS, MODES, Wat, call, command, guest, here, run};
+use crate::program::{ENGINES, GUESTS, MODES, Run, Wat, call, call_path, command, guest, here, run};
 
 #[test]
 fn each_engine_answers_in_both_modes() {
@@ -30,8 +30,42 @@ fn each_engine_ends_a_guest_at_its_deadline() {
             let all =
                 ["call", "--mode", mode, "--engine", engine, "--deadline", "50ms", "--error-format", "json"];
             let run = command(all).arg(wat.path()).arg("any").output().unwrap();
-            let error = crate::program::Run::from(run).failed(3).error();
+            let error = Run::from(run).failed(3).error();
             assert_eq!(error["code"], "deadline_exceeded", "{engine} {mode}: {error}");
+        }
+    }
+}
+
+#[test]
+fn each_engine_counts_fuel() {
+    let spins = Wat::guest("", "(loop $forever (br $forever)) unreachable");
+    for engine in here() {
+        for mode in MODES {
+            let fuel = |fuel| ["--engine", engine, "--fuel", fuel, "--error-format", "json"];
+            let all = [["any"].as_slice(), &fuel("10")].concat();
+            let error = call_path(mode, &spins.path(), &all).failed(3).error();
+            assert_eq!(error["code"], "out_of_fuel", "{engine} {mode}: {error}");
+            let all = [["echo", "hello"].as_slice(), &fuel("1000000")].concat();
+            call(mode, "rust.wasm", &all).answered("hello");
+        }
+    }
+}
+
+#[test]
+fn a_deterministic_run_has_the_clock_that_was_set() {
+    let clock = Wat::guest(
+        r#"(import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))"#,
+        "(drop (call $time (i32.const 0) (i64.const 1) (i32.const 0)))
+        (call $respond (i32.const 0) (i32.const 8)) (i32.const 1)",
+    );
+    for engine in here() {
+        for mode in MODES {
+            let at = |more: &[&str]| {
+                let all = [&["any", "--engine", engine, "--deterministic", "7"], more].concat();
+                call_path(mode, &clock.path(), &all)
+            };
+            at(&[]).answered([0; 8]);
+            at(&["--clock", "1970-01-01T00:00:01Z"]).answered(1_000_000_000_u64.to_le_bytes());
         }
     }
 }
@@ -91,7 +125,7 @@ fn directories_on_an_engine_without_them_are_refused_with_what_to_do() {
         let granted = format!("{}::/data{kind}", dir.path().display());
         for mode in MODES {
             let all = ["any", "--engine", "wasmi", "--dir", &granted, "--error-format", "json"];
-            let error = crate::program::call_path(mode, &wat.path(), &all).failed(2).error();
+            let error = call_path(mode, &wat.path(), &all).failed(2).error();
             assert_eq!(error["code"], "unsupported", "{error}");
             assert_eq!(
                 error["message"],
@@ -115,7 +149,7 @@ fn the_engines_are_listed_with_what_they_can_do() {
         let first = here().next().is_some_and(|here| engine["name"] == here);
         assert_eq!(engine["default"], first, "{engine}");
         // What the contract asks of every engine.
-        for must in ["deadline", "memory_limit", "suspend", "wasi", "stack_limit"] {
+        for must in ["deadline", "deterministic", "fuel", "memory_limit", "suspend", "wasi", "stack_limit"] {
             let expected = if available { true.into() } else { Value::Null };
             assert_eq!(engine["capabilities"][must], expected, "{must}: {engine}");
         }
@@ -127,5 +161,6 @@ fn the_engines_are_listed_with_what_they_can_do() {
     assert_eq!(lines.next().unwrap().split_whitespace().collect::<Vec<_>>(), ENGINES);
     let built = lines.next().unwrap();
     assert_eq!(built.matches("yes").count(), here().count(), "{built}");
-    assert_eq!(lines.count(), engines[0]["capabilities"].as_object().unwrap().len());
+    let capabilities = engines.iter().find_map(|engine| engine["capabilities"].as_object()).unwrap();
+    assert_eq!(lines.count(), capabilities.len());
 }

@@ -6,7 +6,8 @@ mod call;
 mod compare;
 mod engines;
 mod errors;
-#[cfg(unix)]
+// They show what a build with every engine does.
+#[cfg(all(unix, feature = "wasmtime", feature = "wasmi"))]
 mod examples;
 mod help;
 mod host_calls;
