@@ -32,6 +32,7 @@ pub(crate) enum Left {
     /// For good.
     Failed(Error),
     /// Until the host has answered this call.
+    #[cfg(feature = "async")]
     HostCall([i32; 8]),
     /// Until this wait is over.
     #[cfg(feature = "wasi")]

@@ -5,7 +5,7 @@ use antiphon::wapc_functions as wapc;
 use antiphon::{Conversation, HOST_NAMESPACE};
 use wasmi::{Caller, Linker};
 
-use crate::data::{Data, Left, split};
+use crate::data::{Data, split};
 use crate::fuel;
 
 type Guest<'a> = Caller<'a, Data>;
@@ -39,9 +39,9 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
         wapc::HOST_CALL,
         |mut guest: Guest<'_>, a: i32, b: i32, c: i32, d: i32, e: i32, f: i32, g: i32, h: i32| {
             let args = [a, b, c, d, e, f, g, h];
-            let data = guest.data_mut();
-            if data.suspends && data.conversation.can_suspend() {
-                return Err(data.leave(Left::HostCall(args)));
+            #[cfg(feature = "async")]
+            if guest.data().suspends && guest.data().conversation.can_suspend() {
+                return Err(guest.data_mut().leave(crate::data::Left::HostCall(args)));
             }
             with(&mut guest, |memory, conversation| conversation.host_call(memory, args))
         },

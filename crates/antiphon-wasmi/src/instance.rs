@@ -20,6 +20,7 @@ pub struct Instance {
     guest_call: TypedFunc<(i32, i32), i32>,
     way: Way,
     /// What is left of a call that has to wait.
+    #[cfg(feature = "async")]
     paused: Option<Paused<i32>>,
 }
 
@@ -67,7 +68,13 @@ impl Instance {
         mem::swap(&mut store.data_mut().conversation, conversation);
         let guest_call = started?;
         flushed?;
-        Ok(Self { store, guest_call, way, paused: None })
+        Ok(Self {
+            store,
+            guest_call,
+            way,
+            #[cfg(feature = "async")]
+            paused: None,
+        })
     }
 
     #[inline(always)]

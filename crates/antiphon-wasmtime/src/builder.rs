@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon::errors::ErrorKind;
+use antiphon::provider::Factory;
 use antiphon::{EngineProviderFactory, Limits, WasiParams};
 use wasmtime::{Config, Engine, Module};
 
-use crate::compiled::{Compiled, Factory, Settings, Source};
+use crate::compiled::{Compiled, Settings, Source};
 use crate::engine::{self, Clocked};
 use crate::errors::{Error, Result};
 use crate::options::{EpochDeadlines, ResourceLimits};

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon::errors::{BoxError, Error, ErrorKind};
+use antiphon::errors::{Error, ErrorKind};
 use antiphon::module_info::{Export, ExternKind, Import, ModuleInfo};
-use antiphon::{Capabilities, EngineProviderFactory, Limits, WasiParams, WebAssemblyEngineProvider};
+use antiphon::{Capabilities, Conversation, Limits, WasiParams, block_on};
 use wasmtime::{ExternType, InstancePre, Linker, Module, ValType};
 
 use crate::data::Data;
 use crate::engine::{Clock, Clocked};
+use crate::instance::{Instance, Mode};
 use crate::options::EpochDeadlines;
-use crate::provider::WasmtimeEngineProvider;
 use crate::{errors, imports};
 
 /// What the builder was told about the guests of an engine.
@@ -30,7 +30,7 @@ pub(crate) struct Settings {
 
 /// A module that is ready to be instantiated, in either mode. Cheap to clone but for `info`.
 #[derive(Clone)]
-pub(crate) struct Compiled {
+pub struct Compiled {
     pub(crate) engine: Clocked,
     pub(crate) info: ModuleInfo,
     pub(crate) settings: Settings,
@@ -117,6 +117,7 @@ impl Compiled {
     }
 
     /// Whether the guest was given real directories, whose functions all suspend.
+    #[cfg(any(feature = "async", feature = "wasi-fs"))]
     pub(crate) fn has_directories(&self) -> bool {
         let WasiParams { map_dirs, preopened_dirs, .. } = &self.settings.wasi_params;
         let read_only = &self.settings.read_only_dirs;
@@ -236,45 +237,65 @@ fn kind_of(ty: &ExternType) -> ExternKind {
     }
 }
 
-/// The factory that the conformance suite, the command line and pools use.
-#[derive(Clone)]
-pub(crate) struct Factory(pub(crate) Arc<Compiled>);
+impl antiphon::provider::Compiled for Compiled {
+    type Instance = Instance;
 
-impl EngineProviderFactory for Factory {
-    fn capabilities(&self) -> Capabilities {
-        let mut capabilities = Capabilities::none();
-        capabilities.deadline = self.0.engine.clock != Clock::Nobody;
-        capabilities.fuel = self.0.engine.counts_fuel();
-        capabilities.deterministic = self.0.settings.deterministic.is_some();
-        capabilities.memory_limit = true;
-        capabilities.stack_limit = true;
-        capabilities.suspend = cfg!(feature = "async");
-        capabilities.wasi = cfg!(feature = "wasi") && self.0.settings.wasi;
-        capabilities
-    }
-
-    fn module_info(&self) -> &ModuleInfo {
-        &self.0.info
-    }
-
-    fn provider(&self) -> Result<Box<dyn WebAssemblyEngineProvider + Send>, BoxError> {
-        Ok(Box::new(WasmtimeEngineProvider::new(Arc::clone(&self.0))))
+    /// Guests run straight, but for those with directories, whose functions all suspend; this thread parks meanwhile.
+    fn start(
+        &self,
+        conversation: &mut Box<Conversation>,
+        spare: Box<Conversation>,
+    ) -> Result<Instance, Error> {
+        #[cfg(feature = "wasi-fs")]
+        if self.has_directories() {
+            let how = (Mode::Fiber { yields: false }, &self.straight);
+            return block_on(Instance::start_watched(self, conversation, spare, how));
+        }
+        block_on(Instance::start(self, conversation, spare, (Mode::Straight, &self.straight)))
     }
 
     #[cfg(feature = "async")]
-    fn provider_async(&self) -> Result<Box<dyn antiphon::WebAssemblyEngineProviderAsync + Send>, BoxError> {
-        Ok(Box::new(crate::WasmtimeEngineProviderAsync::new(Arc::clone(&self.0))))
+    async fn start_async(
+        &self,
+        conversation: &mut Box<Conversation>,
+        spare: Box<Conversation>,
+    ) -> Result<Instance, Error> {
+        // A guest suspends only where it may have to: instances without such imports can also run straight.
+        let suspends = self.waits() || (self.calls_host() && conversation.can_suspend());
+        let cooperative = self.settings.cooperative;
+        let how = match (suspends || self.has_directories(), cooperative) {
+            (true, yields) => (Mode::Fiber { yields }, &self.suspending),
+            (false, true) => (Mode::Fiber { yields: true }, &self.straight),
+            (false, false) => (Mode::Straight, &self.straight),
+        };
+        #[cfg(feature = "wasi-fs")]
+        if self.has_directories() {
+            return Instance::start_watched(self, conversation, spare, how).await;
+        }
+        Instance::start(self, conversation, spare, how).await
     }
 
-    fn with_module(&self, bytes: &[u8]) -> Result<Arc<dyn EngineProviderFactory>, BoxError> {
-        Ok(Arc::new(self.compile(bytes)?))
+    fn compile(&self, bytes: &[u8]) -> Result<Self, Error> {
+        Ok(Self::new(self.engine.clone(), Source::Bytes(bytes), self.settings.clone())?)
     }
-}
 
-impl Factory {
-    /// The same engine and settings for another module.
-    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Self, Error> {
-        let (engine, settings) = (self.0.engine.clone(), self.0.settings.clone());
-        Ok(Self(Arc::new(Compiled::new(engine, Source::Bytes(bytes), settings)?)))
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::none();
+        capabilities.deadline = self.engine.clock != Clock::Nobody;
+        capabilities.fuel = self.engine.counts_fuel();
+        capabilities.deterministic = self.settings.deterministic.is_some();
+        capabilities.memory_limit = true;
+        capabilities.stack_limit = true;
+        capabilities.suspend = cfg!(feature = "async");
+        capabilities.wasi = cfg!(feature = "wasi") && self.settings.wasi;
+        capabilities
+    }
+
+    fn info(&self) -> &ModuleInfo {
+        &self.info
     }
 }

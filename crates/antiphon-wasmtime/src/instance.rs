@@ -14,7 +14,7 @@ use crate::ticks::Ticks;
 use crate::{stack, trap};
 
 /// A started instance.
-pub(crate) struct Instance {
+pub struct Instance {
     store: Store<Data>,
     guest_call: TypedFunc<(i32, i32), i32>,
     mode: Mode,
@@ -94,19 +94,45 @@ impl Instance {
         Ok(Self { store, guest_call, mode, epochs, ticks: ticks(|deadlines| deadlines.wapc_func), fuel })
     }
 
-    /// Sends what the guest wrote to the log although its call was dropped in the middle.
-    #[cfg(any(feature = "async", feature = "wasi-fs"))]
-    pub(crate) fn flush_abandoned(&mut self) -> Result<(), Error> {
-        self.store.data_mut().flush_output()
+    /// The same for a guest with directories: files are waited for outside the conversation, so the deadline is kept around
+    /// them.
+    #[cfg(feature = "wasi-fs")]
+    pub(crate) async fn start_watched(
+        compiled: &Compiled,
+        conversation: &mut Box<Conversation>,
+        spare: Box<Conversation>,
+        how: (Mode, &InstancePre<Data>),
+    ) -> Result<Self, Error> {
+        let watch = conversation.watch();
+        let start = Self::start(compiled, conversation, spare, how);
+        watch.over(start).await.unwrap_or_else(|error| Err(Error::init("instance", error)))
     }
 
-    pub(crate) fn mode(&self) -> Mode {
-        self.mode
+    /// Runs `__guest_call` of a guest with directories.
+    #[cfg(feature = "wasi-fs")]
+    async fn run_watched(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        let watch = conversation.watch();
+        match watch.over(self.run_on_fiber(conversation)).await {
+            Ok(returned) => returned,
+            // What the guest wrote goes to the log although its call was dropped in the middle.
+            Err(error) => self.store.data_mut().flush_output().and(Err(error)),
+        }
+    }
+
+    /// Runs a guest that suspends, while this thread parks.
+    #[cfg(any(feature = "async", feature = "wasi-fs"))]
+    #[cold]
+    fn run_parked(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        #[cfg(feature = "wasi-fs")]
+        if self.store.data().fs.is_some() {
+            return antiphon::block_on(self.run_watched(conversation));
+        }
+        antiphon::block_on(self.run_on_fiber(conversation))
     }
 
     /// Runs `__guest_call` straight.
     #[inline]
-    pub(crate) fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+    fn run(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let lengths = self.begin(conversation)?;
         let returned = if stack::has_room() {
             self.guest_call.call(&mut self.store, lengths)
@@ -122,7 +148,7 @@ impl Instance {
     /// A dropped call leaves a conversation in which nothing runs; the instance must not be used again.
     #[cfg(any(feature = "async", feature = "wasi-fs"))]
     #[inline]
-    pub(crate) async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+    async fn run_on_fiber(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let lengths = self.begin(conversation)?;
         self.store.data_mut().yielded = false;
         let returned = stack::on_fiber(self.guest_call.call_async(&mut self.store, lengths)).await;
@@ -160,6 +186,33 @@ impl Instance {
             Ok(code) => flushed.map(|()| code),
             Err(error) => Err(trap::typed(error, &self.store.data().limiter.0, self.fuel)),
         }
+    }
+}
+
+impl antiphon::provider::Instance for Instance {
+    #[inline]
+    fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        match self.mode {
+            Mode::Straight => self.run(conversation),
+            #[cfg(any(feature = "async", feature = "wasi-fs"))]
+            Mode::Fiber { .. } => self.run_parked(conversation),
+        }
+    }
+
+    #[cfg(feature = "async")]
+    #[inline]
+    fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
+        (self.mode == Mode::Straight).then(|| self.run(conversation))
+    }
+
+    #[cfg(feature = "async")]
+    #[inline]
+    async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        #[cfg(feature = "wasi-fs")]
+        if self.store.data().fs.is_some() {
+            return self.run_watched(conversation).await;
+        }
+        self.run_on_fiber(conversation).await
     }
 }
 

@@ -23,6 +23,10 @@ mod wasi;
 mod wasi_fs;
 
 pub use builder::WasmtimeEngineProviderBuilder;
+#[doc(hidden)]
+pub use compiled::Compiled;
+#[doc(hidden)]
+pub use instance::Instance;
 pub use options::{EpochDeadlines, ResourceLimits};
 pub use provider::{WasmtimeEngineProvider, WasmtimeEngineProviderPre};
 #[cfg(feature = "async")]

@@ -16,6 +16,8 @@ use crate::conversation::Conversation;
 #[cfg(feature = "async")]
 use crate::engine::WebAssemblyEngineProviderAsync;
 use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
+#[cfg(feature = "async")]
+use crate::errors::ErrorKind;
 use crate::errors::{BoxError, Error, Fate, Result};
 use crate::module_info::ModuleInfo;
 use crate::module_state::ModuleState;
@@ -36,7 +38,7 @@ pub trait Compiled: Send + Sync + Sized + 'static {
     fn start(&self, conversation: &mut Box<Conversation>, spare: Box<Conversation>)
     -> Result<Self::Instance>;
 
-    /// The same for an asynchronous host: the guest may have to wait.
+    /// The same for an asynchronous host: the guest may have to wait. An engine without this is refused by such a host.
     ///
     /// # Errors
     /// The guest does not start.
@@ -45,7 +47,10 @@ pub trait Compiled: Send + Sync + Sized + 'static {
         &self,
         conversation: &mut Box<Conversation>,
         spare: Box<Conversation>,
-    ) -> impl Future<Output = Result<Self::Instance>> + Send;
+    ) -> impl Future<Output = Result<Self::Instance>> + Send {
+        let _ = (conversation, spare);
+        std::future::ready(Err(not_async()))
+    }
 
     /// The same engine and settings for another module.
     ///
@@ -74,7 +79,9 @@ pub trait Instance: Send {
     /// Runs `__guest_call` as far as it gets without waiting. `None` if it has to wait, or must not be run straight:
     /// [`call_async`](Self::call_async) begins it then, or goes on with it.
     #[cfg(feature = "async")]
-    fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32>>;
+    fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32>> {
+        Some(self.call(conversation))
+    }
 
     /// Runs `__guest_call`, or what [`call_straight`](Self::call_straight) left of it, with waits.
     ///
@@ -87,7 +94,19 @@ pub trait Instance: Send {
     fn call_async(
         &mut self,
         conversation: &mut Box<Conversation>,
-    ) -> impl Future<Output = Result<i32>> + Send;
+    ) -> impl Future<Output = Result<i32>> + Send {
+        let _ = conversation;
+        std::future::ready(Err(not_async()))
+    }
+}
+
+#[cfg(feature = "async")]
+#[cold]
+fn not_async() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "this build of the engine has no asynchronous mode: turn on its feature `async`",
+    )
 }
 
 /// Runs one instance for a [`WapcHost`](crate::WapcHost). A clone is a provider of the same module whose instance has
