@@ -10,7 +10,7 @@ use wasmi::{
 };
 
 use crate::compiled::Compiled;
-use crate::data::{Data, Left, split};
+use crate::data::{Data, Left, Mark, split};
 use crate::fuel::{self, Fuel};
 use crate::trap;
 
@@ -188,12 +188,12 @@ fn advance<R: WasmResults>(
                 }
                 paused.resume(&mut *store)
             }
-            Ok(TypedResumableCall::HostTrap(paused)) => match &store.data().left {
-                Some(Left::Failed(_)) | None => {
-                    return Err(trap::typed(wasmi::Error::host(crate::data::Mark), store.data_mut()));
+            Ok(TypedResumableCall::HostTrap(paused)) => {
+                if matches!(store.data().left, Some(Left::Failed(_)) | None) {
+                    return Err(trap::typed(wasmi::Error::host(Mark), store.data_mut()));
                 }
-                _ => return Ok(Step::Paused(Paused::Import(paused))),
-            },
+                return Ok(Step::Paused(Paused::Import(paused)));
+            }
             Err(error) => return Err(trap::typed(error, store.data_mut())),
         };
     }
