@@ -76,12 +76,10 @@ impl fmt::Display for Control {
     }
 }
 
-/// Spins; a task gives way at each tick, for as many polls as a guest. As a guest does, it then runs on until the next
-/// tick, also where its time ran out while it gave way.
+/// Spins; a task gives way at each tick, for as many polls as a guest, and looks at the time when it comes back.
 async fn spin(mode: Mode, due: Instant) {
     loop {
-        let tick = Instant::now() + TICK;
-        let turn = if Instant::now() < due { due.min(tick) } else { tick };
+        let turn = due.min(Instant::now() + TICK);
         burn(turn);
         if turn >= due {
             return;
@@ -95,6 +93,9 @@ async fn spin(mode: Mode, due: Instant) {
                 if polls == 0 { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
+            if Instant::now() >= due {
+                return;
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use antiphon::{EngineProviderFactory, Limits, Request};
 
 use super::lateness::Gaps;
 use crate::case::Mode;
-use crate::expect::{Failure, cause, deadline_in, says};
+use crate::expect::{Failure, cause, deadline_in};
 use crate::guest::Guest;
 use crate::handler::Answer;
 use crate::host::Host;
@@ -64,7 +64,12 @@ impl Place {
                 assert!(error.is_deadline(), "{error:#?}");
                 // An asynchronous host that gets no processor for some ticks ends the start itself, and does not know
                 // which function runs.
-                says(error, &["Initialization failed: ", "interrupted, execution deadline exceeded"]);
+                let text = error.to_string();
+                let function = if self == Self::Init { "wapc_init" } else { "start section" };
+                let known = [function, "instance"].map(|name| {
+                    format!("Initialization failed: {name} init interrupted, execution deadline exceeded")
+                });
+                assert!(known.contains(&text), "{text:?} is none of {known:?}");
             }
             Self::Call => {
                 Failure::DEADLINE_IN_GUEST.check(error);
