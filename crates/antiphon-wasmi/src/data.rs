@@ -4,8 +4,8 @@ use std::fmt;
 
 use antiphon::errors::Error;
 use antiphon::{Conversation, Limits};
-use wasmi::{Caller, Extern, Memory, Store};
 use wasmi::errors::HostError;
+use wasmi::{Caller, Extern, Memory, Store};
 
 use crate::fuel::Fuel;
 use crate::limiter::Limiter;

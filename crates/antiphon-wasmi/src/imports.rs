@@ -13,15 +13,11 @@ type Result<T, E = wasmi::Error> = std::result::Result<T, E>;
 
 /// Defines every import of waPC, and AssemblyScript's abort.
 pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
-    linker.func_wrap(
-        HOST_NAMESPACE,
-        wapc::GUEST_REQUEST_FN,
-        |mut guest: Guest<'_>, op: i32, msg: i32| {
-            let bytes = guest.data().conversation.lengths().1;
-            on_time(&mut guest, bytes)?;
-            with(&mut guest, |memory, conversation| conversation.guest_request(memory, op, msg))
-        },
-    )?;
+    linker.func_wrap(HOST_NAMESPACE, wapc::GUEST_REQUEST_FN, |mut guest: Guest<'_>, op: i32, msg: i32| {
+        let bytes = guest.data().conversation.lengths().1;
+        on_time(&mut guest, bytes)?;
+        with(&mut guest, |memory, conversation| conversation.guest_request(memory, op, msg))
+    })?;
     linker.func_wrap(
         HOST_NAMESPACE,
         wapc::GUEST_RESPONSE_FN,
@@ -30,14 +26,10 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
             with(&mut guest, |memory, conversation| conversation.guest_response(memory, ptr, len))
         },
     )?;
-    linker.func_wrap(
-        HOST_NAMESPACE,
-        wapc::GUEST_ERROR_FN,
-        |mut guest: Guest<'_>, ptr: i32, len: i32| {
-            on_time(&mut guest, len)?;
-            with(&mut guest, |memory, conversation| conversation.guest_error(memory, ptr, len))
-        },
-    )?;
+    linker.func_wrap(HOST_NAMESPACE, wapc::GUEST_ERROR_FN, |mut guest: Guest<'_>, ptr: i32, len: i32| {
+        on_time(&mut guest, len)?;
+        with(&mut guest, |memory, conversation| conversation.guest_error(memory, ptr, len))
+    })?;
     linker.func_wrap(
         HOST_NAMESPACE,
         wapc::HOST_CONSOLE_LOG,

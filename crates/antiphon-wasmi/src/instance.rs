@@ -204,11 +204,7 @@ fn advance<R: WasmResults>(
 }
 
 /// Runs the rest of guest code that was left, with waits.
-async fn finish<R: WasmResults>(
-    store: &mut Store<Data>,
-    mut step: Step<R>,
-    way: Way,
-) -> Result<R, Error> {
+async fn finish<R: WasmResults>(store: &mut Store<Data>, mut step: Step<R>, way: Way) -> Result<R, Error> {
     loop {
         let called = match step {
             Step::Done(results) => return Ok(results),
@@ -291,7 +287,8 @@ impl Starting {
         };
         let Err(error) = returned else { return Ok(()) };
         // A command's `main` ends with an exit (TinyGo from 0.35 on): with code 0 that is success.
-        let exited = error.exit_code() == Some(0) && name != wapc_functions::WAPC_INIT && name != "start section";
+        let exited =
+            error.exit_code() == Some(0) && name != wapc_functions::WAPC_INIT && name != "start section";
         if exited { Ok(()) } else { Err(Error::init(name, error)) }
     }
 

@@ -18,10 +18,10 @@ mod trap;
 mod wasi;
 
 pub use builder::WasmiEngineProviderBuilder;
-#[doc(hidden)]
-pub use {compiled::Compiled, instance::Instance};
 /// The engine itself, for those who bring their own or want this very version.
 pub use wasmi;
+#[doc(hidden)]
+pub use {compiled::Compiled, instance::Instance};
 
 /// Runs one instance of a guest for a [`WapcHost`](antiphon::WapcHost).
 pub type WasmiEngineProvider = antiphon::provider::Provider<Compiled>;

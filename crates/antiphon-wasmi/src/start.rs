@@ -35,7 +35,8 @@ pub(crate) fn export(module: &[u8], info: &ModuleInfo) -> Option<(Vec<u8>, Strin
     }
     let mut rewritten = header.to_vec();
     for (id, content) in sections {
-        let content = if id == EXPORTS { with_export(content, &name, start?)? } else { Cow::Borrowed(content) };
+        let content =
+            if id == EXPORTS { with_export(content, &name, start?)? } else { Cow::Borrowed(content) };
         rewritten.push(id);
         push_number(&mut rewritten, u32::try_from(content.len()).ok()?);
         rewritten.extend_from_slice(&content);
