@@ -77,7 +77,9 @@ impl<'a> WasmiEngineProviderBuilder<'a> {
     }
 
     /// An engine of the caller's. Its settings are the caller's: one that does not count fuel keeps no deadlines, and a
-    /// guest whose slice of fuel ends in a `table.grow` is ended. The code of each module that it ever saw stays in it.
+    /// guest whose slice of fuel ends in a `table.grow` is ended. One that counts fuel must translate modules as a whole
+    /// ([`wasmi::CompilationMode::Eager`]) or charge nothing for it, and is [`Unsupported`](ErrorKind::Unsupported)
+    /// otherwise. The code of each module that it ever saw stays in it.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.settings.engine = Some(engine);
         self
@@ -182,7 +184,9 @@ impl<'a> WasmiEngineProviderBuilder<'a> {
             (Some(bytes), None) => Source::Bytes(bytes),
             (None, Some(module)) => Source::Module(module.clone()),
             (Some(_), Some(_)) => {
-                return Err(unsupported("`module_bytes` and `module` cannot be provided at the same time".into()));
+                return Err(unsupported(
+                    "`module_bytes` and `module` cannot be provided at the same time".into(),
+                ));
             }
             (None, None) => {
                 return Err(unsupported("Neither `module_bytes` nor `module` have been provided".into()));

@@ -55,7 +55,7 @@ impl Compiled {
             Source::Bytes(bytes) => {
                 let (bytes, info) = ModuleInfo::load(bytes, &settings.limits)?;
                 let engine = match &settings.engine {
-                    Some(engine) => Metered::given(engine),
+                    Some(engine) => Metered::given(engine)?,
                     None => Metered::new(&info.code, &settings),
                 };
                 let exported = start::export(&bytes, &info);
@@ -70,7 +70,7 @@ impl Compiled {
             }
             Source::Module(module) => {
                 let info = info_of(&module);
-                (Metered::given(module.engine()), module, info, None)
+                (Metered::given(module.engine())?, module, info, None)
             }
         };
         let limits = reported_limits(&engine, &settings)?;
@@ -97,7 +97,11 @@ impl Compiled {
     }
 
     /// Instantiates the module; `suspends` says whether it may be left and resumed.
-    pub(crate) fn instantiate(&self, store: &mut Store<Data>, suspends: bool) -> Result<wasmi::Instance, wasmi::Error> {
+    pub(crate) fn instantiate(
+        &self,
+        store: &mut Store<Data>,
+        suspends: bool,
+    ) -> Result<wasmi::Instance, wasmi::Error> {
         #[cfg(feature = "async")]
         if let Some(shim) = self.shim.as_ref().filter(|_| suspends) {
             return shim.link(&self.linker, store)?.instantiate_and_start(store, &self.module);
@@ -108,7 +112,8 @@ impl Compiled {
 
     /// The fuel of each call and of a start, within limits that the host has merged.
     pub(crate) fn fuel(&self, limits: &Limits) -> u64 {
-        let default = if self.settings.deterministic.is_some() { Limits::DETERMINISTIC_FUEL } else { u64::MAX };
+        let default =
+            if self.settings.deterministic.is_some() { Limits::DETERMINISTIC_FUEL } else { u64::MAX };
         limits.explicit_fuel().unwrap_or(default)
     }
 }
@@ -171,9 +176,13 @@ pub(crate) fn refused(error: wasmi::Error) -> Error {
 /// The limits that the provider brings: what was set, and no default deadline where none can be kept.
 fn reported_limits(engine: &Metered, settings: &Settings) -> Result<Limits> {
     let mut limits = settings.limits;
-    let explicit = limits.explicit_deadline().or(limits.explicit_init_deadline());
+    if !engine.fuel || settings.deterministic.is_some() {
+        limits = limits
+            .with_deadline(limits.explicit_deadline().unwrap_or(Duration::MAX))
+            .with_init_deadline(limits.explicit_init_deadline().unwrap_or(Duration::MAX));
+    }
     if !engine.fuel {
-        engine.check(&limits.with_deadline(explicit.unwrap_or(Duration::MAX)).with_init_deadline(Duration::MAX))?;
+        engine.check(&limits)?;
         static WARNED: std::sync::Once = std::sync::Once::new();
         WARNED.call_once(|| {
             tracing::warn!(
@@ -181,11 +190,6 @@ fn reported_limits(engine: &Metered, settings: &Settings) -> Result<Limits> {
                 "the given engine does not count fuel: guests on it run without a deadline"
             );
         });
-    }
-    if !engine.fuel || settings.deterministic.is_some() {
-        limits = limits
-            .with_deadline(limits.explicit_deadline().unwrap_or(Duration::MAX))
-            .with_init_deadline(limits.explicit_init_deadline().unwrap_or(Duration::MAX));
     }
     Ok(limits)
 }

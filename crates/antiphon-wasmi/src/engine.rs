@@ -5,7 +5,7 @@ use std::time::Duration;
 use antiphon::Limits;
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::module_info::CodeInfo;
-use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, OperatorCost, Store};
+use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, Instance, Module, OperatorCost, Store};
 
 use crate::compiled::Settings;
 
@@ -44,9 +44,18 @@ impl Metered {
     }
 
     /// An engine that the caller made.
-    pub(crate) fn given(engine: &Engine) -> Self {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for one that charges guests for the translation of their functions as they go: wasmi
+    /// cannot go on with a call whose fuel runs out there.
+    pub(crate) fn given(engine: &Engine) -> Result<Self, Error> {
         let fuel = Store::new(engine, ()).get_fuel().is_ok();
-        Self { engine: engine.clone(), fuel }
+        if fuel && charges_for_translation(engine).unwrap_or(false) {
+            let message = "the given engine charges fuel for lazy translation, where wasmi cannot go on once it is out: \
+                           set `CompilationMode::Eager`, or a `fuel_cost` without it";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        Ok(Self { engine: engine.clone(), fuel })
     }
 
     /// Refuses limits that it could not keep.
@@ -62,6 +71,27 @@ impl Metered {
         }
         Ok(())
     }
+}
+
+/// Whether the first call of a function burns more than the next one does. `None` for an engine that refuses even this
+/// module.
+fn charges_for_translation(engine: &Engine) -> Option<bool> {
+    /// `(module (func (export "")))`
+    const EMPTY: &[u8] =
+        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x04\x01\0\0\0\x0a\x04\x01\x02\0\x0b";
+    const PLENTY: u64 = 1 << 20;
+
+    let module = Module::new(engine, EMPTY).ok()?;
+    let mut store = Store::new(engine, ());
+    store.set_fuel(PLENTY).ok()?;
+    let instance = Instance::new(&mut store, &module, &[]).ok()?;
+    let func = instance.get_typed_func::<(), ()>(&store, "").ok()?;
+    let mut left = || {
+        store.set_fuel(PLENTY).ok()?;
+        func.call(&mut store, ()).ok()?;
+        store.get_fuel().ok()
+    };
+    Some(left()? < left()?)
 }
 
 fn config(code: &CodeInfo, limits: &Limits) -> Config {
@@ -124,6 +154,7 @@ fn charge(config: &mut Config, code: &CodeInfo, limits: &Limits) {
 
 /// Refuses a deadline or a limit of fuel that nobody could keep.
 pub(crate) fn unsupported(what: &str) -> Error {
-    let message = format!("{what} needs an engine that counts fuel: set `Config::consume_fuel(true)` on the engine");
+    let message =
+        format!("{what} needs an engine that counts fuel: set `Config::consume_fuel(true)` on the engine");
     Error::new(ErrorKind::Unsupported, message)
 }
