@@ -16,6 +16,9 @@ pub(crate) struct Metered {
     pub(crate) engine: Engine,
     /// Whether it counts fuel, on which deadlines hang.
     pub(crate) fuel: bool,
+    /// How many elements a `table.grow` may add that is charged as if it added none. Known for a module that has one, on an
+    /// engine of ours.
+    free_growth: Option<u64>,
 }
 
 /// How deep calls may nest, and how many bytes their values take up: about what the 512 KiB of Wasmtime's stack hold.
@@ -40,7 +43,8 @@ impl Metered {
             // What it computes may differ from one machine to the next. (NaNs are canonical in any case.)
             config.wasm_relaxed_simd(false);
         }
-        Self { engine: Engine::new(&config), fuel: true }
+        let free_growth = code.grows_tables.then(|| settings.limits.table_elements());
+        Self { engine: Engine::new(&config), fuel: true, free_growth }
     }
 
     /// An engine that the caller made.
@@ -55,11 +59,21 @@ impl Metered {
                            set `CompilationMode::Eager`, or a `fuel_cost` without it";
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        Ok(Self { engine: engine.clone(), fuel })
+        Ok(Self { engine: engine.clone(), fuel, free_growth: None })
+    }
+
+    /// Whether bulk operations are not charged by their size.
+    pub(crate) fn grows_tables(&self) -> bool {
+        self.free_growth.is_some()
     }
 
     /// Refuses limits that it could not keep.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {
+        if self.free_growth.is_some_and(|elements| elements < limits.table_elements()) {
+            let message = "a limit of table elements above the provider's, for a module that grows tables: \
+                           set it on the builder, where its fuel is priced";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
         if self.fuel {
             return Ok(());
         }

@@ -58,7 +58,7 @@ impl Instance {
         compiled.engine.check(&limits)?;
         compiled.info.needs.check(&limits)?;
 
-        let fuel = Fuel::new(compiled.info.code.grows_tables, compiled.fuel(&limits));
+        let fuel = Fuel::new(compiled.engine.grows_tables(), compiled.fuel(&limits));
         let mut data = Data::new(mem::replace(conversation, spare), &limits, fuel);
         data.suspends = way.suspends;
         #[cfg(feature = "wasi")]
