@@ -1,4 +1,4 @@
-//! Runs one provider for a long time, or under stress. What is called and judged is in `antiphon-conformance`.
+//! Runs the providers for a long time, or under stress. What is called and judged is in `antiphon-conformance`.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,6 +6,24 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::process;
+
+/// Whose provider it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Engine {
+    Wasmtime,
+    Wasmi,
+}
+
+impl Engine {
+    const ALL: [Self; 2] = [Self::Wasmtime, Self::Wasmi];
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Wasmtime => "antiphon-wasmtime",
+            Self::Wasmi => "antiphon-wasmi",
+        }
+    }
+}
 
 /// What `soak` is told.
 #[derive(clap::Args)]
@@ -16,6 +34,9 @@ pub(crate) struct Soak {
     /// Which calls come in which order
     #[arg(long, default_value_t = 1, value_name = "SEED")]
     seed: u64,
+    /// On which engine
+    #[arg(long, value_enum, default_value_t = Engine::Wasmtime)]
+    engine: Engine,
     /// Optimise the program
     #[arg(long)]
     release: bool,
@@ -27,6 +48,9 @@ pub(crate) struct Stress {
     /// How much larger the cases are than in `cargo test`: at 10 a million calls and a thousand replacements
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     scale: u8,
+    /// On which engine; on all of them unless it is named
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
     /// Optimise the program
     #[arg(long)]
     release: bool,
@@ -34,20 +58,23 @@ pub(crate) struct Stress {
     filter: Option<String>,
 }
 
-/// Soaks the Wasmtime provider; its exit code says whether it held.
+/// Soaks a provider; its exit code says whether it held.
 pub(crate) fn soak(root: &Path, args: &Soak) -> Result<()> {
     let mut cargo = cargo(root, "run", args.release);
-    cargo.args(["--package", "antiphon-wasmtime", "--example", "soak", "--"]);
+    cargo.args(["--package", args.engine.package(), "--example", "soak", "--"]);
     cargo.arg(format!("--minutes={}", args.minutes)).arg(format!("--seed={}", args.seed));
     process::run(&mut cargo)
 }
 
-/// Runs the stress cases of the Wasmtime provider at full size.
+/// Runs the stress cases at full size, one provider after the other.
 pub(crate) fn stress(root: &Path, args: &Stress) -> Result<()> {
-    let mut cargo = cargo(root, "test", args.release);
-    cargo.args(["--package", "antiphon-wasmtime", "--test", "stress"]);
-    cargo.args(&args.filter).env("ANTIPHON_STRESS_SCALE", args.scale.to_string());
-    process::run(&mut cargo)
+    for engine in Engine::ALL.into_iter().filter(|&engine| args.engine.is_none_or(|only| only == engine)) {
+        let mut cargo = cargo(root, "test", args.release);
+        cargo.args(["--package", engine.package(), "--test", "stress"]);
+        cargo.args(&args.filter).env("ANTIPHON_STRESS_SCALE", args.scale.to_string());
+        process::run(&mut cargo)?;
+    }
+    Ok(())
 }
 
 fn cargo(root: &Path, command: &str, release: bool) -> Command {

@@ -94,10 +94,18 @@ impl Compiled {
     }
 
     /// The fuel of each call and of a start, within limits that the host has merged.
-    pub(crate) fn fuel(&self, limits: &Limits) -> u64 {
+    ///
+    /// # Errors
+    /// Fuel is not priced for those limits.
+    pub(crate) fn fuel(&self, limits: &Limits) -> Result<u64> {
+        if self.info.code.grows_tables && limits.table_elements() > self.settings.limits.table_elements() {
+            let what = "a limit of table elements above the provider's, for a module that grows tables: set it on the \
+                        builder, where its fuel is priced";
+            return Err(Error::new(ErrorKind::Unsupported, what));
+        }
         let default =
             if self.settings.deterministic.is_some() { Limits::DETERMINISTIC_FUEL } else { u64::MAX };
-        limits.explicit_fuel().unwrap_or(default)
+        Ok(limits.explicit_fuel().unwrap_or(default))
     }
 }
 

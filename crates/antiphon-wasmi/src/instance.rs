@@ -52,7 +52,7 @@ impl Instance {
         let limits = conversation.limits().stricter(compiled.limits);
         compiled.info.needs.check(&limits)?;
 
-        let fuel = Fuel::new(compiled.info.code.grows_tables, compiled.fuel(&limits));
+        let fuel = Fuel::new(compiled.info.code.grows_tables, compiled.fuel(&limits)?);
         let mut data = Data::new(mem::replace(conversation, spare), &limits, fuel);
         data.suspends = way.suspends;
         #[cfg(feature = "wasi")]

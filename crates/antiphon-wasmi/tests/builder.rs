@@ -1,0 +1,132 @@
+//! What the builder makes of its options: what wasmi has no answer to is refused, never ignored.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use antiphon::errors::{Error, ErrorKind, Fate};
+use antiphon::{Limits, WapcHost, WasiParams};
+use antiphon_wasmi::WasmiEngineProviderBuilder;
+use antiphon_wasmi::wasmi::{Config, EnforcedLimits, Engine, Module};
+
+/// Answers one byte; `spin`, of four letters, never does.
+const GUEST: &str = r#"(module
+    (import "wapc" "__guest_response" (func $response (param i32 i32)))
+    (memory (export "memory") 1)
+    (func (export "__guest_call") (param $op i32) (param i32) (result i32)
+        (loop $again (br_if $again (i32.eq (local.get $op) (i32.const 4))))
+        (call $response (i32.const 0) (i32.const 1))
+        (i32.const 1)))"#;
+
+type Builder = WasmiEngineProviderBuilder<'static>;
+
+fn builder() -> Builder {
+    WasmiEngineProviderBuilder::new().module_bytes(GUEST.as_bytes())
+}
+
+fn host(builder: &Builder, limits: Limits) -> Result<WapcHost, Error> {
+    WapcHost::builder(Box::new(builder.build()?)).limits(limits).build()
+}
+
+/// Why a provider is refused, in either mode and as a factory alike.
+#[track_caller]
+fn refused(builder: &Builder) -> Error {
+    let error = builder.build().map(|_| ()).unwrap_err();
+    let kinds =
+        [builder.build_async().map(|_| ()), builder.factory().map(|_| ())].map(|built| built.unwrap_err());
+    assert_eq!(kinds.map(|error| error.kind()), [error.kind(); 2]);
+    error
+}
+
+#[track_caller]
+fn unsupported(builder: &Builder, what: &str) {
+    let error = refused(builder);
+    assert_eq!((error.kind(), error.fate()), (ErrorKind::Unsupported, Fate::NeverBorn), "{error:#?}");
+    assert!(error.message().contains(what), "{error}");
+}
+
+#[test]
+fn what_wasmi_has_no_answer_to_is_refused() {
+    unsupported(&builder().read_only_dir("/tmp", "/"), "directories");
+    unsupported(&builder().enable_epoch_interruptions((10, 10)), "epoch ticks");
+    let engine = Engine::default();
+    let module = Module::new(&engine, wat::parse_str(GUEST).unwrap()).unwrap();
+    unsupported(&builder().engine(engine), "an engine of the caller's");
+    unsupported(&WasmiEngineProviderBuilder::new().module(module), "give `module_bytes`");
+    unsupported(&WasmiEngineProviderBuilder::new(), "no `module_bytes`");
+    unsupported(&builder().enable_cache(None), "a cache");
+    unsupported(&builder().enable_cache(Some(Path::new("config.toml"))), "a cache");
+    let mapped = WasiParams { map_dirs: vec![("/".into(), "/tmp".into())], ..WasiParams::default() };
+    let opened = WasiParams { preopened_dirs: vec!["/tmp".into()], ..WasiParams::default() };
+    for params in [mapped, opened] {
+        unsupported(&builder().wasi_params(params.clone()), "directories");
+        // Nor are they forgotten where nothing would use them.
+        unsupported(&builder().wasi(false).wasi_params(params), "directories");
+    }
+    // What was asked for first is named.
+    unsupported(&builder().enable_cache(None).read_only_dir("/tmp", "/"), "a cache");
+    // Before the module is looked at.
+    let nothing = WasmiEngineProviderBuilder::new().module_bytes(b"no module");
+    unsupported(&nothing.enable_cache(None), "a cache");
+    let granted = WasiParams { argv: vec!["guest".into()], ..WasiParams::default() };
+    assert_eq!(host(&builder().wasi_params(granted), Limits::new()).unwrap().call("run", b"").unwrap(), [0]);
+}
+
+#[test]
+fn neither_fuel_nor_the_deterministic_mode_is_to_be_configured_away() {
+    let without = builder().configure(|config| {
+        config.consume_fuel(false);
+    });
+    let capabilities = without.factory().unwrap().capabilities();
+    assert!(capabilities.fuel && capabilities.deadline && !capabilities.deterministic);
+    let fixed = builder().deterministic(1, Duration::from_secs(1)).factory().unwrap();
+    assert!(fixed.capabilities().deterministic);
+    let limits = Limits::new().with_deadline(Duration::from_millis(50));
+    let error = host(&without, limits).unwrap().call("spin", b"").unwrap_err();
+    assert_eq!((error.kind(), error.fate()), (ErrorKind::DeadlineExceeded, Fate::Discarded));
+
+    let relaxed = br#"(module (memory (export "memory") 1)
+        (func (export "__guest_call") (param i32 i32) (result i32)
+            (drop (f32x4.relaxed_min (v128.const i64x2 0 0) (v128.const i64x2 0 0)))
+            (i32.const 1)))"#;
+    let configured = || {
+        WasmiEngineProviderBuilder::new().module_bytes(relaxed).configure(|config| {
+            config.wasm_relaxed_simd(true);
+        })
+    };
+    assert_eq!(refused(&configured().deterministic(1, Duration::ZERO)).kind(), ErrorKind::InvalidModule);
+    // Whoever asks for the feature itself has it.
+    let error = host(&configured(), Limits::new()).unwrap().call("run", b"").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::GuestMisbehaved);
+}
+
+/// A module of so many functions, which weigh enough for each of wasmi's limits but that of their number.
+fn crowd(functions: usize) -> String {
+    let body = "(drop (i64.const 0x123456789abcdef0))".repeat(4);
+    let crowd = format!("(func {body})").repeat(functions - 1);
+    format!(
+        r#"(module (memory (export "memory") 1) {crowd}
+            (func (export "__guest_call") (param i32 i32) (result i32) {body} (i32.const 1)))"#
+    )
+}
+
+#[test]
+fn wasmis_own_limits_on_modules_hold_for_whoever_asks_for_them() {
+    let crowded = wat::parse_str(crowd(10_001)).unwrap();
+    let builder = || WasmiEngineProviderBuilder::new().module_bytes(&crowded);
+    let strict = |config: &mut Config| {
+        config.enforced_limits(EnforcedLimits::strict());
+    };
+    let error = builder().configure(strict).build().map(|_| ()).unwrap_err();
+    assert_eq!((error.kind(), error.fate()), (ErrorKind::InvalidModule, Fate::NeverBorn));
+    assert!(error.message().contains("the limit of 10000 functions"), "{error}");
+    let host = WapcHost::new(Box::new(builder().build().unwrap()), None).unwrap();
+    assert_eq!(host.call("run", b"").unwrap_err().kind(), ErrorKind::GuestMisbehaved);
+    // One less is served, limits or not.
+    let crowded = wat::parse_str(crowd(10_000)).unwrap();
+    let provider =
+        WasmiEngineProviderBuilder::new().module_bytes(&crowded).configure(strict).build().unwrap();
+    let error = WapcHost::new(Box::new(provider), None).unwrap().call("run", b"").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::GuestMisbehaved);
+}
