@@ -5,6 +5,8 @@
 mod abi;
 #[cfg(feature = "antiphon")]
 pub mod antiphon;
+#[cfg(feature = "antiphon")]
+pub mod built;
 pub mod engine;
 pub mod guest;
 pub mod incumbent;
