@@ -1,31 +1,39 @@
-//! Antiphon: `antiphon` with `antiphon-wasmtime`, with its default limits and deadlines on, by each way to
-//! call.
+//! Antiphon: `antiphon` with `antiphon-wasmtime` or `antiphon-wasmi`, with its default limits and deadlines on, by
+//! each way to call.
 
 use std::rc::Rc;
 
 use antiphon::{HostCallback, HostCallbackAsync, Request, WapcHost, WapcHostAsync};
-use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
-use anyhow::Result;
+use anyhow::{Error, Result};
 use tokio::runtime::Runtime;
 
+use crate::engine::Engine;
 use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::{AsyncCall, Family, SyncCall, Variant};
 
-/// The rows of Antiphon.
+/// The rows of Antiphon on one engine.
 ///
 /// # Errors
 ///
 /// When Antiphon refuses the guest.
-pub fn variants(guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
+pub fn variants(engine: Engine, guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
     let owned = "`call_with`, owned `Bytes`";
     let into = "`call_into`, buffer reused";
-    let cooperative = || host_async(guest, runtime, true);
-    let straight = || host_async(guest, runtime, false);
+    let cooperative = || host_async(engine, guest, runtime, true);
+    let straight = || host_async(engine, guest, runtime, false);
     Ok(vec![
-        Variant::sync(Family::Antiphon, "`call`", Call(host(guest)?)),
-        Variant::sync(Family::Antiphon, owned, CallWith(host(guest)?)),
-        Variant::sync(Family::Antiphon, into, CallInto { host: host(guest)?, answer: Vec::new() }),
-        Variant::sync(Family::Antiphon, "`call_ref`, answer read in place", CallRef(host(guest)?)),
+        Variant::sync(Family::Antiphon, "`call`", Call(host(engine, &guest.wasm)?)),
+        Variant::sync(Family::Antiphon, owned, CallWith(host(engine, &guest.wasm)?)),
+        Variant::sync(
+            Family::Antiphon,
+            into,
+            CallInto { host: host(engine, &guest.wasm)?, answer: Vec::new() },
+        ),
+        Variant::sync(
+            Family::Antiphon,
+            "`call_ref`, answer read in place",
+            CallRef(host(engine, &guest.wasm)?),
+        ),
         Variant::r#async(Family::Antiphon, "`call`, cooperative", runtime, Call(cooperative()?)),
         Variant::r#async(
             Family::Antiphon,
@@ -43,22 +51,20 @@ pub fn variants(guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
     ])
 }
 
-fn host(guest: &Guest) -> Result<WapcHost> {
+/// A host whose handler echoes.
+fn host(engine: Engine, wasm: &[u8]) -> Result<WapcHost> {
     let callback: Box<HostCallback> = Box::new(|_id, _bd, _ns, _op, payload| Ok(payload.to_vec()));
-    let engine = WasmtimeEngineProviderBuilder::new().module_bytes(&guest.wasm).build()?;
-    Ok(WapcHost::new(Box::new(engine), Some(callback))?)
+    let provider = engine.factory(wasm, true)?.provider().map_err(Error::from_boxed)?;
+    Ok(WapcHost::new(provider, Some(callback))?)
 }
 
-/// Straight, a guest that cannot suspend runs on the caller's stack; one with a host call runs on a fiber all
-/// the same.
-fn host_async(guest: &Guest, runtime: &Runtime, cooperative: bool) -> Result<WapcHostAsync> {
+/// On wasmtime, a straight guest that cannot suspend runs on the caller's stack; one with a host call runs on a fiber
+/// all the same.
+fn host_async(engine: Engine, guest: &Guest, runtime: &Runtime, cooperative: bool) -> Result<WapcHostAsync> {
     let callback: Box<HostCallbackAsync> =
         Box::new(|_id, _bd, _ns, _op, payload| Box::pin(async move { Ok(payload) }));
-    let engine = WasmtimeEngineProviderBuilder::new()
-        .module_bytes(&guest.wasm)
-        .cooperative(cooperative)
-        .build_async()?;
-    Ok(runtime.block_on(WapcHostAsync::new(Box::new(engine), Some(callback)))?)
+    let provider = engine.factory(&guest.wasm, cooperative)?.provider_async().map_err(Error::from_boxed)?;
+    Ok(runtime.block_on(WapcHostAsync::new(provider, Some(callback)))?)
 }
 
 /// `call`: a borrowed payload, a fresh `Vec`.

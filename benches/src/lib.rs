@@ -1,11 +1,16 @@
-//! Antiphon measured against hand-written wasmtime (the limit) and against the incumbent (`wapc` with
-//! `wasmtime-provider`), all in one process and in turns. README.md says how to run it and what the numbers
-//! mean.
+//! Antiphon measured against hand-written wasmtime or wasmi (the limit) and against the incumbent (`wapc` with
+//! `wasmtime-provider`), all in one process and in turns; and its engines against one another. README.md says how to
+//! run it and what the numbers mean.
 
+mod abi;
 #[cfg(feature = "antiphon")]
 pub mod antiphon;
+#[cfg(feature = "antiphon")]
+pub mod built;
+pub mod engine;
 pub mod guest;
 pub mod incumbent;
 pub mod limit;
+pub mod limit_wasmi;
 pub mod measure;
 pub mod report;

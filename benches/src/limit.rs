@@ -4,14 +4,13 @@
 //! store; there is no lock, no budget, no deadline, no isolation of one call from the next, no error text:
 //! what is left is what waPC and wasmtime themselves cost.
 
-use std::ops::Range;
 use std::rc::Rc;
-use std::str;
 
 use anyhow::{Result, ensure};
 use tokio::runtime::Runtime;
-use wasmtime::{Caller, Config, Engine, Instance, Linker, Memory, Module, Store, Trap, TypedFunc};
+use wasmtime::{Caller, Config, Engine, Instance, Linker, Memory, Module, Store, TypedFunc};
 
+use crate::abi::{Fault, HostCallArguments, decode, handle, read, write};
 use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::{AsyncCall, Family, Mode, SyncCall, Variant};
 
@@ -135,26 +134,9 @@ fn prepare(wasm: &[u8], epochs: bool, mode: Mode) -> Result<(Store<State>, Modul
 }
 
 /// The guest's memory and the state, side by side.
-fn parts<'a>(caller: &'a mut Caller<'_, State>) -> Result<(&'a mut [u8], &'a mut State), Trap> {
-    let memory = caller.data().memory.ok_or(Trap::MemoryOutOfBounds)?;
+fn parts<'a>(caller: &'a mut Caller<'_, State>) -> Result<(&'a mut [u8], &'a mut State), Fault> {
+    let memory = caller.data().memory.ok_or(Fault::OutOfBounds)?;
     Ok(memory.data_and_store_mut(caller))
-}
-
-fn span(ptr: u32, len: u32) -> Range<usize> {
-    ptr as usize..(ptr as usize).saturating_add(len as usize)
-}
-
-fn read(memory: &[u8], ptr: u32, len: u32) -> Result<&[u8], Trap> {
-    memory.get(span(ptr, len)).ok_or(Trap::MemoryOutOfBounds)
-}
-
-fn write(memory: &mut [u8], ptr: u32, bytes: &[u8]) -> Result<(), Trap> {
-    let start = ptr as usize;
-    memory
-        .get_mut(start..start.saturating_add(bytes.len()))
-        .ok_or(Trap::MemoryOutOfBounds)?
-        .copy_from_slice(bytes);
-    Ok(())
 }
 
 fn guest_request(mut caller: Caller<'_, State>, op_ptr: u32, msg_ptr: u32) -> wasmtime::Result<()> {
@@ -179,26 +161,6 @@ fn host_response(mut caller: Caller<'_, State>, ptr: u32) -> wasmtime::Result<()
     let (memory, state) = parts(&mut caller)?;
     write(memory, ptr, &state.host_response)?;
     Ok(())
-}
-
-/// The eight arguments of `__host_call`: binding, namespace, operation and payload, pointer and length each.
-type HostCallArguments = (u32, u32, u32, u32, u32, u32, u32, u32);
-
-/// The names of a host call as text, and its payload, all read in place.
-fn decode(memory: &[u8], arguments: HostCallArguments) -> wasmtime::Result<([&str; 3], &[u8])> {
-    let (bd_ptr, bd_len, ns_ptr, ns_len, op_ptr, op_len, msg_ptr, msg_len) = arguments;
-    let names = [
-        str::from_utf8(read(memory, bd_ptr, bd_len)?)?,
-        str::from_utf8(read(memory, ns_ptr, ns_len)?)?,
-        str::from_utf8(read(memory, op_ptr, op_len)?)?,
-    ];
-    Ok((names, read(memory, msg_ptr, msg_len)?))
-}
-
-/// The host's handler: echoes. Not inlined, since no library knows its handlers when it is compiled.
-#[inline(never)]
-fn handle(_names: [&str; 3], payload: &[u8]) -> Vec<u8> {
-    payload.to_vec()
 }
 
 #[expect(clippy::too_many_arguments, reason = "waPC's own signature")]

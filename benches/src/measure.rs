@@ -3,6 +3,7 @@
 //! A machine that slows down for a second slows all of them down alike, so the ratios hold where absolute
 //! times drift.
 
+use std::env;
 use std::fmt;
 use std::hint::black_box;
 use std::rc::Rc;
@@ -36,21 +37,18 @@ pub trait AsyncCall {
     /// # Errors
     ///
     /// When the call fails.
-    fn call<R>(
-        &mut self,
-        payload: &Payload,
-        read: impl FnMut(&[u8]) -> R,
-    ) -> impl Future<Output = Result<R>>;
+    fn call<R>(&mut self, payload: &Payload, read: impl FnMut(&[u8]) -> R)
+    -> impl Future<Output = Result<R>>;
 }
 
 /// Whose code makes the call.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Family {
-    /// Hand-written wasmtime: what no host library can beat.
+    /// A host written by hand on the engine itself: what no host library can beat.
     Limit,
     /// `wapc` with `wasmtime-provider`.
     Incumbent,
-    /// `antiphon` with `antiphon-wasmtime`.
+    /// `antiphon` with its provider of the engine.
     Antiphon,
 }
 
@@ -206,7 +204,7 @@ pub struct Row {
     pub cells: Vec<Cell>,
 }
 
-/// Time per call over all rounds, in nanoseconds.
+/// The time of one thing (of a call, mostly) over all rounds, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
     /// Half of the rounds were faster.
@@ -218,11 +216,33 @@ pub struct Cell {
 }
 
 impl Cell {
-    fn new(mut rounds: Vec<f64>) -> Self {
+    /// What the rounds come to.
+    pub fn new(mut rounds: Vec<f64>) -> Self {
         rounds.sort_by(f64::total_cmp);
         let at = |quarter: usize| rounds.get(rounds.len() * quarter / 4).copied().unwrap_or(f64::NAN);
         Self { median: at(2), lower_quartile: at(1), upper_quartile: at(3) }
     }
+
+    /// How far apart the middle half of the rounds lies, as a share of the median.
+    pub fn spread(&self) -> f64 {
+        (self.upper_quartile - self.lower_quartile) / self.median
+    }
+}
+
+/// Refuses to measure where errors are slower than by default, and warns where everything is.
+///
+/// # Errors
+///
+/// When `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` is set to anything but 0.
+pub fn check_environment() -> Result<()> {
+    for name in ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"] {
+        let off = env::var_os(name).is_none_or(|value| value == "0");
+        ensure!(off, "{name} is set: set it to 0, it slows errors down");
+    }
+    if cfg!(debug_assertions) {
+        eprintln!("warning: not a release build, the numbers mean nothing");
+    }
+    Ok(())
 }
 
 /// Measures all `variants` of `guest`, size by size, in turns.
@@ -266,7 +286,7 @@ pub fn measure(guest: &Guest, mut variants: Vec<Variant>, rounds: u32) -> Result
 }
 
 /// Shuffles, so that nobody always follows the same one; the same way in each run.
-fn shuffle(order: &mut [usize], seed: &mut u64) {
+pub fn shuffle(order: &mut [usize], seed: &mut u64) {
     for end in (1..order.len()).rev() {
         // Knuth's MMIX generator; its high bits are the good ones.
         *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

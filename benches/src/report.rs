@@ -4,26 +4,41 @@ use std::fmt::Write as _;
 use std::fs;
 use std::thread;
 
+use crate::engine::Engine;
 use crate::measure::{Cell, Family, Label, Row, Table};
 
 /// Every version in the document comes from the lock file that the program was built with.
 const LOCK: &str = include_str!("../Cargo.lock");
 
-/// Writes the whole document. `rounds` is only named, not used.
-pub fn document(tables: &[Table], rounds: u32) -> String {
-    let mut out = String::from("# Antiphon against the limit and the incumbent\n\n");
-    facts(&mut out, rounds);
-    out.push_str(
-        "\nA cell: median time per call, its ratio to the `limit` of the same mode (the first row of the mode), and \
-         for Antiphon how many times faster than the incumbent of the same mode it is (`/`).\n",
-    );
+/// Writes the whole document of what was measured on `engine`. `rounds` is only named, not used.
+pub fn document(tables: &[Table], engine: Engine, rounds: u32) -> String {
+    let rounds = rounds.to_string();
+    let cell =
+        "A cell: median time per call, its ratio to the `limit` of the same mode (the first row of the mode)";
+    let mut out = match engine {
+        Engine::Wasmtime => {
+            let packages =
+                ["wasmtime", "wapc", "wasmtime-provider", "antiphon", "antiphon-wasmtime", "tokio"];
+            heading("Antiphon against the limit and the incumbent", &packages, &[("rounds", &rounds)])
+                + &format!(
+                    "\n{cell}, and for Antiphon how many times faster than the incumbent of the same mode it is (`/`).\n"
+                )
+        }
+        Engine::Wasmi => {
+            let packages = ["wasmi", "antiphon", "antiphon-wasmi", "tokio"];
+            heading("Antiphon on wasmi against the limit", &packages, &[("rounds", &rounds)])
+                + &format!("\n{cell}.\n")
+        }
+    };
     for table in tables {
         section(&mut out, table);
     }
     out
 }
 
-fn facts(out: &mut String, rounds: u32) {
+/// Begins a document: what the machine is, what was built, and what else there is to say about the run.
+pub fn heading(title: &str, packages: &[&str], others: &[(&str, &str)]) -> String {
+    let mut out = format!("# {title}\n\n");
     let cores = thread::available_parallelism().map_or(0, usize::from);
     let mut fact = |name: &str, value: &str| {
         // Writing to a `String` cannot fail.
@@ -33,12 +48,15 @@ fn facts(out: &mut String, rounds: u32) {
     fact("machine", &machine);
     fact("load average at the end (1, 5, 15 minutes)", &load_average().unwrap_or_else(|| "unknown".into()));
     fact("compiler", env!("BENCH_RUSTC"));
-    for package in ["wasmtime", "wapc", "wasmtime-provider", "antiphon", "antiphon-wasmtime", "tokio"] {
+    for package in packages {
         let built = cfg!(feature = "antiphon") || !package.starts_with("antiphon");
         let version = locked_version(package).filter(|_| built);
         fact(package, version.unwrap_or("not in this build"));
     }
-    fact("rounds", &rounds.to_string());
+    for (name, value) in others {
+        fact(name, value);
+    }
+    out
 }
 
 fn cpu_model() -> Option<String> {
@@ -97,22 +115,22 @@ fn entry(table: &Table, label: &Label, column: usize, cell: &Cell) -> String {
 
 /// How far apart the middle half of the rounds lies, at worst, as a share of the median.
 fn noise(table: &Table, column: usize) -> f64 {
-    let range = |row: &Row| {
-        let cell = row.cells.get(column)?;
-        Some((cell.upper_quartile - cell.lower_quartile) / cell.median)
-    };
+    let range = |row: &Row| Some(row.cells.get(column)?.spread());
     table.rows.iter().filter_map(range).fold(0.0, f64::max)
 }
 
-fn time(nanoseconds: f64) -> String {
+/// A time as text.
+pub fn time(nanoseconds: f64) -> String {
     match nanoseconds {
         ns if ns < 100.0 => format!("{ns:.1} ns"),
         ns if ns < 10_000.0 => format!("{ns:.0} ns"),
-        ns => format!("{:.1} us", ns / 1e3),
+        ns if ns < 10_000_000.0 => format!("{:.1} us", ns / 1e3),
+        ns => format!("{:.1} ms", ns / 1e6),
     }
 }
 
-fn bytes(size: usize) -> String {
+/// A size as text.
+pub fn bytes(size: usize) -> String {
     match size {
         size if size >= 1 << 20 => format!("{} MiB", size >> 20),
         size if size >= 1 << 10 => format!("{} KiB", size >> 10),
