@@ -99,7 +99,7 @@ fn the_deterministic_mode_goes_with_an_engine_of_our_own_only() {
 }
 
 #[test]
-fn neither_fuel_nor_the_deterministic_mode_is_to_be_configured_away() {
+fn an_engine_of_our_own_has_fuel_whatever_is_configured() {
     let without = builder().configure(|config| {
         config.consume_fuel(false);
     });
@@ -108,7 +108,10 @@ fn neither_fuel_nor_the_deterministic_mode_is_to_be_configured_away() {
     let limits = Limits::new().with_deadline(Duration::from_millis(50));
     let error = host(&without, limits).unwrap().call("spin", b"").unwrap_err();
     assert_eq!((error.kind(), error.fate()), (ErrorKind::DeadlineExceeded, Fate::Discarded));
+}
 
+#[test]
+fn the_deterministic_mode_is_not_to_be_configured_away() {
     let relaxed = br#"(module (memory (export "memory") 1)
         (func (export "__guest_call") (param i32 i32) (result i32)
             (drop (f32x4.relaxed_min (v128.const i64x2 0 0) (v128.const i64x2 0 0)))

@@ -107,6 +107,21 @@ fn a_guest_ends_two_ticks_after_its_deadline_at_the_latest() {
     }
 }
 
+/// It fails on an answer, where the others would wait for one.
+#[test]
+fn a_guest_that_would_end_after_a_while_is_ended_before() {
+    let text = guest(
+        "",
+        "(loop $turn (br_if $turn (i64.ne (i64.const 50000000)
+            (local.tee $x (i64.add (local.get $x) (i64.const 1))))))",
+        1,
+    );
+    let builder = WasmiEngineProviderBuilder::new().module_bytes(text.as_bytes());
+    let limits = Limits::new().with_deadline(LIMIT);
+    let host = WapcHost::builder(Box::new(builder.build().unwrap())).limits(limits).build().unwrap();
+    assert_eq!(host.call("answer", b"").unwrap_err().kind(), ErrorKind::DeadlineExceeded);
+}
+
 #[test]
 fn on_an_executor_it_ends_in_time_too() {
     const CALLS: u32 = 5;
