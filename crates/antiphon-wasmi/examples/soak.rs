@@ -12,5 +12,5 @@ antiphon_conformance::soak!(wasmi, |module| {
     if let Some((seed, clock)) = module.deterministic() {
         builder = builder.deterministic(seed, clock);
     }
-    builder.factory().map_err(antiphon::errors::Error::from)
+    builder.factory()
 });
