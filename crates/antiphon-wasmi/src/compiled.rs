@@ -56,7 +56,7 @@ impl Compiled {
                 let (bytes, info) = ModuleInfo::load(bytes, &settings.limits)?;
                 let engine = match &settings.engine {
                     Some(engine) => Metered::given(engine)?,
-                    None => Metered::new(&info.code, &settings),
+                    None => Metered::new(&info.code, &settings)?,
                 };
                 let exported = start::export(&bytes, &info);
                 let bytes = exported.as_ref().map_or(&*bytes, |(rewritten, _)| rewritten);

@@ -32,7 +32,10 @@ const LAZY_LOCALS: u64 = 4096;
 
 impl Metered {
     /// An engine of ours.
-    pub(crate) fn new(code: &CodeInfo, settings: &Settings) -> Self {
+    ///
+    /// # Errors
+    /// Those of [`given`](Self::given), for what it was configured to.
+    pub(crate) fn new(code: &CodeInfo, settings: &Settings) -> Result<Self, Error> {
         let mut config = config(code, &settings.limits);
         if let Some(configure) = settings.configure {
             configure(&mut config);
@@ -43,8 +46,12 @@ impl Metered {
             // What it computes may differ from one machine to the next. (NaNs are canonical in any case.)
             config.wasm_relaxed_simd(false);
         }
+        let engine = Engine::new(&config);
+        if settings.configure.is_some() {
+            refuse_charges(&engine)?;
+        }
         let free_growth = code.grows_tables.then(|| settings.limits.table_elements());
-        Self { engine: Engine::new(&config), fuel: true, free_growth }
+        Ok(Self { engine, fuel: true, free_growth })
     }
 
     /// An engine that the caller made.
@@ -54,10 +61,8 @@ impl Metered {
     /// cannot go on with a call whose fuel runs out there.
     pub(crate) fn given(engine: &Engine) -> Result<Self, Error> {
         let fuel = Store::new(engine, ()).get_fuel().is_ok();
-        if fuel && charges_for_translation(engine).unwrap_or(false) {
-            let message = "the given engine charges fuel for lazy translation, where wasmi cannot go on once it is out: \
-                           set `CompilationMode::Eager`, or a `fuel_cost` without it";
-            return Err(Error::new(ErrorKind::Unsupported, message));
+        if fuel {
+            refuse_charges(engine)?;
         }
         Ok(Self { engine: engine.clone(), fuel, free_growth: None })
     }
@@ -85,6 +90,15 @@ impl Metered {
         }
         Ok(())
     }
+}
+
+fn refuse_charges(engine: &Engine) -> Result<(), Error> {
+    if charges_for_translation(engine).unwrap_or(false) {
+        let message = "the engine charges fuel for lazy translation, where wasmi cannot go on once it is out: \
+                       set `CompilationMode::Eager`, or a `fuel_cost` without it";
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    Ok(())
 }
 
 /// Whether the first call of a function burns more than the next one does. `None` for an engine that refuses even this

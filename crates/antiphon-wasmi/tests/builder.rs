@@ -1,6 +1,6 @@
 //! What the builder makes of its options: what wasmi has no answer to is refused, never ignored.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::path::Path;
 use std::time::Duration;
@@ -206,6 +206,23 @@ fn an_engine_that_charges_for_lazy_translation_is_refused() {
             }
         }
     }
+}
+
+#[test]
+fn an_engine_that_is_configured_to_charge_for_lazy_translation_is_refused() {
+    fn charge(config: &mut Config) {
+        config.fuel_cost(CustomFuelCosts {
+            bytes_copied_per_fuel: 64,
+            fuel_per_bytes_translated: 7,
+            fuel_per_bytes_validated: 2,
+        });
+    }
+    unsupported(&builder().configure(charge), "charges fuel for lazy translation");
+    let eager = builder().configure(|config| {
+        charge(config);
+        config.compilation_mode(CompilationMode::Eager);
+    });
+    assert_eq!(host(&eager, Limits::new()).unwrap().call("run", b"").unwrap(), [0]);
 }
 
 /// A module of so many functions, which weigh enough for each of wasmi's limits but that of their number.

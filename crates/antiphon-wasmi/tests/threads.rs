@@ -1,8 +1,6 @@
 //! Guests on threads that have little native stack. wasmi keeps a guest's own stack on the heap; its pieces jump from one to
 //! the next, or call one another where the compiler made calls of those jumps, as far as a slice of fuel lets them.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::thread;
 use std::time::Duration;
 

@@ -1,11 +1,6 @@
 //! What is said once in the life of a process; alone in its file, since it counts for all of the process.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a test says what it expects"
-)]
+#![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test says what it expects")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
