@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use antiphon::errors::{ErrorKind, Fate};
@@ -107,6 +110,21 @@ fn a_guest_ends_two_ticks_after_its_deadline_at_the_latest() {
     }
 }
 
+/// It fails on an answer, where the others would wait for one.
+#[test]
+fn a_guest_that_would_end_after_a_while_is_ended_before() {
+    let text = guest(
+        "",
+        "(loop $turn (br_if $turn (i64.ne (i64.const 50000000)
+            (local.tee $x (i64.add (local.get $x) (i64.const 1))))))",
+        1,
+    );
+    let builder = WasmiEngineProviderBuilder::new().module_bytes(text.as_bytes());
+    let limits = Limits::new().with_deadline(LIMIT);
+    let host = WapcHost::builder(Box::new(builder.build().unwrap())).limits(limits).build().unwrap();
+    assert_eq!(host.call("answer", b"").unwrap_err().kind(), ErrorKind::DeadlineExceeded);
+}
+
 #[test]
 fn on_an_executor_it_ends_in_time_too() {
     const CALLS: u32 = 5;
@@ -128,5 +146,26 @@ fn on_an_executor_it_ends_in_time_too() {
             }
             check(name, late);
         });
+    }
+}
+
+#[test]
+fn a_busy_guest_gives_way_unless_it_was_told_not_to() {
+    let text = guest("", "", 1);
+    for cooperative in [true, false] {
+        let builder =
+            WasmiEngineProviderBuilder::new().module_bytes(text.as_bytes()).cooperative(cooperative);
+        let limits = Limits::new().with_deadline(Duration::from_millis(200));
+        let host = WapcHostAsync::builder(Box::new(builder.build_async().unwrap())).limits(limits);
+        let host = antiphon::block_on(host.build()).unwrap();
+        let mut call = pin!(host.call("spin", b""));
+        // It is in the middle of its loop, or at its end.
+        match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => assert!(cooperative),
+            Poll::Ready(ended) => {
+                assert!(!cooperative, "it held its thread until its deadline");
+                assert_eq!(ended.unwrap_err().kind(), ErrorKind::DeadlineExceeded);
+            }
+        }
     }
 }
