@@ -14,8 +14,9 @@ use crate::data::Data;
 /// each, under debug assertions.
 const SLICE: u64 = if cfg!(debug_assertions) { 128 } else { 4096 };
 
-/// For modules whose bulk operations are not charged by their size.
-const SLICE_OF_TABLE_GROWERS: u64 = if SLICE < 1024 { SLICE } else { 1024 };
+/// For modules whose bulk operations are not charged by their size: two of them at most, and one of a whole memory, which
+/// takes milliseconds.
+const SLICE_OF_TABLE_GROWERS: u64 = if SLICE < 512 { SLICE } else { 512 };
 
 /// What such a module may want for code without a branch: a thousand bulk operations.
 const MOST_OF_TABLE_GROWERS: u64 = 1 << 18;
