@@ -88,17 +88,18 @@ pub(crate) fn look(data: &mut Data) -> Result<bool, Error> {
 
 /// Looks at the time on behalf of an import that may take a while. If a tick has passed, the guest's slice is over: it
 /// then gives way as soon as it can be left.
-#[inline]
+#[inline(always)]
 pub(crate) fn look_in_import(guest: &mut Caller<'_, Data>) -> Result<(), wasmi::Error> {
+    if guest.data().fuel.tick == ticker::now() { Ok(()) } else { end_slice(guest) }
+}
+
+#[cold]
+fn end_slice(guest: &mut Caller<'_, Data>) -> Result<(), wasmi::Error> {
+    let left = guest.get_fuel()?;
     let data = guest.data_mut();
     data.conversation.check().map_err(|error| data.fail(error))?;
-    if data.fuel.tick != ticker::now() {
-        let left = guest.get_fuel()?;
-        let fuel = &mut guest.data_mut().fuel;
-        fuel.granted = fuel.granted.saturating_sub(left);
-        guest.set_fuel(0)?;
-    }
-    Ok(())
+    data.fuel.granted = data.fuel.granted.saturating_sub(left);
+    guest.set_fuel(0)
 }
 
 /// What has been burnt since the last [`refill`].

@@ -77,14 +77,19 @@ impl Instance {
         })
     }
 
+    /// Runs `__guest_call` as far as it gets. Most calls end within their first slice: what wasmi says of the others is
+    /// large, and is handed on only for them.
     #[inline(always)]
-    fn begin(&mut self, conversation: &mut Box<Conversation>) -> Result<Called<i32>, Error> {
-        fuel::refill(&mut self.store)?;
+    fn run(&mut self, conversation: &mut Box<Conversation>) -> Result<Step<i32>, Error> {
         let data = self.store.data_mut();
         mem::swap(&mut data.conversation, conversation);
         data.limiter.growth.forget();
         let lengths = data.conversation.lengths();
-        Ok(self.guest_call.call_resumable(&mut self.store, lengths))
+        fuel::refill(&mut self.store)?;
+        match self.guest_call.call_resumable(&mut self.store, lengths) {
+            Ok(TypedResumableCall::Finished(code)) => Ok(Step::Done(code)),
+            called => advance(&mut self.store, called, self.way),
+        }
     }
 
     #[inline(always)]
@@ -106,8 +111,7 @@ impl Instance {
 impl antiphon::provider::Instance for Instance {
     #[inline]
     fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        let called = self.begin(conversation)?;
-        let returned = match advance(&mut self.store, called, self.way) {
+        let returned = match self.run(conversation) {
             Ok(Step::Done(code)) => Ok(code),
             Ok(Step::Paused(_)) => Err(cannot_wait()),
             Err(error) => Err(error),
@@ -118,11 +122,7 @@ impl antiphon::provider::Instance for Instance {
     #[cfg(feature = "async")]
     #[inline]
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
-        let called = match self.begin(conversation) {
-            Ok(called) => called,
-            Err(error) => return Some(Err(error)),
-        };
-        let returned = match advance(&mut self.store, called, self.way) {
+        let returned = match self.run(conversation) {
             Ok(Step::Done(code)) => Ok(code),
             Ok(Step::Paused(paused)) => {
                 self.paused = Some(paused);
@@ -141,10 +141,7 @@ impl antiphon::provider::Instance for Instance {
                 mem::swap(&mut self.store.data_mut().conversation, conversation);
                 Ok(Step::Paused(paused))
             }
-            None => {
-                let called = self.begin(conversation)?;
-                advance(&mut self.store, called, self.way)
-            }
+            None => self.run(conversation),
         };
         let returned = match step {
             Ok(step) => finish(&mut self.store, step, self.way).await,
@@ -172,7 +169,6 @@ enum Paused<R> {
 }
 
 /// Runs guest code, slice by slice, until it ends, waits, or gives way.
-#[inline]
 fn advance<R: WasmResults>(
     store: &mut Store<Data>,
     mut called: Called<R>,
