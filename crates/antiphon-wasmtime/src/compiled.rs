@@ -166,12 +166,12 @@ fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Erro
             "epoch deadlines count time, which a deterministic guest must not depend on",
         ));
     }
-    let explicit = limits.explicit_deadline().or(limits.explicit_init_deadline());
     if clock == Clock::Nobody && settings.epochs.is_some() {
         return Err(crate::engine::unsupported_deadline());
     }
     if clock == Clock::Nobody {
-        if explicit.is_some_and(|deadline| deadline != Duration::MAX) {
+        let explicit = [limits.explicit_deadline(), limits.explicit_init_deadline()];
+        if explicit.into_iter().flatten().any(|deadline| deadline != Duration::MAX) {
             return Err(crate::engine::unsupported_deadline());
         }
         static WARNED: std::sync::Once = std::sync::Once::new();

@@ -294,6 +294,8 @@ fn what_does_not_go_together_is_refused_and_never_ignored() {
     assert_eq!(refused(given().module(module)).kind(), ErrorKind::Unsupported);
     let explicit = Limits::new().with_deadline(Duration::from_millis(10));
     assert_eq!(refused(given().limits(explicit)).kind(), ErrorKind::Unsupported);
+    let one_of_two = Limits::new().with_deadline(Duration::MAX).with_init_deadline(Duration::from_millis(10));
+    assert_eq!(refused(given().limits(one_of_two)).kind(), ErrorKind::Unsupported);
     let deadlines = EpochDeadlines { wapc_init: 1, wapc_func: 1 };
     assert_eq!(refused(given().enable_epoch_interruptions(deadlines)).kind(), ErrorKind::Unsupported);
 
