@@ -17,7 +17,7 @@ mod trap;
 mod wasi;
 
 pub use builder::WasmiEngineProviderBuilder;
-/// The engine itself, for those who bring their own or want this very version.
+/// The engine itself, for `configure`.
 pub use wasmi;
 #[doc(hidden)]
 pub use {compiled::Compiled, instance::Instance};
