@@ -111,7 +111,7 @@ impl Costs {
 mod tests {
     use super::*;
     use crate::errors::ErrorKind;
-    use crate::function_cost::NESTING;
+    use crate::function_cost::{NESTING, TARGETS};
     use crate::module_info::ModuleInfo;
 
     const EMPTY: u64 = weight::FUNCTION + weight::NAME;
@@ -259,7 +259,12 @@ mod tests {
             let targets = [leb(targets), vec![0; count(targets) + 1]].concat();
             one(&[&[0x02, ty, 0x41, 0, 0x0e][..], &targets, &[0x0b]].concat())
         };
-        assert!(ModuleInfo::parse(&jump(0x40, 100_000)).is_ok());
+        assert!(ModuleInfo::parse(&jump(0x40, TARGETS.into())).is_ok());
+        let over = said(&jump(0x40, u64::from(TARGETS) + 1));
+        assert_eq!(
+            over,
+            "too costly to compile: function 0 has a jump table of 65536, over the bound of 65535"
+        );
         assert!(ModuleInfo::parse(&jump(1, 100)).is_ok());
         assert!(said(&jump(1, 2_000)).contains("function 0 costs"));
     }
