@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::{Capabilities, EngineProviderFactory, Limits};
+use antiphon::{Capabilities, EngineOptions, EngineProviderFactory, Limits};
 
-use crate::options::EngineOptions;
 use crate::providers::{self, Compile};
 
 /// An engine that is chosen while the program runs: by a configuration file, an option, a table of tenants.

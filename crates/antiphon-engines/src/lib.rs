@@ -3,12 +3,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod any_engine;
-mod options;
 mod providers;
 #[cfg(feature = "wasmi")]
 mod wasmi;
 #[cfg(feature = "wasmtime")]
 mod wasmtime;
 
+pub use antiphon::EngineOptions;
 pub use any_engine::AnyEngine;
-pub use options::EngineOptions;

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use antiphon::EngineProviderFactory;
 use antiphon::errors::Error;
-
-use crate::options::EngineOptions;
+use antiphon::{EngineOptions, EngineProviderFactory};
 
 /// Compiles a module on an engine.
 pub(crate) type Compile = fn(&[u8], &EngineOptions) -> Result<Arc<dyn EngineProviderFactory>, Error>;

@@ -119,6 +119,13 @@ impl Limits {
     pub const fn explicit_init_deadline(&self) -> Option<Duration> {
         self.init_deadline
     }
+
+    /// The same, but for the deadlines: one that was not set is none, rather than its default.
+    #[must_use]
+    pub fn without_default_deadlines(self) -> Self {
+        self.with_deadline(self.deadline.unwrap_or(Duration::MAX))
+            .with_init_deadline(self.init_deadline.unwrap_or(Duration::MAX))
+    }
 }
 
 #[cfg(test)]
@@ -141,5 +148,16 @@ mod tests {
         assert_eq!(lax.explicit_fuel(), Some(u64::MAX));
         assert_eq!(strict.stricter(lax).explicit_fuel(), Some(10));
         assert_eq!(Limits::new().stricter(strict).fuel(), 10);
+    }
+
+    #[test]
+    fn default_deadlines_go_and_explicit_ones_stay() {
+        let second = Duration::from_secs(1);
+        let limits = Limits::new().without_default_deadlines();
+        assert_eq!((limits.deadline(), limits.init_deadline()), (Duration::MAX, Duration::MAX));
+        let limits = Limits::new().with_deadline(second).without_default_deadlines();
+        assert_eq!((limits.deadline(), limits.init_deadline()), (second, Duration::MAX));
+        let limits = Limits::new().with_init_deadline(second).without_default_deadlines();
+        assert_eq!((limits.deadline(), limits.init_deadline()), (Duration::MAX, second));
     }
 }

@@ -5,19 +5,27 @@ use std::fmt;
 
 use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::module_info::{ExternKind, Import};
-use antiphon::{Conversation, LogStream, WasiParams};
+use antiphon::{Conversation, EngineOptions, LogStream, ModuleInfo, WasiParams};
 
-use crate::{Abi, Call, Session, Stop, Stream, World, for_each_function};
+use crate::{Abi, Call, MODULES, Session, Stop, Stream, Wait, World, for_each_function};
 
-/// The world that a host grants to its guests. Directories are none of it.
+/// The world that a module's guests get to see, as the options of its engine say; `None` for a module that imports nothing of
+/// WASI. Directories are none of it.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`]: arguments or environment that no guest could be given.
-pub fn world(params: &WasiParams) -> Result<World> {
-    let WasiParams { argv, env_vars, .. } = params;
-    World::new(argv, env_vars.iter().map(|(name, value)| (name, value))).map_err(|error| {
+pub fn world(info: &ModuleInfo, options: &EngineOptions) -> Result<Option<World>> {
+    if !info.imports_from(&MODULES.map(|(module, _)| module)) {
+        return Ok(None);
+    }
+    let WasiParams { argv, env_vars, .. } = &options.wasi_params;
+    let world = World::new(argv, env_vars.iter().map(|(name, value)| (name, value))).map_err(|error| {
         Error::new(ErrorKind::Unsupported, format!("WASI parameters refused: {error}")).with_source(error)
-    })
+    })?;
+    Ok(Some(match options.deterministic {
+        Some((seed, clock)) => world.deterministic(seed, clock),
+        None => world,
+    }))
 }
 
 /// The type of a function of WASI under any of its module names, to check a module's imports against.
@@ -111,6 +119,23 @@ impl Guest<'_> {
         }
         Ok(0)
     }
+
+    /// Waits on this thread, and tells the guest what its [`Wait`] came to.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run); the deadline passed, or the call was cancelled.
+    pub fn wait_blocking(&mut self, wait: Wait) -> Result<i32> {
+        antiphon::block_on(self.wait(wait))
+    }
+
+    /// The same for a guest that can be left while it waits.
+    ///
+    /// # Errors
+    /// Those of [`wait_blocking`](Self::wait_blocking).
+    pub async fn wait(&mut self, wait: Wait) -> Result<i32> {
+        self.conversation.sleep(wait.duration()).await?;
+        self.run(|call| call.finish_poll_oneoff(wait))
+    }
 }
 
 impl fmt::Debug for Guest<'_> {
@@ -121,12 +146,20 @@ impl fmt::Debug for Guest<'_> {
     }
 }
 
-/// Sends what the guest wrote without ending its line to the log. An engine does so after each call of the guest and
-/// after its start, however they ended.
+/// Sends what the guest wrote without ending its line to the log, if it speaks WASI at all. An engine does so after each
+/// call of the guest and after its start, however they ended.
 ///
 /// # Errors
 /// What the log refuses.
-pub fn flush(session: &mut Session, conversation: &mut Conversation) -> Result<()> {
+#[inline]
+pub fn flush(session: &mut Option<Session>, conversation: &mut Conversation) -> Result<()> {
+    match session {
+        Some(session) => flush_session(session, conversation),
+        None => Ok(()),
+    }
+}
+
+fn flush_session(session: &mut Session, conversation: &mut Conversation) -> Result<()> {
     let mut logged = Ok(());
     session.flush(&mut |stream, line| {
         if logged.is_ok() {
@@ -226,8 +259,8 @@ mod tests {
             let mut guest = Guest { session, conversation, memory, abi: Abi::Preview1 };
             assert_eq!(guest.run(|call| call.fd_write(2, 0, 1, 8))?, 0);
             assert_eq!(guest.memory[8], 11);
-            flush(session, conversation)?;
-            flush(session, conversation)?;
+            flush_session(session, conversation)?;
+            flush_session(session, conversation)?;
             Ok(1)
         });
         assert_eq!(answer.unwrap(), b"");
@@ -256,7 +289,7 @@ mod tests {
                     memory[4] = 3; // without its newline
                     let mut guest = Guest { session, conversation, memory, abi: Abi::Preview1 };
                     guest.run(|call| call.fd_write(1, 0, 1, 8))?;
-                    flush(session, conversation)?;
+                    flush_session(session, conversation)?;
                     Ok(1)
                 },
             );
@@ -348,21 +381,47 @@ mod tests {
 
     #[test]
     fn the_world_is_that_of_the_parameters_and_refuses_what_no_guest_could_be_given() {
-        let params = |name: &str| {
+        let options = |name: &str| {
             let env = vec![(name.to_owned(), "C".to_owned())];
-            WasiParams::new(vec!["guest".to_owned()], Vec::new(), env, Vec::new())
+            EngineOptions::new().wasi_params(WasiParams::new(
+                vec!["guest".to_owned()],
+                Vec::new(),
+                env,
+                Vec::new(),
+            ))
         };
-        let mut session = world(&params("LANG")).unwrap().session();
+        let mut info = ModuleInfo::default();
+        assert!(world(&info, &options("LANG=")).unwrap().is_none());
+        info.imports.push(Import::new("wasi_unstable", "environ_get", ExternKind::Global));
+        let mut session = world(&info, &options("LANG")).unwrap().unwrap().session();
         let mut memory = [0; 32];
         let mut call =
             Call { session: &mut session, memory: &mut memory, abi: Abi::Preview1, log: &mut |_, _| {} };
         assert_eq!((call.args_get(0, 4), call.environ_get(0, 10)), (Ok(0), Ok(0)));
         assert_eq!(&memory[4..17], b"guest\0LANG=C\0");
 
-        let error = world(&params("LANG=")).unwrap_err();
+        let error = world(&info, &options("LANG=")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.message().starts_with("WASI parameters refused: "), "{error}");
         assert!(error.source().unwrap().is::<crate::WorldError>());
+    }
+
+    #[test]
+    fn the_world_of_a_deterministic_guest_draws_from_its_seed() {
+        let mut info = ModuleInfo::default();
+        info.imports.push(Import::new("wasi_snapshot_preview1", "random_get", ExternKind::Global));
+        let draw = |options: EngineOptions| {
+            let mut session = world(&info, &options).unwrap().unwrap().session();
+            let mut memory = [0; 16];
+            let mut call =
+                Call { session: &mut session, memory: &mut memory, abi: Abi::Preview1, log: &mut |_, _| {} };
+            assert_eq!(call.random_get(0, 16), Ok(0));
+            memory
+        };
+        let fixed = |seed| draw(EngineOptions::new().deterministic(seed, Duration::ZERO));
+        assert_eq!(fixed(1), fixed(1));
+        assert_ne!(fixed(1), fixed(2));
+        assert_ne!(draw(EngineOptions::new()), draw(EngineOptions::new()));
     }
 
     #[test]

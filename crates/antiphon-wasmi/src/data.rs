@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use antiphon::Conversation;
 use antiphon::errors::Error;
-use antiphon::{Conversation, Limits};
+use antiphon_wasi::{Abi, Session, Wait};
 use wasmi::errors::HostError;
 use wasmi::{Memory, StoreContextMut};
 
@@ -18,12 +19,13 @@ pub(crate) struct Data {
     pub(crate) memory: Option<Memory>,
     pub(crate) limiter: Limiter,
     pub(crate) fuel: Fuel,
-    /// Whether guest code may be left, to be resumed later.
+    /// Whether guest code may be left where it waits for its host, to be resumed later.
     pub(crate) suspends: bool,
+    /// Whether it gives way to its executor at each tick.
+    pub(crate) yields: bool,
     /// Why an import left guest code.
     pub(crate) left: Option<Left>,
-    #[cfg(feature = "wasi")]
-    pub(crate) wasi: Option<antiphon_wasi::Session>,
+    pub(crate) wasi: Option<Session>,
 }
 
 /// Why an import left guest code. wasmi's own error is a mere mark beside it: what it carries cannot be taken out of a
@@ -32,11 +34,9 @@ pub(crate) enum Left {
     /// For good.
     Failed(Error),
     /// Until the host has answered this call.
-    #[cfg(feature = "async")]
     HostCall([i32; 8]),
     /// Until this wait is over.
-    #[cfg(feature = "wasi")]
-    Poll(antiphon_wasi::Abi, antiphon_wasi::Wait),
+    Poll(Abi, Wait),
 }
 
 /// The error of an import that left guest code.
@@ -52,19 +52,6 @@ impl fmt::Display for Mark {
 impl HostError for Mark {}
 
 impl Data {
-    pub(crate) fn new(conversation: Box<Conversation>, limits: &Limits, fuel: Fuel) -> Self {
-        Self {
-            conversation,
-            memory: None,
-            limiter: Limiter::new(limits),
-            fuel,
-            suspends: false,
-            left: None,
-            #[cfg(feature = "wasi")]
-            wasi: None,
-        }
-    }
-
     /// Leaves guest code: the error for the import to return.
     #[cold]
     pub(crate) fn leave(&mut self, why: Left) -> wasmi::Error {
@@ -81,11 +68,7 @@ impl Data {
     /// Ends a guest call or a start, however it ended: what the guest wrote without ending its line goes to the log.
     #[inline]
     pub(crate) fn flush_output(&mut self) -> Result<(), Error> {
-        #[cfg(feature = "wasi")]
-        if let Some(session) = &mut self.wasi {
-            return antiphon_wasi::host::flush(session, &mut self.conversation);
-        }
-        Ok(())
+        antiphon_wasi::host::flush(&mut self.wasi, &mut self.conversation)
     }
 }
 

@@ -1,10 +1,8 @@
 //! The wasmi engine: its settings for one module.
 
-use antiphon::Limits;
 use antiphon::module_info::CodeInfo;
+use antiphon::{EngineOptions, Limits};
 use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, OperatorCost};
-
-use crate::compiled::Settings;
 
 /// How deep calls may nest, and how many bytes their values take up: about what the 512 KiB of Wasmtime's stack hold.
 const MAX_RECURSION: usize = 20_000;
@@ -16,18 +14,18 @@ const LAZY_BODY: u64 = 32 << 10;
 const LAZY_LOCALS: u64 = 4096;
 
 /// An engine for one module: wasmi keeps the code of a module for as long as its engine.
-pub(crate) fn new(code: &CodeInfo, settings: &Settings) -> Engine {
+pub(crate) fn new(code: &CodeInfo, options: &EngineOptions, configure: Option<fn(&mut Config)>) -> Engine {
     let mut config = config(code);
-    if let Some(configure) = settings.configure {
+    if let Some(configure) = configure {
         configure(&mut config);
     }
-    if settings.deterministic.is_some() {
+    if options.deterministic.is_some() {
         // What it computes may differ from one machine to the next. (NaNs are canonical in any case.)
         config.wasm_relaxed_simd(false);
     }
     // Not to be configured away: deadlines hang on it.
     config.consume_fuel(true);
-    charge(&mut config, code, &settings.limits);
+    charge(&mut config, code, &options.limits);
     Engine::new(&config)
 }
 

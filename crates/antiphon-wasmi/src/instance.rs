@@ -3,78 +3,57 @@
 use std::mem;
 
 use antiphon::errors::{Error, ErrorKind};
+use antiphon::provider::{Compiled as _, HostKind, initialized};
 use antiphon::{Conversation, wapc_functions};
 use wasmi::{
-    Instance as Wasm, Store, TypedFunc, TypedResumableCall, TypedResumableCallHostTrap,
-    TypedResumableCallOutOfFuel, Val, WasmResults,
+    Store, TypedFunc, TypedResumableCall, TypedResumableCallHostTrap, TypedResumableCallOutOfFuel, Val,
+    WasmResults,
 };
 
 use crate::compiled::Compiled;
 use crate::data::{Data, Left, Mark, split};
 use crate::fuel::{self, Fuel};
-use crate::trap;
+use crate::limiter::Limiter;
+use crate::{trap, wasi};
 
 /// A started instance.
 pub struct Instance {
     store: Store<Data>,
     guest_call: TypedFunc<(i32, i32), i32>,
-    way: Way,
     /// What is left of a call that has to wait.
-    #[cfg(feature = "async")]
     paused: Option<Paused<i32>>,
 }
 
-/// How guest code runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Way {
-    /// It may be left where it waits for its host.
-    pub(crate) suspends: bool,
-    /// It gives way to its executor at each tick.
-    pub(crate) yields: bool,
-}
-
 impl Instance {
-    /// Builds a store and an instance and runs the init exports, in the conversation that the host began for it. Without
-    /// [`Way::suspends`] and [`Way::yields`] the future never waits.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InitFailed`] with the function that failed, or what the module is refused for.
-    ///
-    /// # Cancel safety
-    /// A dropped start leaves nothing behind but a conversation in which nothing runs.
+    /// Builds a store and an instance and runs the init exports. For a synchronous host the future never waits.
     pub(crate) async fn start(
         compiled: &Compiled,
         conversation: &mut Box<Conversation>,
         spare: Box<Conversation>,
-        way: Way,
+        host: HostKind,
     ) -> Result<Self, Error> {
         // The host has merged them already; a host that sees this provider through a wrapper may not have.
-        let limits = conversation.limits().stricter(compiled.limits);
+        let limits = conversation.limits().stricter(compiled.limits());
         compiled.info.needs.check(&limits)?;
-
         let fuel = Fuel::new(compiled.info.code.grows_tables, compiled.fuel(&limits)?);
-        let mut data = Data::new(mem::replace(conversation, spare), &limits, fuel);
-        data.suspends = way.suspends;
-        #[cfg(feature = "wasi")]
-        {
-            data.wasi = compiled.world.as_ref().map(antiphon_wasi::World::session);
-        }
+        let data = Data {
+            conversation: mem::replace(conversation, spare),
+            memory: None,
+            limiter: Limiter::new(&limits),
+            fuel,
+            suspends: host == HostKind::Async,
+            yields: host == HostKind::Async && compiled.options.cooperative,
+            left: None,
+            wasi: compiled.world.as_ref().map(antiphon_wasi::World::session),
+        };
         let mut store = Store::new(&compiled.engine, data);
         store.limiter(|data| &mut data.limiter);
-        let mut starting = Starting { store, way };
-        let started = starting.run(compiled).await;
-        let Starting { mut store, .. } = starting;
+        let started = init(&mut store, compiled).await;
         let flushed = store.data_mut().flush_output();
         mem::swap(&mut store.data_mut().conversation, conversation);
         let guest_call = started?;
         flushed?;
-        Ok(Self {
-            store,
-            guest_call,
-            way,
-            #[cfg(feature = "async")]
-            paused: None,
-        })
+        Ok(Self { store, guest_call, paused: None })
     }
 
     /// Runs `__guest_call` as far as it gets. Most calls end within their first slice: what wasmi says of the others is
@@ -88,7 +67,7 @@ impl Instance {
         fuel::refill(&mut self.store)?;
         match self.guest_call.call_resumable(&mut self.store, lengths) {
             Ok(TypedResumableCall::Finished(code)) => Ok(Step::Done(code)),
-            called => advance(&mut self.store, called, self.way),
+            called => advance(&mut self.store, called),
         }
     }
 
@@ -110,17 +89,6 @@ impl Instance {
 
 impl antiphon::provider::Instance for Instance {
     #[inline]
-    fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        let returned = match self.run(conversation) {
-            Ok(Step::Done(code)) => Ok(code),
-            Ok(Step::Paused(_)) => Err(cannot_wait()),
-            Err(error) => Err(error),
-        };
-        self.end(conversation, returned)
-    }
-
-    #[cfg(feature = "async")]
-    #[inline]
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
         let returned = match self.run(conversation) {
             Ok(Step::Done(code)) => Ok(code),
@@ -134,7 +102,6 @@ impl antiphon::provider::Instance for Instance {
         Some(self.end(conversation, returned))
     }
 
-    #[cfg(feature = "async")]
     async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let step = match self.paused.take() {
             Some(paused) => {
@@ -143,10 +110,7 @@ impl antiphon::provider::Instance for Instance {
             }
             None => self.run(conversation),
         };
-        let returned = match step {
-            Ok(step) => finish(&mut self.store, step, self.way).await,
-            Err(error) => Err(error),
-        };
+        let returned = finish(&mut self.store, step).await;
         self.end(conversation, returned)
     }
 }
@@ -169,17 +133,13 @@ enum Paused<R> {
 }
 
 /// Runs guest code, slice by slice, until it ends, waits, or gives way.
-fn advance<R: WasmResults>(
-    store: &mut Store<Data>,
-    mut called: Called<R>,
-    way: Way,
-) -> Result<Step<R>, Error> {
+fn advance<R: WasmResults>(store: &mut Store<Data>, mut called: Called<R>) -> Result<Step<R>, Error> {
     loop {
         called = match called {
             Ok(TypedResumableCall::Finished(results)) => return Ok(Step::Done(results)),
             Ok(TypedResumableCall::OutOfFuel(paused)) => {
                 let ticked = fuel::next_slice(store, paused.required_fuel())?;
-                if ticked && way.yields {
+                if ticked && store.data().yields {
                     return Ok(Step::Paused(Paused::Tick(paused)));
                 }
                 paused.resume(&mut *store)
@@ -195,10 +155,13 @@ fn advance<R: WasmResults>(
     }
 }
 
-/// Runs the rest of guest code that was left, with waits.
-async fn finish<R: WasmResults>(store: &mut Store<Data>, mut step: Step<R>, way: Way) -> Result<R, Error> {
+/// Runs guest code from where it got to its end, with waits.
+async fn finish<R: WasmResults>(
+    store: &mut Store<Data>,
+    mut step: Result<Step<R>, Error>,
+) -> Result<R, Error> {
     loop {
-        let called = match step {
+        let called = match step? {
             Step::Done(results) => return Ok(results),
             Step::Paused(Paused::Tick(paused)) => {
                 antiphon::Yield::default().await;
@@ -211,7 +174,7 @@ async fn finish<R: WasmResults>(store: &mut Store<Data>, mut step: Step<R>, way:
                 paused.resume(&mut *store, &[Val::I32(code)])
             }
         };
-        step = advance(store, called, way)?;
+        step = advance(store, called);
     }
 }
 
@@ -219,65 +182,31 @@ async fn finish<R: WasmResults>(store: &mut Store<Data>, mut step: Step<R>, way:
 async fn wait(store: &mut Store<Data>) -> Result<i32, Error> {
     let (memory, data) = split(&mut *store);
     let returned = match data.left.take() {
-        #[cfg(feature = "async")]
         Some(Left::HostCall(args)) => data.conversation.host_call_async(memory, args).await,
-        #[cfg(feature = "wasi")]
-        Some(Left::Poll(abi, wait)) => match data.conversation.sleep(wait.duration()).await {
-            Ok(()) => crate::wasi::finish(memory, data, abi, wait),
-            Err(error) => Err(error),
-        },
-        _ => {
-            let _ = memory;
-            Err(cannot_wait())
-        }
+        Some(Left::Poll(abi, wait)) => wasi::guest(data, memory, abi).wait(wait).await,
+        Some(Left::Failed(error)) => Err(error),
+        None => Err(Error::new(ErrorKind::Engine, "guest code was left that cannot be resumed")),
     };
     returned.map_err(|error| data.limiter.growth.explain(error))
 }
 
-#[cold]
-fn cannot_wait() -> Error {
-    Error::new(ErrorKind::Engine, "guest code was left that cannot be resumed")
-}
+/// Instantiates the module and runs its init exports, its start section first.
+async fn init(store: &mut Store<Data>, compiled: &Compiled) -> Result<TypedFunc<(i32, i32), i32>, Error> {
+    const START: &str = "start section";
 
-/// An instance whose init exports are still to run.
-struct Starting {
-    store: Store<Data>,
-    way: Way,
-}
-
-impl Starting {
-    async fn run(&mut self, compiled: &Compiled) -> Result<TypedFunc<(i32, i32), i32>, Error> {
-        let instance = compiled.instantiate(&mut self.store, self.way.suspends);
-        let first = if compiled.info.has_start { "start section" } else { "instantiation" };
-        let instance = instance.map_err(|error| self.failed(first, error))?;
-        self.store.data_mut().memory = instance.get_memory(&self.store, wapc_functions::MEMORY);
-        fuel::refill(&mut self.store)?;
-        if let Some(export) = &compiled.start {
-            self.run_export(&instance, export, "start section").await?;
-        }
-        for name in wapc_functions::INIT_EXPORTS {
-            self.run_export(&instance, name, name).await?;
-        }
-        instance
-            .get_typed_func(&self.store, wapc_functions::GUEST_CALL)
-            .map_err(|error| Error::new(ErrorKind::InvalidModule, error.to_string()).with_source(error))
+    let instance = compiled.instantiate(store).map_err(|error| {
+        let first = if compiled.info.has_start { START } else { "instantiation" };
+        Error::init(first, trap::typed(error, store.data_mut()))
+    })?;
+    store.data_mut().memory = instance.get_memory(&*store, wapc_functions::MEMORY);
+    fuel::refill(store)?;
+    let start = compiled.start.iter().map(|export| (export.as_str(), START));
+    for (export, name) in start.chain(wapc_functions::INIT_EXPORTS.map(|name| (name, name))) {
+        let Ok(func) = instance.get_typed_func::<(), ()>(&*store, export) else { continue };
+        let called = func.call_resumable(&mut *store, ());
+        let step = advance(store, called);
+        initialized(name, finish(store, step).await)?;
     }
-
-    async fn run_export(&mut self, instance: &Wasm, export: &str, name: &'static str) -> Result<(), Error> {
-        let Ok(func) = instance.get_typed_func::<(), ()>(&self.store, export) else { return Ok(()) };
-        let called = func.call_resumable(&mut self.store, ());
-        let returned = match advance(&mut self.store, called, self.way) {
-            Ok(step) => finish(&mut self.store, step, self.way).await,
-            Err(error) => Err(error),
-        };
-        let Err(error) = returned else { return Ok(()) };
-        // A command's `main` ends with an exit (TinyGo from 0.35 on): with code 0 that is success.
-        let exited =
-            error.exit_code() == Some(0) && name != wapc_functions::WAPC_INIT && name != "start section";
-        if exited { Ok(()) } else { Err(Error::init(name, error)) }
-    }
-
-    fn failed(&mut self, function: &str, error: wasmi::Error) -> Error {
-        Error::init(function, trap::typed(error, self.store.data_mut()))
-    }
+    let guest_call = instance.get_typed_func(&*store, wapc_functions::GUEST_CALL);
+    guest_call.map_err(|error| trap::typed(error, store.data_mut()))
 }

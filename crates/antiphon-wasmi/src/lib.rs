@@ -10,10 +10,8 @@ mod fuel;
 mod imports;
 mod instance;
 mod limiter;
-#[cfg(feature = "async")]
 mod shim;
 mod trap;
-#[cfg(feature = "wasi")]
 mod wasi;
 
 pub use builder::WasmiEngineProviderBuilder;
@@ -26,5 +24,4 @@ pub use {compiled::Compiled, instance::Instance};
 pub type WasmiEngineProvider = antiphon::provider::Provider<Compiled>;
 /// Runs one instance of a guest for a [`WapcHostAsync`](antiphon::WapcHostAsync). Guest code gives way to the executor at
 /// each tick of 5 ms, and leaves its thread where it waits for the host.
-#[cfg(feature = "async")]
 pub type WasmiEngineProviderAsync = antiphon::provider::ProviderAsync<Compiled>;

@@ -2,53 +2,37 @@
 //!
 //! wasmi 2.0.0 resumes a guest in the wrong place where an import was called in the place of a function that returns to
 //! another one: the import's result lands in some local of the latter. So such a guest gets, for these imports, functions
-//! of another instance that call them in the ordinary way.
-
-use std::fmt::Write as _;
+//! of other instances that call them in the ordinary way.
 
 use antiphon::errors::Error;
-use antiphon::module_info::ExternKind;
+use antiphon::wapc_functions::{HOST_CALL, HOST_NAMESPACE};
 use antiphon::{Limits, ModuleInfo};
+use antiphon_wasi::MODULES;
 use wasmi::{Engine, Linker, Module, Store};
 
-use crate::compiled::refused;
 use crate::data::Data;
 
-/// Functions that call the imports which suspend.
-pub(crate) struct Shim {
-    module: Module,
-    /// Module and name of each; the export of the same number calls it.
-    imports: Vec<(String, String)>,
-}
+/// A module for each import that suspends: it exports a function in the import's name, which calls it.
+pub(crate) struct Shim(Vec<(&'static str, Module)>);
 
 impl Shim {
     /// The shim for a module; `None` if it needs none.
     pub(crate) fn new(engine: &Engine, info: &ModuleInfo) -> Result<Option<Self>, Error> {
-        let suspends = |name: &str| matches!(name, "__host_call" | "poll_oneoff");
-        let mut imports = Vec::new();
-        let (mut imported, mut exported) = (String::new(), String::new());
-        for import in info.imports.iter().filter(|import| info.code.tail_calls && suspends(&import.name)) {
-            let ExternKind::Func(func) = &import.kind else { continue };
-            let (module, name, number) = (&import.module, &import.name, imports.len());
-            let (params, arguments) = ("i32 ".repeat(func.params.len()), 0..func.params.len());
-            let arguments: String = arguments.map(|index| format!("(local.get {index})")).collect();
-            let _ = write!(
-                imported,
-                r#"(import "{module}" "{name}" (func $f{number} (param {params}) (result i32)))"#
-            );
-            let _ = write!(
-                exported,
-                r#"(func (export "{number}") (param {params}) (result i32) (call $f{number} {arguments}))"#
-            );
-            imports.push((module.clone(), name.clone()));
+        let polls = MODULES.map(|(module, _)| (module, "poll_oneoff", 4));
+        let mut shims = Vec::new();
+        for (module, name, params) in [(HOST_NAMESPACE, HOST_CALL, 8)].into_iter().chain(polls) {
+            if info.code.tail_calls && info.import(module, name).is_some() {
+                let types = "i32 ".repeat(params);
+                let arguments: String = (0..params).map(|index| format!("(local.get {index})")).collect();
+                let text = format!(
+                    r#"(module (import "{module}" "{name}" (func $import (param {types}) (result i32)))
+                        (func (export "{name}") (param {types}) (result i32) (call $import {arguments})))"#
+                );
+                let (bytes, _) = ModuleInfo::load(text.as_bytes(), &Limits::new())?;
+                shims.push((module, Module::new(engine, &bytes).map_err(Error::invalid_module)?));
+            }
         }
-        if imports.is_empty() {
-            return Ok(None);
-        }
-        let text = format!("(module {imported} {exported})");
-        let (bytes, _) = ModuleInfo::load(text.as_bytes(), &Limits::new())?;
-        let module = Module::new(engine, &bytes).map_err(refused)?;
-        Ok(Some(Self { module, imports }))
+        Ok(Some(Self(shims)).filter(|shims| !shims.0.is_empty()))
     }
 
     /// A linker for one instance, in which the shim's functions stand for the imports.
@@ -57,13 +41,11 @@ impl Shim {
         linker: &Linker<Data>,
         store: &mut Store<Data>,
     ) -> Result<Linker<Data>, wasmi::Error> {
-        let shim = linker.instantiate_and_start(&mut *store, &self.module)?;
         let mut linker = linker.clone();
         linker.allow_shadowing(true);
-        for (number, (module, name)) in self.imports.iter().enumerate() {
-            if let Some(func) = shim.get_export(&*store, &number.to_string()) {
-                linker.define(module, name, func)?;
-            }
+        for (module, shim) in &self.0 {
+            let shim = linker.instantiate_and_start(&mut *store, shim)?;
+            linker.instance(&mut *store, module, shim)?;
         }
         Ok(linker)
     }

@@ -1,20 +1,18 @@
 //! Building providers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use antiphon::EngineOptions;
 use antiphon::errors::ErrorKind;
-use antiphon::provider::Factory;
-use antiphon::{EngineProviderFactory, Limits, WasiParams};
 use wasmtime::{Config, Engine, Module};
 
 use crate::compiled::{Compiled, Settings, Source};
 use crate::engine::{self, Clocked};
 use crate::errors::{Error, Result};
 use crate::options::{EpochDeadlines, ResourceLimits};
-use crate::provider::{WasmtimeEngineProvider, WasmtimeEngineProviderPre};
+use crate::provider::WasmtimeEngineProviderPre;
 #[cfg(feature = "async")]
-use crate::provider_async::{WasmtimeEngineProviderAsync, WasmtimeEngineProviderAsyncPre};
+use crate::provider_async::WasmtimeEngineProviderAsyncPre;
 
 /// Compiles a module and makes providers of it, in either mode.
 ///
@@ -31,6 +29,7 @@ use crate::provider_async::{WasmtimeEngineProviderAsync, WasmtimeEngineProviderA
 /// assert!(factory.capabilities().deadline);
 /// # Ok::<(), antiphon_wasmtime::errors::Error>(())
 /// ```
+#[derive(Default)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct WasmtimeEngineProviderBuilder<'a> {
     engine: Option<Engine>,
@@ -40,43 +39,12 @@ pub struct WasmtimeEngineProviderBuilder<'a> {
     resource_limits: Option<ResourceLimits>,
     #[cfg(feature = "cache")]
     cache: Option<Option<std::path::PathBuf>>,
-    settings: Settings,
-}
-
-impl Default for WasmtimeEngineProviderBuilder<'_> {
-    fn default() -> Self {
-        Self {
-            engine: None,
-            module: None,
-            module_bytes: None,
-            configure: None,
-            resource_limits: None,
-            #[cfg(feature = "cache")]
-            cache: None,
-            settings: Settings {
-                limits: Limits::new(),
-                wasi: cfg!(feature = "wasi"),
-                wasi_params: WasiParams::default(),
-                read_only_dirs: Vec::new(),
-                epochs: None,
-                cooperative: true,
-                deterministic: None,
-            },
-        }
-    }
+    options: EngineOptions,
+    epochs: Option<EpochDeadlines>,
 }
 
 impl<'a> WasmtimeEngineProviderBuilder<'a> {
-    /// A builder that still needs a module.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The module, in the binary or the text format.
-    pub fn module_bytes(mut self, module_bytes: &'a [u8]) -> Self {
-        self.module_bytes = Some(module_bytes);
-        self
-    }
+    antiphon::builder_methods!('a, Compiled, Error, #[cfg(feature = "async")] async);
 
     /// A module that is compiled already. Its engine is the caller's: see [`engine`](Self::engine).
     pub fn module(mut self, module: Module) -> Self {
@@ -96,12 +64,6 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         self
     }
 
-    /// Limits of the guest; where the host sets one too, the stricter holds.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.settings.limits = limits;
-        self
-    }
-
     /// Caps memory and tables as `wasmtime-provider` does: where given, it replaces these two limits.
     pub fn enable_resource_limits(mut self, resource_limits: ResourceLimits) -> Self {
         self.resource_limits = Some(resource_limits);
@@ -110,53 +72,7 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
 
     /// Counts epoch ticks instead of the time; see [`EpochDeadlines`].
     pub fn enable_epoch_interruptions(mut self, epoch_deadlines: EpochDeadlines) -> Self {
-        self.settings.epochs = Some(epoch_deadlines);
-        self
-    }
-
-    /// Whether modules that import WASI are served at all. On by default: the sealed world grants clock and random only.
-    pub fn wasi(mut self, wasi: bool) -> Self {
-        self.settings.wasi = wasi;
-        self
-    }
-
-    /// Arguments, environment and (feature `wasi-fs`) directories for the guest.
-    #[cfg(feature = "wasi")]
-    pub fn wasi_params(mut self, wasi: WasiParams) -> Self {
-        self.settings.wasi_params = wasi;
-        self
-    }
-
-    /// A directory of the host that the guest may only read, under the guest's name for it.
-    #[cfg(feature = "wasi-fs")]
-    pub fn read_only_dir(mut self, host: impl Into<String>, guest: impl Into<String>) -> Self {
-        self.settings.read_only_dirs.push((guest.into(), host.into()));
-        self
-    }
-
-    /// Whether an asynchronous guest gives way to its executor at each tick; on by default. Off is faster, for short
-    /// calls of trusted guests: a guest that cannot wait then runs straight, on its executor's thread, to its end.
-    pub fn cooperative(mut self, cooperative: bool) -> Self {
-        self.settings.cooperative = cooperative;
-        self
-    }
-
-    /// Makes each run of a guest like every other: the same calls get the same answers and burn the same fuel.
-    ///
-    /// WASI's random bytes come from `seed`, and its clock shows `clock`, a time since the Unix epoch, in every instance
-    /// from its start; waits are over at once and move the clock. NaNs that the guest computes are canonical. Relaxed SIMD
-    /// and threads are off, whatever [`configure`](Self::configure) says. Fuel is counted, and is what ends a guest: where
-    /// neither the host nor these limits set it, it is [`Limits::DETERMINISTIC_FUEL`] for a call and for a start, and the
-    /// default deadlines do not apply. A deadline that is set, or a cancelled call, makes a run depend on its machine
-    /// again, and so do a host's handlers, unless they answer alike each time.
-    ///
-    /// The fuel is that of one version of Wasmtime: another one may burn more or less for the same answer. Where a guest
-    /// overflows its stack depends on the machine.
-    ///
-    /// Refused as [`ErrorKind::Unsupported`] together with an engine or a module of the caller's, whose settings are the
-    /// caller's, with directories, and with [`EpochDeadlines`].
-    pub fn deterministic(mut self, seed: u64, clock: Duration) -> Self {
-        self.settings.deterministic = Some((seed, clock));
+        self.epochs = Some(epoch_deadlines);
         self
     }
 
@@ -168,29 +84,12 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         self
     }
 
-    /// A provider for a [`WapcHost`](antiphon::WapcHost).
-    ///
-    /// # Errors
-    /// The module is refused, or the builder was told what does not go together.
-    pub fn build(&self) -> Result<WasmtimeEngineProvider> {
-        Ok(WasmtimeEngineProvider::new(self.compile()?))
-    }
-
     /// The compiled module, from which providers are made quickly.
     ///
     /// # Errors
     /// Those of [`build`](Self::build).
     pub fn build_pre(&self) -> Result<WasmtimeEngineProviderPre> {
         Ok(WasmtimeEngineProviderPre::new(self.compile()?))
-    }
-
-    /// A provider for a [`WapcHostAsync`](antiphon::WapcHostAsync).
-    ///
-    /// # Errors
-    /// Those of [`build`](Self::build).
-    #[cfg(feature = "async")]
-    pub fn build_async(&self) -> Result<WasmtimeEngineProviderAsync> {
-        Ok(WasmtimeEngineProviderAsync::new(self.compile()?))
     }
 
     /// The compiled module, from which asynchronous providers are made quickly.
@@ -200,14 +99,6 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     #[cfg(feature = "async")]
     pub fn build_async_pre(&self) -> Result<WasmtimeEngineProviderAsyncPre> {
         Ok(WasmtimeEngineProviderAsyncPre::new(self.compile()?))
-    }
-
-    /// The compiled module as a factory of providers of both modes.
-    ///
-    /// # Errors
-    /// Those of [`build`](Self::build).
-    pub fn factory(&self) -> Result<Arc<dyn EngineProviderFactory>> {
-        Ok(Arc::new(Factory(self.compile()?)))
     }
 
     fn compile(&self) -> Result<Arc<Compiled>> {
@@ -230,28 +121,27 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     }
 
     fn settings(&self) -> Result<Settings> {
-        let mut settings = self.settings.clone();
+        let mut settings = Settings { options: self.options.clone(), epochs: self.epochs };
         if let Some(ResourceLimits { max_memory_size, max_table_elements }) = self.resource_limits {
             let wide =
                 |limit: Option<usize>| limit.map_or(u64::MAX, |limit| limit.try_into().unwrap_or(u64::MAX));
-            settings.limits = settings
+            settings.options.limits = settings
+                .options
                 .limits
                 .with_memory(wide(max_memory_size))
                 .with_table_elements(wide(max_table_elements));
         }
-        let WasiParams { map_dirs, preopened_dirs, .. } = &settings.wasi_params;
-        let directories = map_dirs.len().max(preopened_dirs.len()) > 0;
+        let directories = settings.options.grants_directories();
         if directories && cfg!(not(feature = "wasi-fs")) {
-            let what = "directories for guests need the feature `wasi-fs` of antiphon-wasmtime";
-            return Err(unsupported(what));
+            return Err(unsupported("directories for guests need the cargo feature `wasi-fs`"));
         }
-        if settings.deterministic.is_some() {
+        if settings.options.deterministic.is_some() {
             if self.engine.is_some() || self.module.is_some() {
                 return Err(unsupported(
                     "an engine of the caller's cannot be made deterministic: its settings are fixed",
                 ));
             }
-            if directories || !settings.read_only_dirs.is_empty() {
+            if directories {
                 return Err(unsupported(
                     "what is in a directory makes a guest with directories not deterministic",
                 ));
@@ -271,10 +161,10 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
             // Not to be configured away: deadlines hang on it.
             config.epoch_interruption(true);
         }
-        if self.settings.limits.explicit_fuel().is_some() {
+        if self.options.limits.explicit_fuel().is_some() {
             config.consume_fuel(true);
         }
-        if self.settings.deterministic.is_some() {
+        if self.options.deterministic.is_some() {
             engine::make_deterministic(&mut config);
         }
         Ok(config)
@@ -309,7 +199,8 @@ fn open_cache(path: Option<&std::path::Path>) -> Option<wasmtime::Cache> {
 impl std::fmt::Debug for WasmtimeEngineProviderBuilder<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WasmtimeEngineProviderBuilder")
-            .field("settings", &self.settings)
+            .field("options", &self.options)
+            .field("epochs", &self.epochs)
             .finish_non_exhaustive()
     }
 }

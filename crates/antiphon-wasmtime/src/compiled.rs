@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::module_info::{Export, ExternKind, Import, ModuleInfo};
-use antiphon::{Capabilities, Conversation, Limits, WasiParams, block_on};
+use antiphon::provider::HostKind;
+use antiphon::{Capabilities, Conversation, EngineOptions, Limits};
 use wasmtime::{ExternType, InstancePre, Linker, Module, ValType};
 
 use crate::data::Data;
@@ -17,15 +18,8 @@ use crate::{errors, imports};
 /// What the builder was told about the guests of an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) limits: Limits,
-    pub(crate) wasi: bool,
-    pub(crate) wasi_params: WasiParams,
-    /// Directories that the guest may only read: the guest's name and the host's path.
-    pub(crate) read_only_dirs: Vec<(String, String)>,
+    pub(crate) options: EngineOptions,
     pub(crate) epochs: Option<EpochDeadlines>,
-    pub(crate) cooperative: bool,
-    /// The seed of all random bytes, and what the clock shows, where runs are to be equal.
-    pub(crate) deterministic: Option<(u64, Duration)>,
 }
 
 /// A module that is ready to be instantiated, in either mode. Cheap to clone but for `info`.
@@ -49,13 +43,13 @@ impl Compiled {
     pub(crate) fn new(engine: Clocked, source: Source<'_>, settings: Settings) -> errors::Result<Self> {
         let limits = reported_limits(&engine, &settings)?;
         let (module, info) = source.load(&engine, &limits)?;
-        info.check(|import| known_import(import, settings.wasi))?;
+        info.check(|import| known_import(import, &settings.options))?;
         info.needs.check(&limits)?;
 
         let mut linker = Linker::new(&engine.engine);
         imports::link(&mut linker)?;
         #[cfg(feature = "wasi")]
-        let world = crate::wasi::link(&mut linker, &info, &settings)?;
+        crate::wasi::link(&mut linker, &info, &settings.options)?;
         let straight = linker.instantiate_pre(&module)?;
         #[cfg(feature = "async")]
         let suspending = {
@@ -63,8 +57,14 @@ impl Compiled {
             linker.allow_shadowing(true);
             imports::link_suspending(&mut linker)?;
             #[cfg(feature = "wasi")]
-            crate::wasi::link_suspending(&mut linker, &settings)?;
+            crate::wasi::link_suspending(&mut linker, &settings.options)?;
             linker.instantiate_pre(&module)?
+        };
+        // Guests with directories live in a world of their own.
+        #[cfg(feature = "wasi")]
+        let world = match settings.options.grants_directories() {
+            true => None,
+            false => antiphon_wasi::host::world(&info, &settings.options)?,
         };
         Ok(Self {
             engine,
@@ -98,11 +98,7 @@ impl Compiled {
     /// There is a limit, and the engine counts no fuel.
     pub(crate) fn fuel(&self, limits: &Limits) -> Result<Option<u64>, Error> {
         self.engine.check_fuel(limits)?;
-        let default = match self.settings.deterministic {
-            Some(_) => Limits::DETERMINISTIC_FUEL,
-            None => u64::MAX,
-        };
-        Ok(self.engine.counts_fuel().then(|| limits.explicit_fuel().unwrap_or(default)))
+        Ok(self.engine.counts_fuel().then(|| self.settings.options.fuel(limits)))
     }
 
     /// Whether the guest imports something that always has to suspend it in asynchronous mode: WASI's `poll_oneoff`.
@@ -116,12 +112,22 @@ impl Compiled {
         self.info.import(antiphon::HOST_NAMESPACE, antiphon::wapc_functions::HOST_CALL).is_some()
     }
 
+    /// How a guest of an asynchronous host runs: it suspends only where it may have to, since an instance without imports
+    /// that suspend can also run straight.
+    #[cfg(feature = "async")]
+    fn how_async(&self, conversation: &Conversation) -> (Mode, &InstancePre<Data>) {
+        let suspends = self.waits() || (self.calls_host() && conversation.can_suspend());
+        match (suspends || self.has_directories(), self.settings.options.cooperative) {
+            (true, yields) => (Mode::Fiber { yields }, &self.suspending),
+            (false, true) => (Mode::Fiber { yields: true }, &self.straight),
+            (false, false) => (Mode::Straight, &self.straight),
+        }
+    }
+
     /// Whether the guest was given real directories, whose functions all suspend.
     #[cfg(any(feature = "async", feature = "wasi-fs"))]
     pub(crate) fn has_directories(&self) -> bool {
-        let WasiParams { map_dirs, preopened_dirs, .. } = &self.settings.wasi_params;
-        let read_only = &self.settings.read_only_dirs;
-        !(map_dirs.is_empty() && preopened_dirs.is_empty() && read_only.is_empty())
+        self.settings.options.grants_directories()
     }
 }
 
@@ -147,10 +153,8 @@ impl Source<'_> {
             Self::Bytes(bytes) => bytes,
         };
         let (bytes, info) = ModuleInfo::load(bytes, limits)?;
-        let module = Module::new(&engine.engine, &bytes).map_err(|error| {
-            let message = format!("not a valid WebAssembly module: {:.4000}", format!("{error:#}"));
-            Error::new(ErrorKind::InvalidModule, message)
-        })?;
+        let module = Module::new(&engine.engine, &bytes)
+            .map_err(|error| Error::invalid_module(format_args!("{error:#}")))?;
         Ok((module, info))
     }
 }
@@ -158,9 +162,9 @@ impl Source<'_> {
 /// The limits that the provider brings: what was set, and no default deadline where it does not apply.
 fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Error> {
     let clock = engine.clock;
-    let mut limits = settings.limits;
+    let limits = settings.options.provider_limits();
     engine.check_fuel(&limits)?;
-    if settings.deterministic.is_some() && settings.epochs.is_some() {
+    if settings.options.deterministic.is_some() && settings.epochs.is_some() {
         return Err(Error::new(
             ErrorKind::Unsupported,
             "epoch deadlines count time, which a deterministic guest must not depend on",
@@ -182,24 +186,17 @@ fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Erro
             );
         });
     }
-    if clock == Clock::Nobody || settings.epochs.is_some() || settings.deterministic.is_some() {
-        if limits.explicit_deadline().is_none() {
-            limits = limits.with_deadline(Duration::MAX);
-        }
-        if limits.explicit_init_deadline().is_none() {
-            limits = limits.with_init_deadline(Duration::MAX);
-        }
-    }
-    Ok(limits)
+    let untimed = clock == Clock::Nobody || settings.epochs.is_some();
+    Ok(if untimed { limits.without_default_deadlines() } else { limits })
 }
 
 /// The imports that are served beyond waPC's own.
-fn known_import(import: &Import, wasi: bool) -> Option<ExternKind> {
+fn known_import(import: &Import, options: &EngineOptions) -> Option<ExternKind> {
     #[cfg(feature = "wasi")]
-    if wasi {
+    if options.wasi {
         return antiphon_wasi::host::import_type(import);
     }
-    let _ = (import, wasi);
+    let _ = (import, options);
     None
 }
 
@@ -240,33 +237,19 @@ fn kind_of(ty: &ExternType) -> ExternKind {
 impl antiphon::provider::Compiled for Compiled {
     type Instance = Instance;
 
-    /// Guests run straight, but for those with directories, whose functions all suspend; this thread parks meanwhile.
-    fn start(
+    async fn start(
         &self,
         conversation: &mut Box<Conversation>,
         spare: Box<Conversation>,
+        host: HostKind,
     ) -> Result<Instance, Error> {
-        #[cfg(feature = "wasi-fs")]
-        if self.has_directories() {
-            let how = (Mode::Fiber { yields: false }, &self.straight);
-            return block_on(Instance::start_watched(self, conversation, spare, how));
-        }
-        block_on(Instance::start(self, conversation, spare, (Mode::Straight, &self.straight)))
-    }
-
-    #[cfg(feature = "async")]
-    async fn start_async(
-        &self,
-        conversation: &mut Box<Conversation>,
-        spare: Box<Conversation>,
-    ) -> Result<Instance, Error> {
-        // A guest suspends only where it may have to: instances without such imports can also run straight.
-        let suspends = self.waits() || (self.calls_host() && conversation.can_suspend());
-        let cooperative = self.settings.cooperative;
-        let how = match (suspends || self.has_directories(), cooperative) {
-            (true, yields) => (Mode::Fiber { yields }, &self.suspending),
-            (false, true) => (Mode::Fiber { yields: true }, &self.straight),
-            (false, false) => (Mode::Straight, &self.straight),
+        let how = match host {
+            #[cfg(feature = "async")]
+            HostKind::Async => self.how_async(conversation),
+            // Straight, but for guests with directories, whose functions all suspend.
+            #[cfg(feature = "wasi-fs")]
+            _ if self.has_directories() => (Mode::Fiber { yields: false }, &self.straight),
+            _ => (Mode::Straight, &self.straight),
         };
         #[cfg(feature = "wasi-fs")]
         if self.has_directories() {
@@ -284,14 +267,13 @@ impl antiphon::provider::Compiled for Compiled {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let mut capabilities = Capabilities::none();
+        let mut capabilities = self.settings.options.capabilities();
         capabilities.deadline = self.engine.clock != Clock::Nobody;
         capabilities.fuel = self.engine.counts_fuel();
-        capabilities.deterministic = self.settings.deterministic.is_some();
         capabilities.memory_limit = true;
         capabilities.stack_limit = true;
         capabilities.suspend = cfg!(feature = "async");
-        capabilities.wasi = cfg!(feature = "wasi") && self.settings.wasi;
+        capabilities.wasi &= cfg!(feature = "wasi");
         capabilities
     }
 

@@ -74,9 +74,7 @@ impl Data {
     #[inline]
     pub(crate) fn flush_output(&mut self) -> Result<(), Error> {
         #[cfg(feature = "wasi")]
-        if self.wasi.is_some() {
-            crate::wasi::flush(self)?;
-        }
+        antiphon_wasi::host::flush(&mut self.wasi, &mut self.conversation)?;
         #[cfg(feature = "wasi-fs")]
         if self.fs.is_some() {
             crate::wasi_fs::flush(self)?;

@@ -3,7 +3,7 @@
 use std::mem;
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::{Conversation, wapc_functions};
+use antiphon::{Conversation, provider, wapc_functions};
 use wasmtime::{Instance as Wasm, InstancePre, Store, TypedFunc};
 
 use crate::compiled::Compiled;
@@ -39,12 +39,6 @@ pub(crate) enum Mode {
 impl Instance {
     /// Builds a store and an instance and runs the init exports, in the conversation that the host began for it. In
     /// [`Mode::Straight`] the future never waits.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InitFailed`] with the function that failed, or what the module is refused for.
-    ///
-    /// # Cancel safety
-    /// A dropped start leaves nothing behind but a conversation in which nothing runs.
     pub(crate) async fn start(
         compiled: &Compiled,
         conversation: &mut Box<Conversation>,
@@ -70,7 +64,7 @@ impl Instance {
         }
         #[cfg(feature = "wasi-fs")]
         if compiled.has_directories() {
-            data.fs = Some(crate::wasi_fs::Fs::new(&compiled.settings)?);
+            data.fs = Some(crate::wasi_fs::Fs::new(&compiled.settings.options)?);
         }
         let mut store = Store::new(&compiled.engine.engine, data);
         store.limiter(|data| &mut data.limiter);
@@ -117,17 +111,6 @@ impl Instance {
             // What the guest wrote goes to the log although its call was dropped in the middle.
             Err(error) => self.store.data_mut().flush_output().and(Err(error)),
         }
-    }
-
-    /// Runs a guest that suspends, while this thread parks.
-    #[cfg(any(feature = "async", feature = "wasi-fs"))]
-    #[cold]
-    fn run_parked(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        #[cfg(feature = "wasi-fs")]
-        if self.store.data().fs.is_some() {
-            return antiphon::block_on(self.run_watched(conversation));
-        }
-        antiphon::block_on(self.run_on_fiber(conversation))
     }
 
     /// Runs `__guest_call` straight.
@@ -191,21 +174,11 @@ impl Instance {
 
 impl antiphon::provider::Instance for Instance {
     #[inline]
-    fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        match self.mode {
-            Mode::Straight => self.run(conversation),
-            #[cfg(any(feature = "async", feature = "wasi-fs"))]
-            Mode::Fiber { .. } => self.run_parked(conversation),
-        }
-    }
-
-    #[cfg(feature = "async")]
-    #[inline]
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
         (self.mode == Mode::Straight).then(|| self.run(conversation))
     }
 
-    #[cfg(feature = "async")]
+    #[cfg(any(feature = "async", feature = "wasi-fs"))]
     #[inline]
     async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         #[cfg(feature = "wasi-fs")]
@@ -269,14 +242,14 @@ impl Starting {
             Mode::Fiber { .. } => stack::on_fiber(pre.instantiate_async(&mut self.store)).await,
         };
         let first = if has_start { "start section" } else { "instantiation" };
-        let instance = instance.map_err(|error| self.failed(first, error))?;
+        let instance = instance.map_err(|error| Error::init(first, self.typed(error)))?;
         self.store.data_mut().memory = instance.get_memory(&mut self.store, wapc_functions::MEMORY);
         for name in wapc_functions::INIT_EXPORTS {
             self.run_export(&instance, name).await?;
         }
         instance
             .get_typed_func(&mut self.store, wapc_functions::GUEST_CALL)
-            .map_err(|error| Error::new(ErrorKind::InvalidModule, error.to_string()).with_source(error))
+            .map_err(|error| self.typed(error))
     }
 
     async fn run_export(&mut self, instance: &Wasm, name: &'static str) -> Result<(), Error> {
@@ -287,16 +260,12 @@ impl Starting {
             #[cfg(any(feature = "async", feature = "wasi-fs"))]
             Mode::Fiber { .. } => stack::on_fiber(export.call_async(&mut self.store, ())).await,
         };
-        let Err(error) = returned else { return Ok(()) };
-        let error = self.failed(name, error);
-        // A command's `main` ends with an exit (TinyGo from 0.35 on): with code 0 that is success.
-        let exit =
-            std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Error>()?.exit_code());
-        if exit == Some(0) && name != wapc_functions::WAPC_INIT { Ok(()) } else { Err(error) }
+        let returned = returned.map_err(|error| self.typed(error));
+        provider::initialized(name, returned)
     }
 
-    fn failed(&self, function: &str, error: wasmtime::Error) -> Error {
-        Error::init(function, trap::typed(error, &self.store.data().limiter.0, self.fuel))
+    fn typed(&self, error: wasmtime::Error) -> Error {
+        trap::typed(error, &self.store.data().limiter.0, self.fuel)
     }
 
     fn arm(&mut self) {

@@ -1,29 +1,24 @@
 //! The sealed WASI world as imports of a guest.
 
-use antiphon::ModuleInfo;
 use antiphon::errors::Error;
-use antiphon_wasi::host::{self, Guest};
-use antiphon_wasi::{Abi, Call, MODULES, Poll, Stop, World};
+use antiphon::{EngineOptions, ModuleInfo};
+use antiphon_wasi::host::Guest;
+use antiphon_wasi::{Abi, MODULES, Poll};
 use wasmtime::{Caller, Linker, Result};
 
-use crate::compiled::Settings;
 use crate::data::{Data, check, split};
 use crate::ticks::Ticks;
 
-/// Defines WASI's functions where the module imports any, and makes the world that they show.
-pub(crate) fn link(
-    linker: &mut Linker<Data>,
-    info: &ModuleInfo,
-    settings: &Settings,
-) -> Result<Option<World>> {
+/// Defines WASI's functions where the module imports any.
+pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo, options: &EngineOptions) -> Result<()> {
     if !info.imports_from(&MODULES.map(|(module, _)| module)) {
-        return Ok(None);
+        return Ok(());
     }
     #[cfg(feature = "wasi-fs")]
-    if crate::wasi_fs::wanted(settings) {
-        crate::wasi_fs::link(linker)?;
-        return Ok(None);
+    if options.grants_directories() {
+        return crate::wasi_fs::link(linker);
     }
+    let _ = options;
     for (module, abi) in MODULES {
         macro_rules! define {
             (
@@ -32,18 +27,15 @@ pub(crate) fn link(
                 ending { fn $exit:ident($($exit_arg:ident: $exit_type:ty),*); }
             ) => {
                 $(linker.func_wrap(module, stringify!($name), move |mut guest: Caller<'_, Data>, $($arg: $type),*| -> Result<i32> {
-                    with(&mut guest, abi, |call| call.$name($($arg),*))
+                    with(&mut guest, abi, |guest| guest.run(|call| call.$name($($arg),*)))
                 })?;)*
                 linker.func_wrap(module, stringify!($exit), move |mut guest: Caller<'_, Data>, $($exit_arg: $exit_type),*| -> Result<()> {
-                    with(&mut guest, abi, |call| call.$exit($($exit_arg),*))
+                    with(&mut guest, abi, |guest| guest.run(|call| call.$exit($($exit_arg),*)))
                 })?;
                 linker.func_wrap(module, stringify!($poll), move |mut guest: Caller<'_, Data>, $($poll_arg: $poll_type),*| -> Result<i32> {
-                    match with(&mut guest, abi, |call| call.begin_poll_oneoff($($poll_arg),*))? {
+                    match with(&mut guest, abi, |guest| guest.run(|call| call.begin_poll_oneoff($($poll_arg),*)))? {
                         Poll::Done(errno) => Ok(errno),
-                        Poll::Wait(wait) => {
-                            guest.data().conversation.sleep_blocking(wait.duration())?;
-                            with(&mut guest, abi, |call| call.finish_poll_oneoff(wait))
-                        }
+                        Poll::Wait(wait) => with(&mut guest, abi, |guest| guest.wait_blocking(wait)),
                     }
                 })?;
             };
@@ -51,11 +43,7 @@ pub(crate) fn link(
         antiphon_wasi::for_each_function!(define);
         link_random_get(linker, module, abi)?;
     }
-    let world = host::world(&settings.wasi_params)?;
-    Ok(Some(match settings.deterministic {
-        Some((seed, clock)) => world.deterministic(seed, clock),
-        None => world,
-    }))
+    Ok(())
 }
 
 /// Redefines the one function of WASI that can take long, with a look at the deadline now and then.
@@ -75,28 +63,23 @@ fn link_random_get(linker: &mut Linker<Data>, module: &str, abi: Abi) -> Result<
 
 /// Redefines the one function of WASI that waits, for guests that may suspend.
 #[cfg(feature = "async")]
-pub(crate) fn link_suspending(linker: &mut Linker<Data>, settings: &Settings) -> Result<()> {
+pub(crate) fn link_suspending(linker: &mut Linker<Data>, options: &EngineOptions) -> Result<()> {
     #[cfg(feature = "wasi-fs")]
-    if crate::wasi_fs::wanted(settings) {
+    if options.grants_directories() {
         return Ok(());
     }
-    let _ = settings;
+    let _ = options;
     for (module, abi) in MODULES {
         linker.func_wrap_async(
             module,
             "poll_oneoff",
-            move |mut guest: Caller<'_, Data>,
+            move |mut caller: Caller<'_, Data>,
                   (subscriptions, events, count, written): (i32, i32, i32, i32)| {
                 Box::new(async move {
-                    let begun = with(&mut guest, abi, |call| {
-                        call.begin_poll_oneoff(subscriptions, events, count, written)
-                    })?;
-                    match begun {
+                    let (mut guest, _) = guest(&mut caller, abi)?;
+                    match guest.run(|call| call.begin_poll_oneoff(subscriptions, events, count, written))? {
                         Poll::Done(errno) => Ok::<i32, wasmtime::Error>(errno),
-                        Poll::Wait(wait) => {
-                            guest.data().conversation.sleep(wait.duration()).await?;
-                            with(&mut guest, abi, |call| call.finish_poll_oneoff(wait))
-                        }
+                        Poll::Wait(wait) => Ok(guest.wait(wait).await?),
                     }
                 })
             },
@@ -105,21 +88,13 @@ pub(crate) fn link_suspending(linker: &mut Linker<Data>, settings: &Settings) ->
     Ok(())
 }
 
-/// Sends what the guest wrote without ending its line to the log.
-pub(crate) fn flush(data: &mut Data) -> Result<(), Error> {
-    match &mut data.wasi {
-        Some(session) => host::flush(session, &mut data.conversation),
-        None => Ok(()),
-    }
-}
-
-/// Runs a function of the world over the guest's memory.
+/// Runs something for the calling guest.
 fn with<R>(
     caller: &mut Caller<'_, Data>,
     abi: Abi,
-    run: impl FnOnce(&mut Call<'_>) -> Result<R, Stop>,
+    run: impl FnOnce(&mut Guest<'_>) -> Result<R, Error>,
 ) -> Result<R> {
-    Ok(guest(caller, abi)?.0.run(run)?)
+    Ok(run(&mut guest(caller, abi)?.0)?)
 }
 
 /// The calling guest, and the ticks that it has left, after a look at the time: some functions take long enough.

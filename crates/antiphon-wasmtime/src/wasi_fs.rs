@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::{Bytes, LogStream, WasiParams};
+use antiphon::{Bytes, EngineOptions, LogStream, WasiParams};
 use async_trait::async_trait;
 use tokio::io::AsyncWrite;
 use wasmtime::{Linker, Result};
@@ -18,7 +18,6 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
-use crate::compiled::Settings;
 use crate::data::Data;
 
 /// What a guest writes between two flushes, in bytes, for each stream; more is dropped, as the log would drop it.
@@ -29,12 +28,6 @@ pub(crate) struct Fs {
     ctx: WasiP1Ctx,
     stdout: Output,
     stderr: Output,
-}
-
-/// Whether the guest is given any directory.
-pub(crate) fn wanted(settings: &Settings) -> bool {
-    let WasiParams { map_dirs, preopened_dirs, .. } = &settings.wasi_params;
-    !(map_dirs.is_empty() && preopened_dirs.is_empty() && settings.read_only_dirs.is_empty())
 }
 
 /// Defines WASI's functions under both of its names.
@@ -55,14 +48,14 @@ impl Fs {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`]: a directory cannot be opened.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
-        let WasiParams { argv, env_vars, map_dirs, preopened_dirs } = &settings.wasi_params;
+    pub(crate) fn new(options: &EngineOptions) -> Result<Self, Error> {
+        let WasiParams { argv, env_vars, map_dirs, preopened_dirs } = &options.wasi_params;
         let (stdout, stderr) = (Output::default(), Output::default());
         let mut builder = WasiCtxBuilder::new();
         builder.args(argv).envs(env_vars).stdout(stdout.clone()).stderr(stderr.clone());
         let same = preopened_dirs.iter().map(|dir| (dir, dir, FsPerms::ReadWrite));
         let mapped = map_dirs.iter().map(|(guest, host)| (guest, host, FsPerms::ReadWrite));
-        let read_only = settings.read_only_dirs.iter().map(|(guest, host)| (guest, host, FsPerms::ReadOnly));
+        let read_only = options.read_only_dirs.iter().map(|(guest, host)| (guest, host, FsPerms::ReadOnly));
         for (guest, host, permissions) in same.chain(mapped).chain(read_only) {
             builder.preopened_dir(host, guest, permissions).map_err(|error| {
                 Error::new(

@@ -86,6 +86,13 @@ impl Error {
         Self::new(ErrorKind::OutOfFuel, format!("the fuel ran out: the limit is {limit} units"))
     }
 
+    /// The engine refused the module, for that reason. A hostile module may have any: it is cut at 4,000 characters.
+    #[cold]
+    pub fn invalid_module(reason: impl ToString) -> Self {
+        let message = format!("not a valid WebAssembly module: {:.4000}", reason.to_string());
+        Self::new(ErrorKind::InvalidModule, message)
+    }
+
     /// The start of an instance failed in a function (`start section`, `_initialize`, `_start`, `wapc_init`).
     #[cold]
     pub fn init(function: &str, cause: Self) -> Self {

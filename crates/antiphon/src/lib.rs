@@ -19,6 +19,7 @@ mod handler;
 mod host;
 #[cfg(feature = "async")]
 mod host_async;
+mod imports;
 mod invocation;
 mod kind;
 mod log;
@@ -36,6 +37,7 @@ mod module_start;
 mod module_state;
 #[cfg(feature = "async")]
 mod offload;
+mod options;
 mod output;
 pub mod provider;
 mod reentrancy;
@@ -79,6 +81,7 @@ pub use module_info::ModuleInfo;
 pub use module_state::ModuleState;
 #[cfg(feature = "async")]
 pub use module_state::ModuleStateAsync;
+pub use options::EngineOptions;
 pub use request::{Request, Response};
 pub use terms::Caller;
 pub use usage::Usage;

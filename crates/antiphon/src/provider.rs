@@ -16,41 +16,35 @@ use crate::conversation::Conversation;
 #[cfg(feature = "async")]
 use crate::engine::WebAssemblyEngineProviderAsync;
 use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
-#[cfg(feature = "async")]
-use crate::errors::ErrorKind;
-use crate::errors::{BoxError, Error, Fate, Result};
+use crate::errors::{BoxError, Error, ErrorKind, Fate, Result};
 use crate::module_info::ModuleInfo;
 use crate::module_state::ModuleState;
 #[cfg(feature = "async")]
 use crate::module_state::ModuleStateAsync;
-use antiphon_protocol::Limits;
+use crate::wait::block_on;
+use antiphon_protocol::{Limits, names};
 
 /// A module that an engine has compiled, with the settings of its instances.
 pub trait Compiled: Send + Sync + Sized + 'static {
     /// What it starts.
     type Instance: Instance;
 
-    /// Starts an instance, and runs its init exports in the conversation that the host began for them. The instance
-    /// keeps `spare` between its calls; when this returns, `conversation` is the host's again.
+    /// Starts an instance for a host of that kind, and runs its init exports in the conversation that the host began for
+    /// them. The instance keeps `spare` between its calls; when this returns, `conversation` is the host's again.
+    ///
+    /// An asynchronous host asks only engines whose [`Capabilities::suspend`] is set.
     ///
     /// # Errors
     /// The guest does not start.
-    fn start(&self, conversation: &mut Box<Conversation>, spare: Box<Conversation>)
-    -> Result<Self::Instance>;
-
-    /// The same for an asynchronous host: the guest may have to wait. An engine without this is refused by such a host.
     ///
-    /// # Errors
-    /// The guest does not start.
-    #[cfg(feature = "async")]
-    fn start_async(
+    /// # Cancel safety
+    /// A dropped start leaves nothing behind but a conversation in which nothing runs.
+    fn start(
         &self,
         conversation: &mut Box<Conversation>,
         spare: Box<Conversation>,
-    ) -> impl Future<Output = Result<Self::Instance>> + Send {
-        let _ = (conversation, spare);
-        std::future::ready(Err(not_async()))
-    }
+        host: HostKind,
+    ) -> impl Future<Output = Result<Self::Instance>> + Send;
 
     /// The same engine and settings for another module.
     ///
@@ -68,29 +62,30 @@ pub trait Compiled: Send + Sync + Sized + 'static {
     fn info(&self) -> &ModuleInfo;
 }
 
+/// Whom an instance is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third kind of host")]
+pub enum HostKind {
+    /// A [`WapcHost`](crate::WapcHost): where the guest waits, the thread does.
+    Sync,
+    /// A [`WapcHostAsync`](crate::WapcHostAsync).
+    Async,
+}
+
 /// A started instance. It keeps a spare conversation while no call runs, and swaps it for the call's.
 pub trait Instance: Send {
-    /// Runs `__guest_call` to its end on this thread.
-    ///
-    /// # Errors
-    /// The guest call did not return.
-    fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32>;
-
     /// Runs `__guest_call` as far as it gets without waiting. `None` if it has to wait, or must not be run straight:
     /// [`call_async`](Self::call_async) begins it then, or goes on with it.
-    #[cfg(feature = "async")]
-    fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32>> {
-        Some(self.call(conversation))
-    }
+    fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32>>;
 
-    /// Runs `__guest_call`, or what [`call_straight`](Self::call_straight) left of it, with waits.
+    /// Runs `__guest_call`, or what [`call_straight`](Self::call_straight) left of it, with waits. For a synchronous host
+    /// its thread parks meanwhile. An engine whose guests never wait needs none.
     ///
     /// # Errors
     /// The guest call did not return.
     ///
     /// # Cancel safety
     /// A dropped call leaves a conversation in which nothing runs; the instance is not used again.
-    #[cfg(feature = "async")]
     fn call_async(
         &mut self,
         conversation: &mut Box<Conversation>,
@@ -100,7 +95,6 @@ pub trait Instance: Send {
     }
 }
 
-#[cfg(feature = "async")]
 #[cold]
 fn not_async() -> Error {
     Error::new(
@@ -108,6 +102,22 @@ fn not_async() -> Error {
         "this build of the engine has no asynchronous mode: turn on its feature `async`",
     )
 }
+
+/// What a function of the start of an instance comes to, by how it ended.
+///
+/// The `main` of a command ends with an exit (TinyGo's from 0.35 on): with code 0, `_initialize` and `_start` have done
+/// what they are for.
+///
+/// # Errors
+/// [`ErrorKind::InitFailed`], which names the function.
+pub fn initialized(function: &str, ended: Result<()>) -> Result<()> {
+    match ended {
+        Err(error) if error.exit_code() == Some(0) && MAY_EXIT.contains(&function) => Ok(()),
+        ended => ended.map_err(|error| Error::init(function, error)),
+    }
+}
+
+const MAY_EXIT: [&str; 2] = [names::REACTOR_INITIALIZE, names::TINYGO_START];
 
 /// Runs one instance for a [`WapcHost`](crate::WapcHost). A clone is a provider of the same module whose instance has
 /// not been started.
@@ -126,7 +136,7 @@ impl<C: Compiled> Provider<C> {
     fn start(compiled: &C, state: &ModuleState) -> Result<C::Instance> {
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
-        let started = compiled.start(&mut conversation, state.spare());
+        let started = block_on(compiled.start(&mut conversation, state.spare(), HostKind::Sync));
         state.exchange(&mut conversation);
         started
     }
@@ -160,7 +170,12 @@ impl<C: Compiled> WebAssemblyEngineProvider for Provider<C> {
 
     #[inline]
     fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
-        Some(match self.instance.as_mut()?.call(conversation) {
+        let instance = self.instance.as_mut()?;
+        let returned = match instance.call_straight(conversation) {
+            Some(returned) => returned,
+            None => parked(instance, conversation),
+        };
+        Some(match returned {
             Ok(code) => Ok(code),
             Err(error) => Err(discard(&mut self.instance, error).into()),
         })
@@ -173,6 +188,12 @@ impl<C: Compiled> WebAssemblyEngineProvider for Provider<C> {
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
         Some(Arc::new(Factory(Arc::clone(&self.compiled))))
     }
+}
+
+/// Runs what has to wait, while this thread parks.
+#[cold]
+fn parked<I: Instance>(instance: &mut I, conversation: &mut Box<Conversation>) -> Result<i32> {
+    block_on(instance.call_async(conversation))
 }
 
 /// An instance that must not be used again goes at once, with its memory: the host may be idle for long.
@@ -201,9 +222,12 @@ impl<C: Compiled> ProviderAsync<C> {
     }
 
     async fn start(compiled: &C, state: &ModuleStateAsync) -> Result<C::Instance> {
+        if !compiled.capabilities().suspend {
+            return Err(not_async());
+        }
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
-        let started = compiled.start_async(&mut conversation, state.spare()).await;
+        let started = compiled.start(&mut conversation, state.spare(), HostKind::Async).await;
         state.exchange(&mut conversation);
         started
     }
@@ -334,5 +358,25 @@ impl<C: Compiled> fmt::Debug for ProviderAsync<C> {
 impl<C> fmt::Debug for Factory<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Factory").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_with_code_0_is_success_of_a_command_and_of_nothing_else() {
+        let exit = |code| Err(Error::new(ErrorKind::Trapped, "the guest exited").with_exit_code(code));
+        for function in ["_initialize", "_start"] {
+            assert!(initialized(function, exit(0)).is_ok());
+            let error = initialized(function, exit(1)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InitFailed);
+            assert_eq!(error.message(), format!("{function}: the guest exited"));
+        }
+        for function in ["wapc_init", "start section"] {
+            assert!(initialized(function, Ok(())).is_ok());
+            assert_eq!(initialized(function, exit(0)).unwrap_err().kind(), ErrorKind::InitFailed);
+        }
     }
 }
