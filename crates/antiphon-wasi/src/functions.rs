@@ -19,12 +19,13 @@
 /// assert_eq!(antiphon_wasi::for_each_function!(count), 44);
 /// ```
 ///
-/// The argument may be a path. Names in the macro's body are resolved where it is defined: define it behind the
+/// The argument may be a path, and a second one, in brackets, is handed to the macro before the list. Names in the macro's body are resolved where it is defined: define it behind the
 /// variables (a linker, say) that its body uses.
 #[macro_export]
 macro_rules! for_each_function {
-    ($($callback:ident)::+) => {
+    ($($callback:ident)::+ $(, $given:tt)?) => {
         $($callback)::+! {
+            $($given)?
             plain {
                 fn args_get(pointers: i32, buffer: i32) -> i32;
                 fn args_sizes_get(count: i32, size: i32) -> i32;

@@ -50,6 +50,54 @@ pub fn import_type(import: &Import) -> Option<ExternKind> {
     Some(ExternKind::func(params, if returns { &["i32"] } else { &[] }))
 }
 
+/// Defines the functions of WASI under one of its module names, in a linker that has Wasmtime's `func_wrap`, as wasmi's has it
+/// too. In a function that returns the linker's errors, with a linker, a name of [`MODULES`] with its [`Abi`], the type of the
+/// engine's callers, and two functions of the engine's:
+///
+/// ```ignore
+/// antiphon_wasi::link_functions!(linker, module, abi, Caller<'_, Data>, with, poll);
+/// ```
+///
+/// `with` runs something for the calling [`Guest`], after a look at the time: some functions take a while. `poll` does what a
+/// guest that waits in `poll_oneoff` wants, and returns what that returns:
+///
+/// ```ignore
+/// fn with<R>(
+///     caller: &mut Caller<'_, Data>,
+///     abi: Abi,
+///     run: impl FnOnce(&mut Guest<'_>) -> Result<R, antiphon::errors::Error>,
+/// ) -> Result<R, the engine's error>
+/// fn poll(caller: &mut Caller<'_, Data>, abi: Abi, wait: Wait) -> Result<i32, the engine's error>
+/// ```
+///
+/// `random_get` is among them, without a look at the time in between: see [`Guest::random_get`].
+#[macro_export]
+macro_rules! link_functions {
+    (
+        [$linker:expr, $module:expr, $abi:expr, $caller:ty, $with:path, $wait:path]
+        plain { $(fn $name:ident($($arg:ident: $type:ty),*) -> i32;)* }
+        suspending { fn $poll:ident($($poll_arg:ident: $poll_type:ty),*) -> i32; }
+        ending { fn $exit:ident($($exit_arg:ident: $exit_type:ty),*); }
+    ) => {
+        let (module, abi) = ($module, $abi);
+        $($linker.func_wrap(module, stringify!($name), move |mut caller: $caller, $($arg: $type),*| {
+            $with(&mut caller, abi, |guest| guest.run(|call| call.$name($($arg),*)))
+        })?;)*
+        $linker.func_wrap(module, stringify!($exit), move |mut caller: $caller, $($exit_arg: $exit_type),*| {
+            $with(&mut caller, abi, |guest| guest.run(|call| call.$exit($($exit_arg),*)))
+        })?;
+        $linker.func_wrap(module, stringify!($poll), move |mut caller: $caller, $($poll_arg: $poll_type),*| {
+            match $with(&mut caller, abi, |guest| guest.run(|call| call.begin_poll_oneoff($($poll_arg),*)))? {
+                $crate::Poll::Done(errno) => Ok(errno),
+                $crate::Poll::Wait(wait) => $wait(&mut caller, abi, wait),
+            }
+        })?;
+    };
+    ($linker:expr, $module:expr, $abi:expr, $caller:ty, $with:path, $poll:path) => {
+        $crate::for_each_function!($crate::link_functions, [$linker, $module, $abi, $caller, $with, $poll])
+    };
+}
+
 /// The guest that calls an import: an engine's import makes one of its store, and runs the function of its own name.
 ///
 /// Whether the guest is still on time is for the import to ask first, of whoever knows: some functions take a while.

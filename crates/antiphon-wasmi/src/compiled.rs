@@ -2,10 +2,9 @@
 
 use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::module_info::ModuleInfo;
-use antiphon::provider::HostKind;
-use antiphon::{Capabilities, Conversation, EngineOptions, Limits};
+use antiphon::{Capabilities, EngineOptions, Limits};
 use antiphon_wasi::{World, host};
-use wasmi::{Config, Engine, ExternType, Linker, Module, Store};
+use wasmi::{Config, Engine, Linker, Module, Store};
 
 use crate::data::Data;
 use crate::instance::Instance;
@@ -37,14 +36,8 @@ impl Compiled {
         info.needs.check(&options.limits)?;
 
         let engine = engine::new(&info.code, options, configure);
-        let (bytes, start) = match info.export_start(&bytes) {
-            Some((bytes, name)) => (bytes.into(), Some(name)),
-            None => (bytes, None),
-        };
+        let (bytes, start) = info.export_start(bytes);
         let module = Module::new(&engine, &bytes).map_err(Error::invalid_module)?;
-        if start.as_ref().is_some_and(|name| !is_start(module.get_export(name))) {
-            return Err(Error::invalid_module("invalid start function type"));
-        }
         let mut linker = Linker::new(&engine);
         imports::link(&mut linker).map_err(Error::invalid_module)?;
         wasi::link(&mut linker, &info).map_err(Error::invalid_module)?;
@@ -86,15 +79,6 @@ impl Compiled {
 impl antiphon::provider::Compiled for Compiled {
     type Instance = Instance;
 
-    async fn start(
-        &self,
-        conversation: &mut Box<Conversation>,
-        spare: Box<Conversation>,
-        host: HostKind,
-    ) -> Result<Instance> {
-        Instance::start(self, conversation, spare, host).await
-    }
-
     fn compile(&self, bytes: &[u8]) -> Result<Self> {
         Self::new(bytes, &self.options, self.configure)
     }
@@ -116,10 +100,4 @@ impl antiphon::provider::Compiled for Compiled {
     fn info(&self) -> &ModuleInfo {
         &self.info
     }
-}
-
-/// Whether an export can be a start function: it takes and returns nothing.
-fn is_start(export: Option<ExternType>) -> bool {
-    let func = export.as_ref().and_then(ExternType::func);
-    func.is_some_and(|func| func.params().is_empty() && func.results().is_empty())
 }

@@ -56,7 +56,7 @@ pub(crate) fn refill(store: &mut Store<Data>) -> Result<(), Error> {
 pub(crate) fn next_slice(store: &mut Store<Data>, required: u64) -> Result<bool, Error> {
     let left = store.get_fuel().map_err(not_counted)?;
     let data = store.data_mut();
-    if data.limiter.starved_in_table_grow() {
+    if data.limiter.starved_in_table_grow {
         let what = "wasmi cannot go on with a guest whose fuel ran out in `table.grow`";
         return Err(Error::new(ErrorKind::Engine, what));
     }

@@ -12,20 +12,7 @@ type Result<T, E = wasmi::Error> = std::result::Result<T, E>;
 
 /// Defines every import of waPC, and AssemblyScript's abort.
 pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
-    macro_rules! define {
-        (
-            over memory { $($module:ident $name:ident ($($arg:ident),*) copies $copies:expr, does $run:expr;)* }
-            asking { $($ask_module:ident $ask_name:ident () is $ask:ident;)* }
-        ) => {
-            $(linker.func_wrap(wapc::$module, wapc::$name, |mut guest: Guest<'_>, $($arg: i32),*| {
-                with(&mut guest, $run)
-            })?;)*
-            $(linker.func_wrap(wapc::$ask_module, wapc::$ask_name, |guest: Guest<'_>| {
-                guest.data().conversation.$ask()
-            })?;)*
-        };
-    }
-    antiphon::for_each_import!(define);
+    antiphon::link_imports!(linker, Guest<'_>, with);
     linker.func_wrap(
         wapc::HOST_NAMESPACE,
         wapc::HOST_CALL,
@@ -34,17 +21,18 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
             if guest.data().suspends && guest.data().conversation.can_suspend() {
                 return Err(guest.data_mut().leave(Left::HostCall(args)));
             }
-            with(&mut guest, |memory, conversation| conversation.host_call(memory, args))
+            with(&mut guest, |_| 0, |memory, conversation| conversation.host_call(memory, args))
         },
     )?;
     Ok(())
 }
 
-/// Runs an import over the guest's memory, with a look at the time: some copy megabytes, and a slice of fuel has room
-/// for a thousand of them.
+/// Runs an import over the guest's memory, with a look at the time whatever it copies: a slice of fuel has room for a
+/// thousand of those that copy megabytes.
 #[inline(always)]
 fn with<R>(
     guest: &mut Guest<'_>,
+    _copies: impl FnOnce(&Conversation) -> i32,
     run: impl FnOnce(&mut [u8], &mut Conversation) -> Result<R, Error>,
 ) -> Result<R> {
     fuel::look_in_import(guest)?;

@@ -3,6 +3,7 @@
 use std::mem;
 
 use antiphon::errors::{Error, ErrorKind};
+use antiphon::growth::Growth;
 use antiphon::provider::{Compiled as _, HostKind, initialized};
 use antiphon::{Conversation, wapc_functions};
 use wasmi::{
@@ -21,41 +22,10 @@ pub struct Instance {
     store: Store<Data>,
     guest_call: TypedFunc<(i32, i32), i32>,
     /// What is left of a call that has to wait.
-    paused: Option<Paused<i32>>,
+    paused: Option<Step<i32>>,
 }
 
 impl Instance {
-    /// Builds a store and an instance and runs the init exports. For a synchronous host the future never waits.
-    pub(crate) async fn start(
-        compiled: &Compiled,
-        conversation: &mut Box<Conversation>,
-        spare: Box<Conversation>,
-        host: HostKind,
-    ) -> Result<Self, Error> {
-        // The host has merged them already; a host that sees this provider through a wrapper may not have.
-        let limits = conversation.limits().stricter(compiled.limits());
-        compiled.info.needs.check(&limits)?;
-        let fuel = Fuel::new(compiled.info.code.grows_tables, compiled.fuel(&limits)?);
-        let data = Data {
-            conversation: mem::replace(conversation, spare),
-            memory: None,
-            limiter: Limiter::new(&limits),
-            fuel,
-            suspends: host == HostKind::Async,
-            yields: host == HostKind::Async && compiled.options.cooperative,
-            left: None,
-            wasi: compiled.world.as_ref().map(antiphon_wasi::World::session),
-        };
-        let mut store = Store::new(&compiled.engine, data);
-        store.limiter(|data| &mut data.limiter);
-        let started = init(&mut store, compiled).await;
-        let flushed = store.data_mut().flush_output();
-        mem::swap(&mut store.data_mut().conversation, conversation);
-        let guest_call = started?;
-        flushed?;
-        Ok(Self { store, guest_call, paused: None })
-    }
-
     /// Runs `__guest_call` as far as it gets. Most calls end within their first slice: what wasmi says of the others is
     /// large, and is handed on only for them.
     #[inline(always)]
@@ -88,11 +58,44 @@ impl Instance {
 }
 
 impl antiphon::provider::Instance for Instance {
+    type Compiled = Compiled;
+
+    /// For a synchronous host the future never waits.
+    async fn start(
+        compiled: &Compiled,
+        conversation: &mut Box<Conversation>,
+        spare: Box<Conversation>,
+        host: HostKind,
+    ) -> Result<Self, Error> {
+        // The host has merged them already; a host that sees this provider through a wrapper may not have.
+        let limits = conversation.limits().stricter(compiled.limits());
+        compiled.info.needs.check(&limits)?;
+        let fuel = Fuel::new(compiled.info.code.grows_tables, compiled.fuel(&limits)?);
+        let data = Data {
+            conversation: mem::replace(conversation, spare),
+            memory: None,
+            limiter: Limiter { growth: Growth::new(&limits), starved_in_table_grow: false },
+            fuel,
+            suspends: host == HostKind::Async,
+            yields: host == HostKind::Async && compiled.options.cooperative,
+            left: None,
+            wasi: compiled.world.as_ref().map(antiphon_wasi::World::session),
+        };
+        let mut store = Store::new(&compiled.engine, data);
+        store.limiter(|data| &mut data.limiter);
+        let started = init(&mut store, compiled).await;
+        let flushed = store.data_mut().flush_output();
+        mem::swap(&mut store.data_mut().conversation, conversation);
+        let guest_call = started?;
+        flushed?;
+        Ok(Self { store, guest_call, paused: None })
+    }
+
     #[inline]
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
         let returned = match self.run(conversation) {
             Ok(Step::Done(code)) => Ok(code),
-            Ok(Step::Paused(paused)) => {
+            Ok(paused) => {
                 self.paused = Some(paused);
                 mem::swap(&mut self.store.data_mut().conversation, conversation);
                 return None;
@@ -106,7 +109,7 @@ impl antiphon::provider::Instance for Instance {
         let step = match self.paused.take() {
             Some(paused) => {
                 mem::swap(&mut self.store.data_mut().conversation, conversation);
-                Ok(Step::Paused(paused))
+                Ok(paused)
             }
             None => self.run(conversation),
         };
@@ -121,14 +124,9 @@ type Called<R> = Result<TypedResumableCall<R>, wasmi::Error>;
 /// How far guest code got.
 enum Step<R> {
     Done(R),
-    Paused(Paused<R>),
-}
-
-/// Guest code that was left, and can be resumed.
-enum Paused<R> {
-    /// A tick passed: it gives way.
+    /// It was left at a tick, and can be resumed: it gives way.
     Tick(TypedResumableCallOutOfFuel<R>),
-    /// In an import that has to wait; [`Data::left`] says for what.
+    /// It was left in an import that has to wait; [`Data::left`] says for what.
     Import(TypedResumableCallHostTrap<R>),
 }
 
@@ -140,7 +138,7 @@ fn advance<R: WasmResults>(store: &mut Store<Data>, mut called: Called<R>) -> Re
             Ok(TypedResumableCall::OutOfFuel(paused)) => {
                 let ticked = fuel::next_slice(store, paused.required_fuel())?;
                 if ticked && store.data().yields {
-                    return Ok(Step::Paused(Paused::Tick(paused)));
+                    return Ok(Step::Tick(paused));
                 }
                 paused.resume(&mut *store)
             }
@@ -148,7 +146,7 @@ fn advance<R: WasmResults>(store: &mut Store<Data>, mut called: Called<R>) -> Re
                 if matches!(store.data().left, Some(Left::Failed(_)) | None) {
                     return Err(trap::typed(wasmi::Error::host(Mark), store.data_mut()));
                 }
-                return Ok(Step::Paused(Paused::Import(paused)));
+                return Ok(Step::Import(paused));
             }
             Err(error) => return Err(trap::typed(error, store.data_mut())),
         };
@@ -163,13 +161,13 @@ async fn finish<R: WasmResults>(
     loop {
         let called = match step? {
             Step::Done(results) => return Ok(results),
-            Step::Paused(Paused::Tick(paused)) => {
+            Step::Tick(paused) => {
                 antiphon::Yield::default().await;
                 // Others may have taken their time.
                 fuel::look(store.data_mut())?;
                 paused.resume(&mut *store)
             }
-            Step::Paused(Paused::Import(paused)) => {
+            Step::Import(paused) => {
                 let code = wait(store).await?;
                 paused.resume(&mut *store, &[Val::I32(code)])
             }

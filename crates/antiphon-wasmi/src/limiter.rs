@@ -9,19 +9,9 @@ use wasmi_core::LimiterError;
 #[derive(Debug)]
 pub(crate) struct Limiter {
     pub(crate) growth: Growth,
-    starved: bool,
-}
-
-impl Limiter {
-    pub(crate) fn new(limits: &antiphon::Limits) -> Self {
-        Self { growth: Growth::new(limits), starved: false }
-    }
-
     /// Whether the guest ran out of fuel in `table.grow`, where wasmi 2.0.0 does not note how far it got: to resume
     /// such a guest would run its code with the wrong values.
-    pub(crate) fn starved_in_table_grow(&self) -> bool {
-        self.starved
-    }
+    pub(crate) starved_in_table_grow: bool,
 }
 
 type Allowed = Result<bool, LimiterError>;
@@ -36,7 +26,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_grow_failed(&mut self, error: &TableError) -> Result<(), LimiterError> {
-        self.starved |= matches!(error, TableError::OutOfFuel { .. });
+        self.starved_in_table_grow |= matches!(error, TableError::OutOfFuel { .. });
         Ok(())
     }
 

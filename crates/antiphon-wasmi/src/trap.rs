@@ -18,22 +18,15 @@ pub(crate) fn typed(error: wasmi::Error, data: &mut Data) -> Error {
 }
 
 fn from_wasmi(error: wasmi::Error) -> Error {
-    match error.as_trap_code() {
-        Some(code) => {
-            let kind = match code {
-                TrapCode::StackOverflow => ErrorKind::StackOverflow,
-                TrapCode::OutOfFuel => ErrorKind::OutOfFuel,
-                _ => ErrorKind::Trapped,
-            };
-            Error::new(kind, code.to_string()).with_source(error)
-        }
-        None => {
-            let kind = match error.kind() {
-                // Segments that do not fit where they are put.
-                Wasmi::Instantiation(_) | Wasmi::Memory(_) | Wasmi::Table(_) => ErrorKind::Trapped,
-                _ => ErrorKind::Engine,
-            };
-            Error::new(kind, error.to_string()).with_source(error)
-        }
-    }
+    let code = error.as_trap_code();
+    let kind = match (code, error.kind()) {
+        (Some(TrapCode::StackOverflow), _) => ErrorKind::StackOverflow,
+        (Some(TrapCode::OutOfFuel), _) => ErrorKind::OutOfFuel,
+        (Some(_), _) => ErrorKind::Trapped,
+        // Segments that do not fit where they are put.
+        (None, Wasmi::Instantiation(_) | Wasmi::Memory(_) | Wasmi::Table(_)) => ErrorKind::Trapped,
+        (None, _) => ErrorKind::Engine,
+    };
+    let message = code.map_or_else(|| error.to_string(), |code| code.to_string());
+    Error::new(kind, message).with_source(error)
 }

@@ -3,7 +3,7 @@
 use antiphon::errors::Error;
 use antiphon::{Conversation, ModuleInfo};
 use antiphon_wasi::host::Guest;
-use antiphon_wasi::{Abi, MODULES, Poll};
+use antiphon_wasi::{Abi, MODULES, Wait};
 use wasmi::{Caller, Linker};
 
 use crate::data::{Data, Left, split};
@@ -14,28 +14,7 @@ type Result<T, E = wasmi::Error> = std::result::Result<T, E>;
 /// Defines WASI's functions under the names of the modules from which there are imports.
 pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo) -> Result<()> {
     for (module, abi) in MODULES.into_iter().filter(|(module, _)| info.imports_from(&[module])) {
-        macro_rules! define {
-            (
-                plain { $(fn $name:ident($($arg:ident: $type:ty),*) -> i32;)* }
-                suspending { fn $poll:ident($($poll_arg:ident: $poll_type:ty),*) -> i32; }
-                ending { fn $exit:ident($($exit_arg:ident: $exit_type:ty),*); }
-            ) => {
-                $(linker.func_wrap(module, stringify!($name), move |mut caller: Caller<'_, Data>, $($arg: $type),*| {
-                    with(&mut caller, abi, |guest| guest.run(|call| call.$name($($arg),*)))
-                })?;)*
-                linker.func_wrap(module, stringify!($exit), move |mut caller: Caller<'_, Data>, $($exit_arg: $exit_type),*| {
-                    with(&mut caller, abi, |guest| guest.run(|call| call.$exit($($exit_arg),*)))
-                })?;
-                linker.func_wrap(module, stringify!($poll), move |mut caller: Caller<'_, Data>, $($poll_arg: $poll_type),*| {
-                    match with(&mut caller, abi, |guest| guest.run(|call| call.begin_poll_oneoff($($poll_arg),*)))? {
-                        Poll::Done(errno) => Ok(errno),
-                        Poll::Wait(wait) if caller.data().suspends => Err(caller.data_mut().leave(Left::Poll(abi, wait))),
-                        Poll::Wait(wait) => with(&mut caller, abi, |guest| guest.wait_blocking(wait)),
-                    }
-                })?;
-            };
-        }
-        antiphon_wasi::for_each_function!(define);
+        antiphon_wasi::link_functions!(linker, module, abi, Caller<'_, Data>, with, poll);
         // Once more: a whole memory of random bytes takes long.
         linker.allow_shadowing(true).func_wrap(
             module,
@@ -47,6 +26,14 @@ pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo) -> Result<()> {
         linker.allow_shadowing(false);
     }
     Ok(())
+}
+
+/// Waits: on this thread, or where the guest may be left, after leaving it.
+fn poll(caller: &mut Caller<'_, Data>, abi: Abi, wait: Wait) -> Result<i32> {
+    if caller.data().suspends {
+        return Err(caller.data_mut().leave(Left::Poll(abi, wait)));
+    }
+    with(caller, abi, |guest| guest.wait_blocking(wait))
 }
 
 /// Runs something for the calling guest. Some functions take long enough to look at the time first.

@@ -112,15 +112,26 @@ impl Compiled {
         self.info.import(antiphon::HOST_NAMESPACE, antiphon::wapc_functions::HOST_CALL).is_some()
     }
 
-    /// How a guest of an asynchronous host runs: it suspends only where it may have to, since an instance without imports
-    /// that suspend can also run straight.
-    #[cfg(feature = "async")]
-    fn how_async(&self, conversation: &Conversation) -> (Mode, &InstancePre<Data>) {
-        let suspends = self.waits() || (self.calls_host() && conversation.can_suspend());
-        match (suspends || self.has_directories(), self.settings.options.cooperative) {
-            (true, yields) => (Mode::Fiber { yields }, &self.suspending),
-            (false, true) => (Mode::Fiber { yields: true }, &self.straight),
-            (false, false) => (Mode::Straight, &self.straight),
+    /// How a guest runs on a host of that kind.
+    pub(crate) fn how(&self, host: HostKind, conversation: &Conversation) -> (Mode, &InstancePre<Data>) {
+        match host {
+            // It suspends only where it may have to: instances without such imports can also run straight.
+            #[cfg(feature = "async")]
+            HostKind::Async => {
+                let suspends = self.waits() || (self.calls_host() && conversation.can_suspend());
+                match (suspends || self.has_directories(), self.settings.options.cooperative) {
+                    (true, yields) => (Mode::Fiber { yields }, &self.suspending),
+                    (false, true) => (Mode::Fiber { yields: true }, &self.straight),
+                    (false, false) => (Mode::Straight, &self.straight),
+                }
+            }
+            // Straight, but for guests with directories, whose functions all suspend.
+            #[cfg(feature = "wasi-fs")]
+            _ if self.has_directories() => (Mode::Fiber { yields: false }, &self.straight),
+            _ => {
+                let _ = conversation;
+                (Mode::Straight, &self.straight)
+            }
         }
     }
 
@@ -236,27 +247,6 @@ fn kind_of(ty: &ExternType) -> ExternKind {
 
 impl antiphon::provider::Compiled for Compiled {
     type Instance = Instance;
-
-    async fn start(
-        &self,
-        conversation: &mut Box<Conversation>,
-        spare: Box<Conversation>,
-        host: HostKind,
-    ) -> Result<Instance, Error> {
-        let how = match host {
-            #[cfg(feature = "async")]
-            HostKind::Async => self.how_async(conversation),
-            // Straight, but for guests with directories, whose functions all suspend.
-            #[cfg(feature = "wasi-fs")]
-            _ if self.has_directories() => (Mode::Fiber { yields: false }, &self.straight),
-            _ => (Mode::Straight, &self.straight),
-        };
-        #[cfg(feature = "wasi-fs")]
-        if self.has_directories() {
-            return Instance::start_watched(self, conversation, spare, how).await;
-        }
-        Instance::start(self, conversation, spare, how).await
-    }
 
     fn compile(&self, bytes: &[u8]) -> Result<Self, Error> {
         Ok(Self::new(self.engine.clone(), Source::Bytes(bytes), self.settings.clone())?)

@@ -10,20 +10,7 @@ type Guest<'a> = Caller<'a, Data>;
 
 /// Defines every import of waPC, and AssemblyScript's abort, as plain synchronous functions.
 pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
-    macro_rules! define {
-        (
-            over memory { $($module:ident $name:ident ($($arg:ident),*) copies $copies:expr, does $run:expr;)* }
-            asking { $($ask_module:ident $ask_name:ident () is $ask:ident;)* }
-        ) => {
-            $(linker.func_wrap(wapc::$module, wapc::$name, |mut guest: Guest<'_>, $($arg: i32),*| {
-                with(&mut guest, $copies, $run)
-            })?;)*
-            $(linker.func_wrap(wapc::$ask_module, wapc::$ask_name, |guest: Guest<'_>| {
-                guest.data().conversation.$ask()
-            })?;)*
-        };
-    }
-    antiphon::for_each_import!(define);
+    antiphon::link_imports!(linker, Guest<'_>, with);
     linker.func_wrap(
         wapc::HOST_NAMESPACE,
         wapc::HOST_CALL,

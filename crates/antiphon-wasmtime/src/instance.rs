@@ -3,7 +3,8 @@
 use std::mem;
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::{Conversation, provider, wapc_functions};
+use antiphon::provider::{self, HostKind};
+use antiphon::{Conversation, wapc_functions};
 use wasmtime::{Instance as Wasm, InstancePre, Store, TypedFunc};
 
 use crate::compiled::Compiled;
@@ -37,9 +38,8 @@ pub(crate) enum Mode {
 }
 
 impl Instance {
-    /// Builds a store and an instance and runs the init exports, in the conversation that the host began for it. In
-    /// [`Mode::Straight`] the future never waits.
-    pub(crate) async fn start(
+    /// Builds a store and an instance and runs the init exports. In [`Mode::Straight`] the future never waits.
+    async fn start_in(
         compiled: &Compiled,
         conversation: &mut Box<Conversation>,
         spare: Box<Conversation>,
@@ -86,20 +86,6 @@ impl Instance {
         let guest_call = started?;
         flushed?;
         Ok(Self { store, guest_call, mode, epochs, ticks: ticks(|deadlines| deadlines.wapc_func), fuel })
-    }
-
-    /// The same for a guest with directories: files are waited for outside the conversation, so the deadline is kept around
-    /// them.
-    #[cfg(feature = "wasi-fs")]
-    pub(crate) async fn start_watched(
-        compiled: &Compiled,
-        conversation: &mut Box<Conversation>,
-        spare: Box<Conversation>,
-        how: (Mode, &InstancePre<Data>),
-    ) -> Result<Self, Error> {
-        let watch = conversation.watch();
-        let start = Self::start(compiled, conversation, spare, how);
-        watch.over(start).await.unwrap_or_else(|error| Err(Error::init("instance", error)))
     }
 
     /// Runs `__guest_call` of a guest with directories.
@@ -173,6 +159,25 @@ impl Instance {
 }
 
 impl antiphon::provider::Instance for Instance {
+    type Compiled = Compiled;
+
+    async fn start(
+        compiled: &Compiled,
+        conversation: &mut Box<Conversation>,
+        spare: Box<Conversation>,
+        host: HostKind,
+    ) -> Result<Self, Error> {
+        let how = compiled.how(host, conversation);
+        // Files are waited for outside the conversation, so the deadline is kept around them.
+        #[cfg(feature = "wasi-fs")]
+        if compiled.has_directories() {
+            let watch = conversation.watch();
+            let start = Self::start_in(compiled, conversation, spare, how);
+            return watch.over(start).await.unwrap_or_else(|error| Err(Error::init("instance", error)));
+        }
+        Self::start_in(compiled, conversation, spare, how).await
+    }
+
     #[inline]
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
         (self.mode == Mode::Straight).then(|| self.run(conversation))

@@ -2,8 +2,10 @@
 
 use antiphon::errors::Error;
 use antiphon::{EngineOptions, ModuleInfo};
+#[cfg(feature = "async")]
+use antiphon_wasi::Poll;
 use antiphon_wasi::host::Guest;
-use antiphon_wasi::{Abi, MODULES, Poll};
+use antiphon_wasi::{Abi, MODULES, Wait};
 use wasmtime::{Caller, Linker, Result};
 
 use crate::data::{Data, check, split};
@@ -20,27 +22,7 @@ pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo, options: &Engin
     }
     let _ = options;
     for (module, abi) in MODULES {
-        macro_rules! define {
-            (
-                plain { $(fn $name:ident($($arg:ident: $type:ty),*) -> i32;)* }
-                suspending { fn $poll:ident($($poll_arg:ident: $poll_type:ty),*) -> i32; }
-                ending { fn $exit:ident($($exit_arg:ident: $exit_type:ty),*); }
-            ) => {
-                $(linker.func_wrap(module, stringify!($name), move |mut guest: Caller<'_, Data>, $($arg: $type),*| -> Result<i32> {
-                    with(&mut guest, abi, |guest| guest.run(|call| call.$name($($arg),*)))
-                })?;)*
-                linker.func_wrap(module, stringify!($exit), move |mut guest: Caller<'_, Data>, $($exit_arg: $exit_type),*| -> Result<()> {
-                    with(&mut guest, abi, |guest| guest.run(|call| call.$exit($($exit_arg),*)))
-                })?;
-                linker.func_wrap(module, stringify!($poll), move |mut guest: Caller<'_, Data>, $($poll_arg: $poll_type),*| -> Result<i32> {
-                    match with(&mut guest, abi, |guest| guest.run(|call| call.begin_poll_oneoff($($poll_arg),*)))? {
-                        Poll::Done(errno) => Ok(errno),
-                        Poll::Wait(wait) => with(&mut guest, abi, |guest| guest.wait_blocking(wait)),
-                    }
-                })?;
-            };
-        }
-        antiphon_wasi::for_each_function!(define);
+        antiphon_wasi::link_functions!(linker, module, abi, Caller<'_, Data>, with, poll);
         link_random_get(linker, module, abi)?;
     }
     Ok(())
@@ -86,6 +68,11 @@ pub(crate) fn link_suspending(linker: &mut Linker<Data>, options: &EngineOptions
         )?;
     }
     Ok(())
+}
+
+/// Waits on this thread.
+fn poll(caller: &mut Caller<'_, Data>, abi: Abi, wait: Wait) -> Result<i32> {
+    with(caller, abi, |guest| guest.wait_blocking(wait))
 }
 
 /// Runs something for the calling guest.

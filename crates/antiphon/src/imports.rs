@@ -1,33 +1,33 @@
-//! The list of waPC's imports, to be expanded by engines.
+//! waPC's imports, as every engine links them.
 
-/// Expands a macro of the caller's with the list of waPC's imports and AssemblyScript's abort, so that an engine writes its
-/// imports once. All parameters are `i32`.
+/// Defines waPC's imports and AssemblyScript's abort in a linker that has Wasmtime's `func_wrap`, as wasmi's has it too. All
+/// parameters are `i32`. In a function that returns the linker's errors, with a linker and the type of the engine's callers,
+/// whose data has the running [`Conversation`](crate::Conversation) in a field `conversation`:
 ///
-/// The macro receives the imports that work over the guest's memory, then those that only ask for a length. Each has its
-/// module and name, constants of [`wapc_functions`](crate::wapc_functions) both. An import of the first kind comes with
-/// how many bytes it will copy, for an engine that looks at the time before it copies much, and with what it does: closures
-/// `|conversation: &Conversation| -> i32` and `|memory: &mut [u8], conversation: &mut Conversation| -> Result<R, Error>`.
-/// The one of the second kind is a method of the [`Conversation`](crate::Conversation).
-///
-/// `__host_call` is not in the list: it may have to wait, for which engines have ways of their own.
-///
+/// ```ignore
+/// antiphon::link_imports!(linker, Caller<'_, Data>, with);
 /// ```
-/// macro_rules! count {
-///     (
-///         over memory {
-///             $($module:ident $name:ident ($($arg:ident),*) copies $copies:expr, does $run:expr;)*
-///         }
-///         asking { $($ask_module:ident $ask_name:ident () is $ask:ident;)* }
-///     ) => {
-///         [$(stringify!($name)),*].len() + [$(stringify!($ask_name)),*].len()
-///     };
-/// }
-/// assert_eq!(antiphon::for_each_import!(count), 9);
+///
+/// `with` runs an import over the guest's memory. It is given the caller, how many bytes the import will copy, for an engine
+/// that looks at the time before it copies much, and what the import does:
+///
+/// ```ignore
+/// fn with<R>(
+///     caller: &mut Caller<'_, Data>,
+///     copies: impl FnOnce(&Conversation) -> i32,
+///     run: impl FnOnce(&mut [u8], &mut Conversation) -> Result<R, antiphon::errors::Error>,
+/// ) -> Result<R, the engine's error>
 /// ```
+///
+/// `__host_call` is left to the engine: it may have to wait, for which engines have ways of their own.
 #[macro_export]
-macro_rules! for_each_import {
-    ($($callback:ident)::+) => {
-        $($callback)::+! {
+macro_rules! link_imports {
+    ($linker:expr, $caller:ty, $with:path) => {
+        $crate::link_imports! { @list link [$linker, $caller, $with] }
+    };
+    // The list, for a macro of rules of its own.
+    (@list $rule:ident [$($given:tt)*]) => {
+        $crate::link_imports! { @$rule [$($given)*]
             over memory {
                 HOST_NAMESPACE GUEST_REQUEST_FN (op, msg) copies |conversation| conversation.lengths().1,
                     does |memory, conversation| conversation.guest_request(memory, op, msg);
@@ -48,10 +48,34 @@ macro_rules! for_each_import {
                     };
             }
             asking {
-                HOST_NAMESPACE HOST_RESPONSE_LEN_FN () is host_response_len;
-                HOST_NAMESPACE HOST_ERROR_LEN_FN () is host_error_len;
+                HOST_NAMESPACE HOST_RESPONSE_LEN_FN () asks host_response_len;
+                HOST_NAMESPACE HOST_ERROR_LEN_FN () asks host_error_len;
             }
         }
+    };
+    (@link [$linker:expr, $caller:ty, $with:path]
+        over memory { $($module:ident $name:ident ($($arg:ident),+) copies $copies:expr, does $run:expr;)* }
+        asking { $($ask_module:ident $ask_name:ident () asks $ask:ident;)* }
+    ) => {
+        $($linker.func_wrap(
+            $crate::wapc_functions::$module,
+            $crate::wapc_functions::$name,
+            |mut caller: $caller, $($arg: i32),+| $with(&mut caller, $copies, $run),
+        )?;)*
+        $($linker.func_wrap(
+            $crate::wapc_functions::$ask_module,
+            $crate::wapc_functions::$ask_name,
+            |caller: $caller| caller.data().conversation.$ask(),
+        )?;)*
+    };
+    (@types []
+        over memory { $($module:ident $name:ident ($($arg:ident),+) copies $copies:expr, does $run:expr;)* }
+        asking { $($ask_module:ident $ask_name:ident () asks $ask:ident;)* }
+    ) => {
+        [
+            $(($crate::wapc_functions::$module, $crate::wapc_functions::$name, [$(stringify!($arg)),+].len(), 0),)*
+            $(($crate::wapc_functions::$ask_module, $crate::wapc_functions::$ask_name, 0, 1),)*
+        ]
     };
 }
 
@@ -59,24 +83,12 @@ macro_rules! for_each_import {
 mod tests {
     use crate::ModuleInfo;
     use crate::module_info::{ExternKind, Import};
-    use crate::wapc_functions as wapc;
 
     /// The list and the check of a module's imports know the same functions.
     #[test]
     fn a_guest_may_import_each_with_its_parameters() {
-        macro_rules! imports {
-            (
-                over memory { $($module:ident $name:ident ($($arg:ident),*) copies $copies:expr, does $run:expr;)* }
-                asking { $($ask_module:ident $ask_name:ident () is $ask:ident;)* }
-            ) => {
-                vec![
-                    $((wapc::$module, wapc::$name, [$(stringify!($arg)),*].len(), 0),)*
-                    $((wapc::$ask_module, wapc::$ask_name, 0, 1),)*
-                ]
-            };
-        }
         let mut info = ModuleInfo::default();
-        for (module, name, params, results) in for_each_import!(imports) {
+        for (module, name, params, results) in link_imports!(@list types []) {
             let kind = ExternKind::func(&vec!["i32"; params], &vec!["i32"; results]);
             info.imports.push(Import::new(module, name, kind));
         }

@@ -147,7 +147,12 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
                     )?;
                 }
             }
-            Payload::StartSection { .. } => info.has_start = true,
+            Payload::StartSection { func, .. } => {
+                if known.export(ExternalKind::Func, func) != ExternKind::func::<&str>(&[], &[]) {
+                    return Err(refuse("invalid start function type").into());
+                }
+                info.has_start = true;
+            }
             Payload::ElementSection(segments) => {
                 for segment in segments {
                     let segment = segment?;

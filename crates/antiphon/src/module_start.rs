@@ -12,12 +12,16 @@ const FUNCTION: u8 = 0;
 
 impl ModuleInfo {
     /// Exports the start function of the module that this was parsed from, under a name that is returned, and takes its
-    /// start section away. `None` for a module that has none, or a malformed one.
+    /// start section away. A module that has none, or a malformed one, stays as it is, without a name.
     #[must_use]
-    pub fn export_start(&self, module: &[u8]) -> Option<(Vec<u8>, String)> {
-        if !self.has_start {
-            return None;
+    pub fn export_start<'a>(&self, module: Cow<'a, [u8]>) -> (Cow<'a, [u8]>, Option<String>) {
+        match self.has_start.then(|| self.with_start_exported(&module)).flatten() {
+            Some((rewritten, name)) => (rewritten.into(), Some(name)),
+            None => (module, None),
         }
+    }
+
+    fn with_start_exported(&self, module: &[u8]) -> Option<(Vec<u8>, String)> {
         let mut name = "start section".to_owned();
         while self.export(&name).is_some() {
             name.push('\'');
@@ -89,7 +93,9 @@ mod tests {
 
     fn exported(text: &str) -> Option<(Vec<u8>, String)> {
         let module = wat::parse_str(text).expect("a module");
-        ModuleInfo::parse(&module).expect("its info").export_start(&module)
+        let (changed, name) = ModuleInfo::parse(&module).expect("its info").export_start((&module).into());
+        assert_eq!(name.is_none(), changed == module, "it changes with its name alone");
+        Some((changed.into_owned(), name?))
     }
 
     #[test]

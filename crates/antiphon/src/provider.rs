@@ -27,24 +27,7 @@ use antiphon_protocol::{Limits, names};
 /// A module that an engine has compiled, with the settings of its instances.
 pub trait Compiled: Send + Sync + Sized + 'static {
     /// What it starts.
-    type Instance: Instance;
-
-    /// Starts an instance for a host of that kind, and runs its init exports in the conversation that the host began for
-    /// them. The instance keeps `spare` between its calls; when this returns, `conversation` is the host's again.
-    ///
-    /// An asynchronous host asks only engines whose [`Capabilities::suspend`] is set.
-    ///
-    /// # Errors
-    /// The guest does not start.
-    ///
-    /// # Cancel safety
-    /// A dropped start leaves nothing behind but a conversation in which nothing runs.
-    fn start(
-        &self,
-        conversation: &mut Box<Conversation>,
-        spare: Box<Conversation>,
-        host: HostKind,
-    ) -> impl Future<Output = Result<Self::Instance>> + Send;
+    type Instance: Instance<Compiled = Self>;
 
     /// The same engine and settings for another module.
     ///
@@ -73,7 +56,27 @@ pub enum HostKind {
 }
 
 /// A started instance. It keeps a spare conversation while no call runs, and swaps it for the call's.
-pub trait Instance: Send {
+pub trait Instance: Send + Sized {
+    /// What it is started from.
+    type Compiled;
+
+    /// Starts an instance for a host of that kind, and runs its init exports in the conversation that the host began for
+    /// them. The instance keeps `spare` between its calls; when this returns, `conversation` is the host's again.
+    ///
+    /// An asynchronous host asks only engines whose [`Capabilities::suspend`] is set.
+    ///
+    /// # Errors
+    /// The guest does not start.
+    ///
+    /// # Cancel safety
+    /// A dropped start leaves nothing behind but a conversation in which nothing runs.
+    fn start(
+        compiled: &Self::Compiled,
+        conversation: &mut Box<Conversation>,
+        spare: Box<Conversation>,
+        host: HostKind,
+    ) -> impl Future<Output = Result<Self>> + Send;
+
     /// Runs `__guest_call` as far as it gets without waiting. `None` if it has to wait, or must not be run straight:
     /// [`call_async`](Self::call_async) begins it then, or goes on with it.
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32>>;
@@ -136,7 +139,8 @@ impl<C: Compiled> Provider<C> {
     fn start(compiled: &C, state: &ModuleState) -> Result<C::Instance> {
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
-        let started = block_on(compiled.start(&mut conversation, state.spare(), HostKind::Sync));
+        let started =
+            block_on(C::Instance::start(compiled, &mut conversation, state.spare(), HostKind::Sync));
         state.exchange(&mut conversation);
         started
     }
@@ -227,7 +231,7 @@ impl<C: Compiled> ProviderAsync<C> {
         }
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
-        let started = compiled.start(&mut conversation, state.spare(), HostKind::Async).await;
+        let started = C::Instance::start(compiled, &mut conversation, state.spare(), HostKind::Async).await;
         state.exchange(&mut conversation);
         started
     }
