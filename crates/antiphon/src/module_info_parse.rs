@@ -341,6 +341,20 @@ mod tests {
     }
 
     #[test]
+    fn a_start_function_takes_and_returns_nothing() {
+        let with_start = |signature: &str, start: &str| {
+            let module = format!("(module (func $run {signature} unreachable) (start {start}))");
+            ModuleInfo::parse(&wat::parse_str(module).unwrap())
+        };
+        assert!(with_start("", "$run").unwrap().has_start);
+        for (signature, start) in [("(param i32)", "$run"), ("(result i32)", "$run"), ("", "7")] {
+            let error = with_start(signature, start).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidModule);
+            assert!(error.message().contains("invalid start function type"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_wide_type_is_shared_by_all_its_imports() {
         let wide = [vec![1, 0x60], leb(1_000), vec![0x7f; 1_000], vec![0]].concat();
         let imports = [leb(2_000), [0, 0, 0, 0].repeat(2_000)].concat();
