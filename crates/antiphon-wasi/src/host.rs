@@ -66,8 +66,8 @@ pub fn import_type(import: &Import) -> Option<ExternKind> {
 ///     caller: &mut Caller<'_, Data>,
 ///     abi: Abi,
 ///     run: impl FnOnce(&mut Guest<'_>) -> Result<R, antiphon::errors::Error>,
-/// ) -> Result<R, the engine's error>
-/// fn poll(caller: &mut Caller<'_, Data>, abi: Abi, wait: Wait) -> Result<i32, the engine's error>
+/// ) -> Result<R, EngineError>;
+/// fn poll(caller: &mut Caller<'_, Data>, abi: Abi, wait: Wait) -> Result<i32, EngineError>;
 /// ```
 ///
 /// `random_get` is among them, without a look at the time in between: see [`Guest::random_get`].

@@ -16,7 +16,7 @@
 ///     caller: &mut Caller<'_, Data>,
 ///     copies: impl FnOnce(&Conversation) -> i32,
 ///     run: impl FnOnce(&mut [u8], &mut Conversation) -> Result<R, antiphon::errors::Error>,
-/// ) -> Result<R, the engine's error>
+/// ) -> Result<R, EngineError>;
 /// ```
 ///
 /// `__host_call` is left to the engine: it may have to wait, for which engines have ways of their own.
