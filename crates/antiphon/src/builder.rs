@@ -16,6 +16,7 @@ use crate::handler::{Handler, HostHandler};
 use crate::host::WapcHost;
 #[cfg(feature = "async")]
 use crate::host_async::WapcHostAsync;
+use crate::isolation::Isolation;
 use crate::log::LogLine;
 
 /// Builds a [`WapcHost`] or a [`WapcHostAsync`](crate::WapcHostAsync).
@@ -53,6 +54,13 @@ impl<E: ?Sized> HostBuilder<E> {
     /// Sets limits; where the provider sets one too, the stricter holds.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.shared.limits = limits;
+        self
+    }
+
+    /// Whether calls share an instance; where the provider asks for more, it gets it. On its builder the engine prepares for
+    /// it, and instances cost less.
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.shared.isolation = isolation;
         self
     }
 

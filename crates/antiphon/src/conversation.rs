@@ -10,6 +10,7 @@ use antiphon_protocol::{self as protocol, Begin, HostCallRequest, Limits, Outcom
 use crate::deadline::Deadline;
 use crate::errors::{BoxError, Error, ErrorKind, Fate, Fault, Phase, Result};
 use crate::handler::{Answer, Handler, HostCall};
+use crate::isolation::Isolation;
 use crate::log::{LogLine, LogSink, LogStream};
 use crate::terms::Terms;
 use crate::usage::{Meter, Traffic, Usage};
@@ -21,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) id: u64,
     pub(crate) handler: Handler,
     pub(crate) limits: Limits,
+    pub(crate) isolation: Isolation,
     pub(crate) log: Option<LogSink>,
     pub(crate) host_calls_in_init: bool,
 }
@@ -309,6 +311,12 @@ impl Conversation {
     pub(crate) fn begin_init(&mut self, terms: Terms) {
         self.set_terms(terms, None);
         self.protocol.begin_init(self.shared.host_calls_in_init);
+    }
+
+    pub(crate) fn end_init(&mut self) {
+        self.report_dropped_log();
+        self.protocol.end_init();
+        self.tidy();
     }
 
     /// Ends a call whose `__guest_call` returned.

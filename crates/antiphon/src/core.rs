@@ -11,6 +11,7 @@ use crate::deadline::Deadline;
 use crate::engine::EngineProviderFactory;
 use crate::errors::{BoxError, Error, ErrorKind, Fate, Phase, Result};
 use crate::gate::{Gate, Inside};
+use crate::isolation::Isolation;
 use crate::module_state::State;
 use crate::output::Output;
 use crate::request::Options;
@@ -41,16 +42,49 @@ pub(crate) struct Slot<E: ?Sized, S> {
     /// Whether the instance may serve a call. False while one runs, so that a call which is dropped or panics leaves
     /// an instance behind that nobody uses again.
     live: bool,
+    /// Whether an instance serves one call only.
+    fresh: bool,
+    /// Whether the engine may still write to the state: a call or a start did not return, or failed.
+    tainted: bool,
 }
 
-impl<E: ?Sized, S: State> Core<E, S>
+/// What the core asks of either kind of provider.
+pub(crate) trait Provided {
+    fn limits(&self) -> Limits;
+    fn isolation(&self) -> Isolation;
+    fn discard(&mut self);
+}
+
+macro_rules! provided {
+    ($provider:path) => {
+        impl Provided for dyn $provider + Send {
+            fn limits(&self) -> Limits {
+                <Self as $provider>::limits(self)
+            }
+
+            fn isolation(&self) -> Isolation {
+                <Self as $provider>::isolation(self)
+            }
+
+            fn discard(&mut self) {
+                <Self as $provider>::discard(self);
+            }
+        }
+    };
+}
+provided!(crate::engine::WebAssemblyEngineProvider);
+#[cfg(feature = "async")]
+provided!(crate::engine::WebAssemblyEngineProviderAsync);
+
+impl<E: ?Sized + Provided, S: State> Core<E, S>
 where
     Box<E>: Send + 'static,
     S: 'static,
 {
-    pub(crate) fn new(engine: Box<E>, mut shared: Shared, limits: Limits) -> Result<Self> {
+    pub(crate) fn new(engine: Box<E>, mut shared: Shared) -> Result<Self> {
         shared.id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        shared.limits = shared.limits.stricter(limits);
+        shared.limits = shared.limits.stricter(engine.limits());
+        shared.isolation = shared.isolation.stricter(engine.isolation());
         let shared = Arc::new(shared);
         let gate = Arc::new(Gate::new(Slot::new(engine, &shared)));
         let weak = Arc::downgrade(&gate);
@@ -66,6 +100,10 @@ where
 
     pub(crate) fn id(&self) -> u64 {
         self.shared.id
+    }
+
+    pub(crate) fn isolation(&self) -> Isolation {
+        self.shared.isolation
     }
 
     pub(crate) fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
@@ -156,11 +194,12 @@ where
     }
 }
 
-impl<E: ?Sized, S: State> Slot<E, S> {
+impl<E: ?Sized + Provided, S: State> Slot<E, S> {
     fn new(engine: Box<E>, shared: &Arc<Shared>) -> Self {
         let state = Arc::new(S::create(Arc::clone(shared)));
         let conversation = state.inner().spare();
-        Self { engine, state, conversation, live: false }
+        let fresh = shared.isolation == Isolation::PerCall;
+        Self { engine, state, conversation, live: false, fresh, tainted: false }
     }
 
     pub(crate) fn is_live(&self) -> bool {
@@ -169,8 +208,11 @@ impl<E: ?Sized, S: State> Slot<E, S> {
 
     /// Before the engine's `init`.
     pub(crate) fn begin_init(&mut self, terms: Terms) {
-        // A new state for each instance: a foreign engine whose call was dropped may still write to the old one.
-        self.state = Arc::new(S::create(Arc::clone(self.state.inner().shared())));
+        // A new state: a foreign engine whose call was dropped may still write to the old one.
+        if self.tainted {
+            self.state = Arc::new(S::create(Arc::clone(self.state.inner().shared())));
+        }
+        self.tainted = true;
         self.begin_replace(terms);
     }
 
@@ -184,8 +226,17 @@ impl<E: ?Sized, S: State> Slot<E, S> {
     pub(crate) fn end_init(&mut self, result: Result<(), BoxError>) -> Result<()> {
         self.state.inner().end_init();
         result.map_err(init_error)?;
-        self.live = true;
+        (self.live, self.tainted) = (true, false);
         Ok(())
+    }
+
+    /// After a call, whatever became of it, and after a start for its own sake: what was built for one call ends here.
+    #[inline]
+    pub(crate) fn retire(&mut self) {
+        if self.fresh {
+            self.live = false;
+            self.engine.discard();
+        }
     }
 
     /// After the engine's `replace`: one that failed has left the instance as it was before `begin_init`.
@@ -221,13 +272,14 @@ impl<E: ?Sized, S: State> Slot<E, S> {
     ) -> Result<()> {
         self.conversation.begin_call(operation, payload)?;
         output.prepare(&mut self.conversation);
-        self.live = false;
+        (self.live, self.tainted) = (false, true);
         Ok(())
     }
 
     /// After it: `__guest_call` returned.
     #[inline(always)]
     pub(crate) fn returned(&mut self, code: i32, output: &mut impl Output) -> Result<()> {
+        self.tainted = false;
         match self.conversation.end_call(code) {
             Ok(()) => {
                 self.live = true;
@@ -305,7 +357,7 @@ mod tests {
     fn whoever_comes_out_of_the_queue_has_the_ticker_awake() {
         type Engine = dyn crate::WebAssemblyEngineProvider + Send;
         let engine: Box<Engine> = Box::new(TestEngine::new());
-        let core = Core::<Engine, ModuleState>::new(engine, Shared::default(), Limits::new()).unwrap();
+        let core = Core::<Engine, ModuleState>::new(engine, Shared::default()).unwrap();
         let count = Arc::new(Count::default());
         ticker::on_each_tick(Arc::downgrade(&count) as _).unwrap();
         let ticks = || count.0.load(Ordering::SeqCst);

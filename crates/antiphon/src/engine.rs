@@ -12,6 +12,7 @@ use crate::BoxFuture;
 use crate::Invocation;
 use crate::conversation::Conversation;
 use crate::errors::BoxError;
+use crate::isolation::Isolation;
 use crate::module_info::ModuleInfo;
 use crate::module_state::ModuleState;
 #[cfg(feature = "async")]
@@ -59,6 +60,14 @@ pub trait WebAssemblyEngineProvider {
     fn limits(&self) -> Limits {
         Limits::new()
     }
+
+    /// Whether the provider was made for calls that share an instance. Its host isolates them at least as much.
+    fn isolation(&self) -> Isolation {
+        Isolation::Reuse
+    }
+
+    /// Drops the instance, with its memory. The host calls [`init`](Self::init) before it calls the guest again.
+    fn discard(&mut self) {}
 
     /// The factory that this provider came from. A host that has it compiles a replacement beside the running calls.
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
@@ -110,6 +119,14 @@ pub trait WebAssemblyEngineProviderAsync {
     fn limits(&self) -> Limits {
         Limits::new()
     }
+
+    /// See [`WebAssemblyEngineProvider::isolation`].
+    fn isolation(&self) -> Isolation {
+        Isolation::Reuse
+    }
+
+    /// See [`WebAssemblyEngineProvider::discard`].
+    fn discard(&mut self) {}
 
     /// See [`WebAssemblyEngineProvider::factory`].
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {

@@ -11,6 +11,7 @@ use crate::engine::WebAssemblyEngineProvider;
 use crate::errors::{BoxError, Error, ErrorKind, Result};
 use crate::gate::Inside;
 use crate::handler::{Handler, HostCallback};
+use crate::isolation::Isolation;
 use crate::module_state::ModuleState;
 use crate::output::{InPlace, Output, Reused};
 use crate::request::{Options, Request, Response};
@@ -57,16 +58,24 @@ impl WapcHost {
 
     pub(crate) fn start(builder: HostBuilder<Engine>) -> Result<Self> {
         let (engine, shared) = builder.into_parts();
-        let (limits, factory) = (engine.limits(), engine.factory());
-        let host = Self { core: Core::new(engine, shared, limits)? };
+        let factory = engine.factory();
+        let host = Self { core: Core::new(engine, shared)? };
         host.core.set_factory(factory);
-        init(&mut *block_on(host.core.queue_for_replacement())?, host.core.init_terms())?;
+        let mut slot = block_on(host.core.queue_for_replacement())?;
+        init(&mut slot, host.core.init_terms())?;
+        slot.retire();
+        drop(slot);
         Ok(host)
     }
 
     /// The host's number, unique in the process; callbacks get it as their first argument.
     pub fn id(&self) -> u64 {
         self.core.id()
+    }
+
+    /// Whether calls share an instance: what was asked for here or of the provider, whichever isolates more.
+    pub fn isolation(&self) -> Isolation {
+        self.core.isolation()
     }
 
     /// Calls an operation of the guest.
@@ -130,12 +139,15 @@ impl WapcHost {
             let was_live = slot.is_live();
             slot.begin_replace(self.core.init_terms());
             let result = slot.engine.replace(module);
-            return slot.end_replace(was_live, result);
+            let result = slot.end_replace(was_live, result);
+            slot.retire();
+            return result;
         };
         let factory = factory.with_module(module)?;
         let mut next = self.core.new_slot(factory.provider()?);
         let awake = Awake::new();
         init(&mut next, self.core.init_terms())?;
+        next.retire();
         drop(awake);
         let mut slot = block_on(self.core.queue_for_replacement())?;
         std::mem::swap(&mut *slot, &mut next);
@@ -167,7 +179,9 @@ impl WapcHost {
         output: &mut impl Output,
     ) -> Result<()> {
         let mut slot = self.enter(entered, request.options)?;
-        serve(&mut slot, request.operation, request.payload, output)
+        let result = serve(&mut slot, request.operation, request.payload, output);
+        slot.retire();
+        result
     }
 
     /// Everything that most calls do not need before the guest can run: options, a queue, a fresh instance.
@@ -180,7 +194,7 @@ impl WapcHost {
         if !slot.is_live() {
             init(&mut slot, self.core.rebuild_terms(&terms)).map_err(|error| rebuild_error(&terms, error))?;
         }
-        slot.set_terms(terms, meter)?;
+        slot.set_terms(terms, meter).inspect_err(|_| slot.retire())?;
         Ok(slot)
     }
 }

@@ -11,6 +11,7 @@ use crate::engine::WebAssemblyEngineProviderAsync;
 use crate::errors::{BoxError, Error, Phase, Result};
 use crate::gate::Inside;
 use crate::handler::{Handler, HostCallbackAsync};
+use crate::isolation::Isolation;
 use crate::module_state::ModuleStateAsync;
 use crate::offload::offload;
 use crate::output::{Output, Reused};
@@ -64,16 +65,24 @@ impl WapcHostAsync {
 
     pub(crate) async fn start(builder: HostBuilder<Engine>) -> Result<Self> {
         let (engine, shared) = builder.into_parts();
-        let (limits, factory) = (engine.limits(), engine.factory());
-        let host = Self { core: Core::new(engine, shared, limits)? };
+        let factory = engine.factory();
+        let host = Self { core: Core::new(engine, shared)? };
         host.core.set_factory(factory);
-        init(&mut *host.core.queue_for_replacement().await?, host.core.init_terms()).await?;
+        let mut slot = host.core.queue_for_replacement().await?;
+        init(&mut slot, host.core.init_terms()).await?;
+        slot.retire();
+        drop(slot);
         Ok(host)
     }
 
     /// The host's number, unique in the process; callbacks get it as their first argument.
     pub fn id(&self) -> u64 {
         self.core.id()
+    }
+
+    /// Whether calls share an instance: what was asked for here or of the provider, whichever isolates more.
+    pub fn isolation(&self) -> Isolation {
+        self.core.isolation()
     }
 
     /// Calls an operation of the guest.
@@ -136,13 +145,16 @@ impl WapcHostAsync {
             let was_live = slot.is_live();
             slot.begin_replace(self.core.init_terms());
             let result = slot.engine.replace(module).await;
-            return slot.end_replace(was_live, result);
+            let result = slot.end_replace(was_live, result);
+            slot.retire();
+            return result;
         };
         let module = module.to_vec();
         let factory = offload(move || factory.with_module(&module)).await?;
         let mut next = self.core.new_slot(factory.provider_async()?);
         let awake = Awake::new();
         init(&mut next, self.core.init_terms()).await?;
+        next.retire();
         drop(awake);
         let mut slot = self.core.queue_for_replacement().await?;
         std::mem::swap(&mut *slot, &mut next);
@@ -162,7 +174,7 @@ impl WapcHostAsync {
             entered => self.enter(entered, options).await?,
         };
         let slot = &mut *slot;
-        slot.begin_call(operation, payload, output)?;
+        slot.begin_call(operation, payload, output).inspect_err(|_| slot.retire())?;
         let returned = if let Some(returned) = slot.engine.converse(&mut slot.conversation) {
             returned
         } else if let Some(returning) = slot.engine.converse_async(&mut slot.conversation) {
@@ -170,10 +182,12 @@ impl WapcHostAsync {
         } else {
             call_through_state(slot).await
         };
-        match returned {
+        let result = match returned {
             Ok(code) => slot.returned(code, output),
             Err(error) => slot.failed(error, output),
-        }
+        };
+        slot.retire();
+        result
     }
 
     /// Everything that most calls do not need before the guest can run: options, a queue, a fresh instance.
@@ -194,7 +208,7 @@ impl WapcHostAsync {
                 let started = init(&mut slot, self.core.rebuild_terms(&terms)).await;
                 started.map_err(|error| rebuild_error(&terms, error))?;
             }
-            slot.set_terms(terms, meter)?;
+            slot.set_terms(terms, meter).inspect_err(|_| slot.retire())?;
             Ok(slot)
         })
     }

@@ -21,6 +21,7 @@ mod host;
 mod host_async;
 mod imports;
 mod invocation;
+mod isolation;
 mod kind;
 mod log;
 mod module_check;
@@ -76,6 +77,7 @@ pub use host::WapcHost;
 #[cfg(feature = "async")]
 pub use host_async::WapcHostAsync;
 pub use invocation::Invocation;
+pub use isolation::Isolation;
 pub use log::{LogLine, LogStream};
 pub use module_info::ModuleInfo;
 pub use module_state::ModuleState;

@@ -156,17 +156,14 @@ impl ModuleState {
         })
     }
 
-    /// Puts a conversation for the start of an instance in place, whatever an engine left here.
+    /// Begins the start of an instance, in the conversation that is kept here.
     pub(crate) fn begin_init(&self, terms: Terms) {
-        let mut conversation = self.spare();
-        conversation.begin_init(terms);
-        *self.lock() = conversation;
+        self.lock().begin_init(terms);
     }
 
+    /// Ends it; whatever it set is dropped.
     pub(crate) fn end_init(&self) {
-        let mut conversation = self.lock();
-        conversation.report_dropped_log();
-        *conversation = self.spare();
+        self.lock().end_init();
     }
 
     fn lock(&self) -> MutexGuard<'_, Box<Conversation>> {

@@ -9,6 +9,7 @@ use antiphon_protocol::Limits;
 extern crate self as antiphon;
 
 use crate::engine::Capabilities;
+use crate::isolation::Isolation;
 use crate::wasi::WasiParams;
 
 /// The options that all engines have in common.
@@ -36,6 +37,8 @@ pub struct EngineOptions {
     pub read_only_dirs: Vec<(String, String)>,
     /// Whether an asynchronous guest gives way to its executor at each tick.
     pub cooperative: bool,
+    /// Whether calls share an instance.
+    pub isolation: Isolation,
     /// The seed of all random bytes, and what the clock shows, where runs are to be equal.
     pub deterministic: Option<(u64, Duration)>,
 }
@@ -48,6 +51,7 @@ impl Default for EngineOptions {
             wasi_params: WasiParams::default(),
             read_only_dirs: Vec::new(),
             cooperative: true,
+            isolation: Isolation::Reuse,
             deterministic: None,
         }
     }
@@ -90,6 +94,13 @@ macro_rules! option_setters {
         /// calls of trusted guests: a guest that cannot wait then runs straight, on its executor's thread, to its end.
         pub fn cooperative(mut self, cooperative: bool) -> Self {
             self$(.$field)?.cooperative = cooperative;
+            self
+        }
+
+        /// Whether calls share an instance. With [`PerCall`](antiphon::Isolation::PerCall) each gets one of its own, and the
+        /// engine prepares for it; hosts of this provider isolate their calls without being told.
+        pub fn isolation(mut self, isolation: $crate::Isolation) -> Self {
+            self$(.$field)?.isolation = isolation;
             self
         }
 

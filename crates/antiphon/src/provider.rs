@@ -17,6 +17,7 @@ use crate::conversation::Conversation;
 use crate::engine::WebAssemblyEngineProviderAsync;
 use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
 use crate::errors::{BoxError, Error, ErrorKind, Fate, Result};
+use crate::isolation::Isolation;
 use crate::module_info::ModuleInfo;
 use crate::module_state::ModuleState;
 #[cfg(feature = "async")]
@@ -37,6 +38,11 @@ pub trait Compiled: Send + Sync + Sized + 'static {
 
     /// The limits that its instances were given.
     fn limits(&self) -> Limits;
+
+    /// Whether its instances serve more than one call.
+    fn isolation(&self) -> Isolation {
+        Isolation::Reuse
+    }
 
     /// What the engine can do, as it was set up.
     fn capabilities(&self) -> Capabilities;
@@ -76,6 +82,11 @@ pub trait Instance: Send + Sized {
         spare: Box<Conversation>,
         host: HostKind,
     ) -> impl Future<Output = Result<Self>> + Send;
+
+    /// Drops the instance, and gives back the conversation that it kept, if it can.
+    fn into_spare(self) -> Option<Box<Conversation>> {
+        None
+    }
 
     /// Runs `__guest_call` as far as it gets without waiting. `None` if it has to wait, or must not be run straight:
     /// [`call_async`](Self::call_async) begins it then, or goes on with it.
@@ -128,20 +139,22 @@ pub struct Provider<C: Compiled> {
     compiled: Arc<C>,
     state: Option<Arc<ModuleState>>,
     instance: Option<C::Instance>,
+    spares: Spares,
 }
 
 impl<C: Compiled> Provider<C> {
     /// A provider of a module.
     pub fn new(compiled: Arc<C>) -> Self {
-        Self { compiled, state: None, instance: None }
+        Self { compiled, state: None, instance: None, spares: Spares::default() }
     }
 
-    fn start(compiled: &C, state: &ModuleState) -> Result<C::Instance> {
-        let mut conversation = state.spare();
+    fn start(compiled: &C, state: &ModuleState, spares: &mut Spares) -> Result<C::Instance> {
+        let mut conversation = spares.start.take().unwrap_or_else(|| state.spare());
+        let spare = spares.instance.take().unwrap_or_else(|| state.spare());
         state.exchange(&mut conversation);
-        let started =
-            block_on(C::Instance::start(compiled, &mut conversation, state.spare(), HostKind::Sync));
+        let started = block_on(C::Instance::start(compiled, &mut conversation, spare, HostKind::Sync));
         state.exchange(&mut conversation);
+        spares.start = Some(conversation);
         started
     }
 }
@@ -150,7 +163,8 @@ impl<C: Compiled> WebAssemblyEngineProvider for Provider<C> {
     fn init(&mut self, host: Arc<ModuleState>) -> Result<(), BoxError> {
         // The old instance goes first: its memory is not needed to build the next one.
         self.instance = None;
-        self.instance = Some(Self::start(&self.compiled, &host)?);
+        self.spares.keep_for(self.state.as_ref(), &host);
+        self.instance = Some(Self::start(&self.compiled, &host, &mut self.spares)?);
         self.state = Some(host);
         Ok(())
     }
@@ -167,7 +181,7 @@ impl<C: Compiled> WebAssemblyEngineProvider for Provider<C> {
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {
         let Some(state) = &self.state else { return Err(Error::not_started().into()) };
         let compiled = self.compiled.compile(bytes)?;
-        let next = Self::start(&compiled, state)?;
+        let next = Self::start(&compiled, state, &mut self.spares)?;
         (self.compiled, self.instance) = (Arc::new(compiled), Some(next));
         Ok(())
     }
@@ -189,6 +203,14 @@ impl<C: Compiled> WebAssemblyEngineProvider for Provider<C> {
         self.compiled.limits()
     }
 
+    fn isolation(&self) -> Isolation {
+        self.compiled.isolation()
+    }
+
+    fn discard(&mut self) {
+        self.spares.instance = self.instance.take().and_then(Instance::into_spare);
+    }
+
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
         Some(Arc::new(Factory(Arc::clone(&self.compiled))))
     }
@@ -198,6 +220,24 @@ impl<C: Compiled> WebAssemblyEngineProvider for Provider<C> {
 #[cold]
 fn parked<I: Instance>(instance: &mut I, conversation: &mut Box<Conversation>) -> Result<i32> {
     block_on(instance.call_async(conversation))
+}
+
+/// Conversations in which nothing runs, kept from one instance to the next.
+#[derive(Default)]
+struct Spares {
+    /// Left with the host while an instance starts.
+    start: Option<Box<Conversation>>,
+    /// Left with the instance while no call runs.
+    instance: Option<Box<Conversation>>,
+}
+
+impl Spares {
+    /// A conversation belongs to its host.
+    fn keep_for<S>(&mut self, state: Option<&Arc<S>>, host: &Arc<S>) {
+        if !state.is_some_and(|state| Arc::ptr_eq(state, host)) {
+            *self = Self::default();
+        }
+    }
 }
 
 /// An instance that must not be used again goes at once, with its memory: the host may be idle for long.
@@ -216,23 +256,26 @@ pub struct ProviderAsync<C: Compiled> {
     compiled: Arc<C>,
     state: Option<Arc<ModuleStateAsync>>,
     instance: Option<C::Instance>,
+    spares: Spares,
 }
 
 #[cfg(feature = "async")]
 impl<C: Compiled> ProviderAsync<C> {
     /// A provider of a module.
     pub fn new(compiled: Arc<C>) -> Self {
-        Self { compiled, state: None, instance: None }
+        Self { compiled, state: None, instance: None, spares: Spares::default() }
     }
 
-    async fn start(compiled: &C, state: &ModuleStateAsync) -> Result<C::Instance> {
+    async fn start(compiled: &C, state: &ModuleStateAsync, spares: &mut Spares) -> Result<C::Instance> {
         if !compiled.capabilities().suspend {
             return Err(not_async());
         }
-        let mut conversation = state.spare();
+        let mut conversation = spares.start.take().unwrap_or_else(|| state.spare());
+        let spare = spares.instance.take().unwrap_or_else(|| state.spare());
         state.exchange(&mut conversation);
-        let started = C::Instance::start(compiled, &mut conversation, state.spare(), HostKind::Async).await;
+        let started = C::Instance::start(compiled, &mut conversation, spare, HostKind::Async).await;
         state.exchange(&mut conversation);
+        spares.start = Some(conversation);
         started
     }
 }
@@ -242,7 +285,8 @@ impl<C: Compiled> ProviderAsync<C> {
 impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
     async fn init(&mut self, host: Arc<ModuleStateAsync>) -> Result<(), BoxError> {
         self.instance = None;
-        self.instance = Some(Self::start(&self.compiled, &host).await?);
+        self.spares.keep_for(self.state.as_ref(), &host);
+        self.instance = Some(Self::start(&self.compiled, &host, &mut self.spares).await?);
         self.state = Some(host);
         Ok(())
     }
@@ -264,7 +308,7 @@ impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
     async fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {
         let Some(state) = &self.state else { return Err(Error::not_started().into()) };
         let compiled = self.compiled.compile(bytes)?;
-        let next = Self::start(&compiled, state).await?;
+        let next = Self::start(&compiled, state, &mut self.spares).await?;
         (self.compiled, self.instance) = (Arc::new(compiled), Some(next));
         Ok(())
     }
@@ -294,6 +338,14 @@ impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
 
     fn limits(&self) -> Limits {
         self.compiled.limits()
+    }
+
+    fn isolation(&self) -> Isolation {
+        self.compiled.isolation()
+    }
+
+    fn discard(&mut self) {
+        self.spares.instance = self.instance.take().and_then(Instance::into_spare);
     }
 
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
