@@ -61,6 +61,11 @@ impl<'a> WasmiEngineProviderBuilder<'a> {
         self.lacks("deadlines in epoch ticks: set deadlines in the limits")
     }
 
+    /// [`Unsupported`](ErrorKind::Unsupported): a guest is ended between slices of fuel, which wasmi counts in any case.
+    pub fn dangerously_without_interruption(self) -> Self {
+        self.lacks("guests that cannot be interrupted: use the engine wasmtime")
+    }
+
     /// [`Unsupported`](ErrorKind::Unsupported): there is no compiled code to keep.
     pub fn enable_cache(self, _path: Option<&std::path::Path>) -> Self {
         self.lacks("a cache of compiled modules")

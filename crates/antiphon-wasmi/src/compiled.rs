@@ -2,7 +2,7 @@
 
 use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::module_info::ModuleInfo;
-use antiphon::{Capabilities, EngineOptions, Limits};
+use antiphon::{Capabilities, EngineOptions, Isolation, Limits};
 use antiphon_wasi::{World, host};
 use wasmi::{Config, Engine, Linker, Module, Store};
 
@@ -85,6 +85,10 @@ impl antiphon::provider::Compiled for Compiled {
 
     fn limits(&self) -> Limits {
         self.options.provider_limits()
+    }
+
+    fn isolation(&self) -> Isolation {
+        self.options.isolation
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -91,6 +91,10 @@ impl antiphon::provider::Instance for Instance {
         Ok(Self { store, guest_call, paused: None })
     }
 
+    fn into_spare(self) -> Option<Box<Conversation>> {
+        Some(self.store.into_data().conversation)
+    }
+
     #[inline]
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
         let returned = match self.run(conversation) {

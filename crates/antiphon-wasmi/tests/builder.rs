@@ -55,6 +55,7 @@ fn what_wasmi_has_no_answer_to_is_refused() {
     unsupported(&builder().engine(engine), "an engine of the caller's");
     unsupported(&WasmiEngineProviderBuilder::new().module(module), "give `module_bytes`");
     unsupported(&WasmiEngineProviderBuilder::new(), "no `module_bytes`");
+    unsupported(&builder().dangerously_without_interruption(), "cannot be interrupted");
     unsupported(&builder().enable_cache(None), "a cache");
     unsupported(&builder().enable_cache(Some(Path::new("config.toml"))), "a cache");
     let mapped = WasiParams { map_dirs: vec![("/".into(), "/tmp".into())], ..WasiParams::default() };

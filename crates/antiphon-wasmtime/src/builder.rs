@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use antiphon::EngineOptions;
 use antiphon::errors::ErrorKind;
+use antiphon::{EngineOptions, Isolation};
 use wasmtime::{Config, Engine, Module};
 
 use crate::compiled::{Compiled, Settings, Source};
 use crate::engine::{self, Clocked};
 use crate::errors::{Error, Result};
 use crate::options::{EpochDeadlines, ResourceLimits};
+use crate::pooling::Pool;
 use crate::provider::WasmtimeEngineProviderPre;
 #[cfg(feature = "async")]
 use crate::provider_async::WasmtimeEngineProviderAsyncPre;
@@ -41,6 +42,7 @@ pub struct WasmtimeEngineProviderBuilder<'a> {
     cache: Option<Option<std::path::PathBuf>>,
     options: EngineOptions,
     epochs: Option<EpochDeadlines>,
+    uninterrupted: bool,
 }
 
 impl<'a> WasmtimeEngineProviderBuilder<'a> {
@@ -73,6 +75,21 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     /// Counts epoch ticks instead of the time; see [`EpochDeadlines`].
     pub fn enable_epoch_interruptions(mut self, epoch_deadlines: EpochDeadlines) -> Self {
         self.epochs = Some(epoch_deadlines);
+        self
+    }
+
+    /// Compiles guests so that nothing can end them from outside: for trusted code only, by those who measured what it saves
+    /// (up to half of the time of tight loops, nothing in most programs).
+    ///
+    /// A guest that loops holds its thread for ever. There are no deadlines: the default ones do not apply, and one that is
+    /// set, here, on the host or for a call, is refused as [`ErrorKind::Unsupported`]. A call cannot be cancelled while guest
+    /// code runs. An asynchronous guest gives way to its executor only where it waits for its host. What still ends a guest
+    /// is fuel, where it is counted.
+    ///
+    /// Refused as [`ErrorKind::Unsupported`] together with an engine or a module of the caller's, and with
+    /// [`EpochDeadlines`].
+    pub fn dangerously_without_interruption(mut self) -> Self {
+        self.uninterrupted = true;
         self
     }
 
@@ -115,7 +132,10 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
             (Some(engine), _) => Clocked::given(engine),
             // A module knows its engine.
             (None, Some(module)) => Clocked::given(module.engine()),
-            (None, None) => Clocked::new(&self.config()?)?,
+            (None, None) => match settings.options.isolation {
+                Isolation::PerCall => Pool::engine(&self.config()?, &settings.options.limits)?,
+                _ => Clocked::new(&self.config()?)?,
+            },
         };
         Ok(Arc::new(Compiled::new(engine, source, settings)?))
     }
@@ -134,6 +154,11 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         let directories = settings.options.grants_directories();
         if directories && cfg!(not(feature = "wasi-fs")) {
             return Err(unsupported("directories for guests need the cargo feature `wasi-fs`"));
+        }
+        if self.uninterrupted && (self.engine.is_some() || self.module.is_some()) {
+            return Err(unsupported(
+                "an engine of the caller's is interrupted or not as it was made: its settings are fixed",
+            ));
         }
         if settings.options.deterministic.is_some() {
             if self.engine.is_some() || self.module.is_some() {
@@ -158,9 +183,9 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         }
         if let Some(configure) = self.configure {
             configure(&mut config);
-            // Not to be configured away: deadlines hang on it.
-            config.epoch_interruption(true);
         }
+        // Not to be configured away: deadlines hang on it.
+        config.epoch_interruption(!self.uninterrupted);
         if self.options.limits.explicit_fuel().is_some() {
             config.consume_fuel(true);
         }

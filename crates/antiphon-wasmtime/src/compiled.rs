@@ -1,19 +1,21 @@
 //! One compiled module with the settings of its guests: what every instance of either mode is made from.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::module_info::{Export, ExternKind, Import, ModuleInfo};
 use antiphon::provider::HostKind;
-use antiphon::{Capabilities, Conversation, EngineOptions, Limits};
-use wasmtime::{ExternType, InstancePre, Linker, Module, ValType};
+use antiphon::{Capabilities, Conversation, EngineOptions, Isolation, Limits};
+use wasmtime::{ExternType, Module, ValType};
 
-use crate::data::Data;
 use crate::engine::{Clock, Clocked};
-use crate::instance::{Instance, Mode};
+use crate::errors;
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+use crate::instance::Mode;
+use crate::instance::{How, Instance, Unstarted};
+use crate::linked::Linked;
 use crate::options::EpochDeadlines;
-use crate::{errors, imports};
 
 /// What the builder was told about the guests of an engine.
 #[derive(Clone, Debug)]
@@ -25,16 +27,13 @@ pub(crate) struct Settings {
 /// A module that is ready to be instantiated, in either mode. Cheap to clone but for `info`.
 #[derive(Clone)]
 pub struct Compiled {
-    pub(crate) engine: Clocked,
     pub(crate) info: ModuleInfo,
     pub(crate) settings: Settings,
     /// The limits that the host is told about.
     pub(crate) limits: Limits,
-    /// Every import a synchronous function.
-    pub(crate) straight: InstancePre<Data>,
-    /// The imports that can wait suspend the guest; the same as `straight` where it has none of them.
-    #[cfg(feature = "async")]
-    pub(crate) suspending: InstancePre<Data>,
+    linked: Linked,
+    /// What takes over where the pool of instances has no place left.
+    overflow: Arc<OnceLock<Option<Linked>>>,
     #[cfg(feature = "wasi")]
     pub(crate) world: Option<antiphon_wasi::World>,
 }
@@ -42,24 +41,10 @@ pub struct Compiled {
 impl Compiled {
     pub(crate) fn new(engine: Clocked, source: Source<'_>, settings: Settings) -> errors::Result<Self> {
         let limits = reported_limits(&engine, &settings)?;
-        let (module, info) = source.load(&engine, &limits)?;
+        let (module, info, engine) = source.load(engine, &limits)?;
         info.check(|import| known_import(import, &settings.options))?;
         info.needs.check(&limits)?;
-
-        let mut linker = Linker::new(&engine.engine);
-        imports::link(&mut linker)?;
-        #[cfg(feature = "wasi")]
-        crate::wasi::link(&mut linker, &info, &settings.options)?;
-        let straight = linker.instantiate_pre(&module)?;
-        #[cfg(feature = "async")]
-        let suspending = {
-            // The same linker serves both modes: what can wait is defined anew over its synchronous form.
-            linker.allow_shadowing(true);
-            imports::link_suspending(&mut linker)?;
-            #[cfg(feature = "wasi")]
-            crate::wasi::link_suspending(&mut linker, &settings.options)?;
-            linker.instantiate_pre(&module)?
-        };
+        let linked = Linked::new(engine, &module, &info, &settings.options)?;
         // Guests with directories live in a world of their own.
         #[cfg(feature = "wasi")]
         let world = match settings.options.grants_directories() {
@@ -67,13 +52,11 @@ impl Compiled {
             false => antiphon_wasi::host::world(&info, &settings.options)?,
         };
         Ok(Self {
-            engine,
             info,
             settings,
             limits,
-            straight,
-            #[cfg(feature = "async")]
-            suspending,
+            linked,
+            overflow: Arc::default(),
             #[cfg(feature = "wasi")]
             world,
         })
@@ -86,7 +69,7 @@ impl Compiled {
         }
         let settings = Settings { epochs, ..this.settings.clone() };
         Ok(Arc::new(Self {
-            limits: reported_limits(&this.engine, &settings)?,
+            limits: reported_limits(&this.linked.engine, &settings)?,
             settings,
             ..Self::clone(this)
         }))
@@ -97,8 +80,43 @@ impl Compiled {
     /// # Errors
     /// There is a limit, and the engine counts no fuel.
     pub(crate) fn fuel(&self, limits: &Limits) -> Result<Option<u64>, Error> {
-        self.engine.check_fuel(limits)?;
-        Ok(self.engine.counts_fuel().then(|| self.settings.options.fuel(limits)))
+        self.linked.engine.check_fuel(limits)?;
+        Ok(self.linked.engine.counts_fuel().then(|| self.settings.options.fuel(limits)))
+    }
+
+    /// Starts an instance in the pool, or where there is room for it.
+    pub(crate) async fn place(
+        &self,
+        conversation: &mut Box<Conversation>,
+        spare: Box<Conversation>,
+        how: How,
+    ) -> Result<Instance, Error> {
+        let Some(pool) = &self.linked.engine.pool else {
+            let started = Instance::start_watched(self, &self.linked, conversation, spare, how).await;
+            return started.map_err(|unstarted| unstarted.error);
+        };
+        let spare = if pool.fits(conversation.limits()) {
+            match Instance::start_watched(self, &self.linked, conversation, spare, how).await {
+                Ok(instance) => return Ok(instance),
+                Err(Unstarted { error, unplaced: None }) => return Err(error),
+                Err(Unstarted { error, unplaced: Some(spare) }) => {
+                    pool.warn(&error);
+                    spare
+                }
+            }
+        } else {
+            pool.warn(&"the host allows larger tables than the provider");
+            spare
+        };
+        let overflow = self.overflow.get_or_init(|| {
+            let linked = self.linked.on_demand(&self.info, &self.settings.options);
+            linked
+                .inspect_err(|error| tracing::error!(target: "antiphon", %error, "no engine beside the pool"))
+                .ok()
+        });
+        let linked = overflow.as_ref().unwrap_or(&self.linked);
+        let started = Instance::start_watched(self, linked, conversation, spare, how).await;
+        started.map_err(|unstarted| unstarted.error)
     }
 
     /// Whether the guest imports something that always has to suspend it in asynchronous mode: WASI's `poll_oneoff`.
@@ -113,24 +131,24 @@ impl Compiled {
     }
 
     /// How a guest runs on a host of that kind.
-    pub(crate) fn how(&self, host: HostKind, conversation: &Conversation) -> (Mode, &InstancePre<Data>) {
+    pub(crate) fn how(&self, host: HostKind, conversation: &Conversation) -> How {
         match host {
             // It suspends only where it may have to: instances without such imports can also run straight.
             #[cfg(feature = "async")]
             HostKind::Async => {
                 let suspends = self.waits() || (self.calls_host() && conversation.can_suspend());
                 match (suspends || self.has_directories(), self.settings.options.cooperative) {
-                    (true, yields) => (Mode::Fiber { yields }, &self.suspending),
-                    (false, true) => (Mode::Fiber { yields: true }, &self.straight),
-                    (false, false) => (Mode::Straight, &self.straight),
+                    (true, yields) => How { mode: Mode::Fiber { yields }, suspends: true },
+                    (false, true) => How { mode: Mode::Fiber { yields: true }, suspends: false },
+                    (false, false) => How::STRAIGHT,
                 }
             }
             // Straight, but for guests with directories, whose functions all suspend.
             #[cfg(feature = "wasi-fs")]
-            _ if self.has_directories() => (Mode::Fiber { yields: false }, &self.straight),
+            _ if self.has_directories() => How { mode: Mode::Fiber { yields: false }, suspends: false },
             _ => {
                 let _ = conversation;
-                (Mode::Straight, &self.straight)
+                How::STRAIGHT
             }
         }
     }
@@ -151,7 +169,8 @@ pub(crate) enum Source<'a> {
 }
 
 impl Source<'_> {
-    fn load(self, engine: &Clocked, limits: &Limits) -> errors::Result<(Module, ModuleInfo)> {
+    /// The module, what it says, and the engine that it is on: the given one, or that beside its pool.
+    fn load(self, engine: Clocked, limits: &Limits) -> errors::Result<(Module, ModuleInfo, Clocked)> {
         let bytes = match self {
             Self::Module(module) => {
                 if !wasmtime::Engine::same(module.engine(), &engine.engine) {
@@ -159,14 +178,26 @@ impl Source<'_> {
                     return Err(errors::Error::BuilderInvalidConfig(what.into()));
                 }
                 let info = info_of(&module);
-                return Ok((module, info));
+                return Ok((module, info, engine));
             }
             Self::Bytes(bytes) => bytes,
         };
         let (bytes, info) = ModuleInfo::load(bytes, limits)?;
-        let module = Module::new(&engine.engine, &bytes)
-            .map_err(|error| Error::invalid_module(format_args!("{error:#}")))?;
-        Ok((module, info))
+        let refused = match (Module::new(&engine.engine, &bytes), &engine.pool) {
+            (Ok(module), _) => return Ok((module, info, engine)),
+            (Err(refused), None) => refused,
+            // Perhaps it is only that the pool has no place of the kind that it wants.
+            (Err(refused), Some(pool)) => {
+                info.needs.check(limits)?;
+                let elsewhere = pool.on_demand().map(|engine| (Module::new(&engine.engine, &bytes), engine));
+                if let Some((Ok(module), engine)) = elsewhere {
+                    pool.warn(&refused);
+                    return Ok((module, info, engine.clone()));
+                }
+                refused
+            }
+        };
+        Err(Error::invalid_module(format_args!("{refused:#}")).into())
     }
 }
 
@@ -193,7 +224,7 @@ fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Erro
         WARNED.call_once(|| {
             tracing::warn!(
                 target: "antiphon",
-                "the given engine has no epoch interruption: guests on it run without a deadline"
+                "an engine has no epoch interruption: guests on it run without a deadline"
             );
         });
     }
@@ -249,17 +280,21 @@ impl antiphon::provider::Compiled for Compiled {
     type Instance = Instance;
 
     fn compile(&self, bytes: &[u8]) -> Result<Self, Error> {
-        Ok(Self::new(self.engine.clone(), Source::Bytes(bytes), self.settings.clone())?)
+        Ok(Self::new(self.linked.engine.clone(), Source::Bytes(bytes), self.settings.clone())?)
     }
 
     fn limits(&self) -> Limits {
         self.limits
     }
 
+    fn isolation(&self) -> Isolation {
+        self.settings.options.isolation
+    }
+
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = self.settings.options.capabilities();
-        capabilities.deadline = self.engine.clock != Clock::Nobody;
-        capabilities.fuel = self.engine.counts_fuel();
+        capabilities.deadline = self.linked.engine.clock != Clock::Nobody;
+        capabilities.fuel = self.linked.engine.counts_fuel();
         capabilities.memory_limit = true;
         capabilities.stack_limit = true;
         capabilities.suspend = cfg!(feature = "async");

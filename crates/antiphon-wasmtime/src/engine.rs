@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use crate::pooling::Pool;
 use antiphon::Limits;
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::ticker::{self, OnTick};
@@ -14,6 +15,8 @@ pub(crate) struct Clocked {
     pub(crate) clock: Clock,
     /// Ticks the engine for as long as anybody uses it.
     _ticking: Option<Arc<Ticking>>,
+    /// The pool that its instances come from, if any.
+    pub(crate) pool: Option<Arc<Pool>>,
 }
 
 /// Who moves the epoch of an engine.
@@ -23,7 +26,7 @@ pub(crate) enum Clock {
     Ours,
     /// Whoever gave us the engine.
     Theirs,
-    /// Nobody: the engine was made without epoch interruption, and nothing ends a guest that loops.
+    /// Nobody: the engine was made without epoch interruption, by its owner or because the builder was told so, and nothing ends a guest that loops.
     Nobody,
 }
 
@@ -42,15 +45,23 @@ impl Clocked {
     /// An engine of ours.
     pub(crate) fn new(config: &Config) -> Result<Self, crate::errors::Error> {
         let engine = Engine::new(config)?;
+        if !engine.get_epoch_interruption() {
+            return Ok(Self::given(&engine));
+        }
         let ticking = Arc::new(Ticking(engine.weak()));
         ticker::on_each_tick(Arc::downgrade(&ticking) as Weak<dyn OnTick>).map_err(Error::from)?;
-        Ok(Self { engine, clock: Clock::Ours, _ticking: Some(ticking) })
+        Ok(Self { engine, clock: Clock::Ours, _ticking: Some(ticking), pool: None })
     }
 
     /// An engine that the caller made, and ticks.
     pub(crate) fn given(engine: &Engine) -> Self {
         let clock = if engine.get_epoch_interruption() { Clock::Theirs } else { Clock::Nobody };
-        Self { engine: engine.clone(), clock, _ticking: None }
+        Self { engine: engine.clone(), clock, _ticking: None, pool: None }
+    }
+
+    /// The same with a pool behind it.
+    pub(crate) fn with_pool(self, pool: Pool) -> Self {
+        Self { pool: Some(Arc::new(pool)), ..self }
     }
 
     pub(crate) fn counts_fuel(&self) -> bool {
@@ -114,6 +125,7 @@ pub(crate) fn make_deterministic(config: &mut Config) {
 pub(crate) fn unsupported_deadline() -> Error {
     Error::new(
         ErrorKind::Unsupported,
-        "a deadline needs an engine with epoch interruption: set `Config::epoch_interruption(true)` on the engine",
+        "a deadline needs an engine with epoch interruption: set `Config::epoch_interruption(true)` on an engine of your \
+         own, and leave `dangerously_without_interruption` out",
     )
 }

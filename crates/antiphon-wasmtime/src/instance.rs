@@ -2,14 +2,15 @@
 
 use std::mem;
 
+use antiphon::Conversation;
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::provider::{self, HostKind};
-use antiphon::{Conversation, wapc_functions};
-use wasmtime::{Instance as Wasm, InstancePre, Store, TypedFunc};
+use wasmtime::{Extern, Instance as Wasm, ModuleExport, Store, TypedFunc, WasmParams, WasmResults};
 
 use crate::compiled::Compiled;
 use crate::data::Data;
 use crate::engine::{Clock, unsupported_deadline};
+use crate::linked::Linked;
 use crate::options::EpochDeadlines;
 use crate::ticks::Ticks;
 use crate::{stack, trap};
@@ -37,25 +38,51 @@ pub(crate) enum Mode {
     Fiber { yields: bool },
 }
 
+/// How guest code runs, and in which form of the module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    pub(crate) mode: Mode,
+    /// Whether its imports leave it where they wait.
+    pub(crate) suspends: bool,
+}
+
+impl How {
+    pub(crate) const STRAIGHT: Self = Self { mode: Mode::Straight, suspends: false };
+}
+
+/// An instance that did not start.
+pub(crate) struct Unstarted {
+    pub(crate) error: Error,
+    /// Its spare conversation, where there was no room for it: no code of the guest's has run.
+    pub(crate) unplaced: Option<Box<Conversation>>,
+}
+
+impl From<Error> for Unstarted {
+    fn from(error: Error) -> Self {
+        Self { error, unplaced: None }
+    }
+}
+
 impl Instance {
     /// Builds a store and an instance and runs the init exports. In [`Mode::Straight`] the future never waits.
     async fn start_in(
         compiled: &Compiled,
+        linked: &Linked,
         conversation: &mut Box<Conversation>,
         spare: Box<Conversation>,
-        how: (Mode, &InstancePre<Data>),
-    ) -> Result<Self, Error> {
+        how: How,
+    ) -> Result<Self, Unstarted> {
         // The host has merged them already; a host that sees this provider through a wrapper may not have.
         let limits = conversation.limits().stricter(compiled.limits);
-        let clock = compiled.engine.clock;
+        let clock = linked.engine.clock;
         if clock == Clock::Nobody && limits.deadline().min(limits.init_deadline()) != std::time::Duration::MAX
         {
-            return Err(unsupported_deadline());
+            return Err(unsupported_deadline().into());
         }
         compiled.info.needs.check(&limits)?;
         let fuel = compiled.fuel(&limits)?;
 
-        let (mode, pre) = how;
+        let mode = how.mode;
         let mut data = Data::new(mem::replace(conversation, spare), &limits);
         data.yields = mode.yields();
         #[cfg(feature = "wasi")]
@@ -66,7 +93,7 @@ impl Instance {
         if compiled.has_directories() {
             data.fs = Some(crate::wasi_fs::Fs::new(&compiled.settings.options)?);
         }
-        let mut store = Store::new(&compiled.engine.engine, data);
+        let mut store = Store::new(&linked.engine.engine, data);
         store.limiter(|data| &mut data.limiter);
         let epochs = clock != Clock::Nobody;
         if epochs {
@@ -77,15 +104,48 @@ impl Instance {
         };
         // Once for the whole of a start, unlike the epoch.
         refuel(&mut store, fuel)?;
-        let mut starting =
-            Starting { store, mode, epochs, ticks: ticks(|deadlines| deadlines.wapc_init), fuel };
-        let started = starting.run(pre, compiled.info.has_start).await;
-        let Starting { mut store, .. } = starting;
+        let mut starting = Starting {
+            store,
+            mode,
+            epochs,
+            ticks: ticks(|deadlines| deadlines.wapc_init),
+            fuel,
+            unplaced: false,
+        };
+        let started = starting.run(linked, how.suspends, compiled.info.has_start).await;
+        let Starting { mut store, unplaced, .. } = starting;
         let flushed = store.data_mut().flush_output();
         mem::swap(&mut store.data_mut().conversation, conversation);
-        let guest_call = started?;
+        let guest_call = match started {
+            Ok(guest_call) => guest_call,
+            Err(error) => {
+                let unplaced = unplaced.then(|| store.into_data().conversation);
+                return Err(Unstarted { error, unplaced });
+            }
+        };
         flushed?;
         Ok(Self { store, guest_call, mode, epochs, ticks: ticks(|deadlines| deadlines.wapc_func), fuel })
+    }
+
+    /// The same, also for a guest with directories: files are waited for outside the conversation, so the deadline is kept
+    /// around them.
+    pub(crate) async fn start_watched(
+        compiled: &Compiled,
+        linked: &Linked,
+        conversation: &mut Box<Conversation>,
+        spare: Box<Conversation>,
+        how: How,
+    ) -> Result<Self, Unstarted> {
+        #[cfg(feature = "wasi-fs")]
+        if compiled.has_directories() {
+            let watch = conversation.watch();
+            let start = Self::start_in(compiled, linked, conversation, spare, how);
+            return watch
+                .over(start)
+                .await
+                .unwrap_or_else(|error| Err(Error::init("instance", error).into()));
+        }
+        Self::start_in(compiled, linked, conversation, spare, how).await
     }
 
     /// Runs `__guest_call` of a guest with directories.
@@ -168,14 +228,11 @@ impl antiphon::provider::Instance for Instance {
         host: HostKind,
     ) -> Result<Self, Error> {
         let how = compiled.how(host, conversation);
-        // Files are waited for outside the conversation, so the deadline is kept around them.
-        #[cfg(feature = "wasi-fs")]
-        if compiled.has_directories() {
-            let watch = conversation.watch();
-            let start = Self::start_in(compiled, conversation, spare, how);
-            return watch.over(start).await.unwrap_or_else(|error| Err(Error::init("instance", error)));
-        }
-        Self::start_in(compiled, conversation, spare, how).await
+        compiled.place(conversation, spare, how).await
+    }
+
+    fn into_spare(self) -> Option<Box<Conversation>> {
+        Some(self.store.into_data().conversation)
     }
 
     #[inline]
@@ -232,33 +289,49 @@ struct Starting {
     epochs: bool,
     ticks: Option<Ticks>,
     fuel: Option<u64>,
+    /// Whether it did not start for want of room.
+    unplaced: bool,
 }
 
 impl Starting {
     async fn run(
         &mut self,
-        pre: &InstancePre<Data>,
+        linked: &Linked,
+        suspends: bool,
         has_start: bool,
     ) -> Result<TypedFunc<(i32, i32), i32>, Error> {
         self.arm();
+        let (pre, exports) = (linked.form(suspends), &linked.exports);
         let instance = match self.mode {
             Mode::Straight => stack::with_room(|| pre.instantiate(&mut self.store)),
             #[cfg(any(feature = "async", feature = "wasi-fs"))]
             Mode::Fiber { .. } => stack::on_fiber(pre.instantiate_async(&mut self.store)).await,
         };
         let first = if has_start { "start section" } else { "instantiation" };
-        let instance = instance.map_err(|error| Error::init(first, self.typed(error)))?;
-        self.store.data_mut().memory = instance.get_memory(&mut self.store, wapc_functions::MEMORY);
-        for name in wapc_functions::INIT_EXPORTS {
-            self.run_export(&instance, name).await?;
+        let instance = instance.map_err(|error| {
+            self.unplaced = trap::is_want_of_room(&error);
+            Error::init(first, self.typed(error))
+        })?;
+        let memory = exports.memory.and_then(|memory| instance.get_module_export(&mut self.store, &memory));
+        self.store.data_mut().memory = memory.and_then(Extern::into_memory);
+        for (name, export) in &exports.init {
+            let export = self.function(&instance, export)?;
+            self.run_export(&export, name).await?;
         }
-        instance
-            .get_typed_func(&mut self.store, wapc_functions::GUEST_CALL)
-            .map_err(|error| self.typed(error))
+        self.function(&instance, &exports.guest_call)
     }
 
-    async fn run_export(&mut self, instance: &Wasm, name: &'static str) -> Result<(), Error> {
-        let Ok(export) = instance.get_typed_func::<(), ()>(&mut self.store, name) else { return Ok(()) };
+    fn function<P: WasmParams, R: WasmResults>(
+        &mut self,
+        instance: &Wasm,
+        export: &ModuleExport,
+    ) -> Result<TypedFunc<P, R>, Error> {
+        let function = instance.get_module_export(&mut self.store, export).and_then(Extern::into_func);
+        let Some(function) = function else { unreachable!("an instance has the exports of its module") };
+        function.typed(&self.store).map_err(|error| self.typed(error))
+    }
+
+    async fn run_export(&mut self, export: &TypedFunc<(), ()>, name: &'static str) -> Result<(), Error> {
         self.arm();
         let returned = match self.mode {
             Mode::Straight => stack::with_room(|| export.call(&mut self.store, ())),

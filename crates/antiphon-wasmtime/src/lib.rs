@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod builder;
@@ -10,7 +10,11 @@ pub mod errors;
 mod imports;
 mod instance;
 mod limiter;
+mod linked;
+mod machine;
+mod native;
 mod options;
+mod pooling;
 mod provider;
 #[cfg(feature = "async")]
 mod provider_async;

@@ -26,6 +26,12 @@ pub(crate) fn typed(error: wasmtime::Error, growth: &Growth, fuel: Option<u64>) 
     }
 }
 
+/// Whether an instantiation failed before any code of the guest's ran, because there was no room for the instance.
+#[cold]
+pub(crate) fn is_want_of_room(error: &wasmtime::Error) -> bool {
+    !(error.is::<Trap>() || error.is::<Error>() || error.is::<WasmBacktrace>())
+}
+
 fn from_trap(error: wasmtime::Error, in_guest: bool) -> Error {
     #[cfg(feature = "wasi-fs")]
     if let Some(&wasmtime_wasi::I32Exit(code)) = error.downcast_ref() {
