@@ -84,6 +84,7 @@ const CALL_EXAMPLES: &str = r#"EXAMPLES:
   antiphon call guests/built/rust.wasm host hi --host-call 'binding/sample/echo=hello back'
   antiphon call guests/built/rust.wasm host hi --host-call '*=@guests/README.md'
   antiphon call guests/built/rust.wasm echo hello --repeat 1000 --mode sync --engine wasmtime
+  antiphon call guests/built/rust.wasm echo hello --repeat 1000 --isolation per-call
   antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB
   antiphon call guests/built/rust.wasm echo hello --fuel 1000000
   antiphon call guests/built/rust.wasm echo hello --deterministic 7 --clock 2026-01-01T00:00:00Z
@@ -197,6 +198,24 @@ EXAMPLES:
 pub(crate) enum Mode {
     Async,
     Sync,
+}
+
+/// Whether calls share an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Isolation {
+    /// Calls share an instance for as long as they end well
+    Reuse,
+    /// Each call has an instance of its own
+    PerCall,
+}
+
+impl From<Isolation> for antiphon::Isolation {
+    fn from(isolation: Isolation) -> Self {
+        match isolation {
+            Isolation::Reuse => Self::Reuse,
+            Isolation::PerCall => Self::PerCall,
+        }
+    }
 }
 
 /// Reads the name of an engine. The help lists those of this build; the others are understood, and refused with what to

@@ -38,6 +38,7 @@ pub(crate) fn factory(
     inputs: &Inputs,
 ) -> Result<Arc<dyn EngineProviderFactory>, Failure> {
     let mut options = EngineOptions::new().limits(inputs.limits).wasi(!wasi.no_wasi);
+    options = options.isolation(guest.isolation.into());
     options = options.wasi_params(world(guest, wasi));
     for dir in &wasi.dir {
         check_directory(&dir.host)?;

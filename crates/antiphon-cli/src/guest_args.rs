@@ -7,6 +7,7 @@ use std::time::Duration;
 use antiphon::Limits;
 use clap::Args;
 
+use crate::cli::Isolation;
 use crate::host_call::Rule;
 use crate::options::{self, Dir, Variable};
 
@@ -45,6 +46,9 @@ pub(crate) struct GuestArgs {
     /// What a unit of fuel pays for is the engine's own affair.
     #[arg(long, value_name = "N")]
     pub(crate) fuel: Option<u64>,
+    /// Whether calls share an instance, or each has one of its own
+    #[arg(long, value_enum, default_value_t = Isolation::Reuse)]
+    pub(crate) isolation: Isolation,
 }
 
 /// What a guest that speaks WASI gets to see.

@@ -17,13 +17,23 @@ pub struct Case {
     modes: &'static [Mode],
     needs: &'static [Need],
     alone: bool,
+    keeps_state: bool,
     hostile: Option<Bound>,
     check: fn(&Subject),
 }
 
 impl Case {
     pub(crate) const fn new(topic: &'static str, name: &'static str, check: fn(&Subject)) -> Self {
-        Self { topic, name, modes: Mode::ALL, needs: &[], alone: false, hostile: None, check }
+        Self {
+            topic,
+            name,
+            modes: Mode::ALL,
+            needs: &[],
+            alone: false,
+            keeps_state: false,
+            hostile: None,
+            check,
+        }
     }
 
     /// Says what the engine must be able to do.
@@ -35,6 +45,12 @@ impl Case {
     /// Restricts the case to some modes.
     pub(crate) const fn only(mut self, modes: &'static [Mode]) -> Self {
         self.modes = modes;
+        self
+    }
+
+    /// Marks a case about what an instance keeps from one call to the next.
+    pub(crate) const fn keeps_state(mut self) -> Self {
+        self.keeps_state = true;
         self
     }
 
@@ -75,6 +91,13 @@ impl Case {
     #[must_use]
     pub const fn modes(&self) -> &'static [Mode] {
         self.modes
+    }
+
+    /// Whether the case is about what an instance keeps from one call to the next: it is skipped where each call has an
+    /// instance of its own.
+    #[must_use]
+    pub const fn is_about_state(&self) -> bool {
+        self.keeps_state
     }
 
     /// Whether the case runs while no other one runs.

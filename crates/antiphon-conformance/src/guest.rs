@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon::{Capabilities, HostCall, Limits, LogLine, LogStream, WasiParams};
+use antiphon::{Capabilities, HostCall, Isolation, Limits, LogLine, LogStream, WasiParams};
 
 use crate::handler::{Answer, Handler, Said, panic_quietly};
 use crate::module::Module;
@@ -15,6 +15,7 @@ use crate::wat;
 pub(crate) struct Guest {
     pub(crate) module: Module,
     pub(crate) host_limits: Option<Limits>,
+    pub(crate) host_isolation: Option<Isolation>,
     pub(crate) handler: Option<Handler>,
     pub(crate) host_calls_in_init: bool,
     pub(crate) log: Option<Log>,
@@ -42,8 +43,17 @@ impl Guest {
     pub(crate) fn binary(bytes: Vec<u8>) -> Self {
         let (limits, wasi_params) = (Limits::new(), WasiParams::default());
         Self {
-            module: Module { bytes, limits, wasi: true, wasi_params, cooperative: true, deterministic: None },
+            module: Module {
+                bytes,
+                limits,
+                wasi: true,
+                wasi_params,
+                cooperative: true,
+                isolation: Isolation::Reuse,
+                deterministic: None,
+            },
             host_limits: None,
+            host_isolation: None,
             handler: None,
             host_calls_in_init: false,
             log: None,
@@ -78,6 +88,23 @@ impl Guest {
         } else {
             limits
         }
+    }
+
+    /// Tells the provider and the host whether calls share an instance.
+    pub(crate) fn isolation(mut self, isolation: Isolation) -> Self {
+        self.module.isolation = isolation;
+        self
+    }
+
+    /// Tells the host something else.
+    pub(crate) fn host_isolation(mut self, isolation: Isolation) -> Self {
+        self.host_isolation = Some(isolation);
+        self
+    }
+
+    /// Whether the host is told that calls share an instance.
+    pub(crate) fn isolation_of_host(&self) -> Isolation {
+        self.host_isolation.unwrap_or(self.module.isolation)
     }
 
     pub(crate) fn wasi(mut self, allowed: bool) -> Self {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use antiphon::errors::{Error, Fate};
-use antiphon::{Request, Response, WapcHost, WapcHostAsync};
+use antiphon::{Isolation, Request, Response, WapcHost, WapcHostAsync};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::expect::Failure;
@@ -26,6 +26,15 @@ impl Host {
             Self::Sync(host) => host.id(),
             Self::Async(host) => host.id(),
         }
+    }
+
+    /// Whether each call has an instance of its own.
+    fn is_isolated(&self) -> bool {
+        let isolation = match self {
+            Self::Sync(host) => host.isolation(),
+            Self::Async(host) => host.isolation(),
+        };
+        isolation == Isolation::PerCall
     }
 
     pub(crate) fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>, Error> {
@@ -106,6 +115,13 @@ impl Host {
         self.number(COUNT, b"")
     }
 
+    /// Asks for the count, which has to be so many: each instance that is shared counts all of its calls.
+    #[track_caller]
+    pub(crate) fn counted(&self, calls: i32) {
+        let due = if self.is_isolated() { 1 } else { calls };
+        assert_eq!(self.count(), due, "calls that the instance has had");
+    }
+
     /// The same on a host whose deadline may be too short for a rebuild: an engine that zeroes a large memory when it
     /// starts takes tens of milliseconds.
     #[track_caller]
@@ -132,6 +148,7 @@ impl Host {
         };
         expected.check(&error);
         let after = match expected.fate {
+            _ if self.is_isolated() => 1,
             Fate::Kept if expected.entered => before + 2,
             Fate::Kept => before + 1,
             _ => 1,

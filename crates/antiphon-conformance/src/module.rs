@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use antiphon::{Limits, WasiParams};
+use antiphon::{Isolation, Limits, WasiParams};
 
 /// A module, and how the provider has to be built for it.
 #[derive(Clone, Debug)]
@@ -12,6 +12,7 @@ pub struct Module {
     pub(crate) wasi: bool,
     pub(crate) wasi_params: WasiParams,
     pub(crate) cooperative: bool,
+    pub(crate) isolation: Isolation,
     pub(crate) deterministic: Option<(u64, Duration)>,
 }
 
@@ -45,6 +46,12 @@ impl Module {
     #[must_use]
     pub fn cooperative(&self) -> bool {
         self.cooperative
+    }
+
+    /// Whether calls share an instance. A provider that knows nothing of it may ignore it: the host is told as well.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
     }
 
     /// The seed of random bytes and the time since the Unix epoch that the clock shows, where the provider has to be built

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use antiphon::EngineProviderFactory;
 use antiphon::errors::BoxError;
+use antiphon::{EngineProviderFactory, Isolation};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::bounded::Bound;
@@ -32,12 +32,13 @@ pub struct Setup {
     name: String,
     guests: Option<PathBuf>,
     left_out: Vec<Mode>,
+    isolation: Isolation,
 }
 
 impl Setup {
     /// A run for the provider of a name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), guests: None, left_out: Vec::new() }
+        Self { name: name.into(), guests: None, left_out: Vec::new(), isolation: Isolation::Reuse }
     }
 
     /// Where the built guests of Antiphon's repository are; the cases that run them are skipped by default.
@@ -50,6 +51,12 @@ impl Setup {
     /// [`Mode::Async`].
     pub fn without(mut self, mode: Mode) -> Self {
         self.left_out.push(mode);
+        self
+    }
+
+    /// Gives each call of every guest an instance of its own. The cases about what an instance keeps are skipped.
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
         self
     }
 
@@ -87,8 +94,11 @@ where
         for mode in case.modes() {
             let no_guests = (case.needs_guests() && setup.guests.is_none())
                 .then_some("the built guests of Antiphon's repository are not there");
-            let missing = absent.reason(*mode).or_else(|| case.missing(*mode, &capabilities)).or(no_guests);
+            let no_state = (case.is_about_state() && setup.isolation == Isolation::PerCall)
+                .then_some("each call has an instance of its own");
+            let missing = absent.reason(*mode).or_else(|| case.missing(*mode, &capabilities));
             let subject = Subject::new(Arc::clone(&provider), *mode, setup.guests.clone());
+            let (subject, missing) = (subject.isolated(setup.isolation), missing.or(no_guests).or(no_state));
             trials.push(trial(*case, subject, missing).with_kind(setup.name.clone()));
         }
     }

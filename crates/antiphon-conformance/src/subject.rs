@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon::errors::{BoxError, Error, ErrorKind};
-use antiphon::{Capabilities, EngineProviderFactory, Limits, WapcHost, WapcHostAsync};
+use antiphon::{Capabilities, EngineProviderFactory, Isolation, Limits, WapcHost, WapcHostAsync};
 
 use crate::case::Mode;
 use crate::expect::Failure;
@@ -22,11 +22,28 @@ pub struct Subject {
     provider: Arc<Provider>,
     mode: Mode,
     guests: Option<PathBuf>,
+    isolation: Isolation,
 }
 
 impl Subject {
     pub(crate) fn new(provider: Arc<Provider>, mode: Mode, guests: Option<PathBuf>) -> Self {
-        Self { provider, mode, guests }
+        Self { provider, mode, guests, isolation: Isolation::Reuse }
+    }
+
+    /// The same, with every guest isolated at least as much.
+    pub(crate) fn isolated(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// What an instance that served each of so many calls says when the last one asks for their number.
+    pub(crate) fn count_after(&self, calls: i32) -> i32 {
+        if self.isolation == Isolation::PerCall { 1 } else { calls }
+    }
+
+    /// How much every guest is isolated at least.
+    pub(crate) fn isolation(&self) -> Isolation {
+        self.isolation
     }
 
     /// The mode.
@@ -88,6 +105,7 @@ impl Subject {
     pub(crate) fn factory(&self, guest: &Guest) -> Result<Arc<dyn EngineProviderFactory>, Error> {
         let mut module = guest.module.clone();
         module.cooperative = self.mode != Mode::Straight;
+        module.isolation = module.isolation.stricter(self.isolation);
         (self.provider)(&module).map_err(Error::from_engine)
     }
 
@@ -120,7 +138,7 @@ impl Subject {
     /// Starts an instance of a factory, with what the guest says about its host.
     pub(crate) fn start_on(&self, factory: &dyn EngineProviderFactory, guest: Guest) -> Result<Host, Error> {
         match self.mode {
-            Mode::Sync => Ok(Host::Sync(Arc::new(Self::start_sync(factory, guest)?))),
+            Mode::Sync => Ok(Host::Sync(Arc::new(self.start_sync(factory, guest)?))),
             Mode::Async | Mode::Straight => {
                 let host = runtime().block_on(self.start_async_on(factory, guest))?;
                 Ok(Host::Async(Arc::new(host)))
@@ -135,17 +153,18 @@ impl Subject {
         guest: Guest,
     ) -> Result<Host, Error> {
         match self.mode {
-            Mode::Sync => Ok(Host::Sync(Arc::new(Self::start_sync(factory, guest)?))),
+            Mode::Sync => Ok(Host::Sync(Arc::new(self.start_sync(factory, guest)?))),
             Mode::Async | Mode::Straight => {
                 Ok(Host::Async(Arc::new(self.start_async_on(factory, guest).await?)))
             }
         }
     }
 
-    fn start_sync(factory: &dyn EngineProviderFactory, guest: Guest) -> Result<WapcHost, Error> {
+    fn start_sync(&self, factory: &dyn EngineProviderFactory, guest: Guest) -> Result<WapcHost, Error> {
         let provider = factory.provider().map_err(Error::from_engine)?;
         let mut builder = WapcHost::builder(provider)
             .limits(guest.limits_of_host(&factory.capabilities()))
+            .isolation(guest.isolation_of_host().stricter(self.isolation))
             .host_calls_in_init(guest.host_calls_in_init);
         if let Some(log) = guest.log {
             builder = builder.log(move |line| log.push(line));
@@ -170,6 +189,7 @@ impl Subject {
         let provider = factory.provider_async().map_err(Error::from_engine)?;
         let mut builder = WapcHostAsync::builder(provider)
             .limits(guest.limits_of_host(&factory.capabilities()))
+            .isolation(guest.isolation_of_host().stricter(self.isolation))
             .host_calls_in_init(guest.host_calls_in_init);
         if let Some(log) = guest.log {
             builder = builder.log(move |line| log.push(line));

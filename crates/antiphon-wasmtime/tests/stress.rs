@@ -8,7 +8,8 @@ antiphon_conformance::stress!(wasmtime, |module| {
         .limits(module.limits())
         .wasi(module.wasi())
         .wasi_params(module.wasi_params())
-        .cooperative(module.cooperative());
+        .cooperative(module.cooperative())
+        .isolation(module.isolation());
     if let Some((seed, clock)) = module.deterministic() {
         builder = builder.deterministic(seed, clock);
     }

@@ -146,11 +146,11 @@ fn an_endless_chain_of_host_calls_ends_too(subject: &Subject) {
     // The deadline may pass on either side.
     for guest in [guest.clone().answers(echo), guest] {
         let host = subject.host(guest);
-        assert_eq!(host.count(), 1);
+        host.counted(1);
         let (error, elapsed) = timed(|| host.call("run", b"").unwrap_err());
         assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "{error:#?}");
         took(elapsed, 100 * MS);
-        assert_eq!(host.count(), 1);
+        host.counted(1);
     }
 }
 
@@ -189,7 +189,7 @@ fn after_a_handler_that_blocks_the_deadline_is_looked_at(subject: &Subject) {
 
 fn waiting_for_a_busy_host_ends_at_the_deadline(subject: &Subject) {
     let host = subject.host(Guest::new(RELAY).handler(|call| Answer::After(400 * MS, echo(call))));
-    assert_eq!(host.count(), 1);
+    host.counted(1);
     thread::scope(|scope| {
         let busy = scope.spawn(|| host.answer("run", b"busy"));
         thread::sleep(50 * MS);
@@ -200,7 +200,8 @@ fn waiting_for_a_busy_host_ends_at_the_deadline(subject: &Subject) {
         took(elapsed, 100 * MS);
         assert_eq!(busy.join().unwrap(), b"busy", "the call that was running is not disturbed");
     });
-    assert_eq!(host.count(), 3, "the call that gave up never reached the guest");
+    // The call that gave up never reached the guest.
+    host.counted(3);
 }
 
 fn time_in_the_queue_counts(subject: &Subject) {
@@ -219,7 +220,7 @@ fn time_in_the_queue_counts(subject: &Subject) {
         deadline_in(&error, Phase::HostCall);
         took(elapsed, 450 * MS);
     });
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 fn a_rebuild_counts_against_the_call(subject: &Subject) {
@@ -243,7 +244,7 @@ fn a_rebuild_counts_against_the_call(subject: &Subject) {
     deadline_in(&error, Phase::Rebuild);
     took(elapsed, 100 * MS);
     // A call with more time gets a fresh instance.
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 #[track_caller]
@@ -328,5 +329,5 @@ fn a_call_that_keeps_its_deadline_is_not_ended(subject: &Subject) {
     let (answer, elapsed) = timed(|| host.number("run", b""));
     assert_eq!(answer, 3);
     soon(elapsed, 200 * MS);
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }

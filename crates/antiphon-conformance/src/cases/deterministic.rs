@@ -21,20 +21,20 @@ const NEEDS: &[Need] = &[Need::Deterministic];
 const NEEDS_WASI: &[Need] = &[Need::Deterministic, Need::Wasi];
 
 pub(super) const CASES: &[Case] = &[
-    case!(deterministic::random_bytes_are_the_stream_of_their_seed).needs(NEEDS_WASI),
+    case!(deterministic::random_bytes_are_the_stream_of_their_seed).keeps_state().needs(NEEDS_WASI),
     case!(deterministic::clocks_stand_where_they_were_set).needs(NEEDS_WASI),
-    case!(deterministic::every_instance_begins_anew).needs(NEEDS_WASI),
+    case!(deterministic::every_instance_begins_anew).keeps_state().needs(NEEDS_WASI),
     case!(deterministic::seed_and_time_make_the_difference).needs(NEEDS_WASI),
     case!(deterministic::arguments_and_the_older_name_change_nothing).needs(NEEDS_WASI),
     case!(deterministic::a_start_uses_up_some_of_the_stream).needs(NEEDS_WASI),
-    case!(deterministic::waits_move_the_clock_and_take_no_time).needs(NEEDS_WASI),
+    case!(deterministic::waits_move_the_clock_and_take_no_time).keeps_state().needs(NEEDS_WASI),
     case!(deterministic::an_endless_call_burns_the_default_fuel).needs(NEEDS),
     case!(deterministic::an_endless_start_burns_the_default_fuel).needs(NEEDS),
     case!(deterministic::a_limit_of_fuel_that_is_set_replaces_the_default).needs(NEEDS),
     case!(deterministic::the_default_deadlines_do_not_apply).needs(NEEDS),
     case!(deterministic::a_deadline_that_is_set_holds).needs(&[Need::Deterministic, Need::Deadline]),
     case!(deterministic::relaxed_simd_is_refused).needs(NEEDS),
-    case!(deterministic::the_same_calls_run_alike_twice).needs(NEEDS_WASI),
+    case!(deterministic::the_same_calls_run_alike_twice).keeps_state().needs(NEEDS_WASI),
     case!(deterministic::the_same_calls_run_alike_in_another_mode).needs(NEEDS_WASI),
     case!(deterministic::a_guest_of_another_hand_runs_alike_twice)
         .needs(&[Need::Deterministic, Need::Guests]),
@@ -262,7 +262,7 @@ fn the_default_deadlines_do_not_apply(subject: &Subject) {
     let guest = fixed(ASKER).host_calls_in_init();
     let host = subject.host(guest.handler(move |_| Answer::After(after, Ok(Bytes::from_static(b"late")))));
     assert_eq!(host.answer("run", b""), b"late");
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn a_deadline_that_is_set_holds(subject: &Subject) {

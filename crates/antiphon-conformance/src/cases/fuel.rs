@@ -39,7 +39,7 @@ pub(super) const CASES: &[Case] = &[
     case!(fuel::running_out_after_a_refused_growth_is_no_memory_limit)
         .needs(&[Need::Fuel, Need::MemoryLimit]),
     case!(fuel::a_replaced_module_keeps_the_limit).needs(NEEDS),
-    case!(fuel::a_module_whose_start_burns_its_fuel_leaves_the_old_one_serving).needs(NEEDS),
+    case!(fuel::a_module_whose_start_burns_its_fuel_leaves_the_old_one_serving).keeps_state().needs(NEEDS),
 ];
 
 /// Adds up the numbers from 1 to its payload in a loop, and answers the sum; `trap!` traps after it.

@@ -15,7 +15,7 @@ use crate::subject::Subject;
 pub(super) const CASES: &[Case] = &[
     case!(init::the_exports_run_once_in_order_before_the_first_call),
     case!(init::each_export_is_optional),
-    case!(init::a_reactor_that_forgets_nothing_keeps_its_state),
+    case!(init::a_reactor_that_forgets_nothing_keeps_its_state).keeps_state(),
     case!(init::a_fresh_instance_is_started_again),
     case!(init::a_trap_in_initialize_is_a_failed_start),
     case!(init::a_trap_in_start_is_a_failed_start),
@@ -31,7 +31,7 @@ pub(super) const CASES: &[Case] = &[
     case!(init::a_handler_that_panics_during_the_start_is_caught),
     case!(init::a_wild_pointer_during_the_start_is_a_failed_start),
     case!(init::an_abort_during_the_start_is_a_failed_start_with_its_text),
-    case!(init::a_rebuild_that_fails_is_reported_and_tried_again),
+    case!(init::a_rebuild_that_fails_is_reported_and_tried_again).keeps_state(),
     case!(init::an_exit_with_code_0_in_initialize_or_start_is_success).needs(&[Need::Wasi]),
     case!(init::an_exit_with_another_code_is_a_failed_start).needs(&[Need::Wasi]),
 ];
@@ -64,7 +64,7 @@ fn the_exports_run_once_in_order_before_the_first_call(subject: &Subject) {
     let host = subject.host(Guest::new(&format!("{RECORDER} {functions} {section}")));
     assert_eq!(host.number("order", b""), 9123);
     assert_eq!(host.number("order", b""), 9123, "the exports run once, not before each call");
-    assert_eq!(host.count(), 3);
+    host.counted(3);
 }
 
 fn each_export_is_optional(subject: &Subject) {
@@ -281,14 +281,15 @@ fn a_rebuild_that_fails_is_reported_and_tried_again(subject: &Subject) {
             _ => Ok(Bytes::new()),
         }),
     );
-    assert_eq!(host.count(), 1);
+    host.counted(1);
     Failure::TRAPPED.check(&host.call("run", b"").unwrap_err());
     for _ in 0..2 {
         let error = host.call("run", b"").unwrap_err();
         Failure::INIT_FAILED.check(&error);
         says(&error, &["wapc_init"]);
     }
-    assert_eq!(host.count(), 1, "the third rebuild succeeds, and serves");
+    // The third rebuild succeeds, and serves.
+    host.counted(1);
     assert_eq!(starts.load(Ordering::Relaxed), 4);
 }
 
@@ -305,7 +306,7 @@ fn an_exit_with_code_0_in_initialize_or_start_is_success(subject: &Subject) {
     for export in ["_initialize", "_start"] {
         let host = subject.host(exiting(export, 0));
         assert_eq!(host.number("run", b""), 7, "{export}");
-        assert_eq!(host.count(), 2);
+        host.counted(2);
     }
 }
 

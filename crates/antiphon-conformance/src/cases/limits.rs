@@ -12,12 +12,13 @@ use crate::subject::Subject;
 pub(super) const CASES: &[Case] = &[
     case!(limits::a_refused_growth_of_memory_returns_minus_one_and_the_guest_lives)
         .needs(&[Need::MemoryLimit]),
-    case!(limits::memory_grows_up_to_its_limit).needs(&[Need::MemoryLimit]),
+    case!(limits::memory_grows_up_to_its_limit).keeps_state().needs(&[Need::MemoryLimit]),
     case!(limits::memory_is_64_mebibytes_by_default).needs(&[Need::MemoryLimit]),
     case!(limits::a_trap_after_a_refused_growth_is_named_after_the_limit).needs(&[Need::MemoryLimit]),
     case!(limits::a_trap_in_a_later_call_is_only_a_trap).needs(&[Need::MemoryLimit]),
     case!(limits::a_memory_that_starts_over_the_limit_is_refused).needs(&[Need::MemoryLimit]),
     case!(limits::a_refused_growth_of_a_table_returns_minus_one_and_the_guest_lives)
+        .keeps_state()
         .needs(&[Need::MemoryLimit]),
     case!(limits::a_trap_after_a_refused_growth_of_a_table_is_named_after_the_limit)
         .needs(&[Need::MemoryLimit]),
@@ -53,7 +54,7 @@ fn a_refused_growth_of_memory_returns_minus_one_and_the_guest_lives(subject: &Su
         assert_eq!(host.number("growing", &pages.to_le_bytes()), -1, "{pages} pages");
     }
     assert_eq!(host.number("growing", &0i32.to_le_bytes()), 1, "the memory is as it was");
-    assert_eq!(host.count(), 6);
+    host.counted(6);
 }
 
 fn memory_grows_up_to_its_limit(subject: &Subject) {
@@ -67,7 +68,7 @@ fn memory_is_64_mebibytes_by_default(subject: &Subject) {
     let host = subject.host(Guest::new(GROWER));
     assert_eq!(host.number("growing", &1024i32.to_le_bytes()), -1);
     assert_eq!(host.number("growing", &1023i32.to_le_bytes()), 1);
-    assert_eq!(host.count(), 3);
+    host.counted(3);
 }
 
 fn a_trap_after_a_refused_growth_is_named_after_the_limit(subject: &Subject) {
@@ -119,7 +120,7 @@ fn a_refused_growth_of_a_table_returns_minus_one_and_the_guest_lives(subject: &S
     }
     assert_eq!(host.number("growing", &5i32.to_le_bytes()), 5);
     assert_eq!(host.number("growing", &1i32.to_le_bytes()), -1);
-    assert_eq!(host.count(), 7);
+    host.counted(7);
 
     let host = subject.host(Guest::new(TABLE_GROWER));
     assert_eq!(host.number("growing", &19_996i32.to_le_bytes()), -1, "20,000 elements by default");

@@ -37,7 +37,7 @@ fn a_line_comes_with_its_host_and_operation(subject: &Subject) {
     let (operation, stream) = ("log".to_owned(), LogStream::Console);
     let text = "a line with é and \t tab".to_owned();
     assert_eq!(log.take(), [Line { host_id: host.id(), operation, stream, text }]);
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn bytes_that_are_not_utf8_and_control_characters_are_made_harmless(subject: &Subject) {
@@ -76,7 +76,7 @@ fn a_flood_is_dropped_and_the_guest_lives(subject: &Subject) {
         host.answer(&many, &[b'x'; 1000]);
         assert_eq!(log.take().len(), 65, "the budget is one call's");
     }
-    assert_eq!(host.count(), 3);
+    host.counted(3);
 
     let host = subject.host(Guest::new(LOGGER).log(&log).limits(Limits::new().with_log(0)));
     host.answer("log", b"nobody hears");
@@ -111,7 +111,7 @@ fn without_a_sink_logging_is_harmless(subject: &Subject) {
     let host = subject.host(Guest::new(LOGGER));
     host.answer("log", b"to the tracing subscriber, if there is one");
     host.answer(&"x".repeat(200), &[b'x'; 4000]);
-    assert_eq!(host.count(), 3);
+    host.counted(3);
     host.fails("log", &vec![b'x'; 5 << 20], Failure::REQUEST_TOO_LARGE);
 }
 

@@ -14,6 +14,7 @@ mod guests;
 mod host_call;
 mod hostile;
 mod init;
+mod isolation;
 mod limits;
 mod log;
 mod module;
@@ -38,6 +39,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         init::CASES,
         deadline::CASES,
         limits::CASES,
+        isolation::CASES,
         fuel::CASES,
         cancel::CASES,
         concurrency::CASES,

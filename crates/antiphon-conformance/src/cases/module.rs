@@ -25,7 +25,7 @@ pub(super) const CASES: &[Case] = &[
     case!(module::a_guest_needs_no_imports),
     case!(module::further_exports_do_not_matter),
     case!(module::the_factory_knows_imports_and_exports),
-    case!(module::instances_of_a_factory_share_nothing),
+    case!(module::instances_of_a_factory_share_nothing).keeps_state(),
     case!(module::a_factory_makes_one_for_another_module),
 ];
 

@@ -54,7 +54,7 @@ fn non_zero_with_a_response_is_the_response(subject: &Subject) {
     assert_eq!(host.answer("run", b""), b"hello");
     // A normal return keeps the instance.
     assert_eq!(host.answer("run", b""), b"hello");
-    assert_eq!(host.count(), 3);
+    host.counted(3);
 }
 
 fn a_response_wins_over_an_error_that_is_set_too(subject: &Subject) {
@@ -67,7 +67,7 @@ fn a_response_wins_over_an_error_that_is_set_too(subject: &Subject) {
            (data (i32.const 0) "fine") (data (i32.const 8) "oops")"#,
     ));
     assert_eq!(host.answer("run", b""), b"fine");
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn any_return_value_but_zero_is_success(subject: &Subject) {
@@ -141,7 +141,7 @@ fn an_empty_response_is_a_response(subject: &Subject) {
         "(func $run (param i32 i32) (result i32) (call $answer (i32.const 0) (i32.const 0)))",
     ));
     assert_eq!(host.answer("run", b"some payload"), b"");
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn the_last_response_wins(subject: &Subject) {
@@ -261,7 +261,7 @@ fn asking_twice_for_the_request_gives_it_twice(subject: &Subject) {
              (call $answer (i32.const 0) (i32.mul (local.get $msg) (i32.const 2))))"#,
     ));
     assert_eq!(host.answer("run", b"twice"), b"twicetwice");
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn not_asking_for_the_request_is_harmless(subject: &Subject) {
@@ -271,7 +271,7 @@ fn not_asking_for_the_request_is_harmless(subject: &Subject) {
     ));
     assert_eq!(host.number("run", b"unread"), 9);
     assert_eq!(host.number("run", b""), 3);
-    assert_eq!(host.count(), 3);
+    host.counted(3);
 }
 
 fn an_answer_into_a_buffer_replaces_what_it_held(subject: &Subject) {
@@ -299,11 +299,11 @@ fn an_answer_is_read_in_place(subject: &Subject) {
 fn a_reader_that_panics_costs_the_instance(subject: &Subject) {
     let host = parrot(subject);
     let Host::Sync(inner) = &host else { unreachable!("the case runs in the sync mode only") };
-    assert_eq!(host.count(), 1);
+    host.counted(1);
     let error = inner.call_ref("op", b"", |_| panic_quietly("cannot read")).map(|(): ()| ()).unwrap_err();
     Failure::HOST_PANICKED.check(&error);
     says(&error, &["cannot read"]);
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 fn usage_counts_bytes_and_host_calls(subject: &Subject) {

@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = &[
     case!(wasi::nothing_of_the_hosts_own_is_seen).needs(NEEDS),
     case!(wasi::output_goes_to_the_log_line_by_line).needs(NEEDS),
     case!(wasi::standard_input_is_empty).needs(NEEDS),
-    case!(wasi::clocks_go_and_random_bytes_differ).needs(NEEDS),
+    case!(wasi::clocks_go_and_random_bytes_differ).keeps_state().needs(NEEDS),
     case!(wasi::random_bytes_for_a_whole_memory_end_at_the_deadline).needs(&[Need::Wasi, Need::Deadline]),
     case!(wasi::no_file_is_there).needs(NEEDS),
     case!(wasi::the_older_name_is_served).needs(NEEDS),
@@ -112,7 +112,7 @@ fn output_goes_to_the_log_line_by_line(subject: &Subject) {
     assert!(!lines[0].text.contains('\u{1b}'));
     // No other descriptor is open.
     assert_eq!(host.number("to descriptor 3", b"x"), 8);
-    assert_eq!(host.count(), 4);
+    host.counted(4);
 }
 
 fn standard_input_is_empty(subject: &Subject) {
@@ -277,20 +277,20 @@ fn a_wait_ends_when_it_is_over(subject: &Subject) {
         assert_eq!(events, 1);
         took(elapsed, Duration::from_millis(ms.into()));
     }
-    assert_eq!(host.count(), 4);
+    host.counted(4);
 }
 
 fn a_wait_ends_at_the_deadline(subject: &Subject) {
     let deadline = Duration::from_millis(150);
     let host = subject.host(Guest::new(&sleeper()).limits(Limits::new().with_deadline(deadline)));
     for ms in [10_000, u32::MAX] {
-        assert_eq!(host.count(), 1);
+        host.counted(1);
         let (error, elapsed) = timed(|| host.call("run", &u32::to_le_bytes(ms)).unwrap_err());
         assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "{error:#?}");
         assert_eq!(error.to_string(), crate::expect::DEADLINE_TEXT);
         took(elapsed, deadline);
     }
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 fn a_wait_during_the_start_ends_at_its_deadline(subject: &Subject) {

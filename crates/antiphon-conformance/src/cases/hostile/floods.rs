@@ -62,14 +62,14 @@ fn a_flood_of_requests_is_served(subject: &Subject) {
     let host =
         subject.host(Guest::new(&run(&format!("{flood} (call $answer (i32.const 1024) (i32.const 4))"))));
     assert_eq!(host.answer("run", b"same"), b"same");
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn a_flood_of_small_responses_leaves_the_last(subject: &Subject) {
     let flood = repeat(100_000, "(drop (call $answer_i32 (local.get $n)))");
     let host = subject.host(Guest::new(&run(&format!("{flood} (i32.const 1)"))));
     assert_eq!(host.number("run", b""), 1);
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn a_flood_of_large_responses_leaves_the_last(subject: &Subject) {
@@ -78,7 +78,7 @@ fn a_flood_of_large_responses_leaves_the_last(subject: &Subject) {
     let body = format!("{flood} (call $answer_i32 (i32.const 77))");
     let host = subject.host(Guest::with_memory(LARGE, &run(&body)));
     assert_eq!(host.number("run", b""), 77);
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn a_flood_of_errors_leaves_the_last(subject: &Subject) {
@@ -166,7 +166,7 @@ fn a_refused_payload_is_not_charged_to_the_bytes(subject: &Subject) {
     let limits = Limits::new().with_host_payload(1000).with_host_call_bytes(100);
     let host = subject.host(Guest::new(&run(&body)).limits(limits).answers(nothing));
     assert_eq!(host.number("run", b""), 1);
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn arguments_alone_spend_the_default_bytes(subject: &Subject) {
@@ -211,7 +211,7 @@ fn budgets_begin_anew_with_each_call(subject: &Subject) {
     for _ in 0..50 {
         assert_eq!(host.number("run", b""), 5);
     }
-    assert_eq!(host.count(), 51);
+    host.counted(51);
 }
 
 fn a_flood_of_errors_of_the_handler_is_served(subject: &Subject) {

@@ -19,21 +19,25 @@ const PAGE: u64 = 65_536;
 
 pub(super) const CASES: &[Case] = &[
     case!(hostile_growth::page_by_page_it_grows_to_its_limit_and_no_further)
+        .keeps_state()
         .needs(NEEDS)
         .within(TIME, 96 * MIB),
     case!(hostile_growth::all_of_the_memory_can_be_filled_and_answered_from)
         .needs(NEEDS)
         .within(TIME, 96 * MIB),
     case!(hostile_growth::a_bomb_in_every_call_is_thrown_away_with_its_instance)
+        .keeps_state()
         .needs(NEEDS)
         .within(TIME, 112 * MIB),
     case!(hostile_growth::a_bomb_in_every_start_is_thrown_away_with_its_instance)
+        .keeps_state()
         .needs(NEEDS)
         .within(TIME, 112 * MIB),
     case!(hostile_growth::growth_among_the_arguments_of_a_host_call_is_seen).hostile(),
     case!(hostile_growth::an_answer_lands_in_memory_that_grew_after_it_came).hostile(),
     case!(hostile_growth::a_request_lands_in_memory_that_grew_for_it).hostile(),
     case!(hostile_growth::growth_while_another_guest_waits_is_its_own_affair)
+        .keeps_state()
         .needs(NEEDS)
         .within(TIME, 160 * MIB),
     case!(hostile_growth::exactly_the_limit_is_allowed_in_the_start).needs(NEEDS).hostile(),
@@ -42,9 +46,12 @@ pub(super) const CASES: &[Case] = &[
         .needs(NEEDS)
         .hostile(),
     case!(hostile_growth::a_refusal_in_the_start_is_not_held_against_the_first_call).needs(NEEDS).hostile(),
-    case!(hostile_growth::a_declared_maximum_of_four_gibibytes_is_no_permission).needs(NEEDS).hostile(),
+    case!(hostile_growth::a_declared_maximum_of_four_gibibytes_is_no_permission)
+        .keeps_state()
+        .needs(NEEDS)
+        .hostile(),
     case!(hostile_growth::a_memory_that_starts_at_its_limit_cannot_grow).needs(NEEDS).hostile(),
-    case!(hostile_growth::a_modules_own_maximum_is_no_limit_of_ours).needs(NEEDS).hostile(),
+    case!(hostile_growth::a_modules_own_maximum_is_no_limit_of_ours).keeps_state().needs(NEEDS).hostile(),
     case!(hostile_growth::a_wild_pointer_after_a_refusal_is_named_after_the_limit).needs(NEEDS).hostile(),
     case!(hostile_growth::an_abort_after_a_refusal_is_named_after_the_limit).needs(NEEDS).hostile(),
     case!(hostile_growth::a_failure_after_a_refusal_is_the_guests_own).needs(NEEDS).hostile(),
@@ -53,10 +60,13 @@ pub(super) const CASES: &[Case] = &[
         .hostile(),
     case!(hostile_growth::a_flood_of_refusals_is_served).needs(NEEDS).hostile(),
     case!(hostile_growth::growing_by_nothing_is_never_refused).needs(NEEDS).hostile(),
-    case!(hostile_growth::a_table_grows_one_by_one_to_its_limit_and_no_further).needs(NEEDS).hostile(),
+    case!(hostile_growth::a_table_grows_one_by_one_to_its_limit_and_no_further)
+        .keeps_state()
+        .needs(NEEDS)
+        .hostile(),
     case!(hostile_growth::ten_tables_can_be_filled_to_their_limits).needs(NEEDS).hostile(),
     case!(hostile_growth::a_growth_that_was_refused_leaves_memory_and_table_alone).needs(NEEDS).hostile(),
-    case!(hostile_growth::the_peak_of_memory_is_told).needs(NEEDS).hostile(),
+    case!(hostile_growth::the_peak_of_memory_is_told).keeps_state().needs(NEEDS).hostile(),
 ];
 
 fn guest(body: &str) -> Guest {
@@ -80,7 +90,7 @@ fn page_by_page_it_grows_to_its_limit_and_no_further(subject: &Subject) {
     ));
     assert_eq!(host.number("run", b""), 1023, "64 MiB are 1,024 pages");
     assert_eq!(host.number("run", b""), 0);
-    assert_eq!(host.count(), 3);
+    host.counted(3);
 }
 
 fn all_of_the_memory_can_be_filled_and_answered_from(subject: &Subject) {
@@ -91,7 +101,7 @@ fn all_of_the_memory_can_be_filled_and_answered_from(subject: &Subject) {
          (call $answer (i32.const 0x3fffffa) (i32.const 6))",
     ));
     assert_eq!(host.answer("run", b""), b"xxxxxx");
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn a_bomb_in_every_call_is_thrown_away_with_its_instance(subject: &Subject) {
@@ -104,7 +114,7 @@ fn a_bomb_in_every_call_is_thrown_away_with_its_instance(subject: &Subject) {
     for _ in 0..8 {
         Failure::TRAPPED.check(&host.call("run", b"").unwrap_err());
     }
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 fn a_bomb_in_every_start_is_thrown_away_with_its_instance(subject: &Subject) {
@@ -118,7 +128,7 @@ fn a_bomb_in_every_start_is_thrown_away_with_its_instance(subject: &Subject) {
     for _ in 0..8 {
         Failure::TRAPPED.check(&host.call("run", b"").unwrap_err());
     }
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 fn growth_among_the_arguments_of_a_host_call_is_seen(subject: &Subject) {
@@ -140,7 +150,7 @@ fn growth_among_the_arguments_of_a_host_call_is_seen(subject: &Subject) {
         }),
     );
     assert_eq!(host.answer("run", b""), b"acabcd");
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn an_answer_lands_in_memory_that_grew_after_it_came(subject: &Subject) {
@@ -156,7 +166,7 @@ fn an_answer_lands_in_memory_that_grew_after_it_came(subject: &Subject) {
         .answers(|_| Ok([vec![b'-'; 999_994], b"answer".to_vec()].concat().into())),
     );
     assert_eq!(host.answer("run", b""), b"answer");
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn a_request_lands_in_memory_that_grew_for_it(subject: &Subject) {
@@ -393,7 +403,7 @@ fn a_table_grows_one_by_one_to_its_limit_and_no_further(subject: &Subject) {
     ));
     assert_eq!(host.number("run", b""), 20_000);
     assert_eq!(host.number("run", b""), 0);
-    assert_eq!(host.count(), 3);
+    host.counted(3);
 }
 
 fn ten_tables_can_be_filled_to_their_limits(subject: &Subject) {
@@ -437,7 +447,7 @@ fn a_growth_that_was_refused_leaves_memory_and_table_alone(subject: &Subject) {
     );
     assert_eq!(host.number("run", b""), 147);
     assert_eq!(host.number("run", b""), 147);
-    assert_eq!(host.count(), 3);
+    host.counted(3);
 }
 
 fn the_peak_of_memory_is_told(subject: &Subject) {

@@ -32,8 +32,10 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_imports_anywhere::all_of_the_start_shares_one_budget_of_host_calls).hostile(),
     case!(hostile_imports_anywhere::all_of_the_start_shares_one_budget_of_bytes).hostile(),
     case!(hostile_imports_anywhere::refused_host_calls_of_the_start_are_counted_too).hostile(),
-    case!(hostile_imports_anywhere::the_instance_after_a_trap_starts_as_cleanly_as_the_first).hostile(),
-    case!(hostile_imports_anywhere::a_rebuild_with_a_wild_pointer_is_a_failed_start).hostile(),
+    case!(hostile_imports_anywhere::the_instance_after_a_trap_starts_as_cleanly_as_the_first)
+        .keeps_state()
+        .hostile(),
+    case!(hostile_imports_anywhere::a_rebuild_with_a_wild_pointer_is_a_failed_start).keeps_state().hostile(),
     case!(hostile_imports_anywhere::an_exit_with_code_0_ends_only_the_exports_that_may_exit)
         .needs(&[Need::Wasi])
         .hostile(),
@@ -105,7 +107,7 @@ fn harmless(subject: &Subject, place: usize) {
     says(&texts[1], &["host call", "initiali"]);
     // Nothing at first; the host call is refused, without an answer but with a reason.
     assert_eq!(host.answer("run", b""), [0, 0, 0, 1], "{name}");
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn every_import_is_harmless_in_the_start_section(subject: &Subject) {
@@ -130,7 +132,7 @@ fn starts_everywhere(subject: &Subject, code: &str) {
     for (name, place) in PLACES {
         let host = subject.host(early(place, code));
         assert_eq!(host.number("run", b""), 0, "{name}");
-        assert_eq!(host.count(), 2, "{name}");
+        host.counted(2);
     }
 }
 
@@ -203,7 +205,7 @@ fn host_calls_are_served_in_each_place_where_they_are_allowed(subject: &Subject)
         });
         let host = subject.host(guest);
         assert_eq!(host.answer("run", b""), b"EARL", "{name}");
-        assert_eq!(host.count(), 2);
+        host.counted(2);
     }
 }
 
@@ -290,7 +292,7 @@ fn the_instance_after_a_trap_starts_as_cleanly_as_the_first(subject: &Subject) {
         Failure::TRAPPED.check(&error);
         assert_eq!(error.guest_error(), None);
     }
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 fn a_rebuild_with_a_wild_pointer_is_a_failed_start(subject: &Subject) {
@@ -306,13 +308,14 @@ fn a_rebuild_with_a_wild_pointer_is_a_failed_start(subject: &Subject) {
                 _ => Ok(Bytes::new()),
             }
         }));
-        assert_eq!(host.count(), 1);
+        host.counted(1);
         Failure::TRAPPED.check(&host.call("run", b"trap").unwrap_err());
         let error: Error = host.call("run", b"").unwrap_err();
         Failure::INIT_FAILED.check(&error);
         says(&error, &[name]);
         assert_eq!(cause(&error).kind(), ErrorKind::Trapped);
-        assert_eq!(host.count(), 1, "the next call gets its instance");
+        // The next call gets its instance.
+        host.counted(1);
         assert_eq!(starts.load(Ordering::Relaxed), 3);
     }
 }

@@ -23,10 +23,10 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_messages::an_error_before_a_stack_overflow_is_carried).needs(&[Need::StackLimit]).hostile(),
     case!(hostile_messages::a_response_of_length_zero_takes_an_earlier_one_back).hostile(),
     case!(hostile_messages::an_error_of_length_zero_takes_an_earlier_one_back).hostile(),
-    case!(hostile_messages::a_response_is_what_memory_held_when_it_was_given).hostile(),
-    case!(hostile_messages::an_error_is_what_memory_held_when_it_was_given).hostile(),
+    case!(hostile_messages::a_response_is_what_memory_held_when_it_was_given).keeps_state().hostile(),
+    case!(hostile_messages::an_error_is_what_memory_held_when_it_was_given).keeps_state().hostile(),
     case!(hostile_messages::the_request_is_there_until_the_end).hostile(),
-    case!(hostile_messages::a_request_written_over_the_response_changes_only_memory).hostile(),
+    case!(hostile_messages::a_request_written_over_the_response_changes_only_memory).keeps_state().hostile(),
     case!(hostile_messages::a_response_before_a_return_of_zero_reaches_no_buffer).hostile(),
     case!(hostile_messages::a_response_before_a_trap_reaches_no_buffer).hostile(),
     case!(hostile_messages::an_answer_read_in_place_before_a_trap_is_no_answer).only(&[Mode::Sync]).hostile(),
@@ -111,7 +111,7 @@ fn a_response_of_length_zero_takes_an_earlier_one_back(subject: &Subject) {
     let mut buffer = b"stale".to_vec();
     assert_eq!(host.call_into("run", b"", &mut buffer).unwrap(), 0);
     assert_eq!((host.answer("run", b""), buffer), (Vec::new(), Vec::new()));
-    assert_eq!(host.count(), 3);
+    host.counted(3);
 }
 
 fn an_error_of_length_zero_takes_an_earlier_one_back(subject: &Subject) {
@@ -150,7 +150,7 @@ fn the_request_is_there_until_the_end(subject: &Subject) {
         _ => Ok(Bytes::from_static(b"something")),
     }));
     assert_eq!(host.answer("run", b"asked for last"), b"asked for last");
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 fn a_request_written_over_the_response_changes_only_memory(subject: &Subject) {
@@ -184,7 +184,7 @@ fn a_response_before_a_trap_reaches_no_buffer(subject: &Subject) {
 fn an_answer_read_in_place_before_a_trap_is_no_answer(subject: &Subject) {
     let host = subject.host(guest("(call $say) (call $say) unreachable"));
     let Host::Sync(inner) = &host else { unreachable!("the case runs in the sync mode only") };
-    assert_eq!(host.count(), 1);
+    host.counted(1);
     let mut seen = 0;
     let result = inner.call_ref("run", b"", |answer| {
         assert_eq!(answer, b"answer");
@@ -192,7 +192,7 @@ fn an_answer_read_in_place_before_a_trap_is_no_answer(subject: &Subject) {
     });
     Failure::TRAPPED.check(&result.unwrap_err());
     assert_eq!(seen, 2, "the reader is called at each response, and the call fails all the same");
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 /// Makes a host call with the payload, then sends every other message, then relays what the host had said.
@@ -312,5 +312,5 @@ fn a_guest_that_answers_by_trapping_every_other_call_is_bounded(subject: &Subjec
         assert_eq!(host.answer("run", b""), b"answer");
         Failure::TRAPPED.check(&host.call("run", b"trap").unwrap_err());
     }
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }

@@ -27,14 +27,14 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_recursion::in_initialize).needs(NEEDS).hostile(),
     case!(hostile_recursion::in_start).needs(NEEDS).hostile(),
     case!(hostile_recursion::in_wapc_init).needs(NEEDS).hostile(),
-    case!(hostile_recursion::in_a_rebuild).needs(NEEDS).hostile(),
+    case!(hostile_recursion::in_a_rebuild).keeps_state().needs(NEEDS).hostile(),
     case!(hostile_recursion::fifty_overflows_in_a_row_are_survived).needs(NEEDS).hostile(),
     case!(hostile_recursion::every_import_at_every_depth_has_room).needs(NEEDS).hostile(),
     case!(hostile_recursion::a_handler_at_the_bottom_of_the_stack_has_room).needs(NEEDS).hostile(),
     case!(hostile_recursion::wild_pointers_at_the_bottom_of_the_stack_are_traps).needs(NEEDS).hostile(),
     case!(hostile_recursion::a_million_tail_calls_are_no_recursion).hostile(),
     case!(hostile_recursion::of_a_handler_into_its_host_is_refused_a_hundred_times).hostile(),
-    case!(hostile_recursion::around_a_ring_of_three_hosts_is_refused).hostile(),
+    case!(hostile_recursion::around_a_ring_of_three_hosts_is_refused).keeps_state().hostile(),
     case!(hostile_recursion::through_a_chain_of_hosts_ends_with_the_innermost).hostile(),
     case!(hostile_recursion::into_a_host_that_traps_leaves_the_outer_one_alone).hostile(),
     case!(hostile_recursion::with_the_bottom_of_one_guest_calling_another).needs(NEEDS).hostile(),
@@ -149,7 +149,7 @@ fn after_a_response_gives_none(subject: &Subject) {
     let mut buffer = b"of the caller".to_vec();
     Failure::STACK_OVERFLOW.check(&host.call_into("run", b"", &mut buffer).unwrap_err());
     assert_eq!(buffer, b"");
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 #[track_caller]
@@ -197,7 +197,7 @@ fn in_a_rebuild(subject: &Subject) {
     let error = host.call("run", b"").unwrap_err();
     Failure::INIT_FAILED.check(&error);
     assert_eq!(cause(&error).kind(), ErrorKind::StackOverflow);
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 fn fifty_overflows_in_a_row_are_survived(subject: &Subject) {
@@ -207,7 +207,7 @@ fn fifty_overflows_in_a_row_are_survived(subject: &Subject) {
     for _ in 0..50 {
         Failure::STACK_OVERFLOW.check(&host.call("run", b"").unwrap_err());
     }
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 /// A guest that does something at every depth, down to the end of its stack.
@@ -298,7 +298,7 @@ fn a_million_tail_calls_are_no_recursion(subject: &Subject) {
          (func $run (param i32 i32) (result i32) (return_call $down (i32.const 1000000)))",
     ));
     assert_eq!(host.number("run", b""), 9);
-    assert_eq!(host.count(), 2);
+    host.counted(2);
 }
 
 /// What calls from inside handlers ended with.
@@ -348,7 +348,8 @@ fn of_a_handler_into_its_host_is_refused_a_hundred_times(subject: &Subject) {
     for result in inner {
         Failure::REENTRANCY.check(&result.unwrap_err());
     }
-    assert_eq!(host.count(), 2, "kept, and never entered from inside");
+    // Kept, and never entered from inside.
+    host.counted(2);
 }
 
 fn around_a_ring_of_three_hosts_is_refused(subject: &Subject) {
@@ -371,13 +372,15 @@ fn through_a_chain_of_hosts_ends_with_the_innermost(subject: &Subject) {
     let ended = Ended::default();
     let mut host = subject.host(Guest::new("(func $run (param i32 i32) (result i32) unreachable)"));
     let innermost = host.clone();
-    assert_eq!(innermost.count(), 1);
+    innermost.counted(1);
     for _ in 0..8 {
         host = relay(subject, ONCE, known(&host), &ended);
     }
     assert_eq!(host.answer("run", b""), b"trapped");
-    assert_eq!(innermost.count(), 1, "a fresh instance");
-    assert_eq!(host.count(), 2, "and everybody else's is kept");
+    // A fresh instance.
+    innermost.counted(1);
+    // And everybody else's is kept.
+    host.counted(2);
     let inner = std::mem::take(&mut *ended.lock().unwrap());
     assert_eq!(inner.iter().filter(|result| result.is_err()).count(), 1);
     assert_eq!(inner.len(), 8);
@@ -396,7 +399,7 @@ fn into_a_host_that_traps_leaves_the_outer_one_alone(subject: &Subject) {
         let host = relay(subject, ONCE, known(&inner), &ended);
         for round in 1..=2 {
             assert_eq!(host.answer("run", b""), code.as_bytes());
-            assert_eq!(host.count(), 2 * round);
+            host.counted(2 * round);
         }
     }
 }
@@ -421,5 +424,5 @@ fn with_the_bottom_of_one_guest_calling_another(subject: &Subject) {
     for result in inner_calls {
         Failure::STACK_OVERFLOW.check(&result.unwrap_err());
     }
-    assert_eq!(inner.count(), 1);
+    inner.counted(1);
 }

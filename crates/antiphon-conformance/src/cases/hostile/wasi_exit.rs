@@ -23,6 +23,7 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_wasi_exit::an_exit_in_start_fails_the_start_unless_it_is_zero).needs(NEEDS).hostile(),
     case!(hostile_wasi_exit::an_exit_in_wapc_init_is_a_failed_start_whatever_its_code).needs(NEEDS).hostile(),
     case!(hostile_wasi_exit::an_exit_of_zero_in_one_init_export_does_not_skip_the_next)
+        .keeps_state()
         .needs(NEEDS)
         .hostile(),
     case!(hostile_wasi_exit::the_first_exit_that_fails_is_the_one_reported).needs(NEEDS).hostile(),
@@ -37,6 +38,7 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_wasi_exit::an_exit_through_a_table_is_an_exit).needs(NEEDS).hostile(),
     case!(hostile_wasi_exit::a_rebuilt_instance_may_exit_again_and_again).needs(NEEDS).hostile(),
     case!(hostile_wasi_exit::an_instance_that_exits_while_it_is_rebuilt_fails_the_call)
+        .keeps_state()
         .needs(NEEDS)
         .hostile(),
     case!(hostile_wasi_exit::a_module_that_exits_at_its_start_is_not_swapped_in).needs(NEEDS).hostile(),
@@ -100,7 +102,8 @@ fn command(subject: &Subject, export: &str) {
         if code == 0 {
             let host = subject.host(guest);
             assert_eq!(host.number("run", b""), 5);
-            assert_eq!(host.count(), 2, "the exit discarded nothing");
+            // The exit discarded nothing.
+            host.counted(2);
         } else {
             failed_in(&subject.refuses(guest, Failure::INIT_FAILED), export, code);
         }
@@ -256,18 +259,18 @@ fn an_instance_that_exits_while_it_is_rebuilt_fails_the_call(subject: &Subject) 
         Ok(Bytes::copy_from_slice(&[if start == 1 { 9 } else { 0 }]))
     });
     let host = subject.host(guest);
-    assert_eq!(host.count(), 1);
+    host.counted(1);
     Failure::TRAPPED.check(&host.call("run", b"").unwrap_err());
     let error = host.call("run", b"").unwrap_err();
     Failure::INIT_FAILED.check(&error);
     failed_in(&error, "_initialize", 9);
     // The third start is like the first.
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 fn a_module_that_exits_at_its_start_is_not_swapped_in(subject: &Subject) {
     let host = subject.host(starting("", 0));
-    assert_eq!(host.count(), 1);
+    host.counted(1);
     for (body, code) in [
         ("(start $go) (func $go (call $proc_exit CODE))", 0),
         ("(func (export \"_initialize\") (call $proc_exit CODE))", 3),
@@ -279,9 +282,10 @@ fn a_module_that_exits_at_its_start_is_not_swapped_in(subject: &Subject) {
         assert_eq!(init.kind(), ErrorKind::InitFailed, "{error:#?}");
         assert_eq!(cause(init).exit_code(), Some(code));
     }
-    assert_eq!(host.count(), 2, "the old instance serves on");
+    // The old instance serves on.
+    host.counted(2);
     host.replace(&starting("(func (export \"_start\") (call $proc_exit CODE))", 0).module.bytes).unwrap();
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 fn an_exit_under_the_older_name_is_the_same(subject: &Subject) {
@@ -346,5 +350,5 @@ fn a_raised_signal_ends_nothing(subject: &Subject) {
     for signal in (0..32).chain([-1, i32::MAX, i32::MIN]) {
         assert_eq!(host.number("run", &signal.to_le_bytes()), 58, "signal {signal}");
     }
-    assert_eq!(host.count(), 36);
+    host.counted(36);
 }

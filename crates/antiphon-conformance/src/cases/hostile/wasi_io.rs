@@ -36,7 +36,10 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_wasi_io::random_bytes_without_end_end_at_the_deadline).needs(TIMED).hostile(),
     case!(hostile_wasi_io::reading_without_end_ends_at_the_deadline).needs(TIMED).hostile(),
     case!(hostile_wasi_io::yielding_without_end_ends_at_the_deadline).needs(TIMED).hostile(),
-    case!(hostile_wasi_io::closed_streams_stay_closed_until_the_instance_is_rebuilt).needs(NEEDS).hostile(),
+    case!(hostile_wasi_io::closed_streams_stay_closed_until_the_instance_is_rebuilt)
+        .keeps_state()
+        .needs(NEEDS)
+        .hostile(),
     case!(hostile_wasi_io::streams_that_change_places_keep_what_they_are).needs(NEEDS).hostile(),
     case!(hostile_wasi_io::arguments_up_to_the_last_byte_of_memory_are_served).needs(NEEDS).hostile(),
     case!(hostile_wasi_io::arguments_over_their_own_pointers_harm_only_the_guest).needs(NEEDS).hostile(),
@@ -90,7 +93,7 @@ fn lists_of_too_many_buffers_are_an_error_number(subject: &Subject) {
     assert_eq!(host.number("run", &numbers(&[1024, 0, 0])), 0);
     assert_eq!(host.number("run", &numbers(&[0])), 0);
     assert_eq!(log.texts(), [""; 0]);
-    assert_eq!(host.count(), 10);
+    host.counted(10);
 }
 
 fn buffers_that_overlap_are_written_each_in_turn(subject: &Subject) {
@@ -215,7 +218,7 @@ fn forever(subject: &Subject, body: &str) -> Vec<String> {
     Failure::DEADLINE_IN_GUEST.check(&error);
     deadline_in(&error, Phase::Guest);
     took(elapsed, DEADLINE);
-    assert_eq!(host.count(), 1);
+    host.counted(1);
     let lines = log.texts();
     let (count, bytes) = (lines.len(), lines.iter().map(String::len).sum::<usize>());
     assert!(bytes < 70 << 10 && count < 5000, "{bytes} bytes of log in {count} lines");
@@ -297,7 +300,7 @@ fn random_bytes_over_the_guests_own_code_and_data_harm_only_the_guest(subject: &
     assert_eq!((first.len(), second.len()), (65_536, 65_536));
     assert!(first != second && first.iter().filter(|byte| **byte == 0).count() < 1000);
     // An operation of one letter still counts: that is in a global.
-    assert_eq!(host.count(), 3);
+    host.counted(3);
 }
 
 fn random_bytes_for_more_than_memory_are_traps(subject: &Subject) {
@@ -330,7 +333,7 @@ fn random_bytes_without_end_end_at_the_deadline(subject: &Subject) {
     let (error, elapsed) = timed(|| host.call("run", b"").unwrap_err());
     Failure::DEADLINE_IN_GUEST.check(&error);
     took(elapsed, DEADLINE);
-    assert_eq!(host.count(), 1);
+    host.counted(1);
 }
 
 fn reading_without_end_ends_at_the_deadline(subject: &Subject) {
@@ -439,5 +442,5 @@ fn arguments_over_their_own_pointers_harm_only_the_guest(subject: &Subject) {
     let at = |buffer: u32| [0, 4, 8].map(|offset| buffer + offset).map(u32::to_le_bytes).concat();
     assert_eq!(host.answer("run", &numbers(&[2048, 2048])), at(2048));
     assert_eq!(host.answer("run", &numbers(&[2044, 2048])), [&at(2048)[4..], b"six\0"].concat());
-    assert_eq!(host.count(), 3);
+    host.counted(3);
 }
