@@ -20,6 +20,7 @@ const CAPABILITIES: &[Capability] = &[
     ("deterministic", "runs a guest alike each time, on any machine", |can| can.deterministic),
     ("memory_limit", "caps memory and tables", |can| can.memory_limit),
     ("stack_limit", "ends a guest that recurses too deep with a typed error", |can| can.stack_limit),
+    ("backtrace", "says where a guest was when it ended", |can| can.backtrace),
     ("suspend", "suspends a guest while a host call is awaited", |can| can.suspend),
     ("wasi", "serves WASI preview 1", |can| can.wasi),
     ("ahead_of_time", "compiles ahead of time to an artifact", |can| can.ahead_of_time),

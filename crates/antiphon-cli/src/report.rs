@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::io;
 use std::process::ExitCode;
 
+use antiphon::Exceeded;
 use antiphon::errors::{Error, ErrorKind, Fate};
 use serde::Serialize;
 
@@ -28,6 +29,7 @@ pub(crate) struct Report {
     /// What became of the instance: `kept`, `discarded`, `never_born`.
     fate: &'static str,
     phase: Option<&'static str>,
+    limit: Option<Limit>,
     message: String,
     guest_error: Option<String>,
     /// The code of a WASI exit of the guest; not that of this program.
@@ -40,6 +42,24 @@ pub(crate) struct Report {
     display: String,
     #[serde(skip)]
     status: u8,
+}
+
+/// The limit that ended a call, in numbers.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Limit {
+    name: &'static str,
+    allowed: u64,
+    used: u64,
+    unit: &'static str,
+    #[serde(skip)]
+    text: String,
+}
+
+impl From<Exceeded> for Limit {
+    fn from(exceeded: Exceeded) -> Self {
+        let Exceeded { limit: name, allowed, used, unit, .. } = exceeded;
+        Self { name, allowed, used, unit, text: exceeded.to_string() }
+    }
 }
 
 impl Report {
@@ -74,6 +94,7 @@ impl Report {
             fault: error.fault().name(),
             fate: fate(error.fate()),
             phase: error.phase().map(antiphon::errors::Phase::name),
+            limit: error.exceeded().map(Limit::from),
             message: error.message().to_owned(),
             guest_error: error.guest_error().map(str::to_owned),
             exit_code: error.exit_code(),
@@ -91,6 +112,7 @@ impl Report {
             fault: "caller",
             fate: fate(Fate::NeverBorn),
             phase: None,
+            limit: None,
             display: message.clone(),
             message,
             guest_error: None,
@@ -159,6 +181,9 @@ impl Report {
         };
         for cause in self.chain.iter().filter(|cause| !self.repeats(cause)) {
             detail("caused by", cause);
+        }
+        if let Some(limit) = &self.limit {
+            detail("limit", &limit.text);
         }
         if let Some(guest_error) = self.guest_error.as_ref().filter(|text| !self.display.contains(*text)) {
             detail("the guest said", guest_error);
@@ -274,6 +299,7 @@ mod tests {
             value,
             serde_json::json!({
                 "code": "guest_failed", "kind": "GuestFailed", "fault": "guest", "fate": "kept", "phase": null,
+                "limit": null,
                 "message": "no\nway", "guest_error": "no\nway", "exit_code": null, "chain": [], "backtrace": null,
             })
         );

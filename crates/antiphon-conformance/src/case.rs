@@ -200,6 +200,8 @@ pub enum Need {
     MemoryLimit,
     /// [`Capabilities::stack_limit`].
     StackLimit,
+    /// [`Capabilities::backtrace`].
+    Backtrace,
     /// [`Capabilities::suspend`].
     Suspend,
     /// [`Capabilities::wasi`].
@@ -221,6 +223,7 @@ impl Need {
             Self::Deterministic => capabilities.deterministic,
             Self::MemoryLimit => capabilities.memory_limit,
             Self::StackLimit => capabilities.stack_limit,
+            Self::Backtrace => capabilities.backtrace,
             // A synchronous guest waits with its thread.
             Self::Suspend => capabilities.suspend || mode == Mode::Sync,
             Self::Wasi => capabilities.wasi,
@@ -236,6 +239,7 @@ impl Need {
             Self::Deterministic => "the engine declares no `deterministic`",
             Self::MemoryLimit => "the engine declares no `memory_limit`",
             Self::StackLimit => "the engine declares no `stack_limit`",
+            Self::Backtrace => "the engine declares no `backtrace`",
             Self::Suspend => "the engine declares no `suspend`",
             Self::Wasi => "the engine declares no `wasi`",
             Self::Guests => "the built guests of Antiphon's repository are not there",

@@ -177,7 +177,11 @@ impl Conversation {
         extra.host_answer = HostAnswer::None;
         extra.host_calls = extra.host_calls.saturating_add(1);
         if extra.host_calls > limit {
-            return Err(Violation::HostCallLimit { budget: HostCallBudget::Calls, limit });
+            return Err(Violation::HostCallLimit {
+                budget: HostCallBudget::Calls,
+                limit,
+                used: extra.host_calls,
+            });
         }
         Ok(())
     }
@@ -186,7 +190,11 @@ impl Conversation {
         let (limit, extra) = (self.limits.host_call_bytes(), self.extra());
         extra.host_call_bytes = extra.host_call_bytes.saturating_add(bytes);
         if extra.host_call_bytes > limit {
-            return Err(Violation::HostCallLimit { budget: HostCallBudget::Bytes, limit });
+            return Err(Violation::HostCallLimit {
+                budget: HostCallBudget::Bytes,
+                limit,
+                used: extra.host_call_bytes,
+            });
         }
         Ok(())
     }

@@ -28,6 +28,8 @@ pub enum Violation {
         budget: HostCallBudget,
         /// The budget: a number of calls, or of bytes.
         limit: u64,
+        /// What it came to with the one that was refused.
+        used: u64,
     },
 }
 
@@ -59,11 +61,11 @@ impl fmt::Display for Violation {
             Self::TooLarge { what, size, limit } => {
                 write!(f, "{what} of {size} bytes is over its limit of {limit} bytes")
             }
-            Self::HostCallLimit { budget: HostCallBudget::Calls, limit } => {
+            Self::HostCallLimit { budget: HostCallBudget::Calls, limit, .. } => {
                 write!(f, "more than {limit} host calls in one call")
             }
-            Self::HostCallLimit { budget: HostCallBudget::Bytes, limit } => {
-                write!(f, "host calls carried more than {limit} bytes in one call")
+            Self::HostCallLimit { budget: HostCallBudget::Bytes, limit, used } => {
+                write!(f, "host calls carried more than {limit} bytes in one call: {used}")
             }
         }
     }

@@ -2,7 +2,7 @@
 //! handed out in the same way.
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::ticker;
+use antiphon::{FuelUse, ticker};
 use wasmi::{Caller, Store};
 
 use crate::data::Data;
@@ -26,7 +26,9 @@ const MOST_OF_TABLE_GROWERS: u64 = 1 << 18;
 pub(crate) struct Fuel {
     slice: u64,
     grows_tables: bool,
-    /// What may be burnt in all.
+    /// What each call may burn at most.
+    most: u64,
+    /// What this one may.
     limit: u64,
     /// What was handed out of it.
     granted: u64,
@@ -35,16 +37,17 @@ pub(crate) struct Fuel {
 }
 
 impl Fuel {
-    pub(crate) fn new(grows_tables: bool, limit: u64) -> Self {
+    pub(crate) fn new(grows_tables: bool, most: u64) -> Self {
         let slice = if grows_tables { SLICE_OF_TABLE_GROWERS } else { SLICE };
-        Self { slice, grows_tables, limit, granted: 0, tick: 0 }
+        Self { slice, grows_tables, most, limit: most, granted: 0, tick: 0 }
     }
 }
 
 /// Begins a call, or a start, with all of its fuel before it.
 #[inline]
 pub(crate) fn refill(store: &mut Store<Data>) -> Result<(), Error> {
-    let fuel = &mut store.data_mut().fuel;
+    let Data { conversation, fuel, .. } = store.data_mut();
+    fuel.limit = conversation.fuel_within(fuel.most);
     fuel.granted = fuel.slice.min(fuel.limit);
     fuel.tick = ticker::now();
     let granted = fuel.granted;
@@ -103,8 +106,9 @@ fn end_slice(guest: &mut Caller<'_, Data>) -> Result<(), wasmi::Error> {
 }
 
 /// What has been burnt since the last [`refill`].
-pub(crate) fn used(store: &Store<Data>) -> Option<u64> {
-    Some(store.data().fuel.granted.saturating_sub(store.get_fuel().ok()?))
+pub(crate) fn used(store: &Store<Data>) -> Option<FuelUse> {
+    let Fuel { granted, limit, .. } = store.data().fuel;
+    Some(FuelUse { burnt: granted.saturating_sub(store.get_fuel().ok()?), limit })
 }
 
 #[cold]

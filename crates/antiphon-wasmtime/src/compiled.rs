@@ -297,6 +297,7 @@ impl antiphon::provider::Compiled for Compiled {
         capabilities.fuel = self.linked.engine.counts_fuel();
         capabilities.memory_limit = true;
         capabilities.stack_limit = true;
+        capabilities.backtrace = true;
         capabilities.suspend = cfg!(feature = "async");
         capabilities.wasi &= cfg!(feature = "wasi");
         capabilities

@@ -2,9 +2,9 @@
 
 use std::mem;
 
-use antiphon::Conversation;
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::provider::{self, HostKind};
+use antiphon::{Conversation, FuelUse};
 use wasmtime::{Extern, Instance as Wasm, ModuleExport, Store, TypedFunc, WasmParams, WasmResults};
 
 use crate::compiled::Compiled;
@@ -24,7 +24,7 @@ pub struct Instance {
     epochs: bool,
     /// Ticks of a call, where they are counted instead of the time.
     ticks: Option<Ticks>,
-    /// The fuel of each call, where the engine counts it.
+    /// What each call may burn at most, where the engine counts it.
     fuel: Option<u64>,
 }
 
@@ -191,7 +191,8 @@ impl Instance {
         } else if conversation.has_deadline() {
             return Err(unsupported_deadline());
         }
-        refuel(&mut self.store, self.fuel)?;
+        let fuel = self.fuel_of(conversation);
+        refuel(&mut self.store, fuel)?;
         let data = self.store.data_mut();
         mem::swap(&mut data.conversation, conversation);
         data.limiter.0.forget();
@@ -208,13 +209,25 @@ impl Instance {
         mem::swap(&mut self.store.data_mut().conversation, conversation);
         if conversation.is_metered() {
             let memory = self.store.data().memory.map_or(0, |memory| memory.data_size(&self.store));
-            let burnt = self.fuel.map(|fuel| fuel.saturating_sub(self.store.get_fuel().unwrap_or(0)));
-            conversation.record_use(memory.try_into().unwrap_or(u64::MAX), burnt);
+            let fuel = self.fuel_of(conversation).map(|limit| FuelUse {
+                burnt: limit.saturating_sub(self.store.get_fuel().unwrap_or(0)),
+                limit,
+            });
+            conversation.record_use(memory.try_into().unwrap_or(u64::MAX), fuel);
         }
         match returned {
             Ok(code) => flushed.map(|()| code),
-            Err(error) => Err(trap::typed(error, &self.store.data().limiter.0, self.fuel)),
+            Err(error) => {
+                let fuel = self.fuel_of(conversation);
+                Err(trap::typed(error, &self.store.data().limiter.0, fuel))
+            }
         }
+    }
+
+    /// The fuel of a call, where the engine counts it.
+    #[inline(always)]
+    fn fuel_of(&self, conversation: &Conversation) -> Option<u64> {
+        self.fuel.map(|limit| conversation.fuel_within(limit))
     }
 }
 

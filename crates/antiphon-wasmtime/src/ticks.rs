@@ -1,7 +1,7 @@
 //! Deadlines in epoch ticks rather than in time.
 
 use antiphon::errors::{Error, Phase};
-use antiphon::{Conversation, ticker};
+use antiphon::{Conversation, Exceeded, ticker};
 
 use crate::engine::Clock;
 
@@ -63,6 +63,12 @@ impl Ticks {
     }
 
     fn over(&self) -> Error {
-        Error::deadline(Phase::Guest, format_args!("{} epoch ticks", self.limit))
+        let limit = format_args!("{} epoch ticks", self.limit);
+        Error::deadline(Phase::Guest, limit, "all of them").with_exceeded(Exceeded::new(
+            "epoch_deadlines",
+            self.limit,
+            self.limit,
+            "ticks",
+        ))
     }
 }

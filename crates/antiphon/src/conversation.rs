@@ -13,7 +13,7 @@ use crate::handler::{Answer, Handler, HostCall};
 use crate::isolation::Isolation;
 use crate::log::{LogLine, LogSink, LogStream};
 use crate::terms::Terms;
-use crate::usage::{Meter, Traffic, Usage};
+use crate::usage::{FuelUse, Meter, Traffic, Usage};
 use crate::{handler, log, reentrancy, sink, ticker};
 
 /// What all conversations of a host share.
@@ -253,8 +253,15 @@ impl Conversation {
         self.meter.is_some()
     }
 
-    /// Notes the size of the guest's memory, in bytes, and the fuel that it burnt.
-    pub fn record_use(&mut self, memory: u64, fuel: Option<u64>) {
+    /// The fuel of this call, given the engine's own limit: the stricter of that and of what the request asked for.
+    #[must_use]
+    #[inline]
+    pub fn fuel_within(&self, limit: u64) -> u64 {
+        if self.untidy { self.terms.fuel().map_or(limit, |fuel| fuel.min(limit)) } else { limit }
+    }
+
+    /// Notes the size of the guest's memory, in bytes, and the fuel of the call where it is counted.
+    pub fn record_use(&mut self, memory: u64, fuel: Option<FuelUse>) {
         if let Some(meter) = &mut self.meter {
             meter.memory_peak = memory;
             meter.fuel = fuel;
@@ -384,6 +391,7 @@ impl Conversation {
             host_calls: self.protocol.host_calls(),
             request_bytes: u64::from(self.protocol.lengths().1.cast_unsigned()),
             response_bytes: response_bytes.try_into().unwrap_or(u64::MAX),
+            log_dropped: self.protocol.log_dropped(),
         }))
     }
 

@@ -114,6 +114,10 @@ where
         *self.factory.lock().unwrap_or_else(PoisonError::into_inner) = factory;
     }
 
+    fn counts_fuel(&self) -> bool {
+        self.factory().is_some_and(|factory| factory.capabilities().fuel)
+    }
+
     /// Enters the gate if it is free.
     #[inline]
     pub(crate) fn try_enter(&self) -> Option<Inside<'_, Slot<E, S>>> {
@@ -128,14 +132,22 @@ where
     }
 
     /// The terms of a call that begins now, and its meter if it wants one.
-    pub(crate) fn terms(&self, options: Option<Box<Options>>) -> (Terms, Option<Box<Meter>>) {
+    ///
+    /// # Errors
+    /// It limits its fuel on an engine that counts none.
+    pub(crate) fn terms(&self, options: Option<Box<Options>>) -> Result<(Terms, Option<Box<Meter>>)> {
         let now = ticker::now();
         let terms = Terms::new(Deadline::after(now, self.ticks, self.limit));
         match options {
-            None => (terms, None),
+            None => Ok((terms, None)),
             Some(options) => {
+                if options.fuel.is_some() && !self.counts_fuel() {
+                    let what =
+                        "a limit of fuel needs an engine that counts it: set one in the provider's limits";
+                    return Err(Error::new(ErrorKind::Unsupported, what).never_began());
+                }
                 let meter = options.usage.then(Box::default);
-                (Terms::of_request(*options, now, terms), meter)
+                Ok((Terms::of_request(*options, now, terms), meter))
             }
         }
     }

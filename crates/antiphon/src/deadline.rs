@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::ticker::{self, NEVER};
+use crate::ticker::{self, NEVER, TICK};
 
 /// The deadline of a call or of a start, in ticks of the [`ticker`].
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,12 @@ impl Deadline {
         Self { tick: self.tick.saturating_add(ticks), ..self }
     }
 
+    /// How long ago it was counted from, in whole ticks.
+    pub(crate) fn used(&self) -> Duration {
+        let ticks = ticker::now().saturating_sub(self.began);
+        TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX))
+    }
+
     /// The moment; `None` for one that never comes.
     pub(crate) fn instant(&self) -> Option<Instant> {
         ticker::instant(self.tick)
@@ -59,7 +65,7 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ticker::{TICK, ticks};
+    use crate::ticker::ticks;
 
     #[test]
     fn a_deadline_is_never_early_and_at_most_two_ticks_late() {

@@ -185,6 +185,8 @@ pub struct Capabilities {
     pub wasi: bool,
     /// Ends a guest that recurses too deep with a typed error.
     pub stack_limit: bool,
+    /// Says where guest code was when it ended: [`Error::backtrace`](crate::errors::Error::backtrace).
+    pub backtrace: bool,
 }
 
 impl Capabilities {
@@ -200,6 +202,7 @@ impl Capabilities {
             suspend: false,
             wasi: false,
             stack_limit: false,
+            backtrace: false,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use antiphon_protocol::Violation;
 
+use crate::exceeded::Exceeded;
 pub use crate::kind::{ErrorKind, Fate, Fault, Phase};
 use crate::usage::Usage;
 
@@ -42,6 +43,7 @@ struct Inner {
     /// What happened, without the prefix that `Display` adds for the kind.
     message: String,
     phase: Option<Phase>,
+    exceeded: Option<Exceeded>,
     guest_error: Option<String>,
     exit_code: Option<i32>,
     backtrace: Option<Backtrace>,
@@ -59,6 +61,7 @@ impl Error {
             fate: kind.fate(),
             message: message.into(),
             phase: None,
+            exceeded: None,
             guest_error: None,
             exit_code: None,
             backtrace: None,
@@ -67,12 +70,14 @@ impl Error {
         }))
     }
 
-    /// The wall clock of a call ran out; `limit` is what it had, with its unit.
+    /// The wall clock of a call ran out; `limit` is what it had, with its unit, and `used` what it took instead.
     #[cold]
-    pub fn deadline(phase: Phase, limit: impl fmt::Display) -> Self {
+    pub fn deadline(phase: Phase, limit: impl fmt::Display, used: impl fmt::Display) -> Self {
         let mut error =
             Self::new(ErrorKind::DeadlineExceeded, "guest code interrupted, execution deadline exceeded")
-                .with_source(Detail(format!("the deadline of {limit} passed in phase {phase}")));
+                .with_source(Detail(format!(
+                    "the deadline of {limit} passed in phase {phase}, after {used}"
+                )));
         error.0.phase = Some(phase);
         if phase != Phase::Guest {
             error.0.fault = Fault::Host;
@@ -84,6 +89,7 @@ impl Error {
     #[cold]
     pub fn out_of_fuel(limit: u64) -> Self {
         Self::new(ErrorKind::OutOfFuel, format!("the fuel ran out: the limit is {limit} units"))
+            .with_exceeded(Exceeded::new("fuel", limit, limit, "units"))
     }
 
     /// The engine refused the module, for that reason. A hostile module may have any: it is cut at 4,000 characters.
@@ -102,7 +108,13 @@ impl Error {
             }
             _ => format!("{function}: {}", cause.message()),
         };
-        Self::new(ErrorKind::InitFailed, message).with_source(cause)
+        let exceeded = match cause.exceeded() {
+            Some(exceeded) if cause.is_deadline() => Some(Exceeded { limit: "init_deadline", ..exceeded }),
+            exceeded => exceeded,
+        };
+        let mut error = Self::new(ErrorKind::InitFailed, message).with_source(cause);
+        error.0.exceeded = exceeded;
+        error
     }
 
     /// A provider was asked for a call or a replacement before its `init`: a mistake of whoever drives it.
@@ -157,6 +169,13 @@ impl Error {
         self
     }
 
+    /// Adds the limit that was exceeded.
+    #[must_use]
+    pub fn with_exceeded(mut self, exceeded: Exceeded) -> Self {
+        self.0.exceeded = Some(exceeded);
+        self
+    }
+
     pub(crate) fn with_usage(mut self, usage: Option<Usage>) -> Self {
         self.0.usage = usage;
         self
@@ -203,6 +222,13 @@ impl Error {
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         self.0.phase
+    }
+
+    /// The limit that ended the call or (for [`ErrorKind::InitFailed`]) the start, in numbers. `None` where no limit
+    /// did, and for [`ErrorKind::StackOverflow`], whose limit is the engine's.
+    #[must_use]
+    pub fn exceeded(&self) -> Option<Exceeded> {
+        self.0.exceeded
     }
 
     /// What happened, without the prefix that `Display` adds for users of `wapc` 2.x.
@@ -297,6 +323,7 @@ impl fmt::Debug for Error {
             }
         };
         optional("phase", inner.phase.as_ref().map(|v| v as _));
+        optional("exceeded", inner.exceeded.as_ref().map(|v| v as _));
         optional("guest_error", inner.guest_error.as_ref().map(|v| v as _));
         optional("exit_code", inner.exit_code.as_ref().map(|v| v as _));
         optional("backtrace", inner.backtrace.as_ref().map(|v| v as _));
@@ -319,7 +346,10 @@ impl From<Violation> for Error {
             Violation::HostCallLimit { .. } => ErrorKind::HostCallLimit,
             _ => ErrorKind::Trapped,
         };
-        Self::new(kind, violation.to_string()).with_source(violation)
+        let exceeded = Exceeded::of_violation(&violation);
+        let mut error = Self::new(kind, violation.to_string()).with_source(violation);
+        error.0.exceeded = exceeded;
+        error
     }
 }
 
@@ -386,13 +416,16 @@ mod tests {
 
     #[test]
     fn a_deadline_keeps_the_text_that_users_match_on_and_names_the_limit_in_its_source() {
-        let error = Error::deadline(Phase::HostCall, "2s");
+        let error = Error::deadline(Phase::HostCall, "2s", "2.005s");
         assert_eq!(
             error.to_string(),
             "Guest call failure: guest code interrupted, execution deadline exceeded"
         );
         assert_eq!((error.fault(), error.phase()), (Fault::Host, Some(Phase::HostCall)));
-        assert_eq!(error.source().unwrap().to_string(), "the deadline of 2s passed in phase host call");
+        assert_eq!(
+            error.source().unwrap().to_string(),
+            "the deadline of 2s passed in phase host call, after 2.005s"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use antiphon_protocol::Limits;
 
 use crate::errors::{Error, ErrorKind};
+use crate::exceeded::Exceeded;
 
 /// Tables that an instance may have. Compilers emit one or two; each may hold as many elements as the limit says.
 pub const MAX_TABLES: u64 = 10;
@@ -38,8 +39,7 @@ pub struct Growth {
 struct Refused {
     /// What wanted to grow, with its unit.
     what: &'static str,
-    wanted: u64,
-    limit: u64,
+    exceeded: Exceeded,
 }
 
 impl Growth {
@@ -52,21 +52,22 @@ impl Growth {
     /// Whether a memory may have so many bytes. The engine asks before it makes or grows one.
     #[must_use]
     pub fn memory(&mut self, desired: usize) -> bool {
-        self.allow("bytes of memory", desired, self.memory)
+        self.allow("bytes of memory", desired, Exceeded::new("memory", self.memory, 0, "bytes"))
     }
 
     /// Whether a table may have so many elements. The engine asks before it makes or grows one.
     #[must_use]
     pub fn table(&mut self, desired: usize) -> bool {
-        self.allow("table elements", desired, self.table_elements)
+        let limit = Exceeded::new("table_elements", self.table_elements, 0, "elements");
+        self.allow("table elements", desired, limit)
     }
 
-    fn allow(&mut self, what: &'static str, desired: usize, limit: u64) -> bool {
-        let wanted = u64::try_from(desired).unwrap_or(u64::MAX);
-        if wanted <= limit {
+    fn allow(&mut self, what: &'static str, desired: usize, limit: Exceeded) -> bool {
+        let used = u64::try_from(desired).unwrap_or(u64::MAX);
+        if used <= limit.allowed {
             return true;
         }
-        self.refused = Some(Refused { what, wanted, limit });
+        self.refused = Some(Refused { what, exceeded: Exceeded { used, ..limit } });
         false
     }
 
@@ -84,7 +85,7 @@ impl Growth {
         match self.refused {
             Some(refused) if error.kind() == ErrorKind::Trapped && error.exit_code().is_none() => {
                 let message = format!("{} after {refused}", error.message());
-                Error::new(ErrorKind::MemoryLimit, message).with_source(error)
+                Error::new(ErrorKind::MemoryLimit, message).with_exceeded(refused.exceeded).with_source(error)
             }
             _ => error,
         }
@@ -93,8 +94,8 @@ impl Growth {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, wanted, limit } = self;
-        write!(f, "growth to {wanted} {what} was refused by the limit of {limit}")
+        let Self { what, exceeded: Exceeded { used, allowed, .. } } = self;
+        write!(f, "growth to {used} {what} was refused by the limit of {allowed}")
     }
 }
 
@@ -129,6 +130,7 @@ mod tests {
             error.message(),
             "unreachable after growth to 11 table elements was refused by the limit of 10"
         );
+        assert_eq!(error.exceeded().unwrap().to_string(), "table_elements: 11 of 10 elements");
         let source = error.source().unwrap().downcast_ref::<Error>().unwrap();
         assert_eq!((source.kind(), source.message()), (ErrorKind::Trapped, "unreachable"));
 

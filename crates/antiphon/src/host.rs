@@ -186,7 +186,7 @@ impl WapcHost {
 
     /// Everything that most calls do not need before the guest can run: options, a queue, a fresh instance.
     fn enter<'a>(&'a self, entered: Option<Held<'a>>, options: Option<Box<Options>>) -> Result<Held<'a>> {
-        let (terms, meter) = self.core.terms(options);
+        let (terms, meter) = self.core.terms(options)?;
         let mut slot = match entered {
             Some(slot) => slot,
             None => block_on(self.core.queue(&terms))?,

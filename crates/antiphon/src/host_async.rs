@@ -199,7 +199,7 @@ impl WapcHostAsync {
         options: Option<Box<Options>>,
     ) -> BoxFuture<'a, Result<Held<'a>>> {
         Box::pin(async move {
-            let (terms, meter) = self.core.terms(options);
+            let (terms, meter) = self.core.terms(options)?;
             let mut slot = match entered {
                 Some(slot) => slot,
                 None => self.core.queue(&terms).await?,

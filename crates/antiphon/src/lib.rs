@@ -11,6 +11,7 @@ mod core;
 mod deadline;
 mod engine;
 pub mod errors;
+mod exceeded;
 #[cfg(feature = "module-info")]
 mod function_cost;
 mod gate;
@@ -70,6 +71,7 @@ pub use conversation::{Conversation, Watch};
 pub use engine::{Capabilities, EngineProviderFactory, ModuleHost, WebAssemblyEngineProvider};
 #[cfg(feature = "async")]
 pub use engine::{ModuleHostAsync, WebAssemblyEngineProviderAsync};
+pub use exceeded::Exceeded;
 pub use handler::{HostCall, HostCallError, HostCallback, HostHandler};
 #[cfg(feature = "async")]
 pub use handler::{HostCallbackAsync, HostHandlerAsync};
@@ -86,7 +88,7 @@ pub use module_state::ModuleStateAsync;
 pub use options::EngineOptions;
 pub use request::{Request, Response};
 pub use terms::Caller;
-pub use usage::Usage;
+pub use usage::{FuelUse, Usage};
 pub use wait::block_on;
 pub use wasi::WasiParams;
 pub use yielding::Yield;

@@ -38,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) context: Option<Context>,
     pub(crate) cancel: Option<CancelHandle>,
     pub(crate) caller: Option<Caller>,
+    pub(crate) fuel: Option<u64>,
     pub(crate) usage: bool,
 }
 
@@ -69,6 +70,14 @@ impl<'a> Request<'a> {
     /// Makes the call on behalf of another one, whose handler is running: see [`Caller`].
     pub fn caller(mut self, caller: Caller) -> Self {
         self.options().caller = Some(caller);
+        self
+    }
+
+    /// Limits the fuel that the guest may burn in this call; where the host or the provider limits it too, the smallest
+    /// holds. [`Usage::fuel_left`] says what remained. Refused as [`Unsupported`](crate::errors::ErrorKind::Unsupported)
+    /// by an engine that counts none: [`Capabilities::fuel`](crate::Capabilities::fuel).
+    pub fn fuel(mut self, units: u64) -> Self {
+        self.options().fuel = Some(units);
         self
     }
 

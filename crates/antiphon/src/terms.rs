@@ -7,6 +7,7 @@ use crate::cancel::CancelHandle;
 use crate::context::Context;
 use crate::deadline::Deadline;
 use crate::errors::{Error, ErrorKind, Phase};
+use crate::exceeded::Exceeded;
 use crate::request::Options;
 use crate::ticker;
 
@@ -24,6 +25,8 @@ struct Extra {
     cancel: Option<CancelHandle>,
     context: Option<Context>,
     behalf: Option<Arc<Link>>,
+    /// The fuel of this call.
+    fuel: Option<u64>,
 }
 
 /// A chain of hosts, each of which called the next one from a handler.
@@ -61,13 +64,15 @@ impl Terms {
             None => host,
             Some(limit) => Self::new(Deadline::after(now, ticker::ticks(limit), limit)),
         };
-        let mut extra = Extra { cancel: options.cancel, context: options.context, behalf: None };
+        let mut extra =
+            Extra { cancel: options.cancel, context: options.context, behalf: None, fuel: options.fuel };
         if let Some(Caller { deadline, cancel, link }) = options.caller {
             terms.deadline = terms.deadline.earlier(deadline);
             extra.cancel = extra.cancel.or(cancel);
             extra.behalf = Some(link);
         }
-        if extra.cancel.is_some() || extra.context.is_some() || extra.behalf.is_some() {
+        let Extra { cancel, context, behalf, fuel } = &extra;
+        if cancel.is_some() || context.is_some() || behalf.is_some() || fuel.is_some() {
             terms.extra = Some(Arc::new(extra));
         }
         terms
@@ -85,6 +90,10 @@ impl Terms {
 
     pub(crate) fn context(&self) -> Option<&Context> {
         self.extra.as_ref()?.context.as_ref()
+    }
+
+    pub(crate) fn fuel(&self) -> Option<u64> {
+        self.extra.as_ref()?.fuel
     }
 
     pub(crate) fn behalf(&self) -> Option<&Arc<Link>> {
@@ -108,7 +117,11 @@ impl Terms {
     #[cold]
     pub(crate) fn error(&self, interrupt: Interrupt, phase: Phase) -> Error {
         match interrupt {
-            Interrupt::Deadline => Error::deadline(phase, format_args!("{:?}", self.deadline.limit)),
+            Interrupt::Deadline => {
+                let (limit, used) = (self.deadline.limit, self.deadline.used());
+                Error::deadline(phase, format_args!("{limit:?}"), format_args!("{used:?}"))
+                    .with_exceeded(Exceeded::time("deadline", limit, used))
+            }
             Interrupt::Cancelled => {
                 Error::new(ErrorKind::Cancelled, "the call was cancelled through its handle")
             }

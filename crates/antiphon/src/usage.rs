@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::ticker;
+
 /// What a call used. Measured only where its [`Request`](crate::Request) asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,6 +24,23 @@ pub struct Usage {
     pub memory_peak: u64,
     /// Fuel that the guest burnt, where the engine counts it.
     pub fuel: Option<u64>,
+    /// Fuel that remained of the call's limit, where there is one.
+    pub fuel_left: Option<u64>,
+    /// Ticks of [`TICK`](crate::ticker::TICK) that passed from the guest's beginning to its end: what its deadline
+    /// counts.
+    pub ticks: u64,
+    /// Log lines over the call's budget, which nobody saw.
+    pub log_dropped: u64,
+}
+
+/// The fuel of one call, in the engine's units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "engines build it with a struct expression")]
+pub struct FuelUse {
+    /// What the guest burnt.
+    pub burnt: u64,
+    /// What it could have burnt; `u64::MAX` for no limit.
+    pub limit: u64,
 }
 
 /// The running measurement of one call.
@@ -29,11 +48,12 @@ pub struct Usage {
 pub(crate) struct Meter {
     started: Instant,
     entered: Instant,
+    entered_at: u64,
     host_time: Duration,
     pub(crate) host_bytes_in: u64,
     pub(crate) host_bytes_out: u64,
     pub(crate) memory_peak: u64,
-    pub(crate) fuel: Option<u64>,
+    pub(crate) fuel: Option<FuelUse>,
 }
 
 impl Default for Meter {
@@ -43,6 +63,7 @@ impl Default for Meter {
         Self {
             started: now,
             entered: now,
+            entered_at: ticker::now(),
             host_time: Duration::ZERO,
             host_bytes_in: 0,
             host_bytes_out: 0,
@@ -56,6 +77,7 @@ impl Meter {
     /// The guest runs from now on.
     pub(crate) fn enter(&mut self) {
         self.entered = Instant::now();
+        self.entered_at = ticker::now();
     }
 
     pub(crate) fn add_host_time(&mut self, time: Duration) {
@@ -71,7 +93,13 @@ impl Meter {
             bytes_in: call.request_bytes.saturating_add(self.host_bytes_in),
             bytes_out: call.response_bytes.saturating_add(self.host_bytes_out),
             memory_peak: self.memory_peak,
-            fuel: self.fuel,
+            fuel: self.fuel.map(|fuel| fuel.burnt),
+            fuel_left: self
+                .fuel
+                .filter(|fuel| fuel.limit != u64::MAX)
+                .map(|fuel| fuel.limit.saturating_sub(fuel.burnt)),
+            ticks: ticker::now().saturating_sub(self.entered_at),
+            log_dropped: call.log_dropped,
         }
     }
 }
@@ -81,4 +109,5 @@ pub(crate) struct Traffic {
     pub(crate) host_calls: u64,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
+    pub(crate) log_dropped: u64,
 }

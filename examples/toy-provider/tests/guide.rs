@@ -99,12 +99,12 @@ fn the_suite_skips_what_the_toy_does_not_declare_and_nothing_that_it_does() {
     };
 
     let plain = toy_provider::plain::factory(&smallest(), Limits::new()).expect("a factory");
-    let all = ["deadline", "fuel", "memory_limit", "stack_limit", "suspend", "wasi"];
+    let all = ["backtrace", "deadline", "fuel", "memory_limit", "stack_limit", "suspend", "wasi"];
     assert!(skipped_for(&plain.capabilities()).is_superset(&reasons(&all)));
 
     let resumable = toy_provider::resumable::factory(&smallest(), Limits::new()).expect("a factory");
     let skipped = skipped_for(&resumable.capabilities());
-    assert!(skipped.is_superset(&reasons(&["fuel", "memory_limit", "wasi"])), "{skipped:?}");
+    assert!(skipped.is_superset(&reasons(&["backtrace", "fuel", "memory_limit", "wasi"])), "{skipped:?}");
     assert!(skipped.is_disjoint(&reasons(&["deadline", "stack_limit", "suspend"])), "{skipped:?}");
 }
 

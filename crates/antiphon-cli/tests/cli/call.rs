@@ -81,7 +81,12 @@ fn a_guest_that_loops_ends_at_its_deadline() {
         assert!(started.elapsed().as_secs() < 10);
         let error = run.error();
         assert_eq!((&error["code"], &error["phase"]), (&"deadline_exceeded".into(), &"guest".into()));
-        assert_eq!(error["chain"][0], "the deadline of 50ms passed in phase guest");
+        let cause = error["chain"][0].as_str().unwrap();
+        assert!(cause.starts_with("the deadline of 50ms passed in phase guest, after "), "{cause}");
+        let limit = &error["limit"];
+        assert_eq!((&limit["name"], &limit["allowed"]), (&"deadline".into(), &50_000.into()));
+        assert_eq!(limit["unit"], "us");
+        assert!(limit["used"].as_u64().unwrap() >= 50_000, "{limit}");
     }
 }
 

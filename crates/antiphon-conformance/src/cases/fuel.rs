@@ -43,7 +43,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Adds up the numbers from 1 to its payload in a loop, and answers the sum; `trap!` traps after it.
-const WORK: &str = r#"
+pub(super) const WORK: &str = r#"
   (func $work (param $n i32) (result i32)
     (local $sum i32)
     (block $done
@@ -68,7 +68,7 @@ fn limited(body: &str, fuel: u64) -> Guest {
     Guest::new(body).limits(Limits::new().with_fuel(fuel))
 }
 
-fn work(amount: i32) -> [u8; 4] {
+pub(super) fn work(amount: i32) -> [u8; 4] {
     amount.to_le_bytes()
 }
 

@@ -7,6 +7,7 @@ mod cancel;
 mod concurrency;
 mod deadline;
 mod deterministic;
+mod exceeded;
 mod executor;
 mod features;
 mod fuel;
@@ -40,6 +41,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         deadline::CASES,
         limits::CASES,
         isolation::CASES,
+        exceeded::CASES,
         fuel::CASES,
         cancel::CASES,
         concurrency::CASES,
