@@ -423,7 +423,7 @@ fn the_number_and_the_bytes_of_host_calls_have_budgets_and_the_violation_names_t
         matches!(payload, Violation::HostCallLimit { budget: HostCallBudget::Bytes, limit: 9, .. }),
         "{payload:?}"
     );
-    assert_eq!(payload.to_string(), "host calls carried more than 9 bytes in one call");
+    assert_eq!(payload.to_string(), "host calls carried more than 9 bytes in one call: 10");
 
     let mut conversation = in_call(limits);
     let memory_of_names = memory(NAMES);
