@@ -240,7 +240,7 @@ fn a_request_that_limits_fuel_nobody_counts_is_refused(subject: &Subject) {
         assert_eq!(host.call_with(request).unwrap().payload, b"x");
     } else {
         let refused = Failure { fate: antiphon::errors::Fate::Kept, entered: false, ..Failure::UNSUPPORTED };
-        says(&host.fails_with(request, refused), &["fuel"]);
+        says(host.fails_with(request, refused), &["fuel"]);
     }
 }
 
