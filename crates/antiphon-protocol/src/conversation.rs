@@ -393,6 +393,11 @@ fn too_large(what: &'static str, size: u64, limit: u64) -> Violation {
 /// the look, and many payloads are empty.
 #[inline]
 fn refill(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.len() > buffer.capacity() {
+        // What is in it need not be kept, as a growth would.
+        *buffer = bytes.to_vec();
+        return;
+    }
     buffer.clear();
     if !bytes.is_empty() {
         buffer.extend_from_slice(bytes);

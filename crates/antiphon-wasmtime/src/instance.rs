@@ -1,6 +1,8 @@
 //! One instance of a guest in its store: its start, and its calls in either mode.
 
 use std::mem;
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+use std::pin::pin;
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::provider::{self, HostKind};
@@ -12,6 +14,8 @@ use crate::data::Data;
 use crate::engine::{Clock, unsupported_deadline};
 use crate::linked::Linked;
 use crate::options::EpochDeadlines;
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+use crate::stack::OnFiber;
 use crate::ticks::Ticks;
 use crate::{stack, trap};
 
@@ -180,7 +184,7 @@ impl Instance {
     async fn run_on_fiber(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let lengths = self.begin(conversation)?;
         self.store.data_mut().yielded = false;
-        let returned = stack::on_fiber(self.guest_call.call_async(&mut self.store, lengths)).await;
+        let returned = OnFiber(pin!(self.guest_call.call_async(&mut self.store, lengths))).await;
         self.end(conversation, returned)
     }
 
@@ -318,7 +322,7 @@ impl Starting {
         let instance = match self.mode {
             Mode::Straight => stack::with_room(|| pre.instantiate(&mut self.store)),
             #[cfg(any(feature = "async", feature = "wasi-fs"))]
-            Mode::Fiber { .. } => stack::on_fiber(pre.instantiate_async(&mut self.store)).await,
+            Mode::Fiber { .. } => OnFiber(pin!(pre.instantiate_async(&mut self.store))).await,
         };
         let first = if has_start { "start section" } else { "instantiation" };
         let instance = instance.map_err(|error| {
@@ -349,7 +353,7 @@ impl Starting {
         let returned = match self.mode {
             Mode::Straight => stack::with_room(|| export.call(&mut self.store, ())),
             #[cfg(any(feature = "async", feature = "wasi-fs"))]
-            Mode::Fiber { .. } => stack::on_fiber(export.call_async(&mut self.store, ())).await,
+            Mode::Fiber { .. } => OnFiber(pin!(export.call_async(&mut self.store, ()))).await,
         };
         let returned = returned.map_err(|error| self.typed(error));
         provider::initialized(name, returned)

@@ -2,6 +2,10 @@
 //! is small, or it is a handler of another guest. Where the stack ends before the guest's own limit does, the process ends.
 
 use std::cell::Cell;
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+use std::pin::Pin;
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+use std::task::{Context, Poll};
 
 /// What a guest and the host functions that it calls may need: wasmtime ends a guest that uses 512 KiB, and a handler at
 /// that depth has as much again.
@@ -67,16 +71,20 @@ pub(crate) fn with_room<R>(run: impl FnOnce() -> R) -> R {
     if has_room() { run() } else { make_room(run) }
 }
 
-/// Runs a guest on a stack of its own, which the engine makes, and which the guest can leave to wait.
+/// Runs a guest on a stack of its own, which the engine makes, and which the guest can leave to wait. Its future is
+/// pinned where it was made: to move it costs more than all else that is done here.
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
-#[inline]
-pub(crate) async fn on_fiber<F: Future>(run: F) -> F::Output {
-    let mut run = std::pin::pin!(run);
-    std::future::poll_fn(|cx| {
+pub(crate) struct OnFiber<'a, F>(pub(crate) Pin<&'a mut F>);
+
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+impl<F: Future> Future for OnFiber<'_, F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let _place = Moved::to(Place::Fiber);
-        run.as_mut().poll(cx)
-    })
-    .await
+        self.0.as_mut().poll(cx)
+    }
 }
 
 /// Goes back at the end, also where a panic passes.

@@ -325,14 +325,12 @@ impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
         &'a mut self,
         conversation: &'a mut Box<Conversation>,
     ) -> Option<BoxFuture<'a, Result<i32, BoxError>>> {
-        // Taken for the time of the call: a future that is dropped takes the instance, with its memory, along.
-        let mut instance = self.instance.take()?;
+        self.instance.as_ref()?;
+        let running = Running(&mut self.instance);
         Some(Box::pin(async move {
+            let Some(instance) = running.0.as_mut() else { return Err(Error::not_started().into()) };
             let returned = instance.call_async(conversation).await;
-            if returned.as_ref().err().is_none_or(|error| error.fate() != Fate::Discarded) {
-                self.instance = Some(instance);
-            }
-            Ok(returned?)
+            Ok(running.ended(returned)?)
         }))
     }
 
@@ -350,6 +348,31 @@ impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
 
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
         Some(Arc::new(Factory(Arc::clone(&self.compiled))))
+    }
+}
+
+/// The instance of a call that runs: a future that is dropped takes it along, with its memory.
+#[cfg(feature = "async")]
+struct Running<'a, I>(&'a mut Option<I>);
+
+#[cfg(feature = "async")]
+impl<I> Running<'_, I> {
+    #[inline]
+    fn ended(self, returned: Result<i32>) -> Result<i32> {
+        match returned {
+            Err(error) if error.fate() == Fate::Discarded => Err(error),
+            returned => {
+                std::mem::forget(self);
+                returned
+            }
+        }
+    }
+}
+
+#[cfg(feature = "async")]
+impl<I> Drop for Running<'_, I> {
+    fn drop(&mut self) {
+        *self.0 = None;
     }
 }
 
