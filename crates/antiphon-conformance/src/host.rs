@@ -37,6 +37,13 @@ impl Host {
         isolation == Isolation::PerCall
     }
 
+    pub(crate) fn isolation(&self) -> Isolation {
+        match self {
+            Self::Sync(host) => host.isolation(),
+            Self::Async(host) => host.isolation(),
+        }
+    }
+
     pub(crate) fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>, Error> {
         match self {
             Self::Sync(host) => host.call(op, payload),

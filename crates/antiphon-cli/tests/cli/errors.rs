@@ -27,7 +27,7 @@ fn a_failure_in_json_has_every_field() {
         assert_eq!(
             run.error(),
             json!({
-                "code": "guest_failed", "kind": "GuestFailed", "fault": "guest", "fate": "kept", "phase": null,
+                "code": "guest_failed", "kind": "GuestFailed", "fault": "guest", "fate": "kept", "phase": null, "limit": null,
                 "message": "the guest refused: no tea", "guest_error": "the guest refused: no tea",
                 "exit_code": null, "chain": [], "backtrace": null,
             })

@@ -17,7 +17,7 @@ use crate::subject::Subject;
 pub(super) const CASES: &[Case] = &[
     case!(exceeded::the_deadline_of_a_call).needs(&[Need::Deadline]),
     case!(exceeded::the_deadline_of_a_start).needs(&[Need::Deadline]),
-    case!(exceeded::the_deadline_of_a_request_in_a_host_call).needs(&[Need::Suspend]),
+    case!(exceeded::the_deadline_of_a_request_in_a_host_call).needs(&[Need::Deadline, Need::Suspend]),
     case!(exceeded::the_fuel_of_a_call_and_of_a_start).needs(&[Need::Fuel]),
     case!(exceeded::memory_and_tables).needs(&[Need::MemoryLimit]),
     case!(exceeded::host_calls_by_number_and_by_bytes),

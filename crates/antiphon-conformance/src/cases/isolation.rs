@@ -18,13 +18,14 @@ use crate::wat;
 pub(super) const CASES: &[Case] = &[
     case!(isolation::each_call_has_an_instance_of_its_own_whoever_asked_for_it),
     case!(isolation::a_shared_instance_is_the_default).keeps_state(),
-    case!(isolation::no_call_sees_memory_globals_or_tables_of_another),
-    case!(isolation::a_call_that_traps_leaves_nothing_to_the_next),
+    // Memory and tables that grow are what the limits are about.
+    case!(isolation::no_call_sees_memory_globals_or_tables_of_another).needs(&[Need::MemoryLimit]),
+    case!(isolation::a_call_that_traps_leaves_nothing_to_the_next).needs(&[Need::MemoryLimit]),
     case!(isolation::init_exports_run_for_each_instance),
     case!(isolation::a_start_counts_as_time_before_the_guest),
     case!(isolation::a_start_ends_by_the_deadline_of_its_call).needs(&[Need::Deadline]),
     case!(isolation::a_request_that_is_refused_disturbs_nothing),
-    case!(isolation::a_replacement_serves_each_call_with_an_instance_of_its_own),
+    case!(isolation::a_replacement_serves_each_call_with_an_instance_of_its_own).needs(&[Need::MemoryLimit]),
     case!(isolation::limits_hold_for_each_instance).needs(&[Need::MemoryLimit]),
 ];
 
@@ -38,10 +39,15 @@ fn isolated(guest: Guest) -> Guest {
 fn each_call_has_an_instance_of_its_own_whoever_asked_for_it(subject: &Subject) {
     let guest = || Guest::new(COUNTED);
     let by_host = || guest().host_isolation(Isolation::PerCall);
-    for guest in [isolated(guest()), by_host(), isolated(guest()).host_isolation(Isolation::Reuse)] {
+    for guest in [isolated(guest()), by_host()] {
         let host = subject.host(guest);
+        assert_eq!(host.isolation(), Isolation::PerCall);
         assert_eq!([(); 4].map(|()| host.count()), [1; 4]);
     }
+    // Asked of the provider alone, which may have no such option.
+    let host = subject.host(isolated(guest()).host_isolation(Isolation::Reuse));
+    let counts = if host.isolation() == Isolation::PerCall { [1; 4] } else { [1, 2, 3, 4] };
+    assert_eq!([(); 4].map(|()| host.count()), counts);
 }
 
 fn a_shared_instance_is_the_default(subject: &Subject) {
