@@ -30,6 +30,8 @@ mod module_check;
 mod module_cost;
 pub mod module_info;
 #[cfg(feature = "module-info")]
+mod module_info_bytes;
+#[cfg(feature = "module-info")]
 mod module_info_parse;
 #[cfg(feature = "module-info")]
 mod module_load;

@@ -28,6 +28,19 @@ impl ModuleInfo {
     /// # Errors
     /// [`ErrorKind::InvalidModule`]: over a limit, neither of the formats, or what [`parse`](Self::parse) refuses.
     pub fn load<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Cow<'a, [u8]>, Self)> {
+        Self::check_size(bytes, limits)?;
+        // The error's text quotes the line, which may be all of the input.
+        let binary = wat::parse_bytes(bytes)
+            .map_err(|error| refused(format!("not a WebAssembly module: {:.1000}", error.to_string())))?;
+        let info = Self::parse(&binary)?;
+        Ok((binary, info))
+    }
+
+    /// Refuses a module by its size alone, as [`load`](Self::load) does first, for those who know the rest already.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidModule`]: over the limit, or text over 1 MiB.
+    pub fn check_size(bytes: &[u8], limits: &Limits) -> Result<()> {
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if size > limits.module() {
             let limit = limits.module();
@@ -38,11 +51,7 @@ impl ModuleInfo {
                 "the module's text has {size} bytes, over the limit of {MAX_TEXT} bytes"
             )));
         }
-        // The error's text quotes the line, which may be all of the input.
-        let binary = wat::parse_bytes(bytes)
-            .map_err(|error| refused(format!("not a WebAssembly module: {:.1000}", error.to_string())))?;
-        let info = Self::parse(&binary)?;
-        Ok((binary, info))
+        Ok(())
     }
 }
 
