@@ -6,9 +6,13 @@ use antiphon::errors::ErrorKind;
 use antiphon::{EngineOptions, Isolation};
 use wasmtime::{Config, Engine, Module};
 
+#[cfg(feature = "cache")]
+use crate::cache::{self, ModuleCache};
 use crate::compiled::{Compiled, Settings, Source};
 use crate::engine::{self, Clocked};
 use crate::errors::{Error, Result};
+#[cfg(feature = "cache")]
+use crate::key::SealKey;
 use crate::options::{EpochDeadlines, ResourceLimits};
 use crate::pooling::Pool;
 use crate::provider::WasmtimeEngineProviderPre;
@@ -39,7 +43,9 @@ pub struct WasmtimeEngineProviderBuilder<'a> {
     configure: Option<fn(&mut Config)>,
     resource_limits: Option<ResourceLimits>,
     #[cfg(feature = "cache")]
-    cache: Option<Option<std::path::PathBuf>>,
+    artifact: Option<(&'a std::path::Path, &'a SealKey)>,
+    #[cfg(feature = "cache")]
+    cache: Option<ModuleCache>,
     options: EngineOptions,
     epochs: Option<EpochDeadlines>,
     uninterrupted: bool,
@@ -93,12 +99,59 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         self
     }
 
-    /// Keeps compiled modules on disk, in a directory or in Wasmtime's own. No effect on a given engine. A cache that
-    /// cannot be used is left out with a warning.
+    /// Looks for the compiled module in a cache, and keeps it there once it is compiled. So does whatever comes of the
+    /// builder: a replaced module, [`with_module`](EngineProviderFactory::with_module).
+    #[cfg(feature = "cache")]
+    pub fn cache(mut self, cache: ModuleCache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
+    /// Keeps compiled modules on disk, in a directory or in [`ModuleCache::default_directory`]; see
+    /// [`cache`](Self::cache). A directory that cannot be used is left out with a warning.
     #[cfg(feature = "cache")]
     pub fn enable_cache(mut self, path: Option<&std::path::Path>) -> Self {
-        self.cache = Some(path.map(std::path::Path::to_path_buf));
+        self.cache = cache::open_or_warn(path);
         self
+    }
+
+    /// The module as a file of native code that was sealed with this key: [`write_artifact`](Self::write_artifact) makes
+    /// one. It takes the place of [`module_bytes`](Self::module_bytes), and needs an engine with the settings that it was
+    /// compiled for.
+    ///
+    /// What is wrong with the file is an [`ErrorKind::InvalidModule`] with an [`ArtifactError`](crate::ArtifactError) as
+    /// its source. The limits hold as they do for the module itself.
+    #[cfg(feature = "cache")]
+    pub fn artifact(mut self, path: &'a std::path::Path, key: &'a SealKey) -> Self {
+        self.artifact = Some((path, key));
+        self
+    }
+
+    /// Compiles the module and writes its native code to a file, whole or not at all, sealed with a key.
+    ///
+    /// The file is this user's, on machines like this one, with this version of Wasmtime and these settings of the engine.
+    ///
+    /// # Errors
+    /// The module is refused, as by [`build`](Self::build); or the file cannot be written.
+    #[cfg(feature = "cache")]
+    pub fn write_artifact(&self, path: &std::path::Path, key: &SealKey) -> Result<()> {
+        let Some(bytes) = self.module_bytes else {
+            return Err(invalid("an artifact is made of `module_bytes`"));
+        };
+        let settings = Settings { cache: None, ..self.settings()? };
+        let deterministic = settings.options.deterministic.is_some();
+        let compiled = Compiled::new(self.clocked(&settings)?, Source::Bytes(bytes), settings)?;
+        crate::artifact::write(
+            path,
+            key,
+            crate::artifact::Written {
+                bytes,
+                module: compiled.linked.straight.module(),
+                environment: crate::environment::Environment::of(&compiled.linked.engine, deterministic),
+                info: compiled.info.clone(),
+            },
+        )?;
+        Ok(())
     }
 
     /// The compiled module, from which providers are made quickly.
@@ -120,6 +173,12 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
 
     fn compile(&self) -> Result<Arc<Compiled>> {
         let source = match (self.module_bytes, &self.module) {
+            #[cfg(feature = "cache")]
+            (None, None) if let Some((path, key)) = self.artifact => Source::Artifact(path, key),
+            #[cfg(feature = "cache")]
+            _ if self.artifact.is_some() => {
+                return Err(invalid("`artifact` takes the place of `module_bytes` and `module`"));
+            }
             (Some(bytes), None) => Source::Bytes(bytes),
             (None, Some(module)) => Source::Module(module.clone()),
             (Some(_), Some(_)) => {
@@ -128,7 +187,11 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
             (None, None) => return Err(invalid("Neither `module_bytes` nor `module` have been provided")),
         };
         let settings = self.settings()?;
-        let engine = match (&self.engine, &self.module) {
+        Ok(Arc::new(Compiled::new(self.clocked(&settings)?, source, settings)?))
+    }
+
+    fn clocked(&self, settings: &Settings) -> Result<Clocked> {
+        Ok(match (&self.engine, &self.module) {
             (Some(engine), _) => Clocked::given(engine),
             // A module knows its engine.
             (None, Some(module)) => Clocked::given(module.engine()),
@@ -136,12 +199,16 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
                 Isolation::PerCall => Pool::engine(&self.config()?, &settings.options.limits)?,
                 _ => Clocked::new(&self.config()?)?,
             },
-        };
-        Ok(Arc::new(Compiled::new(engine, source, settings)?))
+        })
     }
 
     fn settings(&self) -> Result<Settings> {
-        let mut settings = Settings { options: self.options.clone(), epochs: self.epochs };
+        let mut settings = Settings {
+            options: self.options.clone(),
+            epochs: self.epochs,
+            #[cfg(feature = "cache")]
+            cache: self.cache.clone(),
+        };
         if let Some(ResourceLimits { max_memory_size, max_table_elements }) = self.resource_limits {
             let wide =
                 |limit: Option<usize>| limit.map_or(u64::MAX, |limit| limit.try_into().unwrap_or(u64::MAX));
@@ -177,10 +244,6 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
 
     fn config(&self) -> Result<Config> {
         let mut config = engine::config();
-        #[cfg(feature = "cache")]
-        if let Some(path) = &self.cache {
-            config.cache(open_cache(path.as_deref()));
-        }
         if let Some(configure) = self.configure {
             configure(&mut config);
         }
@@ -202,23 +265,6 @@ fn unsupported(what: &str) -> Error {
 
 fn invalid(what: &str) -> Error {
     Error::BuilderInvalidConfig(what.to_owned())
-}
-
-#[cfg(feature = "cache")]
-fn open_cache(path: Option<&std::path::Path>) -> Option<wasmtime::Cache> {
-    let opened = match path {
-        None => wasmtime::CacheConfig::from_file(None).and_then(wasmtime::Cache::new),
-        Some(path) => {
-            let mut config = wasmtime::CacheConfig::new();
-            config.with_directory(path);
-            wasmtime::Cache::new(config)
-        }
-    };
-    opened
-        .map_err(
-            |error| tracing::warn!(target: "antiphon", %error, "the cache of compiled modules is not used"),
-        )
-        .ok()
 }
 
 impl std::fmt::Debug for WasmtimeEngineProviderBuilder<'_> {

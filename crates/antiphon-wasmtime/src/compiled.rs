@@ -15,6 +15,7 @@ use crate::errors;
 use crate::instance::Mode;
 use crate::instance::{How, Instance, Unstarted};
 use crate::linked::Linked;
+use crate::loading;
 use crate::options::EpochDeadlines;
 
 /// What the builder was told about the guests of an engine.
@@ -22,6 +23,9 @@ use crate::options::EpochDeadlines;
 pub(crate) struct Settings {
     pub(crate) options: EngineOptions,
     pub(crate) epochs: Option<EpochDeadlines>,
+    /// Where compiled modules are kept.
+    #[cfg(feature = "cache")]
+    pub(crate) cache: Option<crate::ModuleCache>,
 }
 
 /// A module that is ready to be instantiated, in either mode. Cheap to clone but for `info`.
@@ -31,7 +35,7 @@ pub struct Compiled {
     pub(crate) settings: Settings,
     /// The limits that the host is told about.
     pub(crate) limits: Limits,
-    linked: Linked,
+    pub(crate) linked: Linked,
     /// What takes over where the pool of instances has no place left.
     overflow: Arc<OnceLock<Option<Linked>>>,
     #[cfg(feature = "wasi")]
@@ -41,7 +45,7 @@ pub struct Compiled {
 impl Compiled {
     pub(crate) fn new(engine: Clocked, source: Source<'_>, settings: Settings) -> errors::Result<Self> {
         let limits = reported_limits(&engine, &settings)?;
-        let (module, info, engine) = source.load(engine, &limits)?;
+        let (module, info, engine) = source.load(engine, &settings, &limits)?;
         info.check(|import| known_import(import, &settings.options))?;
         info.needs.check(&limits)?;
         let linked = Linked::new(engine, &module, &info, &settings.options)?;
@@ -166,38 +170,64 @@ pub(crate) enum Source<'a> {
     Bytes(&'a [u8]),
     /// Compiled by the caller, on the same engine.
     Module(Module),
+    /// A file of sealed code.
+    #[cfg(feature = "cache")]
+    Artifact(&'a std::path::Path, &'a crate::SealKey),
 }
 
 impl Source<'_> {
     /// The module, what it says, and the engine that it is on: the given one, or that beside its pool.
-    fn load(self, engine: Clocked, limits: &Limits) -> errors::Result<(Module, ModuleInfo, Clocked)> {
-        let bytes = match self {
+    fn load(
+        self,
+        engine: Clocked,
+        settings: &Settings,
+        limits: &Limits,
+    ) -> errors::Result<(Module, ModuleInfo, Clocked)> {
+        let (refused, pool) = match (self.load_on(&engine, settings, limits), &engine.pool) {
+            (Ok((module, info)), _) => return Ok((module, info, engine)),
+            (Err(refused), Some(pool)) => (refused, pool),
+            (Err(refused), None) => return Err(refused),
+        };
+        // Perhaps it is only that the pool has no place of the kind that it wants.
+        match pool.on_demand().map(|engine| (self.load_on(engine, settings, limits), engine)) {
+            Some((Ok((module, info)), engine)) => {
+                pool.warn(&refused);
+                Ok((module, info, engine.clone()))
+            }
+            _ => Err(refused),
+        }
+    }
+
+    fn load_on(
+        &self,
+        engine: &Clocked,
+        settings: &Settings,
+        limits: &Limits,
+    ) -> errors::Result<(Module, ModuleInfo)> {
+        #[cfg(feature = "cache")]
+        let environment = || {
+            let deterministic = settings.options.deterministic.is_some();
+            crate::environment::Environment::of(engine, deterministic)
+        };
+        #[cfg(not(feature = "cache"))]
+        let _ = settings;
+        match self {
             Self::Module(module) => {
                 if !wasmtime::Engine::same(module.engine(), &engine.engine) {
                     let what = "the `module` was compiled by another `engine` than the one given";
                     return Err(errors::Error::BuilderInvalidConfig(what.into()));
                 }
                 let info = info_of(&module);
-                return Ok((module, info, engine));
+                Ok((module.clone(), info))
             }
-            Self::Bytes(bytes) => bytes,
-        };
-        let (bytes, info) = ModuleInfo::load(bytes, limits)?;
-        let refused = match (Module::new(&engine.engine, &bytes), &engine.pool) {
-            (Ok(module), _) => return Ok((module, info, engine)),
-            (Err(refused), None) => refused,
-            // Perhaps it is only that the pool has no place of the kind that it wants.
-            (Err(refused), Some(pool)) => {
-                info.needs.check(limits)?;
-                let elsewhere = pool.on_demand().map(|engine| (Module::new(&engine.engine, &bytes), engine));
-                if let Some((Ok(module), engine)) = elsewhere {
-                    pool.warn(&refused);
-                    return Ok((module, info, engine.clone()));
-                }
-                refused
+            #[cfg(feature = "cache")]
+            Self::Artifact(path, key) => loading::artifact(path, key, limits, (engine, &environment())),
+            #[cfg(feature = "cache")]
+            Self::Bytes(bytes) if let Some(cache) = &settings.cache => {
+                loading::cached(bytes, engine, limits, (cache, environment()))
             }
-        };
-        Err(Error::invalid_module(format_args!("{refused:#}")).into())
+            Self::Bytes(bytes) => loading::compile(bytes, engine, limits),
+        }
     }
 }
 
@@ -296,6 +326,7 @@ impl antiphon::provider::Compiled for Compiled {
         capabilities.deadline = self.linked.engine.clock != Clock::Nobody;
         capabilities.fuel = self.linked.engine.counts_fuel();
         capabilities.memory_limit = true;
+        capabilities.ahead_of_time = cfg!(feature = "cache");
         capabilities.stack_limit = true;
         capabilities.backtrace = true;
         capabilities.suspend = cfg!(feature = "async");

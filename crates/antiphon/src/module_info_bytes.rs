@@ -45,7 +45,8 @@ impl ModuleInfo {
             producers,
         } = self;
         let mut out = Writer::default();
-        let kinds = imports.iter().map(|import| &import.kind).chain(exports.iter().map(|export| &export.kind));
+        let kinds =
+            imports.iter().map(|import| &import.kind).chain(exports.iter().map(|export| &export.kind));
         out.types(kinds);
         [size, memory, tables, table_elements, largest_body, most_locals]
             .into_iter()
@@ -84,7 +85,8 @@ impl ModuleInfo {
         match reader.info() {
             Some(info) if reader.bytes.is_empty() => Ok(info),
             _ => {
-                let what = "what is kept of a module was not written by this version: compile the module again";
+                let what =
+                    "what is kept of a module was not written by this version: compile the module again";
                 Err(Error::new(ErrorKind::InvalidModule, what))
             }
         }
@@ -252,8 +254,7 @@ impl<'a> Reader<'a> {
         })?;
         // In the order in which they were written, which is that of a struct expression's fields.
         let size = self.number()?;
-        let needs =
-            Needs { memory: self.number()?, tables: self.number()?, table_elements: self.number()? };
+        let needs = Needs { memory: self.number()?, tables: self.number()?, table_elements: self.number()? };
         let (largest_body, most_locals) = (self.number()?, self.number()?);
         let has_start = self.flag()?;
         let code =

@@ -1,0 +1,254 @@
+//! Compiled modules that outlive the process.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use antiphon::errors::BoxError;
+use antiphon::{Limits, ModuleInfo};
+use wasmtime::Module;
+
+use crate::artifact::{self, ArtifactError, Digest, Manifest, Opening};
+use crate::engine::Clocked;
+use crate::environment::Environment;
+use crate::key::SealKey;
+use crate::loading;
+use crate::shelf::{Put, Shelf};
+
+/// A directory of compiled modules, each sealed with a [`SealKey`]: what was compiled once, by whichever process, is loaded
+/// in the time that it takes to hash it.
+///
+/// A module is found by its bytes, and by all that its code depends on: the version of Wasmtime, the processor, and the
+/// settings of the engine. Code is loaded only after its seal was found whole. Whatever is wrong with the directory or with
+/// a file in it, the module is compiled instead, with a warning to `tracing`: a cache never makes a caller's call fail.
+///
+/// Once all files together would have more than [`max_bytes`](Self::max_bytes), those go first whose last use is the
+/// longest ago. Any number of threads and processes may share a directory. Clones share their counts.
+///
+/// ```
+/// use antiphon_wasmtime::{ModuleCache, WasmtimeEngineProviderBuilder};
+///
+/// let module = br#"(module (memory (export "memory") 1)
+///   (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#;
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path().join("modules");
+/// let cache = ModuleCache::open(&directory)?.max_bytes(64 << 20);
+/// for _ in 0..2 {
+///     WasmtimeEngineProviderBuilder::new().module_bytes(module).cache(cache.clone()).build()?;
+/// }
+/// assert_eq!((cache.stats().misses, cache.stats().hits), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ModuleCache {
+    shelf: Arc<Shelf>,
+    key: SealKey,
+    max_bytes: u64,
+    counts: Arc<Counts>,
+}
+
+/// What came of a cache, in this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Modules that were loaded.
+    pub hits: u64,
+    /// Modules that were compiled, for whatever reason.
+    pub misses: u64,
+    /// Files that were there and not loaded: damaged, forged, or not readable. Each of them is a miss as well.
+    pub rejected: u64,
+    /// Modules that were kept.
+    pub stored: u64,
+    /// Modules that could not be kept: no room, no permission.
+    pub not_stored: u64,
+    /// Files that had to go to make room for others.
+    pub evicted: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    rejected: AtomicU64,
+    stored: AtomicU64,
+    not_stored: AtomicU64,
+    evicted: AtomicU64,
+}
+
+/// One module, as an engine would compile it.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    module: Digest,
+    environment: Environment,
+    /// Bytes of its artifact at most.
+    limit: u64,
+}
+
+impl Wanted {
+    pub(crate) fn new(module: &[u8], environment: Environment, limits: &Limits) -> Self {
+        Self { module: *blake3::hash(module).as_bytes(), environment, limit: size_limit(limits) }
+    }
+
+    fn name(&self) -> String {
+        blake3::Hasher::new()
+            .update(&self.module)
+            .update(&self.environment.hash)
+            .finalize()
+            .to_hex()
+            .to_string()
+    }
+}
+
+/// Bytes of an artifact at most, given how large a module may be. Real code has three to four times the bytes of its
+/// module; small modules come with some tens of kilobytes of padding.
+pub(crate) fn size_limit(limits: &Limits) -> u64 {
+    limits.module().saturating_mul(64).saturating_add(1 << 20)
+}
+
+impl ModuleCache {
+    /// Bytes of all files together, unless [`max_bytes`](Self::max_bytes) says otherwise: 512 MiB.
+    pub const DEFAULT_MAX_BYTES: u64 = 512 << 20;
+
+    /// A cache in a directory, which is made if it is missing, and so is its key.
+    ///
+    /// # Errors
+    /// Those of [`SealKey::open`]: the directory is not private, or the system refuses.
+    pub fn open(directory: impl AsRef<Path>) -> io::Result<Self> {
+        let directory = directory.as_ref();
+        Ok(Self {
+            key: SealKey::open(directory)?,
+            shelf: Arc::new(Shelf::new(directory)),
+            max_bytes: Self::DEFAULT_MAX_BYTES,
+            counts: Arc::default(),
+        })
+    }
+
+    /// The directory for this user's caches, and in it the one for compiled modules: below `XDG_CACHE_HOME`, or
+    /// `~/.cache`, or `LOCALAPPDATA`; `None` where the environment has none of them.
+    #[must_use]
+    pub fn default_directory() -> Option<PathBuf> {
+        let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let caches = absolute("XDG_CACHE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+            .or_else(|| absolute("LOCALAPPDATA"))?;
+        Some(caches.join("antiphon"))
+    }
+
+    /// How many bytes all files together may have. A module with more than that is compiled each time.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// The key that everything in here is sealed with.
+    #[must_use]
+    pub fn key(&self) -> &SealKey {
+        &self.key
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.shelf.directory()
+    }
+
+    /// What came of it so far.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        let Counts { hits, misses, rejected, stored, not_stored, evicted } = &*self.counts;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        CacheStats {
+            hits: read(hits),
+            misses: read(misses),
+            rejected: read(rejected),
+            stored: read(stored),
+            not_stored: read(not_stored),
+            evicted: read(evicted),
+        }
+    }
+
+    /// The module, if it is there and whole.
+    pub(crate) fn load(&self, engine: &Clocked, wanted: &Wanted) -> Option<(Module, ModuleInfo)> {
+        let found = self.find(engine, wanted);
+        match found {
+            Ok(Some(found)) => {
+                count(&self.counts.hits, 1);
+                Some(found)
+            }
+            Ok(None) => None,
+            Err(error) => {
+                count(&self.counts.rejected, 1);
+                self.warn("a compiled module in the cache is not used", error.into());
+                None
+            }
+        }
+    }
+
+    fn find(&self, engine: &Clocked, wanted: &Wanted) -> Result<Option<(Module, ModuleInfo)>, ArtifactError> {
+        let Some(file) = self.shelf.get(&wanted.name())? else { return Ok(None) };
+        let Wanted { module, environment, limit } = wanted;
+        let how = Opening { key: &self.key, limit: *limit, environment, module: Some(module) };
+        let found = loading::open(&file, how, engine)?;
+        Shelf::touch(&file);
+        Ok(Some(found))
+    }
+
+    /// Keeps a module that was compiled just now.
+    pub(crate) fn store(&self, wanted: Wanted, module: &Module, info: &ModuleInfo) {
+        count(&self.counts.misses, 1);
+        let name = wanted.name();
+        let Wanted { module: digest, environment, .. } = wanted;
+        let stored = module.serialize().map_err(BoxError::from).and_then(|code| {
+            let manifest = Manifest { module: digest, environment, info: info.to_bytes() };
+            let tail = artifact::seal(&code, &manifest, &self.key);
+            Ok(self.shelf.put(&name, [&code, &tail], self.max_bytes)?)
+        });
+        match stored {
+            Ok(Put::Kept { evicted }) => {
+                count(&self.counts.stored, 1);
+                count(&self.counts.evicted, evicted);
+            }
+            Ok(Put::TooLarge) => {
+                count(&self.counts.not_stored, 1);
+                tracing::debug!(target: "antiphon", max_bytes = self.max_bytes, "a compiled module is larger than its cache");
+            }
+            Err(error) => {
+                count(&self.counts.not_stored, 1);
+                self.warn("a compiled module is not kept in the cache", error);
+            }
+        }
+    }
+
+    fn warn(&self, what: &str, error: BoxError) {
+        let directory = self.directory().display();
+        tracing::warn!(target: "antiphon", %directory, error = %chain(&*error), "{what}");
+    }
+}
+
+/// The cache of a directory, or of the default one. None, with a warning, where it cannot be used.
+pub(crate) fn open_or_warn(directory: Option<&Path>) -> Option<ModuleCache> {
+    let directory = directory.map(Path::to_owned).or_else(ModuleCache::default_directory);
+    let opened = match &directory {
+        Some(directory) => ModuleCache::open(directory),
+        None => Err(io::Error::new(io::ErrorKind::NotFound, "the environment names no directory for caches")),
+    };
+    opened
+        .map_err(|error| {
+            let error = chain(&error);
+            tracing::warn!(target: "antiphon", error, "the cache of compiled modules is not used");
+        })
+        .ok()
+}
+
+fn count(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}
+
+/// An error with its sources, in a line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

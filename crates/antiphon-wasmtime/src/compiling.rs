@@ -1,0 +1,126 @@
+//! How many modules are compiled at once.
+
+use std::num::NonZeroUsize;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// Who compiles, and how many may.
+static GATE: Gate = Gate { state: Mutex::new(State { running: 0, limit: 1 }), freed: Condvar::new() };
+
+/// Sets how many modules this process compiles at once, on all engines of this crate together; 1 by default.
+///
+/// Each compilation uses all processors already and takes up to some hundreds of megabytes, so that several at once are
+/// hardly sooner ready than one after the other. The others wait, however long it takes. Loading compiled code does not count.
+pub fn set_parallel_compilations(limit: NonZeroUsize) {
+    GATE.set_limit(limit);
+}
+
+/// Waits until this module's turn has come. It is over when the value is dropped.
+pub(crate) fn turn() -> Turn<'static> {
+    GATE.enter()
+}
+
+struct Gate {
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+struct State {
+    running: usize,
+    limit: usize,
+}
+
+/// The right to compile.
+pub(crate) struct Turn<'a> {
+    gate: &'a Gate,
+    /// Whether somebody else compiled meanwhile, perhaps the same module.
+    #[cfg_attr(
+        not(any(feature = "cache", test)),
+        expect(dead_code, reason = "only a cache is looked at again after a wait")
+    )]
+    pub(crate) waited: bool,
+}
+
+impl Gate {
+    fn enter(&self) -> Turn<'_> {
+        let mut waited = false;
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |state: &mut State| {
+            let full = state.running >= state.limit;
+            waited |= full;
+            full
+        };
+        let mut state = self.freed.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
+        state.running = state.running.saturating_add(1);
+        Turn { gate: self, waited }
+    }
+
+    fn set_limit(&self, limit: NonZeroUsize) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).limit = limit.get();
+        self.freed.notify_all();
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.gate.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running = state.running.saturating_sub(1);
+        drop(state);
+        self.gate.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    /// The most that were in at once, of ten.
+    fn at_once(gate: &Gate) -> usize {
+        let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for _ in 0..10 {
+                scope.spawn(|| {
+                    let _turn = gate.enter();
+                    most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(5));
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        most.into_inner()
+    }
+
+    #[test]
+    fn as_many_compile_at_once_as_may_and_the_others_wait() {
+        let gate = Gate { state: Mutex::new(State { running: 0, limit: 1 }), freed: Condvar::new() };
+        assert_eq!(at_once(&gate), 1);
+        gate.set_limit(NonZeroUsize::new(3).unwrap());
+        assert!((2..=3).contains(&at_once(&gate)), "of three");
+        assert!(!gate.enter().waited);
+    }
+
+    #[test]
+    fn a_turn_ends_by_a_panic_too_and_who_waited_knows() {
+        let gate = Gate { state: Mutex::new(State { running: 0, limit: 1 }), freed: Condvar::new() };
+        thread::scope(|scope| {
+            let turn = gate.enter();
+            let other = scope.spawn(|| gate.enter().waited);
+            thread::sleep(Duration::from_millis(50));
+            assert!(!other.is_finished());
+            drop(turn);
+            assert!(other.join().unwrap());
+        });
+        let panicked = thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    let _turn = gate.enter();
+                    panic!("while compiling");
+                })
+                .join()
+        });
+        assert!(panicked.is_err());
+        assert!(!gate.enter().waited);
+    }
+}

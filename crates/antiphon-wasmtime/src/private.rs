@@ -1,0 +1,159 @@
+//! Files that are one user's alone. All that is particular to one system is here.
+
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::{error, fmt};
+
+/// Makes a directory that only this user can enter, and those above it as they are made usually. One that is there must
+/// be this user's, and nobody else's to write to.
+pub(crate) fn directory(path: &Path) -> io::Result<()> {
+    let create = || {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mut builder = DirBuilder::new();
+        system::close_directory(&mut builder);
+        match builder.create(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            created => created,
+        }
+    };
+    let found = match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            create().map_err(|error| told(error, "cannot make the directory", path))?;
+            fs::metadata(path)
+        }
+        found => found,
+    };
+    let found = found.map_err(|error| told(error, "cannot look at the directory", path))?;
+    if !found.is_dir() {
+        return Err(refused("is not a directory", path));
+    }
+    if system::others_may_change(&found) == Some(true) {
+        return Err(refused("is another user's, or others may write to it: take it from them", path));
+    }
+    Ok(())
+}
+
+/// A new file that only this user can read and write.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    system::close_file(&mut options);
+    options.open(path)
+}
+
+/// A file for a lock, made where it is missing.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    system::close_file(&mut options);
+    options.open(path)
+}
+
+/// Opens a secret. It must be a plain file of this user's that nobody else can read.
+pub(crate) fn open_secret(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    // Neither another place by way of a link, nor a pipe that nobody ever writes to.
+    system::stay_and_never_wait(&mut options);
+    let file = options.open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(refused("is no plain file", path));
+    }
+    if system::others_may_read(&found) {
+        return Err(refused(
+            "is another user's, or others may read it: remove it, and a new one is made",
+            path,
+        ));
+    }
+    Ok(file)
+}
+
+/// Whether nobody else can change an open file while it is in use. Where that cannot be told, the answer is no.
+pub(crate) fn only_we_change(found: &Metadata) -> bool {
+    system::others_may_change(found) == Some(false)
+}
+
+/// An error of the system, with what failed, and where.
+pub(crate) fn told(source: io::Error, what: &str, path: &Path) -> io::Error {
+    io::Error::new(source.kind(), Told { what: format!("{what} {}", path.display()), source })
+}
+
+fn refused(what: &str, path: &Path) -> io::Error {
+    io::Error::new(ErrorKind::PermissionDenied, format!("{} {what}", path.display()))
+}
+
+#[derive(Debug)]
+struct Told {
+    what: String,
+    source: io::Error,
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl error::Error for Told {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+#[cfg(unix)]
+mod system {
+    use std::fs::{DirBuilder, Metadata, OpenOptions};
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+
+    use rustix::fs::OFlags;
+
+    pub(super) fn close_directory(builder: &mut DirBuilder) {
+        builder.mode(0o700);
+    }
+
+    pub(super) fn close_file(options: &mut OpenOptions) {
+        options.mode(0o600);
+    }
+
+    pub(super) fn stay_and_never_wait(options: &mut OpenOptions) {
+        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+    }
+
+    fn is_ours(found: &Metadata) -> bool {
+        found.uid() == rustix::process::geteuid().as_raw()
+    }
+
+    /// The bits of the group are those of an access control list as well, where a file has one.
+    pub(super) fn others_may_read(found: &Metadata) -> bool {
+        !is_ours(found) || found.mode() & 0o077 != 0
+    }
+
+    pub(super) fn others_may_change(found: &Metadata) -> Option<bool> {
+        Some(!is_ours(found) || found.mode() & 0o022 != 0)
+    }
+}
+
+/// Where the standard library knows nothing of who may do what: what is in a user's own directories is taken for the
+/// user's own, and files are never used in place.
+#[cfg(not(unix))]
+mod system {
+    use std::fs::{DirBuilder, Metadata, OpenOptions};
+
+    pub(super) fn close_directory(_: &mut DirBuilder) {}
+
+    pub(super) fn close_file(_: &mut OpenOptions) {}
+
+    pub(super) fn stay_and_never_wait(_: &mut OpenOptions) {}
+
+    pub(super) fn others_may_read(_: &Metadata) -> bool {
+        false
+    }
+
+    pub(super) fn others_may_change(_: &Metadata) -> Option<bool> {
+        None
+    }
+}

@@ -1,0 +1,210 @@
+//! The files of a cache: put there whole or not at all, and within their room, by any number of processes.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use crate::private;
+
+/// The file that whoever changes the directory holds a lock on.
+const LOCK: &str = "lock";
+/// What the names of sealed code end with.
+const SEALED: &str = "sealed";
+/// What the names of files end with that are not whole yet.
+const TEMPORARY: &str = "tmp";
+/// How often another process is waited for, and how long each time: a second in all, after which nothing is kept.
+const TRIES: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A directory of sealed code.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    directory: PathBuf,
+}
+
+/// What was done to keep a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// It is there; so many others had to go.
+    Kept { evicted: u64 },
+    /// It alone takes more room than there is.
+    TooLarge,
+}
+
+impl Shelf {
+    pub(crate) fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Opens a file, if it is there.
+    pub(crate) fn get(&self, name: &str) -> io::Result<Option<File>> {
+        match File::open(self.path(name, SEALED)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes that a file was of use just now. Where that cannot be noted, it is evicted the sooner.
+    pub(crate) fn touch(file: &File) {
+        let _ = file.set_modified(SystemTime::now());
+    }
+
+    /// Keeps pieces as a file of that name, and removes what was of use the longest ago until all fits into `room` bytes.
+    pub(crate) fn put(&self, name: &str, pieces: [&[u8]; 2], room: u64) -> io::Result<Put> {
+        let size = pieces.iter().fold(0_u64, |sum, piece| sum.saturating_add(length(piece)));
+        let Some(room) = room.checked_sub(size) else { return Ok(Put::TooLarge) };
+        let _lock = self.lock()?;
+        let evicted = self.make_room(name, room)?;
+        let temporary = self.path(name, TEMPORARY);
+        let written = private::create(&temporary).and_then(|mut file| {
+            pieces.iter().try_for_each(|piece| file.write_all(piece))?;
+            // By the same clock as a use of it.
+            Self::touch(&file);
+            fs::rename(&temporary, self.path(name, SEALED))
+        });
+        if written.is_err() {
+            // It may never have been there, and where it stays, the next one removes it.
+            let _ = fs::remove_file(&temporary);
+        }
+        written.map(|()| Put::Kept { evicted })
+    }
+
+    fn path(&self, name: &str, extension: &str) -> PathBuf {
+        self.directory.join(format!("{name}.{extension}"))
+    }
+
+    /// Waits for those who change the directory, but not for ever: one of them may have been stopped.
+    fn lock(&self) -> io::Result<File> {
+        let file = private::open_lock(&self.directory.join(LOCK))?;
+        for _ in 0..TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Err(io::Error::new(ErrorKind::TimedOut, "another process has held its lock for too long"))
+    }
+
+    /// Removes what a crash has left, and then what was of use the longest ago, until all but the file of this name fit.
+    /// Called with the lock held: nobody else writes meanwhile.
+    fn make_room(&self, replaced: &str, room: u64) -> io::Result<u64> {
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let path = entry.path();
+            let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+            let ours = path.file_stem().and_then(OsStr::to_str).is_some_and(is_name);
+            match extension {
+                TEMPORARY if ours => remove(&path)?,
+                SEALED if ours && path.file_stem() != Some(OsStr::new(replaced)) => {
+                    let found = entry.metadata()?;
+                    let used = found.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                    kept.push((used, found.len(), path));
+                }
+                _ => {}
+            }
+        }
+        kept.sort();
+        let mut total = kept.iter().fold(0_u64, |sum, (_, size, _)| sum.saturating_add(*size));
+        let mut evicted = 0_u64;
+        for (_, size, path) in kept {
+            if total <= room {
+                break;
+            }
+            remove(&path)?;
+            total = total.saturating_sub(size);
+            evicted = evicted.saturating_add(1);
+        }
+        Ok(evicted)
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Whether a file's name is one that a cache gives: a digest in hexadecimal. Others in the directory are left alone.
+fn is_name(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    // No machine has more of them.
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(number: u8) -> String {
+        format!("{number:064x}")
+    }
+
+    fn put(shelf: &Shelf, number: u8, size: usize, room: u64) -> Put {
+        let bytes = vec![number; size];
+        let (front, back) = bytes.split_at(size / 2);
+        shelf.put(&name(number), [front, back], room).unwrap()
+    }
+
+    fn there(shelf: &Shelf) -> Vec<u8> {
+        (0..=u8::MAX).filter(|number| shelf.get(&name(*number)).unwrap().is_some()).collect()
+    }
+
+    #[test]
+    fn the_least_recently_used_go_first_and_what_fits_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(directory.path());
+        for number in 1..=4 {
+            assert_eq!(put(&shelf, number, 100, 400), Put::Kept { evicted: 0 });
+            thread::sleep(Duration::from_millis(2));
+        }
+        // The oldest is of use again.
+        Shelf::touch(&shelf.get(&name(1)).unwrap().unwrap());
+        assert_eq!(put(&shelf, 5, 150, 400), Put::Kept { evicted: 2 });
+        assert_eq!(there(&shelf), [1, 4, 5]);
+        // One that is replaced is not counted twice.
+        assert_eq!(put(&shelf, 5, 200, 400), Put::Kept { evicted: 0 });
+        assert_eq!(there(&shelf), [1, 4, 5]);
+        assert_eq!(put(&shelf, 6, 401, 400), Put::TooLarge);
+        assert_eq!(put(&shelf, 6, 400, 400), Put::Kept { evicted: 3 });
+        assert_eq!(there(&shelf), [6]);
+    }
+
+    #[test]
+    fn what_a_crash_has_left_goes_and_what_is_not_ours_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(directory.path());
+        let left = directory.path().join(format!("{}.tmp", name(9)));
+        let foreign = ["key", "notes.sealed", "x.tmp"].map(|name| directory.path().join(name));
+        for path in foreign.iter().chain([&left]) {
+            fs::write(path, [0; 1_000]).unwrap();
+        }
+        assert_eq!(put(&shelf, 1, 10, 10), Put::Kept { evicted: 0 });
+        assert!(!left.exists());
+        assert!(foreign.iter().all(|path| path.exists()));
+    }
+
+    #[test]
+    fn a_lock_that_nobody_gives_back_is_not_waited_for_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(directory.path());
+        let held = shelf.lock().unwrap();
+        let error = shelf.put(&name(1), [b"a", b"b"], 10).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        drop(held);
+        assert_eq!(put(&shelf, 1, 2, 10), Put::Kept { evicted: 0 });
+    }
+}
