@@ -12,7 +12,7 @@ use crate::{engine, messages, output};
 pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
     engine::ensure_available(args.engine)?;
     let inputs = Inputs::load(&args.guest)?;
-    let factory = engine::factory(args.engine, &args.guest, &args.wasi, &inputs)?;
+    let factory = engine::factory(args.engine, (&args.guest, &args.wasi, &args.cache), &inputs)?;
     if !args.wasi.grants_nothing() && !engine::imports_wasi(factory.module_info()) {
         messages::warning("the module imports no WASI: --env, --arg and --dir do not reach it");
     }

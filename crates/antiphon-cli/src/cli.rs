@@ -3,15 +3,18 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use antiphon::Limits;
 use antiphon::errors::Error;
 use antiphon_engines::AnyEngine;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::code::CacheArgs;
 use crate::guest_args::{GuestArgs, WasiArgs};
+use crate::options;
 
-/// Calls operations of waPC guests, compares engines, and looks at what a module is.
+/// Calls operations of waPC guests, compiles them ahead of time, compares engines, and looks at what a module is.
 ///
 /// Exit codes: 0 answered; 1 the guest reported a failure; 2 wrong usage, or an option that the engine lacks;
 /// 3 the call failed in another way (trap, deadline, limit); 4 the module is no waPC guest, or did not start;
@@ -37,6 +40,7 @@ const EXAMPLES: &str = "\
 EXAMPLES:
   antiphon call guests/built/rust.wasm echo hello
   antiphon compare guests/built/rust.wasm echo hello
+  antiphon compile guests/built/rust.wasm -o rust.sealed
   antiphon engines
   antiphon inspect guests/built/rust.wasm
   antiphon completions bash > antiphon.bash";
@@ -45,6 +49,7 @@ EXAMPLES:
 pub(crate) enum Command {
     Call(CallArgs),
     Compare(CompareArgs),
+    Compile(CompileArgs),
     Engines(EnginesArgs),
     Inspect(InspectArgs),
     Completions(CompletionsArgs),
@@ -55,6 +60,8 @@ pub(crate) enum Command {
 /// The bytes of the response, and nothing else, go to standard output; what the guest logs, and everything that the
 /// program itself has to say, to standard error. A call ends after 2 s and a guest gets 64 MiB of memory unless the
 /// options say otherwise.
+///
+/// What is compiled is kept, sealed with a key that only this user can read, and loaded the next time.
 #[derive(Debug, Args)]
 #[command(after_help = CALL_EXAMPLES)]
 pub(crate) struct CallArgs {
@@ -72,6 +79,8 @@ pub(crate) struct CallArgs {
     /// ends it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) repeat: Option<u64>,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
     // Last: its heading is that of everything below it.
     #[command(flatten)]
     pub(crate) wasi: WasiArgs,
@@ -83,6 +92,8 @@ const CALL_EXAMPLES: &str = r#"EXAMPLES:
   antiphon call guests/built/rust.wasm echo --payload-file guests/README.md
   antiphon call guests/built/rust.wasm host hi --host-call 'binding/sample/echo=hello back'
   antiphon call guests/built/rust.wasm host hi --host-call '*=@guests/README.md'
+  antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon call rust.sealed echo hello
+  antiphon call guests/built/rust.wasm echo hello --no-cache
   antiphon call guests/built/rust.wasm echo hello --repeat 1000 --mode sync --engine wasmtime
   antiphon call guests/built/rust.wasm echo hello --repeat 1000 --isolation per-call
   antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB
@@ -100,10 +111,11 @@ EXIT CODES:
 /// Say what a module is, and whether it is a waPC guest
 ///
 /// Exits with 0 if it is one and with 4 if it is not, for every reason that is listed. Nothing of the module is run.
+/// An artifact of `antiphon compile` is looked at like the module that it was made of.
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// The module, in the binary or the text format
+    /// The module, in the binary or the text format, or compiled by `antiphon compile`
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// The engine that judges the module's code
@@ -112,12 +124,68 @@ pub(crate) struct InspectArgs {
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
+    // Last: its heading is that of everything below it.
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
 }
 
 const INSPECT_EXAMPLES: &str = "\
 EXAMPLES:
   antiphon inspect guests/built/rust.wasm
+  antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon inspect rust.sealed
   antiphon inspect guests/built/assemblyscript.wasm --json";
+
+/// Compile a module ahead of time, to a file that `antiphon call` loads at once
+///
+/// The file holds native code. It is sealed with a key that only this user can read, and is good for this user alone, on
+/// machines like this one, with this version of the program, and for calls with the same `--fuel` (any or none) and
+/// `--deterministic` (any or none). Everything else is refused before any of it is run.
+#[derive(Debug, Args)]
+#[command(after_help = COMPILE_EXAMPLES)]
+pub(crate) struct CompileArgs {
+    /// The module, in the binary or the text format
+    #[arg(value_name = "MODULE")]
+    pub(crate) module: PathBuf,
+    /// Where the code goes
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// The engine that compiles
+    #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
+    pub(crate) engine: AnyEngine,
+    /// Memory that the guest may start with at most, such as `512KiB` or `64MiB`; 64MiB by default
+    #[arg(long, value_name = "SIZE", value_parser = options::size)]
+    pub(crate) memory: Option<u64>,
+    /// Compile for calls with `--fuel`
+    #[arg(long)]
+    pub(crate) fuel: bool,
+    /// Compile for calls with `--deterministic`
+    #[arg(long)]
+    pub(crate) deterministic: bool,
+    /// The directory of the key; the user's own directory for caches by default
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+}
+
+const COMPILE_EXAMPLES: &str = "\
+EXAMPLES:
+  antiphon compile guests/built/rust.wasm -o rust.sealed
+  antiphon compile guests/built/rust.wasm -o rust.sealed --fuel
+  antiphon compile guests/built/rust.wasm -o rust.sealed --cache-dir keys";
+
+impl CompileArgs {
+    /// The limits that the module is held to.
+    pub(crate) fn limits(&self) -> Limits {
+        let mut limits = Limits::new();
+        if let Some(memory) = self.memory {
+            limits = limits.with_memory(memory);
+        }
+        if self.fuel {
+            // That there is a limit is in the code; which one is not.
+            limits = limits.with_fuel(1);
+        }
+        limits
+    }
+}
 
 /// Say which engines there are, and what each of them can do
 ///
@@ -141,6 +209,8 @@ EXAMPLES:
 /// everywhere is how each call ends (with the same bytes, or the same kind of error, text of the guest and exit code),
 /// and in the first call what the guest logs and asks its host for. Times are shown, and are never a reason against an
 /// engine. The first call that fails ends the run of its engine and mode.
+///
+/// Modules are compiled each time, so that how long they take to load can be compared as well.
 ///
 /// A guest that draws random bytes or looks at a clock answers differently each time, unless `--deterministic` fixes
 /// both. With `--fuel`, engines may differ: each counts in units of its own.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::calls::Calls;
 use crate::cli::{CompareArgs, Mode};
+use crate::code::CacheArgs;
 use crate::comparison::{Chain, Ends, Fingerprint, Outcome, Watch, Watched};
 use crate::failure::Failure;
 use crate::inputs::Inputs;
@@ -92,10 +93,11 @@ fn load_and_call(
 ) -> Result<Ends, Failure> {
     let watch = Arc::new(Watch::default());
     let begun = Instant::now();
-    let ended = engine::factory(engine, &args.guest, &args.wasi, inputs).and_then(|factory| {
-        times.load = Some(begun.elapsed());
-        call(args, inputs, (mode, &*factory), &watch, times)
-    });
+    let ended =
+        engine::factory(engine, (&args.guest, &args.wasi, &CacheArgs::none()), inputs).and_then(|factory| {
+            times.load = Some(begun.elapsed());
+            call(args, inputs, (mode, &*factory), &watch, times)
+        });
     match ended {
         Err(Failure::Library(error)) if error.kind() == ErrorKind::Unsupported => {
             let what = format!("{engine} cannot do what was asked for; --engine takes the others alone");

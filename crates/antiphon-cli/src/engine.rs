@@ -8,6 +8,7 @@ use antiphon::errors::{Error, ErrorKind};
 use antiphon::{EngineProviderFactory, Limits, ModuleInfo, WasiParams};
 use antiphon_engines::{AnyEngine, EngineOptions};
 
+use crate::code::{self, CacheArgs, Module};
 use crate::failure::Failure;
 use crate::guest_args::{GuestArgs, WasiArgs};
 use crate::inputs::Inputs;
@@ -33,8 +34,7 @@ pub(crate) fn ensure_available(engine: AnyEngine) -> Result<(), Failure> {
 /// Compiles a module as the arguments of a call say.
 pub(crate) fn factory(
     engine: AnyEngine,
-    guest: &GuestArgs,
-    wasi: &WasiArgs,
+    (guest, wasi, cache): (&GuestArgs, &WasiArgs, &CacheArgs),
     inputs: &Inputs,
 ) -> Result<Arc<dyn EngineProviderFactory>, Failure> {
     let mut options = EngineOptions::new().limits(inputs.limits).wasi(!wasi.no_wasi);
@@ -49,7 +49,13 @@ pub(crate) fn factory(
     if let Some(seed) = wasi.deterministic {
         options = options.deterministic(seed, wasi.clock.unwrap_or_default());
     }
-    let compiled = spinner::during("compiling the module", || engine.factory(&inputs.module, &options));
+    let compiled = match &inputs.module {
+        Module::Bytes(bytes) => spinner::during("compiling the module", || match cache.store(engine) {
+            Some(store) => store.factory(bytes, &options),
+            None => engine.factory(bytes, &options),
+        }),
+        Module::Artifact(path) => open(engine, cache, path, &options),
+    };
     compiled.map_err(|error| match error.kind() {
         ErrorKind::Unsupported if !wasi.dir.is_empty() && engine != AnyEngine::Wasmtime => {
             let what = format!("{engine} has no directories for guests: --dir needs --engine wasmtime");
@@ -59,12 +65,33 @@ pub(crate) fn factory(
     })
 }
 
-/// Compiles a module only to see whether it can be. How much memory it wants is no reason against it: that is for the
-/// options of a call to allow.
-pub(crate) fn check(engine: AnyEngine, module: &[u8]) -> Result<(), Error> {
-    let limits = Limits::new().with_memory(u64::MAX).with_table_elements(u64::MAX);
-    engine.factory(module, &EngineOptions::new().limits(limits))?;
+/// Loads native code, with the key of the cache.
+fn open(
+    engine: AnyEngine,
+    cache: &CacheArgs,
+    path: &Path,
+    options: &EngineOptions,
+) -> Result<Arc<dyn EngineProviderFactory>, Error> {
+    code::keys(engine, cache.cache_dir.clone())?.open_artifact(path, options)
+}
+
+/// Compiles a module only to see whether it can be, or loads its code.
+pub(crate) fn check(engine: AnyEngine, cache: &CacheArgs, module: &[u8]) -> Result<(), Error> {
+    match cache.store(engine) {
+        Some(store) => store.factory(module, &unlimited())?,
+        None => engine.factory(module, &unlimited())?,
+    };
     Ok(())
+}
+
+/// What native code says about the module that it was made of.
+pub(crate) fn info(engine: AnyEngine, cache: &CacheArgs, artifact: &Path) -> Result<ModuleInfo, Error> {
+    Ok(open(engine, cache, artifact, &unlimited())?.module_info().clone())
+}
+
+/// How much memory a module wants is no reason against it: that is for the options of a call to allow.
+fn unlimited() -> EngineOptions {
+    EngineOptions::new().limits(Limits::new().with_memory(u64::MAX).with_table_elements(u64::MAX))
 }
 
 /// What a guest that speaks WASI gets to see, but for directories that it may only read.

@@ -14,7 +14,7 @@ use crate::options::{self, Dir, Variable};
 /// The module, what to call, and within which limits.
 #[derive(Debug, Args)]
 pub(crate) struct GuestArgs {
-    /// The module, in the binary or the text format
+    /// The module, in the binary or the text format, or compiled by `antiphon compile`
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// The operation to call

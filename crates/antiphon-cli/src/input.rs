@@ -7,15 +7,20 @@ use std::path::Path;
 use antiphon::Limits;
 use antiphon::errors::{Error, ErrorKind};
 
+use crate::code::{self, Module};
 use crate::failure::Failure;
 use crate::guest_args::GuestArgs;
 
-/// Reads a module; one over its limit is [`ErrorKind::InvalidModule`].
-pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
+/// Reads a module; one over its limit is [`ErrorKind::InvalidModule`]. Native code is left to its engine.
+pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
+    if code::is_artifact(path) {
+        return Ok(Module::Artifact(path.to_owned()));
+    }
     let limit = limits.module();
-    read_file("module", path, limit)?.ok_or_else(|| {
-        Error::new(ErrorKind::InvalidModule, format!("module is over its limit of {limit} bytes")).into()
-    })
+    let bytes = read_file("module", path, limit)?.ok_or_else(|| {
+        Error::new(ErrorKind::InvalidModule, format!("module is over its limit of {limit} bytes"))
+    })?;
+    Ok(Module::Bytes(bytes))
 }
 
 /// Reads the payload from where the arguments say; one over its limit is [`ErrorKind::TooLarge`].

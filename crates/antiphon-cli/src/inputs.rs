@@ -2,6 +2,7 @@
 
 use antiphon::Limits;
 
+use crate::code::Module;
 use crate::failure::Failure;
 use crate::guest_args::GuestArgs;
 use crate::host_call::Rules;
@@ -10,7 +11,7 @@ use crate::input;
 /// The inputs of `call` and `compare`.
 #[derive(Debug)]
 pub(crate) struct Inputs {
-    pub(crate) module: Vec<u8>,
+    pub(crate) module: Module,
     pub(crate) payload: Vec<u8>,
     pub(crate) rules: Rules,
     pub(crate) limits: Limits,

@@ -10,6 +10,7 @@ use antiphon::{Limits, ModuleInfo};
 use serde_json::{Value, json};
 
 use crate::cli::InspectArgs;
+use crate::code::Module;
 use crate::failure::Failure;
 use crate::verdict::{self, Verdict};
 use crate::{engine, input, output, text};
@@ -20,7 +21,11 @@ const NO_GUEST: u8 = 4;
 pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     engine::ensure_available(args.engine)?;
     let module = input::module(&args.module, &Limits::new())?;
-    let verdict = Verdict::of(&module, args.engine);
+    let verdict = match module {
+        Module::Bytes(bytes) => Verdict::of(&bytes, args.engine, &args.cache),
+        // What is sealed was a module that the engine took: there is nothing to judge but the file.
+        Module::Artifact(path) => Verdict::compiled(engine::info(args.engine, &args.cache, &path)?),
+    };
     let report = if args.json {
         let json = format!("{:#}\n", as_json(&args.module, &verdict));
         text::json(&json)
@@ -144,11 +149,13 @@ mod tests {
     use super::*;
     use antiphon_engines::AnyEngine;
 
+    use crate::code::CacheArgs;
+
     #[test]
     fn the_names_of_a_hostile_module_are_harmless() {
         let module =
             "(module (import \"wapc\" \"a\\1b[2J\\0a b\" (func)) (memory (export \"\\c2\\9b1m\") 1))";
-        let verdict = Verdict::of(module.as_bytes(), AnyEngine::default());
+        let verdict = Verdict::of(module.as_bytes(), AnyEngine::default(), &CacheArgs::none());
         let text = as_text(Path::new("m\u{1b}.wasm"), &verdict);
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
         assert!(text.contains("wapc.a\\u{1b}[2J\\n b"), "{text}");
@@ -162,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_is_no_module_has_only_a_verdict() {
-        let verdict = Verdict::of(b"\0asm junk", AnyEngine::default());
+        let verdict = Verdict::of(b"\0asm junk", AnyEngine::default(), &CacheArgs::none());
         let text = as_text(Path::new("x"), &verdict);
         assert!(
             text.starts_with("module    x\nverdict   not a waPC guest\n  - not a WebAssembly module: "),

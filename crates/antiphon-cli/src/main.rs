@@ -5,8 +5,10 @@
 mod call;
 mod calls;
 mod cli;
+mod code;
 mod compare;
 mod comparison;
+mod compile;
 mod completions;
 mod engine;
 mod engines;
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Call(args) => call::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Compile(args) => compile::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => compare::run(&args),
         Command::Engines(args) => engines::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(&args),

@@ -7,6 +7,7 @@ use antiphon::{Limits, ModuleInfo};
 use antiphon_engines::AnyEngine;
 use antiphon_wasi::host;
 
+use crate::code::CacheArgs;
 use crate::{engine, spinner};
 
 /// What was found out about a module.
@@ -20,19 +21,26 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     /// Looks at a module in the binary or the text format, with an engine of this build.
-    pub(crate) fn of(module: &[u8], engine: AnyEngine) -> Self {
+    pub(crate) fn of(module: &[u8], engine: AnyEngine, cache: &CacheArgs) -> Self {
         match ModuleInfo::load(module, &Limits::new()) {
             Ok((binary, info)) => {
                 let mut reasons = info.refusals(host::import_type);
                 if reasons.is_empty() {
                     // What it imports and exports is right: its code decides.
-                    let checked = spinner::during("checking the module", || engine::check(engine, &binary));
+                    let checked =
+                        spinner::during("checking the module", || engine::check(engine, cache, &binary));
                     reasons.extend(checked.err().map(|error| with_causes(&error)));
                 }
                 Self { info: Some(info), reasons }
             }
             Err(error) => Self { info: None, reasons: vec![error.to_string()] },
         }
+    }
+
+    /// That of a module whose native code an engine has taken.
+    pub(crate) fn compiled(info: ModuleInfo) -> Self {
+        let reasons = info.refusals(host::import_type);
+        Self { info: Some(info), reasons }
     }
 
     pub(crate) fn is_guest(&self) -> bool {
@@ -71,7 +79,7 @@ mod tests {
     use super::*;
 
     fn reasons(module: &[u8]) -> Vec<String> {
-        Verdict::of(module, AnyEngine::default()).reasons
+        Verdict::of(module, AnyEngine::default(), &CacheArgs::none()).reasons
     }
 
     #[test]
@@ -106,7 +114,7 @@ mod tests {
             (import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))
             (memory (export "memory") 1) (func (export "_initialize"))
             (func (export "__guest_call") (param i32 i32) (result i32) i32.const 1))"#;
-        let verdict = Verdict::of(module, AnyEngine::default());
+        let verdict = Verdict::of(module, AnyEngine::default(), &CacheArgs::none());
         assert_eq!(verdict.reasons, Vec::<String>::new());
         let info = verdict.info.unwrap();
         assert_eq!(wasi_flavours(&info), ["wasi_snapshot_preview1"]);
@@ -116,7 +124,7 @@ mod tests {
     #[test]
     fn what_is_no_module_says_so() {
         for junk in [b"\0asm".as_slice(), b"\0asm\x01\0\0\0\x01", b"hello", b"\xff\xfe", b""] {
-            let verdict = Verdict::of(junk, AnyEngine::default());
+            let verdict = Verdict::of(junk, AnyEngine::default(), &CacheArgs::none());
             assert_eq!(verdict.reasons.len(), 1, "{junk:?}");
             assert!(verdict.info.is_none(), "{verdict:?}");
         }

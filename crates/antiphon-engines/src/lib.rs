@@ -3,6 +3,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod any_engine;
+mod code_store;
 mod providers;
 #[cfg(feature = "wasmi")]
 mod wasmi;
@@ -11,3 +12,4 @@ mod wasmtime;
 
 pub use antiphon::EngineOptions;
 pub use any_engine::AnyEngine;
+pub use code_store::CodeStore;

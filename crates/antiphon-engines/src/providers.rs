@@ -5,6 +5,8 @@ use std::sync::Arc;
 use antiphon::errors::Error;
 use antiphon::{EngineOptions, EngineProviderFactory};
 
+use crate::code_store::Keeping;
+
 /// Compiles a module on an engine.
 pub(crate) type Compile = fn(&[u8], &EngineOptions) -> Result<Arc<dyn EngineProviderFactory>, Error>;
 
@@ -12,6 +14,12 @@ pub(crate) type Compile = fn(&[u8], &EngineOptions) -> Result<Arc<dyn EngineProv
 pub(crate) const WASMTIME: Option<Compile> = Some(crate::wasmtime::compile);
 #[cfg(not(feature = "wasmtime"))]
 pub(crate) const WASMTIME: Option<Compile> = None;
+
+/// How Wasmtime keeps what it compiled, where it may.
+#[cfg(all(feature = "wasmtime", feature = "cache"))]
+pub(crate) const WASMTIME_CODE: Option<Keeping> = Some(crate::wasmtime::CODE);
+#[cfg(not(all(feature = "wasmtime", feature = "cache")))]
+pub(crate) const WASMTIME_CODE: Option<Keeping> = None;
 
 #[cfg(feature = "wasmi")]
 pub(crate) const WASMI: Option<Compile> = Some(crate::wasmi::compile);

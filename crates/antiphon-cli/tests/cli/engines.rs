@@ -155,6 +155,10 @@ fn the_engines_are_listed_with_what_they_can_do() {
         }
     }
 
+    for engine in engines.iter().filter(|engine| engine["available"] == true) {
+        assert_eq!(engine["capabilities"]["ahead_of_time"], engine["name"] == "wasmtime", "{engine}");
+    }
+
     let text = run(["engines"]);
     assert_eq!((text.code, text.stderr.as_str()), (Some(0), ""));
     let mut lines = text.text().lines();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::program::{repository, run};
+use crate::program::{caches, repository, run};
 
 fn help(of: &[&str]) -> String {
     let run = run([of, &["--help"]].concat());
@@ -30,6 +30,7 @@ fn shell(line: &str, place: &Path) -> (Option<i32>, String) {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("sh");
     command.args(["-c", &format!("exec 2>&1; {line}")]).current_dir(place).env("PATH", path);
+    command.env("XDG_CACHE_HOME", caches());
     let output = command.env_remove("CLICOLOR_FORCE").stdin(Stdio::null()).output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -37,7 +38,9 @@ fn shell(line: &str, place: &Path) -> (Option<i32>, String) {
 #[test]
 fn every_example_of_the_help_runs() {
     let place = place();
-    for of in [[].as_slice(), &["call"], &["compare"], &["engines"], &["inspect"], &["completions"]] {
+    for of in
+        [[].as_slice(), &["call"], &["compare"], &["compile"], &["engines"], &["inspect"], &["completions"]]
+    {
         let examples = examples(&help(of));
         assert!(!examples.is_empty(), "{of:?}");
         for line in examples {

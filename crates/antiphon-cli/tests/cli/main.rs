@@ -4,6 +4,8 @@
 
 mod call;
 mod compare;
+#[cfg(feature = "wasmtime")]
+mod compile;
 mod engines;
 mod errors;
 // They show what a build with every engine does.

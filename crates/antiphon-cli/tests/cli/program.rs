@@ -69,9 +69,15 @@ pub(crate) fn guest(name: &str) -> PathBuf {
     repository().join("guests/built").join(name)
 }
 
+/// Where the program under test has its cache: nobody's own.
+pub(crate) fn caches() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
 pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
     command.args(arguments).stdin(Stdio::null()).current_dir(repository());
+    command.env("XDG_CACHE_HOME", caches());
     for variable in ["NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
         command.env_remove(variable);
     }
