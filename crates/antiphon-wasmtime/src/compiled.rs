@@ -217,7 +217,7 @@ impl Source<'_> {
                     let what = "the `module` was compiled by another `engine` than the one given";
                     return Err(errors::Error::BuilderInvalidConfig(what.into()));
                 }
-                let info = info_of(&module);
+                let info = info_of(module);
                 Ok((module.clone(), info))
             }
             #[cfg(feature = "cache")]
