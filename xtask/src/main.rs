@@ -1,6 +1,7 @@
 //! Chores of the repository, run as `cargo xtask <command>`.
 
 mod guests;
+mod instructions;
 mod mutants;
 mod process;
 mod readme;
@@ -26,6 +27,8 @@ struct Cli {
 enum Command {
     /// Build the guests, or check the ones that are checked in
     Guests(guests::Args),
+    /// Count the instructions of guest calls, and hold them against the figures that are checked in
+    Instructions(instructions::Args),
     /// Put known faults back into the code and show that the suite notices them
     Mutants(mutants::Args),
     /// Run the README's commands and compare its code
@@ -52,6 +55,7 @@ fn run(command: &Command) -> Result<()> {
     let root = root()?;
     match command {
         Command::Guests(args) => guests::run(&root, args),
+        Command::Instructions(args) => instructions::run(&root, args),
         Command::Mutants(args) => mutants::run(&root, args),
         Command::Readme => readme::run(&root),
         Command::Soak(args) => soak::soak(&root, args),

@@ -1,0 +1,154 @@
+//! Runs the program of `xtask/instructions` under valgrind, and reads what it counted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::{Counts, process};
+
+/// The function whose instructions count, with all that it calls.
+const BATCH: &str = "instructions::batch";
+
+/// How often the program runs. Where its stack and heap begin differs from run to run, and with it what `malloc` and
+/// `memcpy` have to do. The ticker falls into some batches besides. Both only add, so the least is what a call takes.
+const RUNS: usize = 5;
+
+/// glibc chooses its `memcpy` by the processor. Without these, every x86_64 that valgrind imitates gets the same one.
+const TUNABLES: &str = "glibc.cpu.hwcaps=-AVX2_Usable,-AVX2,-ERMS,-AVX_Fast_Unaligned_Load";
+
+/// Instructions of each call: the average of its best batch.
+pub(super) fn count(root: &Path) -> Result<Counts> {
+    let program = build(root)?;
+    let mut counts = Counts::new();
+    for run in 0..RUNS {
+        println!("run {} of {RUNS}", run + 1);
+        let folder = tempfile::tempdir()?;
+        let batches = run_once(&program, folder.path(), run)?;
+        ensure!(!batches.is_empty(), "the program made no batch");
+        for (number, batch) in (1..).zip(batches) {
+            let count = total(&folder.path().join(format!("batch.{number}")))?.div_ceil(batch.calls);
+            let modes = counts.entry(batch.engine).or_default();
+            let least = modes.entry(batch.mode).or_default().entry(batch.call).or_insert(count);
+            *least = count.min(*least);
+        }
+    }
+    Ok(counts)
+}
+
+/// Prints the instructions of one batch of a call by the functions that they are in, as valgrind's own tool does.
+pub(super) fn profile(root: &Path, call: &str) -> Result<()> {
+    version()?;
+    let folder = tempfile::tempdir()?;
+    let batches = run_once(&build(root)?, folder.path(), 0)?;
+    let name = |batch: &Batch| format!("{} {} {}", batch.engine, batch.mode, batch.call);
+    let Some(number) = batches.iter().position(|batch| name(batch) == call) else {
+        let mut names: Vec<String> = batches.iter().map(name).collect();
+        names.dedup();
+        bail!("no call {call:?}; there are: {}", names.join(", "))
+    };
+    let dump = folder.path().join(format!("batch.{}", number + 1));
+    process::run(Command::new("callgrind_annotate").args(["--auto=no", "--threshold=99"]).arg(dump))
+}
+
+/// A line of the program.
+struct Batch {
+    engine: String,
+    mode: String,
+    call: String,
+    calls: u64,
+}
+
+/// Runs the program under valgrind, which leaves a dump in `folder` for each batch.
+fn run_once(program: &Path, folder: &Path, run: usize) -> Result<Vec<Batch>> {
+    let mut valgrind = Command::new("valgrind");
+    valgrind
+        .args(["--quiet", "--tool=callgrind"])
+        .args([format!("--toggle-collect={BATCH}"), format!("--dump-after={BATCH}")])
+        .arg(format!("--callgrind-out-file={}", folder.join("batch").display()))
+        .arg(program)
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .env("GLIBC_TUNABLES", TUNABLES)
+        // One thread compiles: the order of allocations is no race.
+        .env("RAYON_NUM_THREADS", "1")
+        // Moves the stack.
+        .env("PADDING", "x".repeat(16 * run));
+    process::output(&mut valgrind)?.lines().map(batch).collect()
+}
+
+fn batch(line: &str) -> Result<Batch> {
+    let [engine, mode, call, calls] = line.split(' ').collect::<Vec<_>>()[..] else {
+        bail!("not engine, mode, call and number of calls: {line}")
+    };
+    let calls = calls.parse().with_context(|| format!("no number of calls: {line}"))?;
+    ensure!(calls > 0, "a batch of no calls: {line}");
+    Ok(Batch { engine: engine.into(), mode: mode.into(), call: call.into(), calls })
+}
+
+/// Builds the program and says where it is.
+fn build(root: &Path) -> Result<PathBuf> {
+    let messages = process::output(
+        Command::new("cargo")
+            .current_dir(root)
+            .args(["build", "--quiet", "--locked", "--package=instructions", "--profile=instructions"])
+            .arg("--message-format=json-render-diagnostics"),
+    )?;
+    let executable = messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message.get("executable")?.as_str()?))
+    });
+    executable.context("cargo built no program")
+}
+
+/// Whether valgrind is there, and which.
+pub(super) fn version() -> Result<String> {
+    let mut valgrind = Command::new("valgrind");
+    let found = valgrind.arg("--version").stdin(Stdio::null()).output();
+    let found =
+        found.context("there is no valgrind; Debian and Ubuntu have it in the package of that name")?;
+    Ok(String::from_utf8(found.stdout).context("valgrind says no version")?.trim().to_owned())
+}
+
+/// The instructions in one dump.
+fn total(dump: &Path) -> Result<u64> {
+    let text = fs::read_to_string(dump).context("valgrind wrote fewer dumps than there were batches")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("summary: "));
+    let count = line.context("a dump without a summary")?.trim().parse()?;
+    // What the toggle did not find is no instruction at all.
+    ensure!(count > 0, "valgrind counted nothing: it does not know {BATCH}");
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_engine_mode_call_and_number() {
+        let found = batch("wasmi sync null 64").unwrap();
+        assert_eq!(
+            (found.engine.as_str(), found.mode.as_str(), found.call.as_str(), found.calls),
+            ("wasmi", "sync", "null", 64)
+        );
+        for other in
+            ["", "wasmi sync null", "wasmi sync null many", "wasmi sync null 0", "wasmi sync null 64 more"]
+        {
+            assert!(batch(other).is_err(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_dump_says_what_it_counted_or_is_refused() {
+        let dump = tempfile::NamedTempFile::new().unwrap();
+        let write = |text: &str| fs::write(dump.path(), text).unwrap();
+        write("events: Ir\nsummary: 49868\n\nob=(3) libc\n");
+        assert_eq!(total(dump.path()).unwrap(), 49_868);
+        write("events: Ir\nsummary: 0\n");
+        assert!(total(dump.path()).unwrap_err().to_string().contains("counted nothing"));
+        write("events: Ir\n");
+        assert_eq!(total(dump.path()).unwrap_err().to_string(), "a dump without a summary");
+    }
+}
