@@ -116,10 +116,32 @@ impl WapcHost {
     /// # Errors
     /// Those of [`call`](Self::call); a panic of `read` is
     /// [`HostPanicked`](crate::errors::ErrorKind::HostPanicked).
-    pub fn call_ref<R>(&self, op: &str, payload: &[u8], mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
+    #[inline]
+    pub fn call_ref<R>(&self, op: &str, payload: &[u8], read: impl FnMut(&[u8]) -> R) -> Result<R> {
+        self.call_ref_with(Request::new(op, payload), read)
+    }
+
+    /// Calls an operation with options, and reads the answer in place as [`call_ref`](Self::call_ref) does: with an owned
+    /// payload, neither it nor the answer is copied on the host's side. What the call used is reported by
+    /// [`call_with`](Self::call_with) alone.
+    ///
+    /// ```
+    /// use antiphon::{Request, WapcHost, testing::TestEngine};
+    ///
+    /// let engine = TestEngine::new().operation("greet", |name| Ok([b"hello ", name].concat()));
+    /// let host = WapcHost::new(Box::new(engine), None)?;
+    /// let length = host.call_ref_with(Request::new("greet", b"world".to_vec()), |answer| answer.len())?;
+    /// assert_eq!(length, 11);
+    /// # Ok::<(), antiphon::errors::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`call_ref`](Self::call_ref).
+    #[inline]
+    pub fn call_ref_with<R>(&self, request: Request<'_>, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let mut result = None;
         let mut reader = |answer: &[u8]| result = Some(read(answer));
-        sink::with(&mut reader, || self.run(Request::new(op, payload), &mut InPlace))?;
+        sink::with(&mut reader, || self.run(request, &mut InPlace))?;
         result.ok_or_else(|| Error::new(ErrorKind::Engine, "the engine answered without a response"))
     }
 

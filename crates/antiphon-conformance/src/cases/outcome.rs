@@ -1,6 +1,6 @@
 //! The outcome table: what `__guest_call` returned, and what the guest had set.
 
-use antiphon::{Bytes, Request};
+use antiphon::{Bytes, CancelHandle, Request};
 
 use crate::case::{Case, Mode, case};
 use crate::expect::{Failure, says};
@@ -294,6 +294,15 @@ fn an_answer_is_read_in_place(subject: &Subject) {
         answer.len()
     });
     assert_eq!(length.unwrap(), 11);
+
+    // Owned, and with options of its own.
+    let request = || Request::new("op", b" in place".to_vec());
+    assert_eq!(host.call_ref_with(request(), <[u8]>::to_vec).unwrap(), b"op in place");
+    let cancelled = CancelHandle::new();
+    cancelled.cancel();
+    let error = host.call_ref_with(request().cancel(cancelled), |_| unreachable!("it was cancelled"));
+    Failure::CANCELLED_BEFORE.check(&error.map(|(): ()| ()).unwrap_err());
+    assert_eq!(host.call_ref_with(request(), <[u8]>::len).unwrap(), 11);
 }
 
 fn a_reader_that_panics_costs_the_instance(subject: &Subject) {
