@@ -1,13 +1,17 @@
 //! Antiphon: `antiphon` with `antiphon-wasmtime` or `antiphon-wasmi`, with its default limits and deadlines on, by
 //! each way to call.
 
+use std::any::Any;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use antiphon::{HostCallback, HostCallbackAsync, Request, WapcHost, WapcHostAsync};
-use anyhow::{Error, Result};
+use antiphon::{HostCallback, HostCallbackAsync, Isolation, Request, WapcHost, WapcHostAsync};
+use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
+use anyhow::{Error, Result, ensure};
 use tokio::runtime::Runtime;
 
 use crate::engine::Engine;
+use crate::fresh::{self, Kind, Maker};
 use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::{AsyncCall, Family, SyncCall, Variant};
 
@@ -33,6 +37,11 @@ pub fn variants(engine: Engine, guest: &Guest, runtime: &Rc<Runtime>) -> Result<
             Family::Antiphon,
             "`call_ref`, answer read in place",
             CallRef(host(engine, &guest.wasm)?),
+        ),
+        Variant::sync(
+            Family::Antiphon,
+            "`call_ref_with`, owned `Bytes`, answer read in place",
+            CallRefWith(host(engine, &guest.wasm)?),
         ),
         Variant::r#async(Family::Antiphon, "`call`, cooperative", runtime, Call(cooperative()?)),
         Variant::r#async(
@@ -122,4 +131,70 @@ impl SyncCall for CallRef {
     fn call<R>(&mut self, payload: &Payload, read: impl FnMut(&[u8]) -> R) -> Result<R> {
         Ok(self.0.call_ref(OPERATION, payload.borrowed, read)?)
     }
+}
+
+/// `call_ref_with`: an owned payload, an answer that is never copied.
+struct CallRefWith(WapcHost);
+
+impl SyncCall for CallRefWith {
+    fn call<R>(&mut self, payload: &Payload, read: impl FnMut(&[u8]) -> R) -> Result<R> {
+        Ok(self.0.call_ref_with(Request::new(OPERATION, payload.owned.clone()), read)?)
+    }
+}
+
+/// A fresh instance for each call: a provider out of the factory, and a host of it.
+///
+/// # Errors
+///
+/// When Antiphon refuses the guest.
+pub fn fresh(wasm: &[u8]) -> Result<Vec<fresh::Variant>> {
+    let mut variants = Vec::new();
+    for engine in Engine::ALL {
+        let factory = engine.factory(wasm, true)?;
+        let maker: Maker = Arc::new(move || {
+            let factory = Arc::clone(&factory);
+            Ok(Box::new(move |payload| {
+                let host = WapcHost::new(factory.provider().map_err(Error::from_boxed)?, None)?;
+                Ok(host.call(OPERATION, payload)?.len())
+            }))
+        });
+        let label = format!("antiphon on {}, a host for each call", engine.name());
+        variants.push(fresh::Variant::new(Kind::Antiphon, label, maker));
+    }
+    let builder = WasmtimeEngineProviderBuilder::new().module_bytes(wasm);
+    let factory = builder.isolation(Isolation::PerCall).factory()?;
+    let maker: Maker = Arc::new(move || {
+        let host = WapcHost::new(factory.provider().map_err(Error::from_boxed)?, None)?;
+        Ok(Box::new(move |payload| Ok(host.call(OPERATION, payload)?.len())))
+    });
+    let label = "antiphon on wasmtime, isolation per call";
+    variants.push(fresh::Variant::new(Kind::Antiphon, label, maker));
+    Ok(variants)
+}
+
+/// A host that is used for all calls, on each engine.
+///
+/// # Errors
+///
+/// When Antiphon refuses the guest.
+pub fn looped(wasm: &[u8]) -> Result<Vec<(Engine, &'static str, impl SyncCall + use<>)>> {
+    Ok(vec![
+        (Engine::Wasmtime, "antiphon on wasmtime", Call(host(Engine::Wasmtime, wasm)?)),
+        (Engine::Wasmi, "antiphon on wasmi", Call(host(Engine::Wasmi, wasm)?)),
+    ])
+}
+
+/// A host that was called once, kept.
+///
+/// # Errors
+///
+/// When Antiphon refuses the guest.
+pub fn kept(engine: Engine, wasm: &[u8]) -> Result<impl Fn() -> Result<Box<dyn Any>> + use<>> {
+    let factory = engine.factory(wasm, true)?;
+    Ok(move || {
+        let host = WapcHost::new(factory.provider().map_err(Error::from_boxed)?, None)?;
+        let answer = host.call(OPERATION, &[1; 16])?.len();
+        ensure!(answer == 16, "an answer of {answer} bytes");
+        Ok(Box::new(host) as Box<dyn Any>)
+    })
 }

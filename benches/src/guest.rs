@@ -12,6 +12,8 @@ pub struct Guest {
     pub title: &'static str,
     /// The module, as a binary: no variant is charged for parsing text.
     pub wasm: Vec<u8>,
+    /// Whether it calls its host.
+    pub calls_host: bool,
     /// Payload sizes to measure, in bytes; none may be larger than the guest has room for.
     pub sizes: &'static [usize],
 }
@@ -26,6 +28,7 @@ impl Guest {
         Ok(Self {
             title: "Echo through one guest call",
             wasm: wat::parse_str(include_str!("../guests/echo.wat"))?,
+            calls_host: false,
             sizes: &[0, 1 << 10, 64 << 10, 1 << 20],
         })
     }
@@ -39,6 +42,7 @@ impl Guest {
         Ok(Self {
             title: "Echo through one guest -> host call",
             wasm: wat::parse_str(include_str!("../guests/host.wat"))?,
+            calls_host: true,
             sizes: &[0, 1 << 10, 64 << 10],
         })
     }

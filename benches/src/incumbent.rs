@@ -1,14 +1,19 @@
 //! The incumbent: `wapc` with `wasmtime-provider`, with the features and settings that it has by default.
 
+use std::any::Any;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tokio::runtime::Runtime;
 use wapc::{HostCallback, HostCallbackAsync, WapcHost, WapcHostAsync};
+use wasmtime::Engine;
 use wasmtime_provider::WasmtimeEngineProviderBuilder;
 
+use crate::fresh::Maker;
 use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::{AsyncCall, Family, SyncCall, Variant};
+use crate::pool::Pool;
 
 /// The rows of the incumbent, one of each mode.
 ///
@@ -32,6 +37,51 @@ pub fn variants(guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
         Variant::sync(Family::Incumbent, detail, Sync(host)),
         Variant::r#async(Family::Incumbent, detail, runtime, Async(host_async)),
     ])
+}
+
+/// A fresh instance for each call: a provider out of the prepared one, and a host of it.
+///
+/// # Errors
+///
+/// When the incumbent refuses the guest.
+pub fn fresh(wasm: &[u8], pool: Option<Pool>) -> Result<Maker> {
+    let mut builder = WasmtimeEngineProviderBuilder::new().module_bytes(wasm);
+    if let Some(pool) = pool {
+        builder = builder.engine(Engine::new(&pool.config())?);
+    }
+    let pre = Arc::new(builder.build_pre()?);
+    Ok(Arc::new(move || {
+        let pre = Arc::clone(&pre);
+        Ok(Box::new(move |payload| {
+            let host = WapcHost::new(Box::new(pre.rehydrate(None)?), None)?;
+            Ok(host.call(OPERATION, payload)?.len())
+        }))
+    }))
+}
+
+/// An instance that was called once, kept.
+///
+/// # Errors
+///
+/// When the incumbent refuses the guest.
+pub fn kept(wasm: &[u8]) -> Result<impl Fn() -> Result<Box<dyn Any>> + use<>> {
+    let pre = WasmtimeEngineProviderBuilder::new().module_bytes(wasm).build_pre()?;
+    Ok(move || {
+        let host = WapcHost::new(Box::new(pre.rehydrate(None)?), None)?;
+        let answer = host.call(OPERATION, &[1; 16])?.len();
+        ensure!(answer == 16, "an answer of {answer} bytes");
+        Ok(Box::new(host) as Box<dyn Any>)
+    })
+}
+
+/// Loads a module and gets it ready to be instantiated.
+///
+/// # Errors
+///
+/// When the incumbent refuses the guest.
+pub fn load(wasm: &[u8]) -> Result<()> {
+    drop(WasmtimeEngineProviderBuilder::new().module_bytes(wasm).build_pre()?);
+    Ok(())
 }
 
 struct Sync(WapcHost);

@@ -4,15 +4,19 @@
 //! store; there is no lock, no budget, no deadline, no isolation of one call from the next, no error text:
 //! what is left is what waPC and wasmtime themselves cost.
 
+use std::any::Any;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use tokio::runtime::Runtime;
 use wasmtime::{Caller, Config, Engine, Instance, Linker, Memory, Module, Store, TypedFunc};
 
 use crate::abi::{Fault, HostCallArguments, decode, handle, read, write};
+use crate::fresh::Maker;
 use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::{AsyncCall, Family, Mode, SyncCall, Variant};
+use crate::pool::Pool;
 
 /// The rows of the limit; the first of each mode is the one that all others are compared with.
 ///
@@ -31,7 +35,22 @@ pub fn variants(guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
         let host = runtime.block_on(Host::r#async(&guest.wasm, epochs))?;
         variants.push(Variant::r#async(Family::Limit, detail, runtime, OnFiber(host)));
     }
+    variants.push(Variant::sync(Family::Limit, ONE_COPY, OneCopy(Vec::new())));
     Ok(variants)
+}
+
+/// The row that no copying host is below: no guest at all.
+pub const ONE_COPY: &str = "one memcpy of the payload, no guest";
+
+/// Copies the payload into a buffer that is used again.
+struct OneCopy(Vec<u8>);
+
+impl SyncCall for OneCopy {
+    fn call<R>(&mut self, payload: &Payload, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
+        self.0.clear();
+        self.0.extend_from_slice(payload.borrowed);
+        Ok(read(&self.0))
+    }
 }
 
 /// What the imports share with the caller of the guest.
@@ -53,13 +72,13 @@ struct Host {
 
 impl Host {
     fn sync(wasm: &[u8], epochs: bool) -> Result<Self> {
-        let (mut store, module, linker) = prepare(wasm, epochs, Mode::Sync)?;
+        let (mut store, module, linker) = prepare(wasm, Config::new(), epochs, Mode::Sync)?;
         let instance = linker.instantiate(&mut store, &module)?;
         Self::new(store, &instance, epochs)
     }
 
     async fn r#async(wasm: &[u8], epochs: bool) -> Result<Self> {
-        let (mut store, module, linker) = prepare(wasm, epochs, Mode::Async)?;
+        let (mut store, module, linker) = prepare(wasm, Config::new(), epochs, Mode::Async)?;
         let instance = linker.instantiate_async(&mut store, &module).await?;
         Self::new(store, &instance, epochs)
     }
@@ -86,6 +105,88 @@ impl Host {
     }
 }
 
+/// By hand: a fresh store and instance for each call, of one pre-instantiated module.
+///
+/// # Errors
+///
+/// When wasmtime refuses the guest.
+pub fn fresh(wasm: &[u8], pool: Option<Pool>) -> Result<Maker> {
+    let config = pool.map_or_else(Config::new, Pool::config);
+    let (store, module, linker) = prepare(wasm, config, false, Mode::Sync)?;
+    let (engine, pre) = (store.engine().clone(), linker.instantiate_pre(&module)?);
+    Ok(Arc::new(move || {
+        let (engine, pre) = (engine.clone(), pre.clone());
+        Ok(Box::new(move |payload| {
+            let mut store = Store::new(&engine, State::default());
+            let instance = pre.instantiate(&mut store)?;
+            init(&mut store, &instance)?;
+            let mut host = Host::new(store, &instance, false)?;
+            host.store.data_mut().payload = payload;
+            let lengths = (u32::try_from(OPERATION.len())?, u32::try_from(payload.len())?);
+            let succeeded = host.guest_call.call(&mut host.store, lengths)?;
+            Ok(host.finish(succeeded)?.len())
+        }))
+    }))
+}
+
+/// By hand: one instance that is used for all calls, with or without epochs, or with fuel.
+///
+/// # Errors
+///
+/// When wasmtime refuses the guest.
+pub fn looped(wasm: &[u8], interruption: Interruption) -> Result<impl SyncCall + use<>> {
+    let mut config = Config::new();
+    config.consume_fuel(interruption == Interruption::Fuel);
+    let epochs = interruption == Interruption::Epochs;
+    let (mut store, module, linker) = prepare(wasm, config, epochs, Mode::Sync)?;
+    if interruption == Interruption::Fuel {
+        store.set_fuel(u64::MAX)?;
+    }
+    let instance = linker.instantiate(&mut store, &module)?;
+    init(&mut store, &instance)?;
+    Ok(Straight(Host::new(store, &instance, epochs)?))
+}
+
+/// Calls `wapc_init`, in which real guests register their operations.
+fn init(store: &mut Store<State>, instance: &Instance) -> Result<()> {
+    store.data_mut().memory = instance.get_memory(&mut *store, "memory");
+    if let Some(init) = instance.get_func(&mut *store, "wapc_init") {
+        init.typed::<(), ()>(&*store)?.call(store, ())?;
+    }
+    Ok(())
+}
+
+/// How a guest that does not end could be ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Interruption {
+    /// Not at all.
+    None,
+    /// It looks at the epoch.
+    Epochs,
+    /// It counts.
+    Fuel,
+}
+
+/// By hand: an instance that was called once, kept.
+///
+/// # Errors
+///
+/// When wasmtime refuses the guest.
+pub fn kept(wasm: &[u8]) -> Result<impl Fn() -> Result<Box<dyn Any>> + use<>> {
+    let (store, module, linker) = prepare(wasm, Config::new(), false, Mode::Sync)?;
+    let (engine, pre) = (store.engine().clone(), linker.instantiate_pre(&module)?);
+    let payload = Payload::new(16, 1);
+    Ok(move || {
+        let mut store = Store::new(&engine, State::default());
+        let instance = pre.instantiate(&mut store)?;
+        init(&mut store, &instance)?;
+        let mut host = Straight(Host::new(store, &instance, false)?);
+        let answer = host.call(&payload, |answer| answer.len())?;
+        ensure!(answer == 16, "an answer of {answer} bytes");
+        Ok(Box::new(host) as Box<dyn Any>)
+    })
+}
+
 /// Calls on the caller's stack.
 struct Straight(Host);
 
@@ -110,8 +211,12 @@ impl AsyncCall for OnFiber {
 
 /// Compiles the guest and defines the imports: all synchronous, but `__host_call` awaits its handler in async
 /// mode.
-fn prepare(wasm: &[u8], epochs: bool, mode: Mode) -> Result<(Store<State>, Module, Linker<State>)> {
-    let mut config = Config::new();
+fn prepare(
+    wasm: &[u8],
+    mut config: Config,
+    epochs: bool,
+    mode: Mode,
+) -> Result<(Store<State>, Module, Linker<State>)> {
     config.epoch_interruption(epochs);
     let engine = Engine::new(&config)?;
     let module = Module::new(&engine, wasm)?;
@@ -120,6 +225,11 @@ fn prepare(wasm: &[u8], epochs: bool, mode: Mode) -> Result<(Store<State>, Modul
     linker.func_wrap("wapc", "__guest_response", guest_response)?;
     linker.func_wrap("wapc", "__host_response_len", host_response_len)?;
     linker.func_wrap("wapc", "__host_response", host_response)?;
+    // What real guests import besides, and no guest of these measurements needs.
+    linker.func_wrap("wapc", "__host_error_len", || 0_u32)?;
+    linker.func_wrap("wapc", "__host_error", |_: u32| {})?;
+    linker.func_wrap("wapc", "__guest_error", |_: u32, _: u32| {})?;
+    linker.func_wrap("wapc", "__console_log", |_: u32, _: u32| {})?;
     match mode {
         Mode::Sync => linker.func_wrap("wapc", "__host_call", host_call)?,
         Mode::Async => linker.func_wrap_async("wapc", "__host_call", |caller, arguments| {

@@ -3,6 +3,7 @@
 //! The engine's settings are those of Antiphon, but for fuel, which costs the interpreter something in each block of
 //! guest code: without it in the rows that all others are compared with, with it in the rows below them.
 
+use std::any::Any;
 use std::rc::Rc;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -36,6 +37,31 @@ pub fn variants(guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
     Ok(variants)
 }
 
+/// By hand: one instance that is used for all calls, with or without fuel.
+///
+/// # Errors
+///
+/// When wasmi refuses the guest.
+pub fn looped(wasm: &[u8], fuel: bool) -> Result<impl SyncCall + use<>> {
+    Ok(ToTheEnd(Host::new(wasm, fuel, Mode::Sync)?))
+}
+
+/// By hand: an instance that was called once, kept. All are of one module.
+///
+/// # Errors
+///
+/// When wasmi refuses the guest.
+pub fn kept(wasm: &[u8]) -> Result<impl Fn() -> Result<Box<dyn Any>> + use<>> {
+    let (module, linker) = prepare(wasm, false, Mode::Sync)?;
+    let payload = Payload::new(16, 1);
+    Ok(move || {
+        let mut host = ToTheEnd(Host::start(&module, &linker, false)?);
+        let answer = host.call(&payload, |answer| answer.len())?;
+        ensure!(answer == 16, "an answer of {answer} bytes");
+        Ok(Box::new(host) as Box<dyn Any>)
+    })
+}
+
 impl HostError for Fault {}
 
 /// What the imports share with the caller of the guest.
@@ -57,34 +83,52 @@ struct Host {
     fuel: bool,
 }
 
+/// Translates the guest and defines the imports.
+fn prepare(wasm: &[u8], fuel: bool, mode: Mode) -> Result<(Module, Linker<State>)> {
+    let mut config = Config::default();
+    config
+        .consume_fuel(fuel)
+        .compilation_mode(CompilationMode::LazyTranslation)
+        .ignore_custom_sections(true)
+        .set_max_recursion_depth(20_000)
+        .set_max_stack_height(1 << 20)
+        .wasm_multi_memory(false)
+        .wasm_relaxed_simd(false);
+    let engine = Engine::new(&config);
+    let module = Module::new(&engine, wasm)?;
+    let mut linker = Linker::new(&engine);
+    linker.func_wrap("wapc", "__guest_request", guest_request)?;
+    linker.func_wrap("wapc", "__guest_response", guest_response)?;
+    linker.func_wrap("wapc", "__host_response_len", host_response_len)?;
+    linker.func_wrap("wapc", "__host_response", host_response)?;
+    // What real guests import besides, and no guest of these measurements needs.
+    linker.func_wrap("wapc", "__host_error_len", || 0_u32)?;
+    linker.func_wrap("wapc", "__host_error", |_: u32| {})?;
+    linker.func_wrap("wapc", "__guest_error", |_: u32, _: u32| {})?;
+    linker.func_wrap("wapc", "__console_log", |_: u32, _: u32| {})?;
+    match mode {
+        Mode::Sync => linker.func_wrap("wapc", "__host_call", host_call)?,
+        Mode::Async => linker.func_wrap("wapc", "__host_call", suspend)?,
+    };
+    Ok((module, linker))
+}
+
 impl Host {
     fn new(wasm: &[u8], fuel: bool, mode: Mode) -> Result<Self> {
-        let mut config = Config::default();
-        config
-            .consume_fuel(fuel)
-            .compilation_mode(CompilationMode::LazyTranslation)
-            .ignore_custom_sections(true)
-            .set_max_recursion_depth(20_000)
-            .set_max_stack_height(1 << 20)
-            .wasm_multi_memory(false)
-            .wasm_relaxed_simd(false);
-        let engine = Engine::new(&config);
-        let module = Module::new(&engine, wasm)?;
-        let mut linker = Linker::new(&engine);
-        linker.func_wrap("wapc", "__guest_request", guest_request)?;
-        linker.func_wrap("wapc", "__guest_response", guest_response)?;
-        linker.func_wrap("wapc", "__host_response_len", host_response_len)?;
-        linker.func_wrap("wapc", "__host_response", host_response)?;
-        match mode {
-            Mode::Sync => linker.func_wrap("wapc", "__host_call", host_call)?,
-            Mode::Async => linker.func_wrap("wapc", "__host_call", suspend)?,
-        };
-        let mut store = Store::new(&engine, State::default());
+        let (module, linker) = prepare(wasm, fuel, mode)?;
+        Self::start(&module, &linker, fuel)
+    }
+
+    fn start(module: &Module, linker: &Linker<State>, fuel: bool) -> Result<Self> {
+        let mut store = Store::new(module.engine(), State::default());
         if fuel {
             store.set_fuel(u64::MAX)?;
         }
-        let instance = linker.instantiate_and_start(&mut store, &module)?;
+        let instance = linker.instantiate_and_start(&mut store, module)?;
         store.data_mut().memory = instance.get_memory(&store, "memory");
+        if let Some(init) = instance.get_func(&store, "wapc_init") {
+            init.typed::<(), ()>(&store)?.call(&mut store, ())?;
+        }
         let guest_call = instance.get_typed_func(&store, "__guest_call")?;
         Ok(Self { store, guest_call, fuel })
     }

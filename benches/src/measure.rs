@@ -13,9 +13,15 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::runtime::Runtime;
 
 use crate::guest::{Guest, Payload};
+use crate::report;
+use crate::table::{Column, Row, Table};
 
 /// How long a batch should take: long against a clock read and `block_on`, short against a machine's moods.
 const BATCH: Duration = Duration::from_micros(250);
+
+/// What a reader has to know of its tables.
+const NOTE: &str = "A cell: median time per call, its ratio to the `limit` of the same mode (the first row of the mode), and \
+    for Antiphon how many times faster than the incumbent of the same mode it is (`/`).";
 
 /// How long each variant runs before anything is counted.
 const WARM_UP: Duration = Duration::from_millis(20);
@@ -50,6 +56,8 @@ pub enum Family {
     Incumbent,
     /// `antiphon` with its provider of the engine.
     Antiphon,
+    /// extism, which is no waPC host: a plugin of its own kind does the same.
+    Extism,
 }
 
 /// How the call is driven.
@@ -82,6 +90,7 @@ impl fmt::Display for Label {
             Family::Limit => "limit",
             Family::Incumbent => "incumbent",
             Family::Antiphon => "antiphon",
+            Family::Extism => "extism",
         };
         write!(f, "{mode} {family}: {}", self.detail)
     }
@@ -186,24 +195,6 @@ impl<C: AsyncCall> Batch for AsyncBatch<C> {
     }
 }
 
-/// What was measured with one guest.
-pub struct Table {
-    /// Its heading.
-    pub title: &'static str,
-    /// Payload sizes in bytes, a column each.
-    pub sizes: &'static [usize],
-    /// A row for each variant.
-    pub rows: Vec<Row>,
-}
-
-/// What was measured of one variant.
-pub struct Row {
-    /// The variant's name.
-    pub label: Label,
-    /// A cell for each payload size.
-    pub cells: Vec<Cell>,
-}
-
 /// The time of one thing (of a call, mostly) over all rounds, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
@@ -251,8 +242,17 @@ pub fn check_environment() -> Result<()> {
 ///
 /// When a variant fails, or answers with anything but its payload.
 pub fn measure(guest: &Guest, mut variants: Vec<Variant>, rounds: u32) -> Result<Table> {
-    let mut rows: Vec<Row> =
-        variants.iter().map(|variant| Row { label: variant.label.clone(), cells: Vec::new() }).collect();
+    let labels: Vec<Label> = variants.iter().map(|variant| variant.label.clone()).collect();
+    let first = |family, mode| labels.iter().position(|label| label.family == family && label.mode == mode);
+    let mut rows: Vec<Row> = labels
+        .iter()
+        .map(|label| Row {
+            label: label.to_string(),
+            limit: first(Family::Limit, label.mode),
+            incumbent: first(Family::Incumbent, label.mode).filter(|_| label.family == Family::Antiphon),
+            cells: Vec::new(),
+        })
+        .collect();
     for &size in guest.sizes {
         eprintln!("{}, {size} B: {} variants, {rounds} rounds", guest.title, variants.len());
         let (other, payload) = (Payload::new(size, 0xA5), Payload::new(size, 0));
@@ -279,10 +279,11 @@ pub fn measure(guest: &Guest, mut variants: Vec<Variant>, rounds: u32) -> Result
             variant.verify(&other)?;
         }
         for (row, times) in rows.iter_mut().zip(times) {
-            row.cells.push(Cell::new(times));
+            row.cells.push(Some(Cell::new(times)));
         }
     }
-    Ok(Table { title: guest.title, sizes: guest.sizes, rows })
+    let columns = guest.sizes.iter().map(|&size| Column::time(report::bytes(size))).collect();
+    Ok(Table { title: guest.title.into(), note: NOTE.into(), columns, rows })
 }
 
 /// Shuffles, so that nobody always follows the same one; the same way in each run.

@@ -1,62 +1,123 @@
-//! The Markdown document: what the machine is, what was built, and a table for each guest.
+//! The document, in Markdown and in JSON: what the machine is, what was built, and the tables.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::thread;
+use std::{env, fs, thread};
 
-use crate::engine::Engine;
-use crate::measure::{Cell, Family, Label, Row, Table};
+use serde_json::{Value, json};
+
+use crate::bars::Bar;
+use crate::measure::Cell;
+use crate::table::{Row, Table, Unit};
 
 /// Every version in the document comes from the lock file that the program was built with.
 const LOCK: &str = include_str!("../Cargo.lock");
 
-/// Writes the whole document of what was measured on `engine`. `rounds` is only named, not used.
-pub fn document(tables: &[Table], engine: Engine, rounds: u32) -> String {
-    let rounds = rounds.to_string();
-    let cell =
-        "A cell: median time per call, its ratio to the `limit` of the same mode (the first row of the mode)";
-    let mut out = match engine {
-        Engine::Wasmtime => {
-            let packages =
-                ["wasmtime", "wapc", "wasmtime-provider", "antiphon", "antiphon-wasmtime", "tokio"];
-            heading("Antiphon against the limit and the incumbent", &packages, &[("rounds", &rounds)])
-                + &format!(
-                    "\n{cell}, and for Antiphon how many times faster than the incumbent of the same mode it is (`/`).\n"
-                )
+/// The packages whose versions a document names.
+const PACKAGES: [&str; 12] = [
+    "wasmtime",
+    "wasmi",
+    "antiphon",
+    "antiphon-wasmtime",
+    "antiphon-wasmi",
+    "wapc",
+    "wasmtime-provider",
+    "extism",
+    "tokio",
+    "bytes",
+    "blake3",
+    "wat",
+];
+
+/// What a document says before its tables: the machine, what was built, and what else there is to say about the run.
+pub struct Facts(Vec<(String, String)>);
+
+impl Facts {
+    /// Those of this process, and others.
+    pub fn gather(others: &[(&str, String)]) -> Self {
+        let mut facts = Vec::new();
+        let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
+        let cores = thread::available_parallelism().map_or(0, usize::from);
+        fact("machine", format!("{}, {cores} cores", cpu_model().unwrap_or_else(|| "unknown".into())));
+        fact(
+            "system",
+            fs::read_to_string("/proc/version").map_or_else(|_| "unknown".into(), |text| text.trim().into()),
+        );
+        fact(
+            "load average at the end (1, 5, 15 minutes)",
+            load_average().unwrap_or_else(|| "unknown".into()),
+        );
+        fact("compiler", env!("BENCH_RUSTC").into());
+        fact("RUST_BACKTRACE", env::var("RUST_BACKTRACE").unwrap_or_else(|_| "not set".into()));
+        for package in PACKAGES {
+            let built = (cfg!(feature = "antiphon") || !package.starts_with("antiphon"))
+                && (cfg!(feature = "extism") || package != "extism");
+            let version = locked_version(package).filter(|_| built);
+            fact(package, version.unwrap_or("not in this build").into());
         }
-        Engine::Wasmi => {
-            let packages = ["wasmi", "antiphon", "antiphon-wasmi", "tokio"];
-            heading("Antiphon on wasmi against the limit", &packages, &[("rounds", &rounds)])
-                + &format!("\n{cell}.\n")
+        for (name, value) in others {
+            fact(name, value.clone());
         }
-    };
+        Self(facts)
+    }
+}
+
+/// The document in Markdown.
+pub fn markdown(facts: &Facts, tables: &[Table], bars: &[Bar]) -> String {
+    let mut out = "# Antiphon, measured\n\n".to_owned();
+    for (name, value) in &facts.0 {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(out, "- {name}: {value}");
+    }
+    if !bars.is_empty() {
+        out +=
+            "\n## In one line each\n\nRatios of medians of one table below.\n\n| what | ratio |\n|---|---|\n";
+        for bar in bars {
+            let _ = writeln!(out, "| {} | {:.2} |", bar.name, bar.ratio);
+        }
+    }
     for table in tables {
         section(&mut out, table);
     }
     out
 }
 
-/// Begins a document: what the machine is, what was built, and what else there is to say about the run.
-pub fn heading(title: &str, packages: &[&str], others: &[(&str, &str)]) -> String {
-    let mut out = format!("# {title}\n\n");
-    let cores = thread::available_parallelism().map_or(0, usize::from);
-    let mut fact = |name: &str, value: &str| {
-        // Writing to a `String` cannot fail.
-        let _ = writeln!(out, "- {name}: {value}");
-    };
-    let machine = format!("{}, {cores} cores", cpu_model().unwrap_or_else(|| "unknown".into()));
-    fact("machine", &machine);
-    fact("load average at the end (1, 5, 15 minutes)", &load_average().unwrap_or_else(|| "unknown".into()));
-    fact("compiler", env!("BENCH_RUSTC"));
-    for package in packages {
-        let built = cfg!(feature = "antiphon") || !package.starts_with("antiphon");
-        let version = locked_version(package).filter(|_| built);
-        fact(package, version.unwrap_or("not in this build"));
-    }
-    for (name, value) in others {
-        fact(name, value);
-    }
-    out
+/// The same document in JSON: every number in full, medians with their quartiles.
+pub fn json(facts: &Facts, tables: &[Table], bars: &[Bar]) -> String {
+    let facts: serde_json::Map<String, Value> =
+        facts.0.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))).collect();
+    let tables: Vec<Value> = tables
+        .iter()
+        .map(|table| {
+            let columns: Vec<Value> = table
+                .columns
+                .iter()
+                .map(|each| json!({ "name": each.name, "unit": each.unit.name() }))
+                .collect();
+            let rows: Vec<Value> = table
+                .rows
+                .iter()
+                .map(|row| {
+                    let cell = |cell: &Option<Cell>| match cell {
+                        Some(cell) => json!({
+                            "median": cell.median,
+                            "lower_quartile": cell.lower_quartile,
+                            "upper_quartile": cell.upper_quartile,
+                        }),
+                        None => Value::Null,
+                    };
+                    json!({
+                        "label": row.label,
+                        "limit": row.limit,
+                        "incumbent": row.incumbent,
+                        "cells": row.cells.iter().map(cell).collect::<Vec<_>>(),
+                    })
+                })
+                .collect();
+            json!({ "title": table.title, "note": table.note, "columns": columns, "rows": rows })
+        })
+        .collect();
+    let bars: Vec<Value> = bars.iter().map(|bar| json!({ "name": bar.name, "ratio": bar.ratio })).collect();
+    format!("{:#}\n", json!({ "facts": facts, "ratios": bars, "tables": tables }))
 }
 
 fn cpu_model() -> Option<String> {
@@ -78,16 +139,11 @@ fn locked_version(package: &str) -> Option<&'static str> {
 }
 
 fn section(out: &mut String, table: &Table) {
-    let heads: Vec<String> = table.sizes.iter().map(|&size| bytes(size)).collect();
-    let _ = writeln!(out, "\n## {}\n\n| variant | {} |", table.title, heads.join(" | "));
+    let heads: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    let _ = writeln!(out, "\n## {}\n\n{}\n\n| variant | {} |", table.title, table.note, heads.join(" | "));
     let _ = writeln!(out, "|---|{}", "---|".repeat(heads.len()));
     for row in &table.rows {
-        let cells: Vec<String> = row
-            .cells
-            .iter()
-            .enumerate()
-            .map(|(column, cell)| entry(table, &row.label, column, cell))
-            .collect();
+        let cells: Vec<String> = (0..heads.len()).map(|column| entry(table, row, column)).collect();
         let _ = writeln!(out, "| {} | {} |", row.label, cells.join(" | "));
     }
     let noise: Vec<String> =
@@ -95,19 +151,20 @@ fn section(out: &mut String, table: &Table) {
     let _ = writeln!(out, "\nNoise (the widest interquartile range of a row): {}.", noise.join(", "));
 }
 
-/// One cell: time, ratio to the limit, and for Antiphon the factor to the incumbent.
-fn entry(table: &Table, label: &Label, column: usize, cell: &Cell) -> String {
-    let reference = |family| {
-        let row = table.rows.iter().find(|row| row.label.family == family && row.label.mode == label.mode)?;
-        Some(row.cells.get(column)?.median)
+/// One cell: what it is, its ratio to the limit, and how many times better than the incumbent it is.
+fn entry(table: &Table, row: &Row, column: usize) -> String {
+    let Some(Some(cell)) = row.cells.get(column) else { return "-".into() };
+    let unit = table.columns[column].unit;
+    let mut text = match unit {
+        Unit::Time => time(cell.median),
+        Unit::Memory => format!("{:.1} KiB", cell.median),
+        Unit::Factor => return format!("{:.2}", cell.median),
     };
-    let mut text = time(cell.median);
-    if let Some(limit) = reference(Family::Limit) {
+    let reference = |index: Option<usize>| Some((*table.rows.get(index?)?.cells.get(column)?)?.median);
+    if let Some(limit) = reference(row.limit) {
         let _ = write!(text, ", {:.2}x", cell.median / limit);
     }
-    if label.family == Family::Antiphon
-        && let Some(incumbent) = reference(Family::Incumbent)
-    {
+    if let Some(incumbent) = reference(row.incumbent) {
         let _ = write!(text, ", /{:.1}", incumbent / cell.median);
     }
     text
@@ -115,8 +172,7 @@ fn entry(table: &Table, label: &Label, column: usize, cell: &Cell) -> String {
 
 /// How far apart the middle half of the rounds lies, at worst, as a share of the median.
 fn noise(table: &Table, column: usize) -> f64 {
-    let range = |row: &Row| Some(row.cells.get(column)?.spread());
-    table.rows.iter().filter_map(range).fold(0.0, f64::max)
+    table.rows.iter().filter_map(|row| Some((*row.cells.get(column)?)?.spread())).fold(0.0, f64::max)
 }
 
 /// A time as text.
@@ -125,7 +181,7 @@ pub fn time(nanoseconds: f64) -> String {
         ns if ns < 100.0 => format!("{ns:.1} ns"),
         ns if ns < 10_000.0 => format!("{ns:.0} ns"),
         ns if ns < 10_000_000.0 => format!("{:.1} us", ns / 1e3),
-        ns => format!("{:.1} ms", ns / 1e6),
+        ns => format!("{:.2} ms", ns / 1e6),
     }
 }
 

@@ -1,0 +1,55 @@
+//! `echo`: an echo through one guest call, and through one host call, by hand, by the incumbent, by Antiphon.
+
+use std::rc::Rc;
+
+use anyhow::Result;
+use tokio::runtime::{self, Runtime};
+
+use crate::engine::Engine;
+use crate::guest::Guest;
+use crate::measure::{Family, Variant, measure};
+use crate::table::Table;
+use crate::{incumbent, limit, limit_wasmi};
+
+/// The two tables of an engine. Of the rows, those of the limit are kept and those whose label contains one of the texts; all
+/// if there is no text.
+///
+/// # Errors
+///
+/// When a variant fails.
+pub fn tables(engine: Engine, rounds: u32, filter: &[String]) -> Result<Vec<Table>> {
+    let runtime = Rc::new(runtime::Builder::new_current_thread().build()?);
+    let mut tables = Vec::new();
+    for guest in [Guest::echo()?, Guest::host_call()?] {
+        let mut variants = variants(engine, &guest, &runtime)?;
+        variants.retain(|variant| {
+            let label = variant.label.to_string();
+            variant.label.family == Family::Limit
+                || filter.is_empty()
+                || filter.iter().any(|text| label.contains(text))
+        });
+        let mut table = measure(&guest, variants, rounds)?;
+        table.title = format!("{} ({})", table.title, engine.name());
+        tables.push(table);
+    }
+    Ok(tables)
+}
+
+/// Every variant of this build on `engine`, sorted into the order of the rows.
+fn variants(engine: Engine, guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
+    let mut variants = match engine {
+        Engine::Wasmtime => limit::variants(guest, runtime)?,
+        Engine::Wasmi => limit_wasmi::variants(guest, runtime)?,
+    };
+    if engine == Engine::Wasmtime {
+        variants.extend(incumbent::variants(guest, runtime)?);
+    }
+    #[cfg(feature = "antiphon")]
+    variants.extend(crate::antiphon::variants(engine, guest, runtime)?);
+    #[cfg(feature = "extism")]
+    if engine == Engine::Wasmtime && !guest.calls_host {
+        variants.push(crate::extism::variant()?);
+    }
+    variants.sort_by_key(|variant| (variant.label.mode, variant.label.family));
+    Ok(variants)
+}

@@ -1,0 +1,202 @@
+//! `fresh`: a fresh instance for every call, by hand, by the incumbent, by Antiphon; and the same on two threads.
+
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+
+use crate::guest::Guest;
+use crate::measure::Cell;
+use crate::table::{Column, Row, Table, Unit};
+use crate::turns::{Contender, take_turns};
+use crate::{built, incumbent, limit, pool};
+
+/// Makes a fresh instance, calls it once with a payload, drops it, and says how long the answer was.
+pub type FreshCall = Box<dyn FnMut(&'static [u8]) -> Result<usize>>;
+
+/// What each thread gets its [`FreshCall`] from: one compiled module.
+pub type Maker = Arc<dyn Fn() -> Result<FreshCall> + Send + Sync>;
+
+/// Whose maker it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// By hand.
+    Limit,
+    /// `wapc` with `wasmtime-provider`.
+    Incumbent,
+    /// Antiphon.
+    Antiphon,
+    /// Some other library.
+    Other,
+}
+
+/// One row.
+pub struct Variant {
+    /// Its name.
+    pub label: String,
+    /// Whose it is.
+    pub kind: Kind,
+    /// Its maker.
+    pub maker: Maker,
+}
+
+impl Variant {
+    /// A row.
+    pub fn new(kind: Kind, label: impl Into<String>, maker: Maker) -> Self {
+        Self { label: label.into(), kind, maker }
+    }
+}
+
+static PAYLOAD: [u8; 1 << 10] = [7; 1 << 10];
+
+/// How long a batch should take. An instance costs microseconds, and the first ones of a batch fill the pool again.
+const BATCH: Duration = Duration::from_millis(2);
+
+/// The small guest, and a large one.
+fn guests() -> Result<[(String, Vec<u8>); 2]> {
+    let large = built::repeated(built::RUST, 20)?;
+    let small = Guest::echo()?.wasm;
+    Ok([
+        (format!("`guests/echo.wat`, {} B", small.len()), small),
+        (format!("`guests/built/rust.wasm`, each function 20 times, {} KB", large.len() / 1000), large),
+    ])
+}
+
+/// Every variant of this build, the same rows for each guest.
+fn variants(wasm: &[u8]) -> Result<Vec<Variant>> {
+    let mut variants = vec![Variant::new(Kind::Limit, "by hand, on demand", limit::fresh(wasm, None)?)];
+    for pool in pool::Pool::here() {
+        let label = format!("by hand, {}", pool.name());
+        variants.push(Variant::new(Kind::Limit, label, limit::fresh(wasm, Some(pool))?));
+    }
+    variants.push(Variant::new(Kind::Incumbent, "incumbent, its default", incumbent::fresh(wasm, None)?));
+    let best = pool::Pool::best();
+    let label = format!("incumbent, {}", best.name());
+    variants.push(Variant::new(Kind::Incumbent, label, incumbent::fresh(wasm, Some(best))?));
+    #[cfg(feature = "antiphon")]
+    variants.extend(crate::antiphon::fresh(wasm)?);
+    #[cfg(feature = "extism")]
+    variants.push(Variant::new(
+        Kind::Other,
+        "extism, `new_from_compiled` (its own echo plugin)",
+        crate::extism::fresh()?,
+    ));
+    Ok(variants)
+}
+
+/// The rows that others are compared with: the best one by hand that is safe here, the incumbent's default.
+fn rows(variants: &[Variant]) -> Vec<Row> {
+    let limit = variants.iter().rposition(|variant| variant.kind == Kind::Limit);
+    let incumbent = variants.iter().position(|variant| variant.kind == Kind::Incumbent);
+    variants
+        .iter()
+        .map(|variant| Row {
+            label: variant.label.clone(),
+            limit,
+            incumbent: incumbent.filter(|_| variant.kind == Kind::Antiphon),
+            cells: Vec::new(),
+        })
+        .collect()
+}
+
+/// A fresh instance for each call.
+///
+/// # Errors
+///
+/// When a variant refuses a guest, or a call fails.
+pub fn table(rounds: u32) -> Result<Table> {
+    let mut table = Table {
+        title: "A fresh instance for every call".into(),
+        note: format!(
+            "A cell: median time to instantiate, echo 1 KiB and drop; its ratio to the best row by hand that is safe on this \
+             machine ({}), and for Antiphon how many times faster than the incumbent's default it is (`/`).",
+            pool::Pool::best().name()
+        ),
+        columns: Vec::new(),
+        rows: Vec::new(),
+    };
+    for (name, wasm) in guests()? {
+        eprintln!("fresh, {name}: {rounds} rounds");
+        let variants = variants(&wasm)?;
+        if table.rows.is_empty() {
+            table.rows = rows(&variants);
+        }
+        let mut contenders = Vec::new();
+        for variant in &variants {
+            let mut call = (variant.maker)()?;
+            contenders.push(Contender::each(&variant.label, move || checked(&mut call)));
+        }
+        table.columns.push(Column::time(name));
+        for (row, cell) in table.rows.iter_mut().zip(take_turns(&mut contenders, rounds, BATCH)?) {
+            row.cells.push(Some(cell));
+        }
+    }
+    Ok(table)
+}
+
+fn checked(call: &mut FreshCall) -> Result<()> {
+    let len = call(&PAYLOAD)?;
+    ensure!(len == PAYLOAD.len(), "an answer of {len} bytes");
+    Ok(())
+}
+
+/// The same on one thread and on two.
+///
+/// # Errors
+///
+/// When a variant refuses the guest, or a call fails.
+pub fn threads(rounds: u32) -> Result<Table> {
+    let [(name, wasm), _] = guests()?;
+    eprintln!("threads, {name}: {rounds} rounds");
+    let variants = variants(&wasm)?;
+    let mut rows = rows(&variants);
+    let mut contenders = Vec::new();
+    for variant in &variants {
+        for count in [1, 2] {
+            let maker = Arc::clone(&variant.maker);
+            contenders.push(Contender::new(&variant.label, move |times| on_threads(&maker, count, times)));
+        }
+    }
+    let cells = take_turns(&mut contenders, rounds, 5 * BATCH)?;
+    for (row, pair) in rows.iter_mut().zip(cells.chunks(2)) {
+        let [one, two] = pair else { return Err(anyhow!("a row without its pair")) };
+        let times = one.median / two.median;
+        let factor = Cell { median: times, lower_quartile: times, upper_quartile: times };
+        row.cells = vec![Some(*one), Some(*two), Some(factor)];
+    }
+    let factor = Column { name: "2 threads / 1".into(), unit: Unit::Factor };
+    Ok(Table {
+        title: "A fresh instance for every call, on threads".into(),
+        note: format!(
+            "{name}. A cell: wall time by the calls of all threads together, so that half of it on two threads is perfect; ratios as \
+             in the table above. The last column: how many times the calls of one thread two threads make."
+        ),
+        columns: vec![Column::time("1 thread"), Column::time("2 threads"), factor],
+        rows,
+    })
+}
+
+/// Makes calls on so many threads, each with its share; the clock runs from when all are ready until the last is done.
+fn on_threads(maker: &Maker, count: u32, times: u32) -> Result<Duration> {
+    let share = times.div_ceil(count);
+    let ready = Barrier::new(count as usize + 1);
+    let (elapsed, results) = thread::scope(|scope| {
+        let work = || {
+            let made = maker();
+            ready.wait();
+            let mut call = made?;
+            (0..share).try_for_each(|_| checked(&mut call))
+        };
+        let threads: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+        ready.wait();
+        let start = Instant::now();
+        let results: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        (start.elapsed(), results)
+    });
+    for result in results {
+        result.ok().context("a thread panicked")??;
+    }
+    // As long as exactly `times` calls would have taken.
+    Ok(elapsed.mul_f64(f64::from(times) / f64::from(share * count)))
+}
