@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use antiphon::EngineProviderFactory;
 use antiphon::errors::{Error, ErrorKind};
+use antiphon::{EngineOptions, EngineProviderFactory};
 
 use crate::any_engine::AnyEngine;
 use crate::providers;
-use antiphon::EngineOptions;
 
 /// A directory where an engine keeps what it compiled, sealed with a key that only this user can read.
 ///

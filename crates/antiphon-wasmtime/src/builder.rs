@@ -84,6 +84,14 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         self
     }
 
+    /// Looks for the compiled module in a cache, and keeps it there once it is compiled. So does whatever comes of the
+    /// builder: a replaced module, [`with_module`](antiphon::EngineProviderFactory::with_module).
+    #[cfg(feature = "cache")]
+    pub fn cache(mut self, cache: ModuleCache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
     /// Compiles guests so that nothing can end them from outside: for trusted code only, by those who measured what it saves
     /// (up to half of the time of tight loops, nothing in most programs).
     ///
@@ -96,14 +104,6 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     /// [`EpochDeadlines`].
     pub fn dangerously_without_interruption(mut self) -> Self {
         self.uninterrupted = true;
-        self
-    }
-
-    /// Looks for the compiled module in a cache, and keeps it there once it is compiled. So does whatever comes of the
-    /// builder: a replaced module, [`with_module`](EngineProviderFactory::with_module).
-    #[cfg(feature = "cache")]
-    pub fn cache(mut self, cache: ModuleCache) -> Self {
-        self.cache = Some(cache);
         self
     }
 
@@ -139,18 +139,8 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
             return Err(invalid("an artifact is made of `module_bytes`"));
         };
         let settings = Settings { cache: None, ..self.settings()? };
-        let deterministic = settings.options.deterministic.is_some();
         let compiled = Compiled::new(self.clocked(&settings)?, Source::Bytes(bytes), settings)?;
-        crate::artifact::write(
-            path,
-            key,
-            crate::artifact::Written {
-                bytes,
-                module: compiled.linked.straight.module(),
-                environment: crate::environment::Environment::of(&compiled.linked.engine, deterministic),
-                info: compiled.info.clone(),
-            },
-        )?;
+        crate::artifact::write(path, key, compiled.artifact(bytes))?;
         Ok(())
     }
 

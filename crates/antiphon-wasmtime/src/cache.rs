@@ -196,9 +196,14 @@ impl ModuleCache {
         Ok(Some(found))
     }
 
+    /// Notes that a module had to be compiled.
+    pub(crate) fn missed(&self) {
+        count(&self.counts.misses, 1);
+    }
+
     /// Keeps a module that was compiled just now.
     pub(crate) fn store(&self, wanted: Wanted, module: &Module, info: &ModuleInfo) {
-        count(&self.counts.misses, 1);
+        self.missed();
         let name = wanted.name();
         let Wanted { module: digest, environment, .. } = wanted;
         let stored = module.serialize().map_err(BoxError::from).and_then(|code| {

@@ -10,13 +10,14 @@ use antiphon::{Capabilities, Conversation, EngineOptions, Isolation, Limits};
 use wasmtime::{ExternType, Module, ValType};
 
 use crate::engine::{Clock, Clocked};
-use crate::errors;
+#[cfg(feature = "cache")]
+use crate::environment::Environment;
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
 use crate::instance::Mode;
 use crate::instance::{How, Instance, Unstarted};
 use crate::linked::Linked;
-use crate::loading;
 use crate::options::EpochDeadlines;
+use crate::{errors, loading};
 
 /// What the builder was told about the guests of an engine.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ pub struct Compiled {
     pub(crate) settings: Settings,
     /// The limits that the host is told about.
     pub(crate) limits: Limits,
-    pub(crate) linked: Linked,
+    linked: Linked,
     /// What takes over where the pool of instances has no place left.
     overflow: Arc<OnceLock<Option<Linked>>>,
     #[cfg(feature = "wasi")]
@@ -64,6 +65,17 @@ impl Compiled {
             #[cfg(feature = "wasi")]
             world,
         })
+    }
+
+    /// What an artifact is made of: the module as it was handed in, and its code.
+    #[cfg(feature = "cache")]
+    pub(crate) fn artifact<'a>(&'a self, bytes: &'a [u8]) -> crate::artifact::Written<'a> {
+        crate::artifact::Written {
+            bytes,
+            module: self.linked.straight.module(),
+            environment: Environment::of(&self.linked.engine, self.settings.options.deterministic.is_some()),
+            info: self.info.clone(),
+        }
     }
 
     /// The same module with other deadlines.
@@ -183,32 +195,8 @@ impl Source<'_> {
         settings: &Settings,
         limits: &Limits,
     ) -> errors::Result<(Module, ModuleInfo, Clocked)> {
-        let (refused, pool) = match (self.load_on(&engine, settings, limits), &engine.pool) {
-            (Ok((module, info)), _) => return Ok((module, info, engine)),
-            (Err(refused), Some(pool)) => (refused, pool),
-            (Err(refused), None) => return Err(refused),
-        };
-        // Perhaps it is only that the pool has no place of the kind that it wants.
-        match pool.on_demand().map(|engine| (self.load_on(engine, settings, limits), engine)) {
-            Some((Ok((module, info)), engine)) => {
-                pool.warn(&refused);
-                Ok((module, info, engine.clone()))
-            }
-            _ => Err(refused),
-        }
-    }
-
-    fn load_on(
-        &self,
-        engine: &Clocked,
-        settings: &Settings,
-        limits: &Limits,
-    ) -> errors::Result<(Module, ModuleInfo)> {
         #[cfg(feature = "cache")]
-        let environment = || {
-            let deterministic = settings.options.deterministic.is_some();
-            crate::environment::Environment::of(engine, deterministic)
-        };
+        let environment = Environment::of(&engine, settings.options.deterministic.is_some());
         #[cfg(not(feature = "cache"))]
         let _ = settings;
         match self {
@@ -217,14 +205,14 @@ impl Source<'_> {
                     let what = "the `module` was compiled by another `engine` than the one given";
                     return Err(errors::Error::BuilderInvalidConfig(what.into()));
                 }
-                let info = info_of(module);
-                Ok((module.clone(), info))
+                let info = info_of(&module);
+                Ok((module, info, engine))
             }
             #[cfg(feature = "cache")]
-            Self::Artifact(path, key) => loading::artifact(path, key, limits, (engine, &environment())),
+            Self::Artifact(path, key) => loading::artifact((path, key), engine, limits, &environment),
             #[cfg(feature = "cache")]
             Self::Bytes(bytes) if let Some(cache) = &settings.cache => {
-                loading::cached(bytes, engine, limits, (cache, environment()))
+                loading::cached(bytes, engine, limits, (cache, environment))
             }
             Self::Bytes(bytes) => loading::compile(bytes, engine, limits),
         }

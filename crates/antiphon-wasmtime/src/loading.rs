@@ -1,26 +1,45 @@
 //! The ways to a compiled module: compile it, find it in a cache, open an artifact.
 
-use antiphon::errors::{Error, ErrorKind};
+use antiphon::errors::Error;
 use antiphon::{Limits, ModuleInfo};
 use wasmtime::Module;
 
-use crate::compiling::{self, Turn};
+use crate::compiling;
 use crate::engine::Clocked;
 use crate::errors::Result;
 
+/// A module, what it says about itself, and the engine that it is on: the given one, or that beside its pool.
+pub(crate) type Loaded = (Module, ModuleInfo, Clocked);
+
 /// Compiles a module, in the binary or the text format, when its turn has come. What it would cost was looked at before.
-pub(crate) fn compile(bytes: &[u8], engine: &Clocked, limits: &Limits) -> Result<(Module, ModuleInfo)> {
+pub(crate) fn compile(bytes: &[u8], engine: Clocked, limits: &Limits) -> Result<Loaded> {
     let (bytes, info) = ModuleInfo::load(bytes, limits)?;
-    let module = compile_binary(&bytes, engine, &compiling::turn())?;
-    Ok((module, info))
+    let _turn = compiling::turn();
+    let (module, engine) = compile_binary((&bytes, &info), engine, limits)?;
+    Ok((module, info, engine))
 }
 
-fn compile_binary(bytes: &[u8], engine: &Clocked, _turn: &Turn<'_>) -> Result<Module> {
+/// Compiles what was read, in a turn of the caller's.
+fn compile_binary(
+    (bytes, info): (&[u8], &ModuleInfo),
+    engine: Clocked,
+    limits: &Limits,
+) -> Result<(Module, Clocked)> {
     tracing::debug!(target: "antiphon", bytes = bytes.len(), "compiling a module");
-    Module::new(&engine.engine, bytes).map_err(|error| {
-        let message = format!("not a valid WebAssembly module: {:.4000}", format!("{error:#}"));
-        Error::new(ErrorKind::InvalidModule, message).into()
-    })
+    let refused = match Module::new(&engine.engine, bytes) {
+        Ok(module) => return Ok((module, engine)),
+        Err(refused) => refused,
+    };
+    // Perhaps it is only that the pool has no place of the kind that it wants.
+    if let Some(pool) = &engine.pool {
+        info.needs.check(limits)?;
+        let elsewhere = pool.on_demand().map(|engine| (Module::new(&engine.engine, bytes), engine));
+        if let Some((Ok(module), engine)) = elsewhere {
+            pool.warn(&refused);
+            return Ok((module, engine.clone()));
+        }
+    }
+    Err(Error::invalid_module(format_args!("{refused:#}")).into())
 }
 
 #[cfg(feature = "cache")]
@@ -30,6 +49,9 @@ pub(crate) use kept::{artifact, cached, open};
 mod kept {
     use std::fs::File;
     use std::path::Path;
+
+    use antiphon::errors::ErrorKind;
+    use wasmtime::Engine;
 
     use super::*;
     use crate::artifact::{ArtifactError, Authentic, Opening, Place};
@@ -41,44 +63,59 @@ mod kept {
     /// The same as [`compile`], unless the cache has it.
     pub(crate) fn cached(
         bytes: &[u8],
-        engine: &Clocked,
+        engine: Clocked,
         limits: &Limits,
         (cache, environment): (&ModuleCache, Environment),
-    ) -> Result<(Module, ModuleInfo)> {
+    ) -> Result<Loaded> {
         ModuleInfo::check_size(bytes, limits)?;
         let wanted = Wanted::new(bytes, environment, limits);
-        if let Some(found) = cache.load(engine, &wanted) {
-            return Ok(found);
+        if let Some((module, info)) = cache.load(&engine, &wanted) {
+            return Ok((module, info, engine));
         }
         let (bytes, info) = ModuleInfo::load(bytes, limits)?;
         let turn = compiling::turn();
         // Whoever compiled meanwhile may have wanted the same.
         if turn.waited
-            && let Some(found) = cache.load(engine, &wanted)
+            && let Some((module, info)) = cache.load(&engine, &wanted)
         {
-            return Ok(found);
+            return Ok((module, info, engine));
         }
-        let module = compile_binary(&bytes, engine, &turn)?;
-        cache.store(wanted, &module, &info);
-        Ok((module, info))
+        let (module, compiled_on) = compile_binary((&bytes, &info), engine.clone(), limits)?;
+        if Engine::same(&compiled_on.engine, &engine.engine) {
+            cache.store(wanted, &module, &info);
+        } else {
+            // The engine that looks it up the next time would refuse it.
+            cache.missed();
+        }
+        Ok((module, info, compiled_on))
     }
 
     /// Opens an artifact. Its module is held to the limits as if it had been handed in.
     pub(crate) fn artifact(
-        path: &Path,
-        key: &SealKey,
+        (path, key): (&Path, &SealKey),
+        engine: Clocked,
         limits: &Limits,
-        (engine, environment): (&Clocked, &Environment),
-    ) -> Result<(Module, ModuleInfo)> {
+        environment: &Environment,
+    ) -> Result<Loaded> {
         let how = Opening { key, limit: cache::size_limit(limits), environment, module: None };
-        let opened = File::open(path).map_err(ArtifactError::from).and_then(|file| open(&file, how, engine));
-        let (module, info) = opened.map_err(Error::from)?;
+        let file = File::open(path).map_err(|error| Error::from(ArtifactError::from(error)))?;
+        let beside = || engine.pool.as_ref().and_then(|pool| Some((pool, pool.on_demand()?)));
+        let (module, info, engine) = match open(&file, how, &engine) {
+            Ok((module, info)) => (module, info, engine),
+            // As for a module: perhaps it is only that the pool has no place of the kind that it wants.
+            Err(ArtifactError::Engine(refused)) if let Some((pool, engine)) = beside() => {
+                let (module, info) = open(&file, how, engine).map_err(Error::from)?;
+                pool.warn(&refused);
+                (module, info, engine.clone())
+            }
+            Err(refused) => return Err(Error::from(refused).into()),
+        };
         if info.size > limits.module() {
             let what =
                 format!("the module has {} bytes, over the limit of {} bytes", info.size, limits.module());
             return Err(Error::new(ErrorKind::InvalidModule, what).into());
         }
-        Ok((module, info))
+        Ok((module, info, engine))
     }
 
     /// Loads the code of an open file, if its seal is whole.
@@ -143,7 +180,7 @@ mod tests {
         let key = SealKey::open(directory.path()).unwrap();
         let path = directory.path().join("guest.sealed");
         let engine = Clocked::new(&config()).unwrap();
-        let (module, info) = compile(GUEST, &engine, &Limits::new()).unwrap();
+        let (module, info, _) = compile(GUEST, engine.clone(), &Limits::new()).unwrap();
         let here = Environment::of(&engine, false);
         assert_eq!(here, Environment::of(&Clocked::new(&config()).unwrap(), false));
         let wanted = *blake3::hash(GUEST).as_bytes();

@@ -2,12 +2,13 @@
 
 #![expect(
     unsafe_code,
-    reason = "to load native code is to trust it: this is where the trust is checked by its type"
+    reason = "to load native code is to trust it: what comes from a file is a type that only the check of a seal makes"
 )]
 
-#[cfg(feature = "cache")]
-pub(crate) use kept::{load, map};
 use wasmtime::{Engine, Module};
+
+#[cfg(feature = "cache")]
+pub(crate) use sealed::{load, map};
 
 /// The code of a module on another engine whose compiler has the same settings.
 ///
@@ -21,7 +22,7 @@ pub(crate) fn copy(module: &Module, engine: &Engine) -> wasmtime::Result<Module>
 
 /// Code from files.
 #[cfg(feature = "cache")]
-mod kept {
+mod sealed {
     use std::fs::File;
     use std::io;
 
@@ -30,11 +31,11 @@ mod kept {
 
     use crate::artifact::{Code, Fitting};
 
-    /// Maps a file to check its seal: a fifth faster than to read it in pieces. Only for one that nobody but this user can
-    /// change.
+    /// Maps a file to check its seal: a tenth faster than to read it in pieces. Only for one that nobody but this user
+    /// can change.
     pub(crate) fn map(file: &File) -> io::Result<Mmap> {
-        // SAFETY: the bytes must not change, nor the file become shorter, while they are looked at. Nobody but this user may
-        // write to the file, and this program never writes to one that has its name.
+        // SAFETY: the bytes must not change, nor the file become shorter, while they are looked at. Nobody but this user
+        // may write to the file, and this program never writes to one that has its name.
         unsafe { MmapOptions::new().populate().map(file) }
     }
 
@@ -42,10 +43,10 @@ mod kept {
     pub(crate) fn load(engine: &Engine, fitting: Fitting) -> wasmtime::Result<Module> {
         match fitting.into_code() {
             // SAFETY: Wasmtime asks for bytes that it serialised itself, unchanged then and as long as they are mapped.
-            // A `Fitting` is made nowhere but where its seal was checked, over every byte and with a key that nobody but this
-            // user can read; only this program seals with it, and only what `Module::serialize` returned. It is the same open
-            // file, whatever its name means by now. Nobody but this user may write to it (`Code::Mapped` says so), and this
-            // program never writes to a file that has its name: it writes another one and renames it.
+            // A `Fitting` is made nowhere but where its seal was checked, over every byte and with a key that nobody but
+            // this user can read; only this program seals with it, and only what `Module::serialize` returned. It is the
+            // same open file, whatever its name means by now. Nobody but this user may write to it (`Code::Mapped` says
+            // so), and this program never writes to a file that has its name: it writes another one and renames it.
             Code::Mapped(file) => unsafe { Module::deserialize_open_file(engine, file) },
             // SAFETY: as above, and the bytes are in this process alone since before their seal was checked.
             Code::Copied(bytes) => unsafe { Module::deserialize(engine, bytes) },

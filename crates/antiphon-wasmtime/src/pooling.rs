@@ -123,7 +123,6 @@ impl Plan {
         config
             .total_core_instances(count)
             .total_memories(count)
-            .total_stacks(count)
             .total_tables(count.saturating_mul(tables))
             .max_tables_per_module(tables)
             .table_elements(usize::try_from(wanted.table_elements).unwrap_or(usize::MAX))
@@ -137,6 +136,8 @@ impl Plan {
             .decommit_batch_size(if self.scan { 1 } else { BATCH })
             .linear_memory_keep_resident(usize::try_from(self.keep).unwrap_or(0))
             .pagemap_scan(if self.scan { Enabled::Yes } else { Enabled::No });
+        #[cfg(any(feature = "async", feature = "wasi-fs"))]
+        config.total_stacks(count);
         config
     }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use antiphon::{EngineProviderFactory, Limits, WapcHost};
+use antiphon::{EngineProviderFactory, Isolation, Limits, WapcHost};
 use antiphon_wasmtime::{CacheStats, ModuleCache, WasmtimeEngineProviderBuilder as Builder};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -130,6 +130,21 @@ fn modules_that_are_replaced_are_looked_for_as_well() {
     host.replace_module(&guest(2)).unwrap();
     assert_eq!(host.call("digit", b"").unwrap(), b"2");
     assert_eq!(stats(&cache).0, [3, 2, 0]);
+}
+
+#[test]
+fn instances_of_one_call_come_from_the_same_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = ModuleCache::open(directory.path()).unwrap();
+    for _ in 0..3 {
+        run(Builder::new().isolation(Isolation::PerCall).cache(cache.clone()), 1);
+    }
+    assert_eq!(stats(&cache), ([2, 1, 0], [1, 0, 0]));
+    // Code that nothing can interrupt is other code.
+    run(Builder::new().dangerously_without_interruption().cache(cache.clone()), 1);
+    run(Builder::new().dangerously_without_interruption().cache(cache.clone()), 1);
+    run(Builder::new().cache(cache.clone()), 1);
+    assert_eq!(stats(&cache).0[0], 3 + u64::from(cache.stats().misses == 2));
 }
 
 #[test]
