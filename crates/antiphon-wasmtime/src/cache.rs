@@ -187,6 +187,13 @@ impl ModuleCache {
         }
     }
 
+    /// The same once more, after a while: what was wrong with the file has been said.
+    pub(crate) fn load_again(&self, engine: &Clocked, wanted: &Wanted) -> Option<(Module, ModuleInfo)> {
+        let found = self.find(engine, wanted).ok().flatten()?;
+        count(&self.counts.hits, 1);
+        Some(found)
+    }
+
     fn find(&self, engine: &Clocked, wanted: &Wanted) -> Result<Option<(Module, ModuleInfo)>, ArtifactError> {
         let Some(file) = self.shelf.get(&wanted.name())? else { return Ok(None) };
         let Wanted { module, environment, limit } = wanted;

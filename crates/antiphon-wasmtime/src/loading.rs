@@ -76,7 +76,7 @@ mod kept {
         let turn = compiling::turn();
         // Whoever compiled meanwhile may have wanted the same.
         if turn.waited
-            && let Some((module, info)) = cache.load(&engine, &wanted)
+            && let Some((module, info)) = cache.load_again(&engine, &wanted)
         {
             return Ok((module, info, engine));
         }
@@ -172,6 +172,35 @@ mod tests {
 
         let refused = Authentic::open(File::open(&path).unwrap(), how, Place::File).unwrap_err();
         assert!(matches!(refused, ArtifactError::NotAnArtifact), "{refused:?}");
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_is_complained_of_once_although_it_is_looked_at_again_after_a_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = crate::ModuleCache::open(directory.path()).unwrap();
+        let build = || {
+            WasmtimeEngineProviderBuilder::new().module_bytes(GUEST).cache(cache.clone()).factory().map(drop)
+        };
+        build().unwrap();
+        for entry in fs::read_dir(directory.path()).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = fs::read(&path).unwrap_or_default();
+            if bytes.len() > 10_000 {
+                fs::write(&path, &bytes[1..]).unwrap();
+            }
+        }
+        let turn = compiling::turn();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(build);
+            // It looks at the file, then waits for this turn to end.
+            while cache.stats().rejected == 0 {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            drop(turn);
+            waits.join().unwrap().unwrap();
+        });
+        assert_eq!((cache.stats().rejected, cache.stats().stored), (1, 2));
     }
 
     #[test]
