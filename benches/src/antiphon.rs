@@ -2,11 +2,15 @@
 //! each way to call.
 
 use std::any::Any;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use antiphon::{HostCallback, HostCallbackAsync, Isolation, Request, WapcHost, WapcHostAsync};
-use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
+use antiphon::{
+    Bytes, HostCall, HostCallError, HostHandler, HostHandlerAsync, Isolation, Request, WapcHost,
+    WapcHostAsync, async_trait,
+};
+use antiphon_wasmtime::{ModuleCache, WasmtimeEngineProviderBuilder};
 use anyhow::{Error, Result, ensure};
 use tokio::runtime::Runtime;
 
@@ -14,6 +18,7 @@ use crate::engine::Engine;
 use crate::fresh::{self, Kind, Maker};
 use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::{AsyncCall, Family, SyncCall, Variant};
+use crate::turns::Contender;
 
 /// The rows of Antiphon on one engine.
 ///
@@ -62,18 +67,31 @@ pub fn variants(engine: Engine, guest: &Guest, runtime: &Rc<Runtime>) -> Result<
 
 /// A host whose handler echoes.
 fn host(engine: Engine, wasm: &[u8]) -> Result<WapcHost> {
-    let callback: Box<HostCallback> = Box::new(|_id, _bd, _ns, _op, payload| Ok(payload.to_vec()));
     let provider = engine.factory(wasm, true)?.provider().map_err(Error::from_boxed)?;
-    Ok(WapcHost::new(provider, Some(callback))?)
+    Ok(WapcHost::builder(provider).handler(Echo).build()?)
 }
 
 /// On wasmtime, a straight guest that cannot suspend runs on the caller's stack; one with a host call runs on a fiber
 /// all the same.
 fn host_async(engine: Engine, guest: &Guest, runtime: &Runtime, cooperative: bool) -> Result<WapcHostAsync> {
-    let callback: Box<HostCallbackAsync> =
-        Box::new(|_id, _bd, _ns, _op, payload| Box::pin(async move { Ok(payload) }));
     let provider = engine.factory(&guest.wasm, cooperative)?.provider_async().map_err(Error::from_boxed)?;
-    Ok(runtime.block_on(WapcHostAsync::new(provider, Some(callback)))?)
+    Ok(runtime.block_on(WapcHostAsync::builder(provider).handler(Echo).build())?)
+}
+
+/// A handler that answers with a copy of its payload, which lies in the guest's memory, as the limit's does.
+struct Echo;
+
+impl HostHandler for Echo {
+    fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        Ok(Bytes::copy_from_slice(call.payload))
+    }
+}
+
+#[async_trait]
+impl HostHandlerAsync for Echo {
+    async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        Ok(Bytes::copy_from_slice(call.payload))
+    }
 }
 
 /// `call`: a borrowed payload, a fresh `Vec`.
@@ -197,4 +215,17 @@ pub fn kept(engine: Engine, wasm: &[u8]) -> Result<impl Fn() -> Result<Box<dyn A
         ensure!(answer == 16, "an answer of {answer} bytes");
         Ok(Box::new(host) as Box<dyn Any>)
     })
+}
+
+/// A module out of a `ModuleCache`, in a directory of its own.
+///
+/// # Errors
+///
+/// When the directory cannot be used.
+pub fn cached(wasm: &Arc<[u8]>, directory: &Path) -> Result<Contender> {
+    let (wasm, cache) = (Arc::clone(wasm), ModuleCache::open(directory)?);
+    Ok(Contender::each("kept, antiphon, `ModuleCache`", move || {
+        drop(WasmtimeEngineProviderBuilder::new().module_bytes(&wasm).cache(cache.clone()).factory()?);
+        Ok(())
+    }))
 }

@@ -30,7 +30,10 @@ pub fn table(rounds: u32) -> Result<Table> {
     fs::write(&file, &code)?;
 
     let (mut labels, mut cells) = (Vec::new(), Vec::new());
-    let (source, kept) = (source(&wasm, &engine)?, cached(&code, &engine, &file)?);
+    #[cfg_attr(not(feature = "antiphon"), expect(unused_mut, reason = "there is one row more with it"))]
+    let (source, mut kept) = (source(&wasm, &engine)?, cached(&code, &engine, &file)?);
+    #[cfg(feature = "antiphon")]
+    kept.push(crate::antiphon::cached(&wasm, &folder.path().join("antiphon"))?);
     for (name, mut contenders, rounds) in
         [("from source", source, rounds.div_ceil(10)), ("from what was kept", kept, rounds)]
     {

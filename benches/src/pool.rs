@@ -14,18 +14,18 @@ pub enum Pool {
 }
 
 impl Pool {
-    /// Those that are safe on this machine, the best one last.
+    /// Those that work on this machine, the best one that is safe on it last.
     ///
-    /// `PAGEMAP_SCAN` needs a kernel from 6.7 on. In wasmtime 48 it does not see a dirty page that was swapped out, so swap
-    /// has to be off.
+    /// `PAGEMAP_SCAN` needs a kernel from 6.7 on. In wasmtime 48 it does not see a dirty page that was swapped out, or that the
+    /// kernel is moving just then, and the slot's next tenant can read it.
     pub fn here() -> Vec<Self> {
-        let mut pools = vec![Self::Batches];
-        // One line is the heading.
-        let swap = fs::read_to_string("/proc/swaps").map_or(true, |text| text.lines().count() > 1);
-        if !swap && PoolingAllocationConfig::is_pagemap_scan_available() {
-            pools.push(Self::Scan);
+        if !PoolingAllocationConfig::is_pagemap_scan_available() {
+            return vec![Self::Batches];
         }
-        pools
+        // One line is the heading.
+        let swaps = fs::read_to_string("/proc/swaps").map_or(true, |text| text.lines().count() > 1);
+        let moves = fs::read_to_string("/proc/vmstat").map_or(true, |text| text.contains("pgmigrate"));
+        if swaps || moves { vec![Self::Scan, Self::Batches] } else { vec![Self::Batches, Self::Scan] }
     }
 
     /// The best one that is safe on this machine.
