@@ -39,8 +39,8 @@ impl Compiled {
         let (bytes, start) = info.export_start(bytes);
         let module = Module::new(&engine, &bytes).map_err(Error::invalid_module)?;
         let mut linker = Linker::new(&engine);
-        imports::link(&mut linker).map_err(Error::invalid_module)?;
-        wasi::link(&mut linker, &info).map_err(Error::invalid_module)?;
+        let linked = imports::link(&mut linker).and_then(|()| wasi::link(&mut linker, &info));
+        linked.map_err(Error::invalid_module)?;
         Ok(Self {
             shim: Shim::new(&engine, &info)?,
             world: host::world(&info, options)?,

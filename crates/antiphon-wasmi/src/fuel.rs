@@ -84,9 +84,7 @@ pub(crate) fn next_slice(store: &mut Store<Data>, required: u64) -> Result<bool,
 pub(crate) fn look(data: &mut Data) -> Result<bool, Error> {
     data.conversation.check()?;
     let now = ticker::now();
-    let ticked = now != data.fuel.tick;
-    data.fuel.tick = now;
-    Ok(ticked)
+    Ok(std::mem::replace(&mut data.fuel.tick, now) != now)
 }
 
 /// Looks at the time on behalf of an import that may take a while. If a tick has passed, the guest's slice is over: it
