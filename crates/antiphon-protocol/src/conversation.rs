@@ -11,6 +11,7 @@ use crate::host_call::HostAnswer;
 use crate::limits::Limits;
 use crate::memory::{Span, read, write};
 use crate::names::{GUEST_ERROR_FN, GUEST_REQUEST_FN, GUEST_RESPONSE_FN, HOST_CONSOLE_LOG};
+use crate::operation::Operation;
 use crate::payload::Payload;
 use crate::text;
 use crate::violation::Violation;
@@ -32,7 +33,7 @@ pub struct Conversation {
     pub(crate) limits: Limits,
     sizes: Sizes,
     pub(crate) phase: Phase,
-    operation: String,
+    operation: Operation,
     /// Where borrowed payloads are copied to; keeps its capacity.
     buffer: Vec<u8>,
     response: Vec<u8>,
@@ -110,7 +111,7 @@ impl Conversation {
             limits,
             sizes,
             phase: Phase::Idle,
-            operation: String::new(),
+            operation: Operation::default(),
             buffer: Vec::new(),
             response: Vec::new(),
             answered: false,
@@ -124,7 +125,7 @@ impl Conversation {
     /// Begins the start of an instance: `__guest_request` has nothing to give, host calls are refused unless allowed.
     pub fn begin_init(&mut self, host_calls: bool) {
         self.reset();
-        self.operation.clear();
+        self.operation.set("");
         self.buffer.clear();
         self.phase = Phase::Init { host_calls };
     }
@@ -140,8 +141,7 @@ impl Conversation {
         self.reset();
         check("operation", operation.as_bytes(), self.sizes.name)?;
         check("request", payload.as_slice(), self.sizes.request)?;
-        self.operation.clear();
-        self.operation.push_str(operation);
+        self.operation.set(operation);
         match payload {
             Payload::Borrowed(bytes) => refill(&mut self.buffer, bytes),
             Payload::Owned(bytes) => self.keep(Stored::Owned(bytes)),
@@ -307,7 +307,7 @@ impl Conversation {
     /// The operation of the running call, or of the last one.
     #[must_use]
     pub fn operation(&self) -> &str {
-        &self.operation
+        self.operation.as_str()
     }
 
     /// The answer that the guest has set so far.

@@ -10,6 +10,7 @@ mod host_call;
 mod limits;
 mod memory;
 pub mod names;
+mod operation;
 mod payload;
 mod text;
 mod violation;

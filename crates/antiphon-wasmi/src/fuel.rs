@@ -45,13 +45,13 @@ impl Fuel {
 
 /// Begins a call, or a start, with all of its fuel before it.
 #[inline]
-pub(crate) fn refill(store: &mut Store<Data>) -> Result<(), Error> {
+pub(crate) fn refill(store: &mut Store<Data>) -> Result<(), wasmi::Error> {
     let Data { conversation, fuel, .. } = store.data_mut();
     fuel.limit = conversation.fuel_within(fuel.most);
     fuel.granted = fuel.slice.min(fuel.limit);
-    fuel.tick = ticker::now();
+    fuel.tick = ticker::now_inside();
     let granted = fuel.granted;
-    store.set_fuel(granted).map_err(not_counted)
+    store.set_fuel(granted)
 }
 
 /// Hands out the next slice to a guest that needs so much to go on. Whether a tick has passed since the last look, at
@@ -83,7 +83,7 @@ pub(crate) fn next_slice(store: &mut Store<Data>, required: u64) -> Result<bool,
 #[inline]
 pub(crate) fn look(data: &mut Data) -> Result<bool, Error> {
     data.conversation.check()?;
-    let now = ticker::now();
+    let now = ticker::now_inside();
     Ok(std::mem::replace(&mut data.fuel.tick, now) != now)
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn look(data: &mut Data) -> Result<bool, Error> {
 /// then gives way as soon as it can be left.
 #[inline(always)]
 pub(crate) fn look_in_import(guest: &mut Caller<'_, Data>) -> Result<(), wasmi::Error> {
-    if guest.data().fuel.tick == ticker::now() { Ok(()) } else { end_slice(guest) }
+    if guest.data().fuel.tick == ticker::now_inside() { Ok(()) } else { end_slice(guest) }
 }
 
 #[cold]
@@ -110,6 +110,6 @@ pub(crate) fn used(store: &Store<Data>) -> Option<FuelUse> {
 }
 
 #[cold]
-fn not_counted(error: wasmi::Error) -> Error {
+pub(crate) fn not_counted(error: wasmi::Error) -> Error {
     Error::new(ErrorKind::Engine, error.to_string())
 }

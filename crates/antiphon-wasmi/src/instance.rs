@@ -17,6 +17,8 @@ use crate::fuel::{self, Fuel};
 use crate::limiter::Limiter;
 use crate::{trap, wasi};
 
+type Result<T, E = Error> = std::result::Result<T, E>;
+
 /// A started instance.
 pub struct Instance {
     store: Store<Data>,
@@ -26,27 +28,34 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Runs `__guest_call` as far as it gets. Most calls end within their first slice: what wasmi says of the others is
-    /// large, and is handed on only for them.
+    /// Begins `__guest_call`, and runs its first slice.
     #[inline(always)]
-    fn run(&mut self, conversation: &mut Box<Conversation>) -> Result<Step<i32>, Error> {
+    fn run(&mut self, conversation: &mut Box<Conversation>) -> Called<i32> {
         let data = self.store.data_mut();
         mem::swap(&mut data.conversation, conversation);
         data.limiter.growth.forget();
         let lengths = data.conversation.lengths();
         fuel::refill(&mut self.store)?;
-        match self.guest_call.call_resumable(&mut self.store, lengths) {
-            Ok(TypedResumableCall::Finished(code)) => Ok(Step::Done(code)),
-            called => advance(&mut self.store, called),
-        }
+        self.guest_call.call_resumable(&mut self.store, lengths)
+    }
+
+    /// Goes on with a call that did not end within its first slice, as most do.
+    #[inline(never)]
+    fn go_on(&mut self, conversation: &mut Box<Conversation>, called: Called<i32>) -> Option<Result<i32>> {
+        let returned = match advance(called, &mut self.store) {
+            Ok(Step::Done(code)) => Ok(code),
+            Ok(paused) => {
+                self.paused = Some(paused);
+                mem::swap(&mut self.store.data_mut().conversation, conversation);
+                return None;
+            }
+            Err(error) => Err(error),
+        };
+        Some(self.end(conversation, returned))
     }
 
     #[inline(always)]
-    fn end(
-        &mut self,
-        conversation: &mut Box<Conversation>,
-        returned: Result<i32, Error>,
-    ) -> Result<i32, Error> {
+    fn end(&mut self, conversation: &mut Box<Conversation>, returned: Result<i32>) -> Result<i32> {
         let flushed = self.store.data_mut().flush_output();
         mem::swap(&mut self.store.data_mut().conversation, conversation);
         if conversation.is_metered() {
@@ -66,7 +75,7 @@ impl antiphon::provider::Instance for Instance {
         conversation: &mut Box<Conversation>,
         spare: Box<Conversation>,
         host: HostKind,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         // The host has merged them already; a host that sees this provider through a wrapper may not have.
         let limits = conversation.limits().stricter(compiled.limits());
         compiled.info.needs.check(&limits)?;
@@ -95,27 +104,21 @@ impl antiphon::provider::Instance for Instance {
         Some(self.store.into_data().conversation)
     }
 
-    #[inline]
-    fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
-        let returned = match self.run(conversation) {
-            Ok(Step::Done(code)) => Ok(code),
-            Ok(paused) => {
-                self.paused = Some(paused);
-                mem::swap(&mut self.store.data_mut().conversation, conversation);
-                return None;
-            }
-            Err(error) => Err(error),
-        };
-        Some(self.end(conversation, returned))
+    #[inline(always)]
+    fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32>> {
+        match self.run(conversation) {
+            Ok(TypedResumableCall::Finished(code)) => Some(self.end(conversation, Ok(code))),
+            called => self.go_on(conversation, called),
+        }
     }
 
-    async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+    async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32> {
         let step = match self.paused.take() {
             Some(paused) => {
                 mem::swap(&mut self.store.data_mut().conversation, conversation);
                 Ok(paused)
             }
-            None => self.run(conversation),
+            None => advance(self.run(conversation), &mut self.store),
         };
         let returned = finish(&mut self.store, step).await;
         self.end(conversation, returned)
@@ -135,7 +138,7 @@ enum Step<R> {
 }
 
 /// Runs guest code, slice by slice, until it ends, waits, or gives way.
-fn advance<R: WasmResults>(store: &mut Store<Data>, mut called: Called<R>) -> Result<Step<R>, Error> {
+fn advance<R: WasmResults>(mut called: Called<R>, store: &mut Store<Data>) -> Result<Step<R>> {
     loop {
         called = match called {
             Ok(TypedResumableCall::Finished(results)) => return Ok(Step::Done(results)),
@@ -158,10 +161,7 @@ fn advance<R: WasmResults>(store: &mut Store<Data>, mut called: Called<R>) -> Re
 }
 
 /// Runs guest code from where it got to its end, with waits.
-async fn finish<R: WasmResults>(
-    store: &mut Store<Data>,
-    mut step: Result<Step<R>, Error>,
-) -> Result<R, Error> {
+async fn finish<R: WasmResults>(store: &mut Store<Data>, mut step: Result<Step<R>>) -> Result<R> {
     loop {
         let called = match step? {
             Step::Done(results) => return Ok(results),
@@ -176,12 +176,12 @@ async fn finish<R: WasmResults>(
                 paused.resume(&mut *store, &[Val::I32(code)])
             }
         };
-        step = advance(store, called);
+        step = advance(called, store);
     }
 }
 
 /// Does what the guest waits for, and returns what its import returns.
-async fn wait(store: &mut Store<Data>) -> Result<i32, Error> {
+async fn wait(store: &mut Store<Data>) -> Result<i32> {
     let (memory, data) = split(&mut *store);
     let returned = match data.left.take() {
         Some(Left::HostCall(args)) => data.conversation.host_call_async(memory, args).await,
@@ -193,7 +193,7 @@ async fn wait(store: &mut Store<Data>) -> Result<i32, Error> {
 }
 
 /// Instantiates the module and runs its init exports, its start section first.
-async fn init(store: &mut Store<Data>, compiled: &Compiled) -> Result<TypedFunc<(i32, i32), i32>, Error> {
+async fn init(store: &mut Store<Data>, compiled: &Compiled) -> Result<TypedFunc<(i32, i32), i32>> {
     const START: &str = "start section";
 
     let instance = compiled.instantiate(store).map_err(|error| {
@@ -201,12 +201,12 @@ async fn init(store: &mut Store<Data>, compiled: &Compiled) -> Result<TypedFunc<
         Error::init(first, trap::typed(error, store.data_mut()))
     })?;
     store.data_mut().memory = instance.get_memory(&*store, wapc_functions::MEMORY);
-    fuel::refill(store)?;
+    fuel::refill(store).map_err(fuel::not_counted)?;
     let start = compiled.start.iter().map(|export| (export.as_str(), START));
     for (export, name) in start.chain(wapc_functions::INIT_EXPORTS.map(|name| (name, name))) {
         let Ok(func) = instance.get_typed_func::<(), ()>(&*store, export) else { continue };
         let called = func.call_resumable(&mut *store, ());
-        let step = advance(store, called);
+        let step = advance(called, store);
         initialized(name, finish(store, step).await)?;
     }
     let guest_call = instance.get_typed_func(&*store, wapc_functions::GUEST_CALL);

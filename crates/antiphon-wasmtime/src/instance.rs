@@ -164,7 +164,7 @@ impl Instance {
     }
 
     /// Runs `__guest_call` straight.
-    #[inline]
+    #[inline(always)]
     fn run(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let lengths = self.begin(conversation)?;
         let returned = if stack::has_room() {
@@ -252,7 +252,7 @@ impl antiphon::provider::Instance for Instance {
         Some(self.store.into_data().conversation)
     }
 
-    #[inline]
+    #[inline(always)]
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
         (self.mode == Mode::Straight).then(|| self.run(conversation))
     }

@@ -2,30 +2,38 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use crossbeam_utils::atomic::AtomicCell;
+use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::ticker::Busy;
 
-/// Guards a value: one atomic exchange to take it and one to put it back where nobody waits, a queue where somebody does.
+/// How often somebody who finds the gate closed looks again before it waits, some tens of nanoseconds apart.
+const LOOKS: u32 = 8;
+
+/// Guards a value: one atomic exchange to enter and a plain store to leave where nobody waits, a queue where somebody does.
 ///
-/// Ours because every lock at hand either blocks an executor's thread, or costs three times as much uncontended, or
-/// cannot serve threads and tasks from one queue.
+/// Ours because every lock at hand either blocks an executor's thread, or costs at least a second exchange, or cannot serve
+/// threads and tasks from one queue.
+///
+/// That second exchange would make sure that whoever leaves sees whoever has just come. Without it, somebody may find the
+/// gate closed that is just being opened by another thread, which has not seen that anybody waits. To look again for a
+/// moment all but rules this out; and the ticker, which looks into all gates at each tick, wakes whoever waits at an open one.
 pub(crate) struct Gate<T> {
-    /// The value, while nobody holds it.
-    value: AtomicCell<Option<Box<T>>>,
+    /// Only ever tried: nobody spins for it.
+    value: SpinMutex<T>,
     /// How many wait in the queue; written only with the queue locked.
     waiting: AtomicUsize,
-    queue: Mutex<Queue<T>>,
+    queue: Mutex<Queue>,
 }
 
 /// Those who wait, in order, and those who have left meanwhile.
-struct Queue<T> {
-    tickets: VecDeque<Arc<Ticket<T>>>,
+struct Queue {
+    tickets: VecDeque<Arc<Ticket>>,
     /// About how many of them have left: they are swept out together, since to find one costs a walk.
     left: usize,
 }
@@ -33,20 +41,26 @@ struct Queue<T> {
 impl<T: Send> Gate<T> {
     pub(crate) fn new(value: T) -> Self {
         Self {
-            value: AtomicCell::new(Some(Box::new(value))),
+            value: SpinMutex::new(value),
             waiting: AtomicUsize::new(0),
             queue: Mutex::new(Queue { tickets: VecDeque::new(), left: 0 }),
         }
     }
 
     /// Enters if nobody is inside and nobody waits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_enter(&self) -> Option<Inside<'_, T>> {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             return None;
         }
-        let value = self.value.take()?;
-        Some(Inside { gate: self, value: Some(value) })
+        self.pass()
+    }
+
+    /// Enters if nobody is inside.
+    #[inline(always)]
+    fn pass(&self) -> Option<Inside<'_, T>> {
+        let value = self.value.try_lock()?;
+        Some(Inside { value, leave: Leave(self) })
     }
 
     /// Enters after everybody who came before.
@@ -55,30 +69,40 @@ impl<T: Send> Gate<T> {
     /// Dropping the future gives up the place; a turn that had already come is handed on.
     pub(crate) async fn enter(&self) -> Inside<'_, T> {
         let mut place = Place { gate: self, ticket: None };
-        let value = poll_fn(|cx| match &place.ticket {
+        poll_fn(|cx| match &place.ticket {
             None => match self.queue_up(cx.waker()) {
-                Ok(value) => Poll::Ready(value),
+                Ok(inside) => Poll::Ready(inside),
                 Err(ticket) => {
                     place.ticket = Some(ticket);
                     Poll::Pending
                 }
             },
-            Some(ticket) => ticket.poll(cx.waker()),
+            Some(ticket) => {
+                let entered = self.poll(ticket, cx.waker());
+                if entered.is_ready() {
+                    place.ticket = None;
+                }
+                entered
+            }
         })
-        .await;
-        place.ticket = None;
-        Inside { gate: self, value: Some(value) }
+        .await
     }
 
-    /// The value if it is free, else a place in the queue.
-    fn queue_up(&self, waker: &Waker) -> Result<Box<T>, Arc<Ticket<T>>> {
+    /// Enters if nobody is before us, else takes a place in the queue.
+    fn queue_up(&self, waker: &Waker) -> Result<Inside<'_, T>, Arc<Ticket>> {
         let mut queue = self.lock_queue();
+        queue.pop_left();
         if queue.tickets.is_empty() {
             self.waiting.store(1, Ordering::Relaxed);
-            // After the store: whoever puts the value back after this exchange reads from it, and so sees the store.
-            if let Some(value) = self.value.take() {
-                self.waiting.store(0, Ordering::Relaxed);
-                return Ok(value);
+            for _ in 0..LOOKS {
+                // Whoever leaves sees what was just stored, or we see that the gate is open: by the fence for certain where
+                // it is the ticker, else all but.
+                fence(Ordering::SeqCst);
+                if let Some(inside) = self.pass() {
+                    self.waiting.store(0, Ordering::Relaxed);
+                    return Ok(inside);
+                }
+                std::hint::spin_loop();
             }
         }
         let ticket = Arc::new(Ticket { turn: Mutex::new(Turn::Waiting(waker.clone())) });
@@ -87,39 +111,41 @@ impl<T: Send> Gate<T> {
         Err(ticket)
     }
 
-    #[inline(always)]
-    fn leave(&self, value: Box<T>) {
-        if self.waiting.load(Ordering::Relaxed) > 0 {
-            return self.hand_over(value);
+    /// Enters if it is this ticket's turn.
+    fn poll(&self, ticket: &Ticket, waker: &Waker) -> Poll<Inside<'_, T>> {
+        if !ticket.is_called(waker) {
+            return Poll::Pending;
         }
-        self.value.store(Some(value));
-        // Again: somebody may have found the gate closed just before it was opened. If another one took the value
-        // since, it is theirs to hand over.
-        if self.waiting.load(Ordering::Relaxed) > 0
-            && let Some(value) = self.value.take()
-        {
-            self.hand_over(value);
+        // Somebody who had looked before the queue formed may have slipped in; then the turn comes again when they leave.
+        let entered = self.pass().or_else(|| {
+            ticket.wait_again(waker);
+            fence(Ordering::SeqCst);
+            self.pass()
+        });
+        match entered {
+            None => Poll::Pending,
+            Some(inside) => {
+                let mut queue = self.lock_queue();
+                queue.tickets.pop_front();
+                queue.pop_left();
+                self.waiting.store(queue.tickets.len(), Ordering::Relaxed);
+                Poll::Ready(inside)
+            }
         }
     }
 
+    /// Tells whoever is first in the queue that its turn has come, once.
     #[cold]
-    fn hand_over(&self, mut value: Box<T>) {
+    fn call_next(&self) {
         let mut queue = self.lock_queue();
-        while let Some(next) = queue.tickets.pop_front() {
-            self.waiting.store(queue.tickets.len(), Ordering::Relaxed);
-            match next.grant(value) {
-                Ok(waker) => {
-                    // Unlocked first: a waker may run its task at once, and that may come back here.
-                    drop(queue);
-                    return waker.wake();
-                }
-                Err(back) => {
-                    queue.left = queue.left.saturating_sub(1);
-                    value = back;
-                }
-            }
+        queue.pop_left();
+        self.waiting.store(queue.tickets.len(), Ordering::Relaxed);
+        let waker = queue.tickets.front().and_then(|ticket| ticket.call());
+        // Unlocked first: a waker may run its task at once, and that may come back here.
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake();
         }
-        self.value.store(Some(value));
     }
 
     /// A waiter has left. Its ticket stays until half of all have left, so that many who leave cost little each.
@@ -127,110 +153,142 @@ impl<T: Send> Gate<T> {
         let mut queue = self.lock_queue();
         queue.left = queue.left.saturating_add(1);
         if queue.left.saturating_mul(2) > queue.tickets.len() {
-            queue.tickets.retain(|ticket| !matches!(*ticket.turn(), Turn::Left));
+            queue.tickets.retain(|ticket| !ticket.has_left());
             queue.left = 0;
             self.waiting.store(queue.tickets.len(), Ordering::Relaxed);
         }
     }
 
-    fn lock_queue(&self) -> MutexGuard<'_, Queue<T>> {
+    fn lock_queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Sweeps those out who stood in front and have left.
+    fn pop_left(&mut self) {
+        while self.tickets.front().is_some_and(|ticket| ticket.has_left()) {
+            self.tickets.pop_front();
+            self.left = self.left.saturating_sub(1);
+        }
     }
 }
 
 impl<T: Send> Busy for Gate<T> {
     fn is_busy(&self) -> bool {
-        // By exchange, not by a look: a caller that takes the value after this reads from this exchange, and so sees
+        // By entering, not by a look: a caller that enters after this reads what the ticker leaves behind, and so sees
         // what the ticker wrote before it.
-        match self.value.take() {
-            None => true,
-            Some(value) => {
-                self.leave(value);
-                false
-            }
+        if self.value.try_lock().is_none() {
+            return true;
         }
+        // For whoever was not seen by somebody who left: it has found the gate open since, or is seen here.
+        fence(Ordering::SeqCst);
+        let waiting = self.waiting.load(Ordering::Relaxed) > 0;
+        if waiting {
+            self.call_next();
+        }
+        waiting
     }
 }
 
 /// Somebody in the queue.
-struct Ticket<T> {
-    turn: Mutex<Turn<T>>,
+struct Ticket {
+    turn: Mutex<Turn>,
 }
 
-enum Turn<T> {
+enum Turn {
     Waiting(Waker),
-    /// The value, handed over by whoever left.
-    Granted(Box<T>),
+    /// It has been woken, since the gate was open.
+    Called,
     Left,
 }
 
-impl<T> Ticket<T> {
-    fn turn(&self) -> MutexGuard<'_, Turn<T>> {
+impl Ticket {
+    fn turn(&self) -> MutexGuard<'_, Turn> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the value to this ticket, with its waker to be woken, or back where its holder has left.
-    fn grant(&self, value: Box<T>) -> Result<Waker, Box<T>> {
+    /// Its waker, the first time.
+    fn call(&self) -> Option<Waker> {
         let mut turn = self.turn();
-        match std::mem::replace(&mut *turn, Turn::Left) {
-            Turn::Waiting(waker) => {
-                *turn = Turn::Granted(value);
-                Ok(waker)
+        match mem::replace(&mut *turn, Turn::Called) {
+            Turn::Waiting(waker) => Some(waker),
+            Turn::Called => None,
+            Turn::Left => {
+                *turn = Turn::Left;
+                None
             }
-            Turn::Granted(_) => unreachable!("a ticket is granted once: it has left the queue then"),
-            Turn::Left => Err(value),
         }
     }
 
-    fn poll(&self, waker: &Waker) -> Poll<Box<T>> {
+    /// Whether its turn has come; else it is woken with this waker.
+    fn is_called(&self, waker: &Waker) -> bool {
         // Cloned before and dropped after the lock: both are code of the executor's.
-        let waker = waker.clone();
+        let mut waker = waker.clone();
         let mut turn = self.turn();
-        match std::mem::replace(&mut *turn, Turn::Left) {
+        match &mut *turn {
             Turn::Waiting(held) => {
-                *turn = Turn::Waiting(waker);
+                mem::swap(held, &mut waker);
                 drop(turn);
-                drop(held);
-                Poll::Pending
+                false
             }
-            Turn::Granted(value) => Poll::Ready(value),
+            Turn::Called => true,
             Turn::Left => unreachable!("only the holder leaves, and it does not poll after that"),
         }
+    }
+
+    fn wait_again(&self, waker: &Waker) {
+        let waker = waker.clone();
+        *self.turn() = Turn::Waiting(waker);
+    }
+
+    fn has_left(&self) -> bool {
+        matches!(*self.turn(), Turn::Left)
     }
 }
 
 /// A place in the queue, given up when dropped.
 struct Place<'a, T: Send> {
     gate: &'a Gate<T>,
-    ticket: Option<Arc<Ticket<T>>>,
+    ticket: Option<Arc<Ticket>>,
 }
 
 impl<T: Send> Drop for Place<'_, T> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
-        let turn = std::mem::replace(&mut *ticket.turn(), Turn::Left);
-        match turn {
-            Turn::Granted(value) => self.gate.leave(value),
-            Turn::Waiting(_) | Turn::Left => self.gate.sweep(),
+        let turn = mem::replace(&mut *ticket.turn(), Turn::Left);
+        self.gate.sweep();
+        if matches!(turn, Turn::Called) {
+            self.gate.call_next();
         }
     }
 }
 
 /// The value, for as long as its holder is inside.
 pub(crate) struct Inside<'a, T: Send> {
-    gate: &'a Gate<T>,
-    value: Option<Box<T>>,
+    // In this order: the gate is open when the next one is called.
+    value: SpinMutexGuard<'a, T>,
+    leave: Leave<'a, T>,
 }
 
 impl<T: Send> Inside<'_, T> {
-    /// Leaves, as a drop does; said where it happens, the compiler makes it a store or two in place.
+    /// Leaves, as a drop does; said where it happens, the compiler makes it a store in place.
     #[inline(always)]
-    pub(crate) fn leave(mut self) {
-        let (gate, value) = (self.gate, self.value.take());
-        // Nothing is left to drop: a drop would look for it all the same.
-        std::mem::forget(self);
-        if let Some(value) = value {
-            gate.leave(value);
+    pub(crate) fn leave(self) {
+        let Self { value, leave } = self;
+        drop(value);
+        drop(leave);
+    }
+}
+
+/// Calls the next one, when dropped.
+struct Leave<'a, T: Send>(&'a Gate<T>);
+
+impl<T: Send> Drop for Leave<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.0.waiting.load(Ordering::Relaxed) > 0 {
+            self.0.call_next();
         }
     }
 }
@@ -238,31 +296,16 @@ impl<T: Send> Inside<'_, T> {
 impl<T: Send> Deref for Inside<'_, T> {
     type Target = T;
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &T {
-        match &self.value {
-            Some(value) => value,
-            None => unreachable!("the value is taken out only by the drop of its holder"),
-        }
+        &self.value
     }
 }
 
 impl<T: Send> DerefMut for Inside<'_, T> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut T {
-        match &mut self.value {
-            Some(value) => value,
-            None => unreachable!("the value is taken out only by the drop of its holder"),
-        }
-    }
-}
-
-impl<T: Send> Drop for Inside<'_, T> {
     #[inline(always)]
-    fn drop(&mut self) {
-        if let Some(value) = self.value.take() {
-            self.gate.leave(value);
-        }
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
     }
 }
 
@@ -307,6 +350,53 @@ mod tests {
         let third = third.as_mut().poll(&mut cx);
         assert!(third.is_ready() && gate.try_enter().is_none());
         drop(third);
+        assert!(gate.try_enter().is_some());
+    }
+
+    #[test]
+    fn whoever_was_not_seen_by_the_one_who_left_is_woken_at_the_next_tick() {
+        struct Count(AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+
+        let gate = Gate::new(());
+        let woken = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Arc::clone(&woken).into();
+        let mut cx = Context::from_waker(&waker);
+        let inside = gate.try_enter().unwrap();
+        assert!(gate.is_busy());
+        let mut waiter = pin!(gate.enter());
+        assert!(waiter.as_mut().poll(&mut cx).is_pending());
+        // As if the store of the one who waits came too late for the one who leaves.
+        gate.waiting.store(0, Ordering::Relaxed);
+        drop(inside);
+        gate.waiting.store(1, Ordering::Relaxed);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        assert!(gate.try_enter().is_none(), "somebody is before us");
+        assert!(gate.is_busy(), "somebody waits");
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(gate.is_busy());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1, "once");
+        assert!(waiter.as_mut().poll(&mut cx).is_ready());
+        assert!(!gate.is_busy());
+    }
+
+    #[test]
+    fn somebody_who_slips_in_costs_the_first_in_the_queue_no_more_than_that_turn() {
+        let gate = Gate::new(());
+        let mut cx = Context::from_waker(Waker::noop());
+        let inside = gate.try_enter().unwrap();
+        let mut waiter = pin!(gate.enter());
+        assert!(waiter.as_mut().poll(&mut cx).is_pending());
+        drop(inside); // calls the waiter
+        let slipped_in = gate.pass().unwrap();
+        assert!(waiter.as_mut().poll(&mut cx).is_pending());
+        assert!(gate.try_enter().is_none());
+        drop(slipped_in); // calls it again
+        assert!(waiter.as_mut().poll(&mut cx).is_ready());
         assert!(gate.try_enter().is_some());
     }
 

@@ -95,7 +95,10 @@ impl WapcHostAsync {
     /// costs the instance. Other calls are not disturbed.
     pub async fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
         let mut answer = Vec::new();
-        self.run(Request::new(op, payload), &mut answer).await?;
+        match self.run_straight(Request::new(op, payload), &mut answer) {
+            Ok(ended) => ended?,
+            Err(left) => self.run_on(left, &mut answer).await?,
+        }
         Ok(answer)
     }
 
@@ -108,7 +111,10 @@ impl WapcHostAsync {
     /// That of [`call`](Self::call).
     pub async fn call_with(&self, request: Request<'_>) -> Result<Response> {
         let mut response = Response::default();
-        self.run(request, &mut response).await?;
+        match self.run_straight(request, &mut response) {
+            Ok(ended) => ended?,
+            Err(left) => self.run_on(left, &mut response).await?,
+        }
         Ok(response)
     }
 
@@ -121,7 +127,11 @@ impl WapcHostAsync {
     /// That of [`call`](Self::call); after a drop `answer` is empty, its capacity lost.
     pub async fn call_into(&self, op: &str, payload: &[u8], answer: &mut Vec<u8>) -> Result<usize> {
         answer.clear();
-        self.run(Request::new(op, payload), &mut Reused(answer)).await?;
+        let mut output = Reused(answer);
+        match self.run_straight(Request::new(op, payload), &mut output) {
+            Ok(ended) => ended?,
+            Err(left) => self.run_on(left, &mut output).await?,
+        }
         Ok(answer.len())
     }
 
@@ -162,20 +172,49 @@ impl WapcHostAsync {
         Ok(())
     }
 
-    /// The one path of every call.
-    #[inline]
-    async fn run(&self, request: Request<'_>, output: &mut impl Output) -> Result<()> {
-        let Request { operation, payload, options } = request;
-        let mut slot = match self.core.try_enter() {
-            Some(mut slot) if options.is_none() && slot.is_live() => {
+    /// The one path of every call, as far as it gets without waiting. No part of a future: what it holds stays in
+    /// registers, and a call that need not wait costs little more than a synchronous one.
+    #[inline(always)]
+    fn run_straight<'a, 'r>(
+        &'a self,
+        request: Request<'r>,
+        output: &mut impl Output,
+    ) -> Result<Result<()>, Left<'a, 'r>> {
+        match self.core.try_enter() {
+            Some(mut slot) if request.options.is_none() && slot.is_live() => {
                 self.core.set_deadline(&mut slot);
-                slot
+                if let Err(error) = slot.begin_call(request.operation, request.payload, output) {
+                    slot.retire();
+                    return Ok(Err(error));
+                }
+                let held = &mut *slot;
+                let result = match held.engine.converse(&mut held.conversation) {
+                    Some(Ok(code)) => slot.returned(code, output),
+                    Some(Err(error)) => slot.failed(error, output),
+                    None => return Err(Left::Begun(slot)),
+                };
+                slot.retire();
+                slot.leave();
+                Ok(result)
             }
-            entered => self.enter(entered, options).await?,
+            entered => Err(Left::NotBegun(entered, request)),
+        }
+    }
+
+    /// The rest of it, with waits.
+    async fn run_on(&self, left: Left<'_, '_>, output: &mut impl Output) -> Result<()> {
+        let (mut slot, returned) = match left {
+            Left::Begun(slot) => (slot, None),
+            Left::NotBegun(entered, Request { operation, payload, options }) => {
+                let mut slot = self.enter(entered, options).await?;
+                slot.begin_call(operation, payload, output).inspect_err(|_| slot.retire())?;
+                let held = &mut *slot;
+                let returned = held.engine.converse(&mut held.conversation);
+                (slot, returned)
+            }
         };
         let slot = &mut *slot;
-        slot.begin_call(operation, payload, output).inspect_err(|_| slot.retire())?;
-        let returned = if let Some(returned) = slot.engine.converse(&mut slot.conversation) {
+        let returned = if let Some(returned) = returned {
             returned
         } else if let Some(returning) = slot.engine.converse_async(&mut slot.conversation) {
             returning.await
@@ -212,6 +251,14 @@ impl WapcHostAsync {
             Ok(slot)
         })
     }
+}
+
+/// Where a call got to that has to wait.
+enum Left<'a, 'r> {
+    /// The guest has begun, or is to begin on a stack of its own.
+    Begun(Held<'a>),
+    /// It wants more than a free host that is live.
+    NotBegun(Option<Held<'a>>, Request<'r>),
 }
 
 /// By how many ticks an engine that keeps the deadline itself comes first, with a better error.

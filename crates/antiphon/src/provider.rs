@@ -92,6 +92,19 @@ pub trait Instance: Send + Sized {
     /// [`call_async`](Self::call_async) begins it then, or goes on with it.
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32>>;
 
+    /// Runs `__guest_call` to its end, for a synchronous host: where the guest waits, the thread parks. All of it in one
+    /// function: a result that is handed from one to another through memory costs more than most of what is done here.
+    ///
+    /// # Errors
+    /// The guest call did not return.
+    #[inline(always)]
+    fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32> {
+        match self.call_straight(conversation) {
+            Some(returned) => returned,
+            None => parked(self, conversation),
+        }
+    }
+
     /// Runs `__guest_call`, or what [`call_straight`](Self::call_straight) left of it, with waits. For a synchronous host
     /// its thread parks meanwhile. An engine whose guests never wait needs none.
     ///
@@ -188,12 +201,7 @@ impl<C: Compiled> WebAssemblyEngineProvider for Provider<C> {
 
     #[inline]
     fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
-        let instance = self.instance.as_mut()?;
-        let returned = match instance.call_straight(conversation) {
-            Some(returned) => returned,
-            None => parked(instance, conversation),
-        };
-        Some(match returned {
+        Some(match self.instance.as_mut()?.call(conversation) {
             Ok(code) => Ok(code),
             Err(error) => Err(discard(&mut self.instance, error).into()),
         })

@@ -75,6 +75,12 @@ pub fn now() -> u64 {
     NOW.load(Ordering::Relaxed)
 }
 
+/// The current tick, for code that runs inside a call or a start: either keeps the ticker awake.
+#[inline]
+pub fn now_inside() -> u64 {
+    NOW.load(Ordering::Relaxed)
+}
+
 /// Whole ticks in a duration, rounded up; [`NEVER`] for the durations that mean 'no limit'.
 pub(crate) fn ticks(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(NEVER)
