@@ -36,6 +36,9 @@ pub struct Conversation {
     operation: Operation,
     /// Where borrowed payloads are copied to; keeps its capacity.
     buffer: Vec<u8>,
+    payload_len: usize,
+    /// Whether the payload is not here but with the host, which hands it to each `__guest_request`.
+    in_place: bool,
     response: Vec<u8>,
     answered: bool,
     /// Whether `extra` was touched: the one look that most calls need before they begin and after they end.
@@ -113,6 +116,8 @@ impl Conversation {
             phase: Phase::Idle,
             operation: Operation::default(),
             buffer: Vec::new(),
+            payload_len: 0,
+            in_place: false,
             response: Vec::new(),
             answered: false,
             untidy: false,
@@ -127,6 +132,7 @@ impl Conversation {
         self.reset();
         self.operation.set("");
         self.buffer.clear();
+        self.payload_len = 0;
         self.phase = Phase::Init { host_calls };
     }
 
@@ -138,16 +144,39 @@ impl Conversation {
     /// Begins a call, and forgets all of the one before it.
     #[inline(always)]
     pub fn begin_call(&mut self, operation: &str, payload: Payload<'_>) -> Result<(), Violation> {
-        self.reset();
-        check("operation", operation.as_bytes(), self.sizes.name)?;
-        check("request", payload.as_slice(), self.sizes.request)?;
-        self.operation.set(operation);
+        self.prepare(operation, payload.as_slice())?;
         match payload {
             Payload::Borrowed(bytes) => refill(&mut self.buffer, bytes),
             Payload::Owned(bytes) => self.keep(Stored::Owned(bytes)),
             Payload::Shared(bytes) => self.keep(Stored::Shared(bytes)),
         }
         self.phase = Phase::Call;
+        Ok(())
+    }
+
+    /// Begins a call whose payload stays with the host, for [`guest_request_from`](Self::guest_request_from).
+    #[inline]
+    pub fn begin_call_in_place(&mut self, operation: &str, payload: &[u8]) -> Result<(), Violation> {
+        self.prepare(operation, payload)?;
+        self.buffer.clear();
+        self.in_place = true;
+        self.phase = Phase::Call;
+        Ok(())
+    }
+
+    /// Copies the payload of a call that began in place, which its host cannot keep any longer.
+    pub fn keep_payload(&mut self, payload: &[u8]) {
+        refill(&mut self.buffer, payload);
+        self.in_place = false;
+    }
+
+    #[inline(always)]
+    fn prepare(&mut self, operation: &str, payload: &[u8]) -> Result<(), Violation> {
+        self.reset();
+        check("operation", operation.as_bytes(), self.sizes.name)?;
+        check("request", payload, self.sizes.request)?;
+        self.operation.set(operation);
+        self.payload_len = payload.len();
         Ok(())
     }
 
@@ -161,7 +190,7 @@ impl Conversation {
     #[inline]
     pub fn lengths(&self) -> (i32, i32) {
         let wasm = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).cast_signed();
-        (wasm(self.operation.len()), wasm(self.payload().len()))
+        (wasm(self.operation.len()), wasm(self.payload_len))
     }
 
     /// Ends a call whose `__guest_call` returned.
@@ -210,10 +239,22 @@ impl Conversation {
     /// `__guest_request`: writes the payload, then the operation. Outside a call it does nothing.
     #[inline]
     pub fn guest_request(&self, memory: &mut [u8], op_ptr: i32, msg_ptr: i32) -> Result<(), Violation> {
+        self.guest_request_from(memory, op_ptr, msg_ptr, self.payload())
+    }
+
+    /// `__guest_request` with the payload of a call that began [in place](Self::begin_call_in_place).
+    #[inline]
+    pub fn guest_request_from(
+        &self,
+        memory: &mut [u8],
+        op_ptr: i32,
+        msg_ptr: i32,
+        payload: &[u8],
+    ) -> Result<(), Violation> {
         if self.phase != Phase::Call {
             return Ok(());
         }
-        write(memory, msg_ptr, self.payload(), GUEST_REQUEST_FN)?;
+        write(memory, msg_ptr, payload, GUEST_REQUEST_FN)?;
         write(memory, op_ptr, self.operation.as_bytes(), GUEST_REQUEST_FN)
     }
 
@@ -304,6 +345,13 @@ impl Conversation {
         (self.phase == Phase::Call).then(|| (self.operation.as_str(), self.payload()))
     }
 
+    /// Whether the payload of the running call is with its host.
+    #[must_use]
+    #[inline]
+    pub fn is_in_place(&self) -> bool {
+        self.in_place
+    }
+
     /// The operation of the running call, or of the last one.
     #[must_use]
     pub fn operation(&self) -> &str {
@@ -355,6 +403,7 @@ impl Conversation {
         self.phase = Phase::Idle;
         self.response.clear();
         self.answered = false;
+        self.in_place = false;
         self.release();
     }
 
@@ -367,6 +416,7 @@ impl Conversation {
     #[inline(never)]
     fn tidy(&mut self) {
         self.extra = Extra::default();
+        self.payload_len = self.buffer.len();
         self.untidy = false;
     }
 }

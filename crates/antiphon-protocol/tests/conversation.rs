@@ -451,6 +451,40 @@ fn every_wild_pointer_of_a_host_call_is_a_fault_and_is_charged_to_nobody() {
     assert_eq!(conversation.host_calls(), 0);
 }
 
+// A payload that stays with the host.
+
+#[test]
+fn a_payload_that_stays_with_the_host_is_copied_by_each_request_and_kept_when_asked() {
+    let mut conversation = Conversation::new(Limits::new());
+    conversation.begin_call_in_place("op", b"payload").unwrap();
+    assert!(conversation.is_in_place());
+    assert_eq!(conversation.lengths(), (2, 7));
+    let mut memory = [0; 32];
+    for _ in 0..2 {
+        conversation.guest_request_from(&mut memory, 0, 8, b"payload").unwrap();
+        assert_eq!((&memory[..2], &memory[8..15]), (&b"op"[..], &b"payload"[..]));
+        memory.fill(0);
+    }
+    conversation.guest_request_from(&mut memory, 0, 30, b"payload").unwrap_err();
+
+    conversation.keep_payload(b"payload");
+    assert!(!conversation.is_in_place());
+    assert_eq!(conversation.request(), Some(("op", &b"payload"[..])));
+    conversation.guest_request(&mut memory, 0, 8).unwrap();
+    assert_eq!((&memory[..2], &memory[8..15]), (&b"op"[..], &b"payload"[..]));
+
+    conversation.begin_call("op", Payload::from(&b"next"[..])).unwrap();
+    assert!(!conversation.is_in_place());
+    assert_eq!(conversation.lengths(), (2, 4));
+    let refused = Conversation::new(Limits::new().with_request(3)).begin_call_in_place("op", b"four");
+    assert!(
+        matches!(refused, Err(Violation::TooLarge { what: "request", size: 4, limit: 3, .. })),
+        "{refused:?}"
+    );
+    conversation.begin_init(false);
+    assert_eq!(conversation.lengths(), (0, 0));
+}
+
 // Limits.
 
 #[test]

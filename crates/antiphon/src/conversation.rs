@@ -14,7 +14,7 @@ use crate::isolation::Isolation;
 use crate::log::{LogLine, LogSink, LogStream};
 use crate::terms::Terms;
 use crate::usage::{FuelUse, Meter, Traffic, Usage};
-use crate::{handler, log, reentrancy, sink, ticker};
+use crate::{handler, log, reentrancy, sink, source, ticker};
 
 /// What all conversations of a host share.
 #[derive(Default)]
@@ -68,6 +68,11 @@ impl Conversation {
     /// The guest points outside its memory.
     #[inline]
     pub fn guest_request(&self, memory: &mut [u8], op_ptr: i32, msg_ptr: i32) -> Result<()> {
+        if self.protocol.is_in_place() {
+            return source::with_payload(|payload| {
+                Ok(self.protocol.guest_request_from(memory, op_ptr, msg_ptr, payload)?)
+            });
+        }
         Ok(self.protocol.guest_request(memory, op_ptr, msg_ptr)?)
     }
 
@@ -273,13 +278,31 @@ impl Conversation {
     /// Begins a call that was given its terms.
     #[inline(always)]
     pub(crate) fn begin_call(&mut self, operation: &str, payload: Payload<'_>) -> Result<()> {
-        if let Err(violation) = self.protocol.begin_call(operation, payload) {
+        let begun = self.protocol.begin_call(operation, payload);
+        self.begun(begun)
+    }
+
+    /// Begins a call that was given its terms, within a [`source`] of its payload.
+    #[inline]
+    pub(crate) fn begin_call_in_place(&mut self, operation: &str, payload: &[u8]) -> Result<()> {
+        let begun = self.protocol.begin_call_in_place(operation, payload);
+        self.begun(begun)
+    }
+
+    #[inline(always)]
+    fn begun(&mut self, begun: Result<(), Violation>) -> Result<()> {
+        if let Err(violation) = begun {
             return Err(self.refuse(violation));
         }
         if let Some(meter) = &mut self.meter {
             meter.enter();
         }
         Ok(())
+    }
+
+    /// Copies a payload that was read in place so far: the guest goes on where its caller's borrow does not reach.
+    pub(crate) fn keep_payload(&mut self, payload: &[u8]) {
+        self.protocol.keep_payload(payload);
     }
 
     #[cold]

@@ -288,6 +288,20 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
         Ok(())
     }
 
+    /// The same, within a [`source`](crate::source) of its payload.
+    #[inline]
+    pub(crate) fn begin_call_in_place(
+        &mut self,
+        operation: &str,
+        payload: &[u8],
+        output: &mut impl Output,
+    ) -> Result<()> {
+        self.conversation.begin_call_in_place(operation, payload)?;
+        output.prepare(&mut self.conversation);
+        (self.live, self.tainted) = (false, true);
+        Ok(())
+    }
+
     /// After it: `__guest_call` returned.
     #[inline(always)]
     pub(crate) fn returned(&mut self, code: i32, output: &mut impl Output) -> Result<()> {

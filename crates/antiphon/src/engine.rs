@@ -51,6 +51,8 @@ pub trait WebAssemblyEngineProvider {
 
     /// Runs a guest call in a conversation that the engine may move into its store, and moves back before it returns.
     /// `None`, which must cost nothing, sends the host to [`call`](Self::call).
+    ///
+    /// The guest runs on this very thread: what its caller lends to the call, such as a large payload, waits there.
     fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
         let _ = conversation;
         None

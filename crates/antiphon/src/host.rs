@@ -15,10 +15,10 @@ use crate::isolation::Isolation;
 use crate::module_state::ModuleState;
 use crate::output::{InPlace, Output, Reused};
 use crate::request::{Options, Request, Response};
-use crate::sink;
 use crate::terms::Terms;
 use crate::ticker::Awake;
 use crate::wait::block_on;
+use crate::{sink, source};
 
 type Engine = dyn WebAssemblyEngineProvider + Send;
 type Held<'a> = Inside<'a, Slot<Engine, ModuleState>>;
@@ -235,12 +235,34 @@ fn serve(
     payload: Payload<'_>,
     output: &mut impl Output,
 ) -> Result<()> {
+    if let Some(payload) = source::worthwhile(&payload) {
+        return serve_in_place(slot, operation, payload, output);
+    }
     slot.begin_call(operation, payload, output)?;
     // Taken apart at once: a value that was just stored by halves is slow to read as a whole.
     match slot.engine.converse(&mut slot.conversation) {
         Some(Ok(code)) => slot.returned(code, output),
         Some(Err(error)) => slot.failed(error, output),
         None => serve_through_state(slot, output),
+    }
+}
+
+/// The same, with a borrowed payload that nobody copies but the guest.
+#[inline(never)]
+fn serve_in_place(
+    slot: &mut Slot<Engine, ModuleState>,
+    operation: &str,
+    payload: &[u8],
+    output: &mut impl Output,
+) -> Result<()> {
+    slot.begin_call_in_place(operation, payload, output)?;
+    match source::with(payload, || slot.engine.converse(&mut slot.conversation)) {
+        Some(Ok(code)) => slot.returned(code, output),
+        Some(Err(error)) => slot.failed(error, output),
+        None => {
+            slot.conversation.keep_payload(payload);
+            serve_through_state(slot, output)
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::BoxFuture;
+use antiphon_protocol::Payload;
 
+use crate::BoxFuture;
 use crate::builder::HostBuilder;
 use crate::core::{Core, Slot, rebuild_error, replace_error};
 use crate::engine::WebAssemblyEngineProviderAsync;
@@ -16,6 +17,7 @@ use crate::module_state::ModuleStateAsync;
 use crate::offload::offload;
 use crate::output::{Output, Reused};
 use crate::request::{Options, Request, Response};
+use crate::source;
 use crate::terms::Terms;
 use crate::ticker::Awake;
 use crate::wait::until;
@@ -183,16 +185,8 @@ impl WapcHostAsync {
         match self.core.try_enter() {
             Some(mut slot) if request.options.is_none() && slot.is_live() => {
                 self.core.set_deadline(&mut slot);
-                if let Err(error) = slot.begin_call(request.operation, request.payload, output) {
-                    slot.retire();
-                    return Ok(Err(error));
-                }
-                let held = &mut *slot;
-                let result = match held.engine.converse(&mut held.conversation) {
-                    Some(Ok(code)) => slot.returned(code, output),
-                    Some(Err(error)) => slot.failed(error, output),
-                    None => return Err(Left::Begun(slot)),
-                };
+                let result = serve(&mut slot, request.operation, request.payload, output);
+                let Some(result) = result else { return Err(Left::Begun(slot)) };
                 slot.retire();
                 slot.leave();
                 Ok(result)
@@ -203,20 +197,19 @@ impl WapcHostAsync {
 
     /// The rest of it, with waits.
     async fn run_on(&self, left: Left<'_, '_>, output: &mut impl Output) -> Result<()> {
-        let (mut slot, returned) = match left {
-            Left::Begun(slot) => (slot, None),
+        let mut slot = match left {
+            Left::Begun(slot) => slot,
             Left::NotBegun(entered, Request { operation, payload, options }) => {
                 let mut slot = self.enter(entered, options).await?;
-                slot.begin_call(operation, payload, output).inspect_err(|_| slot.retire())?;
-                let held = &mut *slot;
-                let returned = held.engine.converse(&mut held.conversation);
-                (slot, returned)
+                if let Some(result) = serve(&mut slot, operation, payload, output) {
+                    slot.retire();
+                    return result;
+                }
+                slot
             }
         };
         let slot = &mut *slot;
-        let returned = if let Some(returned) = returned {
-            returned
-        } else if let Some(returning) = slot.engine.converse_async(&mut slot.conversation) {
+        let returned = if let Some(returning) = slot.engine.converse_async(&mut slot.conversation) {
             returning.await
         } else {
             call_through_state(slot).await
@@ -251,6 +244,47 @@ impl WapcHostAsync {
             Ok(slot)
         })
     }
+}
+
+/// A call whose terms are set, on an instance that is live. `None` if it has to wait.
+#[inline(always)]
+fn serve(
+    slot: &mut Slot<Engine, ModuleStateAsync>,
+    operation: &str,
+    payload: Payload<'_>,
+    output: &mut impl Output,
+) -> Option<Result<()>> {
+    if let Some(payload) = source::worthwhile(&payload) {
+        return serve_in_place(slot, operation, payload, output);
+    }
+    if let Err(error) = slot.begin_call(operation, payload, output) {
+        return Some(Err(error));
+    }
+    Some(match slot.engine.converse(&mut slot.conversation)? {
+        Ok(code) => slot.returned(code, output),
+        Err(error) => slot.failed(error, output),
+    })
+}
+
+/// The same, with a borrowed payload that nobody copies but the guest, for as long as the guest does not wait.
+#[inline(never)]
+fn serve_in_place(
+    slot: &mut Slot<Engine, ModuleStateAsync>,
+    operation: &str,
+    payload: &[u8],
+    output: &mut impl Output,
+) -> Option<Result<()>> {
+    if let Err(error) = slot.begin_call_in_place(operation, payload, output) {
+        return Some(Err(error));
+    }
+    Some(match source::with(payload, || slot.engine.converse(&mut slot.conversation)) {
+        Some(Ok(code)) => slot.returned(code, output),
+        Some(Err(error)) => slot.failed(error, output),
+        None => {
+            slot.conversation.keep_payload(payload);
+            return None;
+        }
+    })
 }
 
 /// Where a call got to that has to wait.

@@ -47,6 +47,7 @@ pub mod provider;
 mod reentrancy;
 mod request;
 mod sink;
+mod source;
 mod terms;
 pub mod testing;
 pub mod ticker;

@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::errors::{Error, ErrorKind, Result};
-use crate::{handler, reentrancy};
+use crate::errors::Result;
+use crate::{handler, reentrancy, source};
 
 // The closure borrows from its caller's stack, while a conversation lives in an engine's store and must own what it
 // holds. A synchronous guest runs on its caller's thread, so the closure waits there, scoped to the call.
@@ -17,10 +17,7 @@ pub(crate) fn with<R>(reader: &mut dyn FnMut(&[u8]), call: impl FnOnce() -> R) -
 /// Gives an answer to the closure of a call of the host.
 pub(crate) fn give(host: u64, answer: &[u8]) -> Result<()> {
     if !READER.is_set() {
-        return Err(Error::new(
-            ErrorKind::Engine,
-            "the engine ran the guest on another thread than its caller's",
-        ));
+        return Err(source::elsewhere());
     }
     let _running = reentrancy::enter(host);
     catch_unwind(AssertUnwindSafe(|| READER.with(|reader| reader(answer))))

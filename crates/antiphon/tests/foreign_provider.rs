@@ -93,6 +93,8 @@ fn requests_responses_errors_and_host_calls_go_through_the_state() {
     for host in hosts(&[Step::Log("hello"), Step::Echo]) {
         assert_eq!(host.call("op", b"payload").unwrap(), b"payload");
         assert_eq!(host.call("op", b"").unwrap(), b"");
+        let large = vec![7; 100_000];
+        assert!(host.call("op", &large).unwrap() == large);
     }
     for host in hosts(&[Step::Operation]) {
         assert_eq!(host.call("an operation", b"").unwrap(), b"an operation");

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Waker};
 use std::thread::{self, ThreadId};
 
-use antiphon::errors::{BoxError, ErrorKind};
+use antiphon::errors::{BoxError, ErrorKind, Fate};
 use antiphon::module_info::ModuleInfo;
 use antiphon::testing::TestEngine;
 use antiphon::{
-    BoxFuture, Capabilities, Conversation, EngineProviderFactory, ModuleState, ModuleStateAsync, WapcHost,
-    WapcHostAsync, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync, async_trait, block_on,
+    BoxFuture, Capabilities, Conversation, EngineProviderFactory, ModuleState, ModuleStateAsync, Request,
+    WapcHost, WapcHostAsync, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync, async_trait,
+    block_on,
 };
 
 /// An engine of `wapc` 2.x's shape, whose abandoned calls go on writing to the state of their instance.
@@ -189,4 +190,72 @@ fn an_asynchronous_host_compiles_off_the_thread_of_its_caller_and_answers_meanwh
     assert_eq!(steps.len(), 2);
     assert_ne!(steps[0], thread::current().id(), "compiled on the thread of an executor");
     assert_eq!(block_on(host.call("echo", b"after")).unwrap(), b"after");
+}
+
+/// Runs its guest, an echo, on another thread than its caller's.
+struct Elsewhere;
+
+impl Elsewhere {
+    fn run(conversation: &mut Conversation) -> Result<i32, BoxError> {
+        let mut memory = vec![0; 1 << 16];
+        let run = || {
+            conversation.guest_request(&mut memory, 0, 1024)?;
+            conversation.guest_response(&memory, 1024, conversation.lengths().1)?;
+            Ok(1)
+        };
+        thread::scope(|scope| scope.spawn(run).join().unwrap())
+    }
+}
+
+impl WebAssemblyEngineProvider for Elsewhere {
+    fn init(&mut self, _host: Arc<ModuleState>) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
+        Err("not here".into())
+    }
+
+    fn replace(&mut self, _bytes: &[u8]) -> Result<(), BoxError> {
+        Err("not here".into())
+    }
+
+    fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
+        Some(Self::run(conversation))
+    }
+}
+
+#[async_trait]
+impl WebAssemblyEngineProviderAsync for Elsewhere {
+    async fn init(&mut self, _host: Arc<ModuleStateAsync>) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    async fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
+        Err("not here".into())
+    }
+
+    async fn replace(&mut self, _bytes: &[u8]) -> Result<(), BoxError> {
+        Err("not here".into())
+    }
+
+    fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
+        Some(Self::run(conversation))
+    }
+}
+
+#[test]
+fn a_guest_on_another_thread_than_its_callers_is_refused_what_was_only_lent() {
+    let (lent, copied) = (vec![7; 4096], vec![7; 16]);
+    let check = |call: &dyn Fn(Request<'_>) -> antiphon::errors::Result<Vec<u8>>| {
+        let error = call(Request::new("echo", &lent)).unwrap_err();
+        assert_eq!((error.kind(), error.fate()), (ErrorKind::Engine, Fate::Discarded));
+        assert!(error.to_string().contains("on another thread"), "{error}");
+        assert_eq!(call(Request::new("echo", &copied)).unwrap(), copied);
+        assert_eq!(call(Request::new("echo", lent.clone())).unwrap(), lent, "owned, and so moved");
+    };
+    let host = WapcHost::new(Box::new(Elsewhere), None).unwrap();
+    check(&|request| Ok(host.call_with(request)?.payload));
+    let host = block_on(WapcHostAsync::new(Box::new(Elsewhere), None)).unwrap();
+    check(&|request| Ok(block_on(host.call_with(request))?.payload));
 }

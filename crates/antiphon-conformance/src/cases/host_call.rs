@@ -39,6 +39,7 @@ pub(super) const CASES: &[Case] = &[
     case!(host_call::the_closures_of_wapc_2_serve),
     case!(host_call::a_handler_may_wait).needs(&[Need::Suspend]).only(Mode::ASYNC),
     case!(host_call::a_handler_may_call_another_host),
+    case!(host_call::a_large_payload_is_there_as_often_as_the_guest_asks),
     case!(host_call::as_the_last_deed_of_a_function_it_returns_to_whoever_called_that),
     case!(host_call::as_the_last_deed_of_the_guest_it_is_what_the_guest_returns),
 ];
@@ -394,6 +395,40 @@ fn a_handler_may_call_another_host(subject: &Subject) {
     assert_eq!(outer.answer("run", b"through two guests"), b"through two guests");
     outer.counted(2);
     inner.counted(2);
+}
+
+fn a_large_payload_is_there_as_often_as_the_guest_asks(subject: &Subject) {
+    let inner = subject.host(Guest::new(super::outcome::ECHO));
+    let other = inner.clone();
+    // Asks before and after a host call, during which another guest has a payload of its own, and answers with what it
+    // was given the second time.
+    let guest = Guest::new(
+        r#"(func $run (param $op i32) (param $msg i32) (result i32)
+             (call $guest_request (i32.const 256) (i32.const 1024))
+             (drop (call $ask (i32.const 1024) (local.get $msg)))
+             (call $guest_request (i32.const 256) (i32.const 32768))
+             (call $answer (i32.const 32768) (local.get $msg)))"#,
+    );
+    for wait in [false, true] {
+        let other = other.clone();
+        let outer = subject.host(guest.clone().handler(move |call| {
+            let (other, caller) = (other.clone(), call.caller());
+            let payload: Vec<u8> = call.payload.iter().map(|byte| !byte).collect();
+            Answer::Later(Box::pin(async move {
+                if wait {
+                    tokio::task::yield_now().await;
+                }
+                let request = Request::new("echo", payload.as_slice()).caller(caller);
+                let answer = other.call_later(request).await.map_err(|error: Error| error.to_string())?;
+                assert!(answer.payload == payload, "another guest's payload");
+                Ok(answer.payload.into())
+            }))
+        }));
+        for length in [0, 1, 512, 513, 4_096, 30_000] {
+            let payload: Vec<u8> = (0..=250).cycle().take(length).collect();
+            assert!(outer.answer("run", &payload) == payload, "{length} bytes came back changed");
+        }
+    }
 }
 
 /// Answers operations of this name, and refuses others, after a while or at once.

@@ -1,0 +1,45 @@
+//! A borrowed payload read in place: the guest's `__guest_request` copies it from where its caller has it.
+
+use antiphon_protocol::Payload;
+
+use crate::errors::{Error, ErrorKind, Result};
+
+/// Payloads of more bytes are read in place. To say where a payload is costs as much as to copy some hundred bytes.
+const WORTHWHILE: usize = 512;
+
+// It borrows from its caller, while a conversation lives in an engine's store and must own what it holds. A guest that runs
+// straight does so on its caller's thread, so the payload waits there, scoped to the call.
+scoped_tls_hkt::scoped_thread_local!(static PAYLOAD: for<'a> &'a [u8]);
+
+/// The bytes of a payload that is better read in place.
+#[inline(always)]
+pub(crate) fn worthwhile<'a>(payload: &Payload<'a>) -> Option<&'a [u8]> {
+    match payload {
+        Payload::Borrowed(bytes) if bytes.len() > WORTHWHILE => Some(bytes),
+        _ => None,
+    }
+}
+
+/// Runs a guest whose payload this is.
+#[inline]
+pub(crate) fn with<R>(payload: &[u8], run: impl FnOnce() -> R) -> R {
+    PAYLOAD.set(payload, run)
+}
+
+/// The payload of the guest that runs on this thread.
+///
+/// # Errors
+/// The engine runs it on another one.
+#[inline]
+pub(crate) fn with_payload<R>(read: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
+    if !PAYLOAD.is_set() {
+        return Err(elsewhere());
+    }
+    PAYLOAD.with(read)
+}
+
+/// What goes on between a guest and its caller needs them on one thread.
+#[cold]
+pub(crate) fn elsewhere() -> Error {
+    Error::new(ErrorKind::Engine, "the engine ran the guest on another thread than its caller's")
+}
