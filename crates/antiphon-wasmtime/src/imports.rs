@@ -47,7 +47,7 @@ pub(crate) fn link_suspending(linker: &mut Linker<Data>) -> Result<()> {
         wapc::HOST_NAMESPACE,
         wapc::HOST_CALL,
         |mut guest: Guest<'_>, (a, b, c, d, e, f, g, h): (i32, i32, i32, i32, i32, i32, i32, i32)| {
-            Box::new(async move {
+            antiphon::provider::boxed(|| async move {
                 let (memory, data) = split(&mut guest);
                 Ok::<i32, wasmtime::Error>(
                     data.conversation.host_call_async(memory, [a, b, c, d, e, f, g, h]).await?,

@@ -283,8 +283,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
         output: &mut impl Output,
     ) -> Result<()> {
         self.conversation.begin_call(operation, payload)?;
-        output.prepare(&mut self.conversation);
-        (self.live, self.tainted) = (false, true);
+        self.begun(output);
         Ok(())
     }
 
@@ -297,9 +296,14 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
         output: &mut impl Output,
     ) -> Result<()> {
         self.conversation.begin_call_in_place(operation, payload)?;
+        self.begun(output);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn begun(&mut self, output: &mut impl Output) {
         output.prepare(&mut self.conversation);
         (self.live, self.tainted) = (false, true);
-        Ok(())
     }
 
     /// After it: `__guest_call` returned.

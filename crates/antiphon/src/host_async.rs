@@ -185,11 +185,14 @@ impl WapcHostAsync {
         match self.core.try_enter() {
             Some(mut slot) if request.options.is_none() && slot.is_live() => {
                 self.core.set_deadline(&mut slot);
-                let result = serve(&mut slot, request.operation, request.payload, output);
-                let Some(result) = result else { return Err(Left::Begun(slot)) };
-                slot.retire();
-                slot.leave();
-                Ok(result)
+                match serve(&mut slot, request.operation, request.payload, output) {
+                    Served::Ended(result) => {
+                        slot.retire();
+                        slot.leave();
+                        Ok(result)
+                    }
+                    Served::Waits(lent) => Err(Left::Begun(slot, lent)),
+                }
             }
             entered => Err(Left::NotBegun(entered, request)),
         }
@@ -197,21 +200,29 @@ impl WapcHostAsync {
 
     /// The rest of it, with waits.
     async fn run_on(&self, left: Left<'_, '_>, output: &mut impl Output) -> Result<()> {
-        let mut slot = match left {
-            Left::Begun(slot) => slot,
+        let (mut slot, lent) = match left {
+            Left::Begun(slot, lent) => (slot, lent),
             Left::NotBegun(entered, Request { operation, payload, options }) => {
                 let mut slot = self.enter(entered, options).await?;
-                if let Some(result) = serve(&mut slot, operation, payload, output) {
-                    slot.retire();
-                    return result;
+                match serve(&mut slot, operation, payload, output) {
+                    Served::Ended(result) => {
+                        slot.retire();
+                        return result;
+                    }
+                    Served::Waits(lent) => (slot, lent),
                 }
-                slot
             }
         };
         let slot = &mut *slot;
         let returned = if let Some(returning) = slot.engine.converse_async(&mut slot.conversation) {
-            returning.await
+            match lent {
+                None => returning.await,
+                Some(payload) => source::over(payload, returning).await,
+            }
         } else {
+            if let Some(payload) = lent {
+                slot.conversation.keep_payload(payload);
+            }
             call_through_state(slot).await
         };
         let result = match returned {
@@ -246,51 +257,56 @@ impl WapcHostAsync {
     }
 }
 
-/// A call whose terms are set, on an instance that is live. `None` if it has to wait.
+/// How far a call got without waiting.
+enum Served<'r> {
+    Ended(Result<()>),
+    /// The guest has begun, or is to begin on a stack of its own; with the payload that is lent to it, if it is.
+    Waits(Option<&'r [u8]>),
+}
+
+/// A call whose terms are set, on an instance that is live.
 #[inline(always)]
-fn serve(
+fn serve<'r>(
     slot: &mut Slot<Engine, ModuleStateAsync>,
     operation: &str,
-    payload: Payload<'_>,
+    payload: Payload<'r>,
     output: &mut impl Output,
-) -> Option<Result<()>> {
+) -> Served<'r> {
     if let Some(payload) = source::worthwhile(&payload) {
         return serve_in_place(slot, operation, payload, output);
     }
     if let Err(error) = slot.begin_call(operation, payload, output) {
-        return Some(Err(error));
+        return Served::Ended(Err(error));
     }
-    Some(match slot.engine.converse(&mut slot.conversation)? {
-        Ok(code) => slot.returned(code, output),
-        Err(error) => slot.failed(error, output),
-    })
+    match slot.engine.converse(&mut slot.conversation) {
+        Some(Ok(code)) => Served::Ended(slot.returned(code, output)),
+        Some(Err(error)) => Served::Ended(slot.failed(error, output)),
+        None => Served::Waits(None),
+    }
 }
 
-/// The same, with a borrowed payload that nobody copies but the guest, for as long as the guest does not wait.
+/// The same, with a borrowed payload that nobody copies but the guest.
 #[inline(never)]
-fn serve_in_place(
+fn serve_in_place<'r>(
     slot: &mut Slot<Engine, ModuleStateAsync>,
     operation: &str,
-    payload: &[u8],
+    payload: &'r [u8],
     output: &mut impl Output,
-) -> Option<Result<()>> {
+) -> Served<'r> {
     if let Err(error) = slot.begin_call_in_place(operation, payload, output) {
-        return Some(Err(error));
+        return Served::Ended(Err(error));
     }
-    Some(match source::with(payload, || slot.engine.converse(&mut slot.conversation)) {
-        Some(Ok(code)) => slot.returned(code, output),
-        Some(Err(error)) => slot.failed(error, output),
-        None => {
-            slot.conversation.keep_payload(payload);
-            return None;
-        }
-    })
+    match source::with(payload, || slot.engine.converse(&mut slot.conversation)) {
+        Some(Ok(code)) => Served::Ended(slot.returned(code, output)),
+        Some(Err(error)) => Served::Ended(slot.failed(error, output)),
+        None => Served::Waits(Some(payload)),
+    }
 }
 
 /// Where a call got to that has to wait.
 enum Left<'a, 'r> {
-    /// The guest has begun, or is to begin on a stack of its own.
-    Begun(Held<'a>),
+    /// The guest has to wait: see [`Served::Waits`].
+    Begun(Held<'a>, Option<&'r [u8]>),
     /// It wants more than a free host that is live.
     NotBegun(Option<Held<'a>>, Request<'r>),
 }

@@ -335,11 +335,11 @@ impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
     ) -> Option<BoxFuture<'a, Result<i32, BoxError>>> {
         self.instance.as_ref()?;
         let running = Running(&mut self.instance);
-        Some(Box::pin(async move {
+        Some(Box::into_pin(boxed(|| async move {
             let Some(instance) = running.0.as_mut() else { return Err(Error::not_started().into()) };
             let returned = instance.call_async(conversation).await;
             Ok(running.ended(returned)?)
-        }))
+        })))
     }
 
     fn limits(&self) -> Limits {
@@ -357,6 +357,15 @@ impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
         Some(Arc::new(Factory(Arc::clone(&self.compiled))))
     }
+}
+
+/// A future in a box, written there at once: those of guest calls are large, and to copy one there costs more than to
+/// make it.
+#[cfg(feature = "async")]
+#[inline(always)]
+pub fn boxed<F: Future>(make: impl FnOnce() -> F) -> Box<F> {
+    let memory = Box::new_uninit();
+    Box::write(memory, make())
 }
 
 /// The instance of a call that runs: a future that is dropped takes it along, with its memory.

@@ -44,7 +44,7 @@ pub(crate) struct Options {
 
 impl<'a> Request<'a> {
     /// A call with the host's own limits. An owned payload (`Vec<u8>`, `Bytes`) is moved. A borrowed one is copied
-    /// once, unless it has more than 512 bytes and the guest cannot suspend: then the guest copies it from where it is.
+    /// once, unless it has more than 512 bytes: then the guest copies it from where it is.
     #[inline]
     pub fn new(operation: &'a str, payload: impl Into<Payload<'a>>) -> Self {
         Self { operation, payload: payload.into(), options: None }

@@ -7,8 +7,8 @@ use crate::errors::{Error, ErrorKind, Result};
 /// Payloads of more bytes are read in place. To say where a payload is costs as much as to copy some hundred bytes.
 const WORTHWHILE: usize = 512;
 
-// It borrows from its caller, while a conversation lives in an engine's store and must own what it holds. A guest that runs
-// straight does so on its caller's thread, so the payload waits there, scoped to the call.
+// It borrows from its caller, while a conversation lives in an engine's store and must own what it holds. A guest runs on
+// the thread of its caller, or of whoever polls it, so the payload waits there, scoped to the call or to the poll.
 scoped_tls_hkt::scoped_thread_local!(static PAYLOAD: for<'a> &'a [u8]);
 
 /// The bytes of a payload that is better read in place.
@@ -24,6 +24,12 @@ pub(crate) fn worthwhile<'a>(payload: &Payload<'a>) -> Option<&'a [u8]> {
 #[inline]
 pub(crate) fn with<R>(payload: &[u8], run: impl FnOnce() -> R) -> R {
     PAYLOAD.set(payload, run)
+}
+
+/// Polls a guest that may wait, whose payload this is: on whichever thread, it runs within a poll.
+#[cfg(feature = "async")]
+pub(crate) async fn over<F: Future + Unpin>(payload: &[u8], mut guest: F) -> F::Output {
+    std::future::poll_fn(|cx| with(payload, || std::pin::Pin::new(&mut guest).poll(cx))).await
 }
 
 /// The payload of the guest that runs on this thread.
