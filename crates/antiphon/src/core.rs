@@ -106,6 +106,11 @@ where
         self.shared.isolation
     }
 
+    #[cfg(feature = "async")]
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
     pub(crate) fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
         self.factory.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -146,7 +151,7 @@ where
                         "a limit of fuel needs an engine that counts it: set one in the provider's limits";
                     return Err(Error::new(ErrorKind::Unsupported, what).never_began());
                 }
-                let meter = options.usage.then(Box::default);
+                let meter = options.usage.then(|| Box::new(Meter::since(options.begun.map(|begun| begun.at))));
                 Ok((Terms::of_request(*options, now, terms), meter))
             }
         }

@@ -188,8 +188,9 @@ impl Error {
         self
     }
 
-    /// Says that the call never began: the instance is as it was.
-    pub(crate) fn never_began(mut self) -> Self {
+    /// Says that the call never began: no instance was touched.
+    #[must_use]
+    pub fn never_began(mut self) -> Self {
         self.0.fate = Fate::Kept;
         self
     }

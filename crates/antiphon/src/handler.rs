@@ -153,6 +153,26 @@ pub trait HostHandlerAsync: Send + Sync {
     async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError>;
 }
 
+/// One handler for several hosts.
+impl<H: HostHandler + ?Sized> HostHandler for Arc<H> {
+    fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        (**self).handle(call)
+    }
+}
+
+/// One handler for several hosts. Written out, so that its future is not boxed a second time.
+#[cfg(feature = "async")]
+impl<H: HostHandlerAsync + ?Sized> HostHandlerAsync for Arc<H> {
+    fn handle<'h, 'c, 'f>(&'h self, call: HostCall<'c>) -> crate::BoxFuture<'f, Result<Bytes, HostCallError>>
+    where
+        'h: 'f,
+        'c: 'f,
+        Self: 'f,
+    {
+        (**self).handle(call)
+    }
+}
+
 /// The error of a handler: a text for the guest.
 #[derive(Debug)]
 pub struct HostCallError(String);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use antiphon_protocol::Payload;
+use antiphon_protocol::{Limits, Payload};
 
 use crate::BoxFuture;
 use crate::builder::HostBuilder;
@@ -85,6 +85,12 @@ impl WapcHostAsync {
     /// Whether calls share an instance: what was asked for here or of the provider, whichever isolates more.
     pub fn isolation(&self) -> Isolation {
         self.core.isolation()
+    }
+
+    /// The limits that hold: the stricter of the host's and the provider's.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        self.core.limits()
     }
 
     /// Calls an operation of the guest.

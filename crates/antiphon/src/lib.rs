@@ -44,6 +44,7 @@ mod offload;
 mod options;
 mod output;
 pub mod provider;
+mod queueing;
 mod reentrancy;
 mod request;
 mod sink;

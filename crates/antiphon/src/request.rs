@@ -6,6 +6,7 @@ use antiphon_protocol::Payload;
 
 use crate::cancel::CancelHandle;
 use crate::context::Context;
+use crate::queueing::Begun;
 use crate::terms::Caller;
 use crate::usage::Usage;
 
@@ -40,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) caller: Option<Caller>,
     pub(crate) fuel: Option<u64>,
     pub(crate) usage: bool,
+    /// When its time began to count, where that was before a host got it.
+    pub(crate) begun: Option<Begun>,
 }
 
 impl<'a> Request<'a> {
@@ -82,7 +85,13 @@ impl<'a> Request<'a> {
         self
     }
 
-    fn options(&mut self) -> &mut Options {
+    /// The operation.
+    #[must_use]
+    pub fn operation(&self) -> &'a str {
+        self.operation
+    }
+
+    pub(crate) fn options(&mut self) -> &mut Options {
         self.options.get_or_insert_default()
     }
 

@@ -60,9 +60,10 @@ impl Terms {
     /// The terms of a request that has some of its own; `host` are those of one that sets no deadline.
     #[cold]
     pub(crate) fn of_request(options: Options, now: u64, host: Self) -> Self {
-        let mut terms = match options.deadline {
-            None => host,
-            Some(limit) => Self::new(Deadline::after(now, ticker::ticks(limit), limit)),
+        let mut terms = match (options.begun, options.deadline) {
+            (Some(begun), _) => Self::new(begun.deadline),
+            (None, None) => host,
+            (None, Some(limit)) => Self::new(Deadline::after(now, ticker::ticks(limit), limit)),
         };
         let mut extra =
             Extra { cancel: options.cancel, context: options.context, behalf: None, fuel: options.fuel };
@@ -76,6 +77,12 @@ impl Terms {
             terms.extra = Some(Arc::new(extra));
         }
         terms
+    }
+
+    /// The terms of something that is waited for, which a handle may end.
+    pub(crate) fn cancellable(deadline: Deadline, cancel: Option<CancelHandle>) -> Self {
+        let extra = cancel.map(|cancel| Arc::new(Extra { cancel: Some(cancel), ..Extra::default() }));
+        Self { deadline, extra }
     }
 
     /// Drops all but the deadline.

@@ -1,5 +1,7 @@
 //! An engine in memory, whose guests are Rust closures: for tests and examples without any WebAssembly.
 
+mod factory;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -18,6 +20,9 @@ use crate::module_state::ModuleState;
 use crate::module_state::ModuleStateAsync;
 use crate::wait::block_on;
 
+pub use factory::TestFactory;
+
+type Start = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 type Operation = Arc<dyn Fn(TestGuest) -> GuestFuture + Send + Sync>;
 type GuestFuture = std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send>>;
 
@@ -43,6 +48,7 @@ type GuestFuture = std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, String>
 pub struct TestEngine {
     operations: BTreeMap<String, Operation>,
     starts: Arc<AtomicUsize>,
+    start: Option<Start>,
 }
 
 impl TestEngine {
@@ -73,10 +79,23 @@ impl TestEngine {
         self
     }
 
+    /// Runs at each start of an instance, as `wapc_init` does; an error fails the start.
+    pub fn start(mut self, run: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+        self.start = Some(Arc::new(run));
+        self
+    }
+
     /// Counts the instances that were started, for tests of what becomes of them.
     #[must_use]
     pub fn starts(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.starts)
+    }
+
+    /// What `init` does in either mode.
+    fn run_start(&self) -> Result<(), BoxError> {
+        self.starts.fetch_add(1, Ordering::SeqCst);
+        let started = self.start.as_ref().map_or(Ok(()), |start| start());
+        started.map_err(|text| Error::init("wapc_init", Error::new(ErrorKind::Trapped, text)).into())
     }
 
     /// What `__guest_call` does: reads the request, runs the closure, hands over its answer.
@@ -233,8 +252,7 @@ impl Wanted {
 
 impl WebAssemblyEngineProvider for TestEngine {
     fn init(&mut self, _host: Arc<ModuleState>) -> Result<(), BoxError> {
-        self.starts.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+        self.run_start()
     }
 
     fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
@@ -266,8 +284,7 @@ impl WebAssemblyEngineProvider for TestEngine {
 #[async_trait::async_trait]
 impl WebAssemblyEngineProviderAsync for TestEngine {
     async fn init(&mut self, _host: Arc<ModuleStateAsync>) -> Result<(), BoxError> {
-        self.starts.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+        self.run_start()
     }
 
     async fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {

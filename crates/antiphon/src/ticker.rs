@@ -13,6 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::alarm::Alarm;
+use crate::deadline::Deadline;
+use crate::terms::Terms;
+use crate::wait;
 
 /// The length of a tick. A deadline is kept to within two of them.
 pub const TICK: Duration = Duration::from_millis(5);
@@ -118,6 +121,12 @@ pub(crate) fn watch(gate: Weak<dyn Busy>) -> io::Result<()> {
 /// By so little as [`PUNCTUAL`] it is always late.
 pub(crate) fn lateness(tick: u64) -> u64 {
     lock().jumps.after(tick)
+}
+
+/// Runs a future, for a time at most; `None` if that ran out, and the future is dropped then. Needs no executor's timer.
+pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    let terms = Terms::new(Deadline::after(now(), ticks(limit), limit));
+    wait::until(&terms, future).await.ok()
 }
 
 /// Rings an alarm at a tick, if it still lives then.

@@ -56,12 +56,12 @@ pub(crate) struct Meter {
     pub(crate) fuel: Option<FuelUse>,
 }
 
-impl Default for Meter {
-    /// Starts to measure.
-    fn default() -> Self {
+impl Meter {
+    /// Starts to measure; the call may have begun to wait before.
+    pub(crate) fn since(begun: Option<Instant>) -> Self {
         let now = Instant::now();
         Self {
-            started: now,
+            started: begun.unwrap_or(now),
             entered: now,
             entered_at: ticker::now(),
             host_time: Duration::ZERO,
@@ -71,9 +71,7 @@ impl Default for Meter {
             fuel: None,
         }
     }
-}
 
-impl Meter {
     /// The guest runs from now on.
     pub(crate) fn enter(&mut self) {
         self.entered = Instant::now();
