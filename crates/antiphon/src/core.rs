@@ -151,7 +151,8 @@ where
                         "a limit of fuel needs an engine that counts it: set one in the provider's limits";
                     return Err(Error::new(ErrorKind::Unsupported, what).never_began());
                 }
-                let meter = options.usage.then(|| Box::new(Meter::since(options.begun.map(|begun| begun.at))));
+                let meter =
+                    options.usage.then(|| Box::new(Meter::since(options.begun.map(|begun| begun.at))));
                 Ok((Terms::of_request(*options, now, terms), meter))
             }
         }
@@ -360,12 +361,6 @@ pub(crate) fn init_error(error: BoxError) -> Error {
         ErrorKind::InitFailed | ErrorKind::InvalidModule | ErrorKind::Unsupported => error,
         _ => Error::new(ErrorKind::InitFailed, error.message().to_owned()).with_source(error),
     }
-}
-
-/// A refused replacement.
-pub(crate) fn replace_error(error: BoxError) -> Error {
-    let error = Error::from_engine(error);
-    Error::new(ErrorKind::ReplaceFailed, format!("Module replacement failed: {error}")).with_source(error)
 }
 
 #[cfg(test)]

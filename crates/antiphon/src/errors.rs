@@ -117,6 +117,14 @@ impl Error {
         error
     }
 
+    /// A replacement of the module was refused, for that reason; the old module serves on.
+    #[cold]
+    pub fn replace_failed(reason: BoxError) -> Self {
+        let reason = Self::from_engine(reason);
+        let message = format!("Module replacement failed: {reason}");
+        Self::new(ErrorKind::ReplaceFailed, message).with_source(reason)
+    }
+
     /// A provider was asked for a call or a replacement before its `init`: a mistake of whoever drives it.
     #[cold]
     pub fn not_started() -> Self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use antiphon_protocol::Payload;
 
 use crate::builder::HostBuilder;
-use crate::core::{Core, Slot, rebuild_error, replace_error};
+use crate::core::{Core, Slot, rebuild_error};
 use crate::engine::WebAssemblyEngineProvider;
 use crate::errors::{BoxError, Error, ErrorKind, Result};
 use crate::gate::Inside;
@@ -151,8 +151,8 @@ impl WapcHost {
     /// [`ReplaceFailed`](crate::errors::ErrorKind::ReplaceFailed), with the reason as its source; the old module serves
     /// on.
     pub fn replace_module(&self, module: &[u8]) -> Result<()> {
-        self.core.refuse_replacement_from_handler().map_err(|error| replace_error(error.into()))?;
-        self.try_replace(module).map_err(replace_error)
+        self.core.refuse_replacement_from_handler().map_err(|error| Error::replace_failed(error.into()))?;
+        self.try_replace(module).map_err(Error::replace_failed)
     }
 
     fn try_replace(&self, module: &[u8]) -> Result<(), BoxError> {

@@ -7,7 +7,7 @@ use antiphon_protocol::{Limits, Payload};
 
 use crate::BoxFuture;
 use crate::builder::HostBuilder;
-use crate::core::{Core, Slot, rebuild_error, replace_error};
+use crate::core::{Core, Slot, rebuild_error};
 use crate::engine::WebAssemblyEngineProviderAsync;
 use crate::errors::{BoxError, Error, Phase, Result};
 use crate::gate::Inside;
@@ -153,8 +153,8 @@ impl WapcHostAsync {
     /// # Cancel safety
     /// The future may be dropped at any await: the old module serves on.
     pub async fn replace_module(&self, module: &[u8]) -> Result<()> {
-        self.core.refuse_replacement_from_handler().map_err(|error| replace_error(error.into()))?;
-        self.try_replace(module).await.map_err(replace_error)
+        self.core.refuse_replacement_from_handler().map_err(|error| Error::replace_failed(error.into()))?;
+        self.try_replace(module).await.map_err(Error::replace_failed)
     }
 
     async fn try_replace(&self, module: &[u8]) -> Result<(), BoxError> {

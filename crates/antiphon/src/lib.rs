@@ -89,6 +89,8 @@ pub use module_info::ModuleInfo;
 pub use module_state::ModuleState;
 #[cfg(feature = "async")]
 pub use module_state::ModuleStateAsync;
+#[cfg(feature = "async")]
+pub use offload::offload;
 pub use options::EngineOptions;
 pub use request::{Request, Response};
 pub use terms::Caller;

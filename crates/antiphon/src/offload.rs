@@ -13,7 +13,11 @@ use crate::handler;
 /// Runs work on a thread of its own. Dropping the future leaves the thread to finish alone.
 ///
 /// For work of milliseconds and more, such as compiling: a thread costs some tens of microseconds.
-pub(crate) async fn offload<T, F>(work: F) -> Result<T, BoxError>
+///
+/// # Errors
+/// Those of the work, which may also panic ([`HostPanicked`](crate::errors::ErrorKind::HostPanicked)); no thread is to be
+/// had.
+pub async fn offload<T, F>(work: F) -> Result<T, BoxError>
 where
     T: Send + 'static,
     F: FnOnce() -> Result<T, BoxError> + Send + 'static,

@@ -104,10 +104,7 @@ mod tests {
         assert_eq!((exceeded.limit, exceeded.allowed), ("deadline", 20_000));
         assert!(exceeded.used >= 20_000, "{exceeded}");
         // What comes when the time is over comes too late.
-        assert_eq!(
-            queue(&request, Duration::MAX, ready(7)).unwrap_err().kind(),
-            ErrorKind::DeadlineExceeded
-        );
+        assert_eq!(queue(&request, Duration::MAX, ready(7)).unwrap_err().kind(), ErrorKind::DeadlineExceeded);
     }
 
     #[test]

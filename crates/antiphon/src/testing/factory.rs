@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::TestEngine;
-use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
 #[cfg(feature = "async")]
 use crate::engine::WebAssemblyEngineProviderAsync;
+use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
 use crate::errors::{BoxError, Error};
 use crate::module_info::ModuleInfo;
 

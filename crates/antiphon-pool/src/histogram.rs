@@ -1,0 +1,159 @@
+//! Times, counted by how long they were.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Eight buckets for each doubling: a bucket is an eighth of its lower bound wide.
+const SHIFT: u32 = 3;
+const PER_DOUBLING: u64 = 1 << SHIFT;
+/// Nanoseconds up to 2^42, more than an hour; what is longer counts as that.
+const LARGEST: u64 = (1 << 42) - 1;
+const BUCKETS: usize = (((42 - SHIFT) as usize) + 1) << SHIFT;
+
+/// A distribution of times, to within an eighth of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Histogram {
+    counts: Box<[u64]>,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { counts: vec![0; BUCKETS].into() }
+    }
+}
+
+impl Histogram {
+    /// How many times were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The time that this part of all (0.5 for the median) did not exceed; zero where none was counted.
+    #[must_use]
+    pub fn quantile(&self, part: f64) -> Duration {
+        let count = self.count();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a rank that is off by one in 2^52 is off by nothing"
+        )]
+        let rank = ((count as f64 * part.clamp(0.0, 1.0)).ceil() as u64).clamp(1, count.max(1));
+        let mut seen = 0_u64;
+        for (bucket, number) in self.counts.iter().enumerate() {
+            seen = seen.saturating_add(*number);
+            if seen >= rank {
+                return Duration::from_nanos(highest(bucket));
+            }
+        }
+        Duration::ZERO
+    }
+
+    /// The buckets that hold any: the longest time of each, and how many it counted; shortest first.
+    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
+        let all = self.counts.iter().enumerate();
+        all.filter(|(_, count)| **count > 0)
+            .map(|(bucket, count)| (Duration::from_nanos(highest(bucket)), *count))
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (ours, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            *ours = ours.saturating_add(*theirs);
+        }
+    }
+
+    /// Counts some that took no time at all.
+    pub(crate) fn add_zeros(&mut self, number: u64) {
+        if let Some(first) = self.counts.first_mut() {
+            *first = first.saturating_add(number);
+        }
+    }
+}
+
+/// A histogram that others may read while it is written.
+pub(crate) struct Recorder(Box<[AtomicU64]>);
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self((0..BUCKETS).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl Recorder {
+    /// Counts a time, where nobody else does meanwhile: no exchange, only a load and a store.
+    #[inline]
+    pub(crate) fn record_alone(&self, time: Duration) {
+        if let Some(count) = self.0.get(bucket(time)) {
+            count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a time.
+    pub(crate) fn record(&self, time: Duration) {
+        if let Some(count) = self.0.get(bucket(time)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Histogram {
+        Histogram { counts: self.0.iter().map(|count| count.load(Ordering::Relaxed)).collect() }
+    }
+}
+
+#[inline]
+fn bucket(time: Duration) -> usize {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(LARGEST).min(LARGEST);
+    // Below the first doubling that has all of its buckets, each number has its own.
+    let doubling = nanos.max(PER_DOUBLING).ilog2() - SHIFT;
+    let bucket = (u64::from(doubling) << SHIFT) + (nanos >> doubling);
+    usize::try_from(bucket).unwrap_or(usize::MAX)
+}
+
+/// The longest time of a bucket, in nanoseconds.
+fn highest(bucket: usize) -> u64 {
+    let bucket = u64::try_from(bucket).unwrap_or(u64::MAX);
+    let doubling = (bucket >> SHIFT).saturating_sub(1);
+    let first = bucket - (doubling << SHIFT);
+    ((first + 1) << doubling) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_in_a_bucket_whose_longest_is_at_most_an_eighth_more() {
+        let mut last = 0;
+        for nanos in (0..100_000).chain([1 << 30, 1 << 36, LARGEST - 1, LARGEST]) {
+            let found = bucket(Duration::from_nanos(nanos));
+            assert!(found < BUCKETS && found >= last, "{nanos} in {found} after {last}");
+            let highest = highest(found);
+            assert!(highest >= nanos && highest - nanos <= nanos / 8, "{nanos} up to {highest}");
+            last = found;
+        }
+        assert_eq!(bucket(Duration::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn quantiles_are_of_what_was_counted() {
+        let recorder = Recorder::default();
+        assert_eq!(recorder.snapshot().quantile(0.5), Duration::ZERO);
+        for micros in 1..=100 {
+            recorder.record_alone(Duration::from_micros(micros));
+        }
+        recorder.record(Duration::from_secs(1));
+        let mut all = recorder.snapshot();
+        assert_eq!(all.count(), 101);
+        let is_about = |part, time: Duration| {
+            let found = all.quantile(part);
+            assert!(found >= time && found <= time * 9 / 8, "{part}: {found:?} for {time:?}");
+        };
+        is_about(0.5, Duration::from_micros(51));
+        is_about(0.0, Duration::from_micros(1));
+        is_about(1.0, Duration::from_secs(1));
+        all.add_zeros(1000);
+        assert_eq!((all.count(), all.quantile(0.9)), (1101, Duration::ZERO));
+        assert_eq!(all.buckets().map(|(_, count)| count).sum::<u64>(), 1101);
+    }
+}

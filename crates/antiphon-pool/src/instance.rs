@@ -1,0 +1,96 @@
+//! An instance of the pool's module, and how one is started.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use antiphon::errors::{Error, ErrorKind, Fate, Result};
+use antiphon::{HostHandler, HostHandlerAsync, Isolation, Limits, LogLine, WapcHostAsync};
+
+use crate::meters::{Meters, Present};
+use crate::queue::Serves;
+use crate::version::Version;
+
+/// A host with its one instance.
+pub(crate) struct Instance {
+    pub(crate) host: WapcHostAsync,
+    pub(crate) version: Arc<Version>,
+    /// Calls that it has served.
+    pub(crate) calls: u64,
+    /// Since when it serves none.
+    pub(crate) idle_since: Instant,
+    /// Counts it as one that lives.
+    _present: Present,
+}
+
+impl Serves for Instance {
+    type Version = Arc<Version>;
+    type Failure = Arc<Error>;
+
+    #[inline]
+    fn version(&self) -> u64 {
+        self.version.number
+    }
+}
+
+impl Instance {
+    /// Whether it has to go after a call that ended so. One that serves each call from a fresh start is broken only if
+    /// that failed.
+    pub(crate) fn is_lost_by(&self, error: &Error) -> bool {
+        match error.fate() {
+            Fate::Kept => false,
+            Fate::NeverBorn => error.kind() == ErrorKind::InitFailed,
+            _ => self.host.isolation() == Isolation::Reuse,
+        }
+    }
+
+    pub(crate) fn is_idle_for(&self, time: Duration) -> bool {
+        self.idle_since.elapsed() >= time
+    }
+}
+
+/// Where log lines go.
+pub(crate) type LogSink = Arc<dyn Fn(LogLine<'_>) + Send + Sync>;
+
+/// The handler that all instances share.
+#[derive(Clone, Default)]
+pub(crate) enum Handler {
+    #[default]
+    None,
+    Sync(Arc<dyn HostHandler>),
+    Async(Arc<dyn HostHandlerAsync>),
+}
+
+/// What instances are given besides their module.
+#[derive(Default)]
+pub(crate) struct Blueprint {
+    pub(crate) handler: Handler,
+    pub(crate) limits: Limits,
+    pub(crate) isolation: Isolation,
+    pub(crate) log: Option<LogSink>,
+    pub(crate) host_calls_in_init: bool,
+    pub(crate) meters: Meters,
+}
+
+impl Blueprint {
+    /// Starts an instance.
+    pub(crate) async fn start(&self, version: Arc<Version>) -> Result<Box<Instance>> {
+        let _starting = self.meters.starting();
+        let provider = version.factory.provider_async().map_err(Error::from_engine)?;
+        let mut builder = WapcHostAsync::builder(provider)
+            .limits(self.limits)
+            .isolation(self.isolation)
+            .host_calls_in_init(self.host_calls_in_init);
+        builder = match &self.handler {
+            Handler::None => builder,
+            Handler::Sync(handler) => builder.handler_sync(Arc::clone(handler)),
+            Handler::Async(handler) => builder.handler(Arc::clone(handler)),
+        };
+        if let Some(log) = self.log.clone() {
+            builder = builder.log(move |line| log(line));
+        }
+        let host = builder.build().await?;
+        version.set_deadline(host.limits().deadline());
+        let present = self.meters.present();
+        Ok(Box::new(Instance { host, version, calls: 0, idle_since: Instant::now(), _present: present }))
+    }
+}

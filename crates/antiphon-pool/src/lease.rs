@@ -1,0 +1,135 @@
+//! An instance in the hands of a call.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use antiphon::errors::{Error, Result};
+use antiphon::{Request, Response, WapcHostAsync};
+
+use crate::instance::Instance;
+use crate::pool::Inner;
+use crate::ticket::Held;
+use crate::trace::CallSpan;
+
+/// What a host is called with.
+pub(crate) trait Ask {
+    type Answer;
+
+    fn ask(self, host: &WapcHostAsync) -> impl Future<Output = Result<Self::Answer>> + Send;
+}
+
+impl Ask for Request<'_> {
+    type Answer = Response;
+
+    #[inline]
+    fn ask(self, host: &WapcHostAsync) -> impl Future<Output = Result<Response>> + Send {
+        host.call_with(self)
+    }
+}
+
+/// A call without options.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain<'a> {
+    pub(crate) operation: &'a str,
+    pub(crate) payload: &'a [u8],
+}
+
+impl Ask for Plain<'_> {
+    type Answer = Vec<u8>;
+
+    #[inline]
+    fn ask(self, host: &WapcHostAsync) -> impl Future<Output = Result<Vec<u8>>> + Send {
+        host.call(self.operation, self.payload)
+    }
+}
+
+/// An instance that a call has got. Dropped, it goes back; dropped while the call runs in it, it is lost.
+pub(crate) struct Lease<'a> {
+    pool: &'a Inner,
+    held: Option<Held<Instance>>,
+    /// Set while the call runs.
+    running: bool,
+}
+
+impl<'a> Lease<'a> {
+    #[inline]
+    pub(crate) fn new(pool: &'a Inner, held: Held<Instance>) -> Self {
+        Self { pool, held: Some(held), running: false }
+    }
+
+    /// Runs a call to its end.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the guest first, then gives up its place.
+    #[inline]
+    pub(crate) async fn run<A: Ask>(mut self, span: CallSpan, ask: A) -> Result<A::Answer> {
+        self.running = true;
+        let started = Instant::now();
+        let result = match &self.held {
+            None => unreachable!("only the end of the call takes the instance away"),
+            Some(Held { place, value: instance }) => {
+                span.begin(instance.host.id(), instance.version.number);
+                self.pool.seats.begin(*place, instance.host.id());
+                let _busy = self.pool.blueprint.meters.busy();
+                let mut call = pin!(ask.ask(&instance.host));
+                poll_fn(|cx| {
+                    let _entered = span.enter();
+                    match call.as_mut().poll(cx) {
+                        Poll::Ready(result) => Poll::Ready(result),
+                        Poll::Pending => self.pool.seats.wait(*place, cx).map(Err),
+                    }
+                })
+                .await
+            }
+        };
+        self.running = false;
+        span.end(result.as_ref().err());
+        self.end(started, result.as_ref().err());
+        result
+    }
+
+    /// Gives the instance back, or what is left of it.
+    #[inline]
+    fn end(&mut self, started: Instant, error: Option<&Error>) {
+        let Some(Held { place, value: mut instance }) = self.held.take() else { return };
+        let ended = Instant::now();
+        self.pool.seats.end(place);
+        let run = ended.saturating_duration_since(started);
+        instance.version.count(place, run, error);
+        self.pool.blueprint.meters.ran(run, error);
+        instance.calls = instance.calls.saturating_add(1);
+        instance.idle_since = ended;
+        if instance.calls >= self.pool.settings.recycle
+            || error.is_some_and(|error| instance.is_lost_by(error))
+        {
+            // The place is free when the guest is gone, not before.
+            drop(instance);
+            self.pool.queue.give_up(place);
+        } else {
+            self.pool.queue.put(Held { place, value: instance });
+        }
+    }
+
+    /// The call was dropped.
+    #[cold]
+    fn lose(&self, Held { place, value: instance }: Held<Instance>) {
+        self.pool.seats.end(place);
+        instance.version.count_dropped(place);
+        self.pool.blueprint.meters.dropped();
+        drop(instance);
+        self.pool.queue.give_up(place);
+    }
+}
+
+impl Drop for Lease<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        match self.held.take() {
+            Some(held) if self.running => self.lose(held),
+            Some(held) => self.pool.queue.put(held),
+            None => {}
+        }
+    }
+}

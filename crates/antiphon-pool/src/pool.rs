@@ -1,0 +1,302 @@
+//! The pool: the path of a call, top to bottom.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use antiphon::errors::{Error, ErrorKind, Result};
+use antiphon::{BoxFuture, EngineProviderFactory, Request, Response, block_on};
+
+use crate::builder::HostPoolBuilder;
+use crate::instance::{Blueprint, Instance};
+use crate::keeper::Bell;
+use crate::lease::{Lease, Plain};
+use crate::queue::Queue;
+use crate::seats::Seats;
+use crate::stats::{PoolStats, Tally};
+use crate::ticket::Refusal;
+use crate::trace::CallSpan;
+use crate::version::History;
+
+/// Many instances of one module behind one call, for any number of tasks and threads. A clone is the same pool.
+///
+/// A call takes a free instance and runs in it where the caller is: on its executor, or on its thread. Where none is
+/// free, it waits in a queue, first come first served, up to its deadline. An instance that a call broke is built anew by a
+/// thread of the pool's, never on the way of another call.
+///
+/// ```
+/// use antiphon::testing::{TestEngine, TestFactory};
+/// use antiphon_pool::HostPool;
+/// use std::sync::Arc;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), antiphon::errors::Error> {
+/// let guest = TestEngine::new().operation("greet", |name| Ok([b"hello ", name].concat()));
+/// let pool = HostPool::builder(Arc::new(TestFactory::new(guest))).max(4).build().await?;
+/// assert_eq!(pool.call("greet", b"world").await?, b"hello world");
+/// // The same pool, on a thread without a runtime.
+/// let answer = std::thread::spawn({
+///     let pool = pool.clone();
+///     move || pool.call_blocking("greet", b"thread")
+/// });
+/// assert_eq!(answer.join().unwrap()?, b"hello thread");
+/// assert_eq!(pool.stats().calls, 2);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct HostPool {
+    pub(crate) inner: Arc<Inner>,
+    #[cfg(feature = "tower")]
+    pub(crate) promise: Option<crate::tower::Promise>,
+}
+
+/// What all clones of a pool share.
+pub(crate) struct Inner {
+    pub(crate) queue: Queue<Instance>,
+    pub(crate) seats: Seats,
+    pub(crate) settings: Settings,
+    pub(crate) blueprint: Blueprint,
+    pub(crate) history: Arc<History>,
+    pub(crate) tally: Tally,
+    /// The number of the last version that was made.
+    pub(crate) last_version: AtomicU64,
+    pub(crate) bell: Bell,
+}
+
+/// What the builder was told about the pool itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+    pub(crate) queue: usize,
+    /// How long a call may wait.
+    pub(crate) wait: Duration,
+    /// How long an instance above `min` may be idle.
+    pub(crate) idle: Duration,
+    /// After how many calls an instance is rebuilt.
+    pub(crate) recycle: u64,
+    /// The first pause after a start that failed, and the longest one.
+    pub(crate) backoff: (Duration, Duration),
+}
+
+impl HostPool {
+    /// A pool of instances of that factory's module, with settings to be made.
+    pub fn builder(factory: Arc<dyn EngineProviderFactory>) -> HostPoolBuilder {
+        HostPoolBuilder::new(factory)
+    }
+
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self {
+            inner,
+            #[cfg(feature = "tower")]
+            promise: None,
+        }
+    }
+
+    /// Calls an operation of the guest, in whichever instance is free.
+    ///
+    /// # Errors
+    /// Those of [`WapcHostAsync::call`](antiphon::WapcHostAsync::call), and:
+    /// [`Overloaded`](ErrorKind::Overloaded) at once where the queue is full or the pool is drained;
+    /// [`DeadlineExceeded`](ErrorKind::DeadlineExceeded) in [`Phase::Queue`](antiphon::errors::Phase::Queue) where the wait
+    /// for an instance took too long; [`InitFailed`](ErrorKind::InitFailed) at once while no instance can be started;
+    /// [`Reentrancy`](ErrorKind::Reentrancy) where every instance waits for the handler that makes this call.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any await. One that waited gives up its place in the queue; one that ran costs its
+    /// instance, whose place is free as soon as the guest has stopped. Other calls are not disturbed.
+    pub async fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
+        let span = CallSpan::new(op);
+        match self.inner.take() {
+            Some(lease) => lease.run(span, Plain { operation: op, payload }).await,
+            None => {
+                let response = self.inner.queue_up(Request::new(op, payload), span, false).await?;
+                Ok(response.payload)
+            }
+        }
+    }
+
+    /// Calls an operation with options. Its deadline counts its time in the queue.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    /// That of [`call`](Self::call).
+    pub async fn call_with(&self, request: Request<'_>) -> Result<Response> {
+        let span = CallSpan::new(request.operation());
+        match self.inner.take() {
+            Some(lease) => lease.run(span, request).await,
+            None => self.inner.queue_up(request, span, false).await,
+        }
+    }
+
+    /// Calls an operation from a thread that has no runtime: it parks while it waits. On a thread of an executor it would
+    /// keep that one's tasks waiting.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call).
+    pub fn call_blocking(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
+        block_on(self.call(op, payload))
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call).
+    pub fn call_with_blocking(&self, request: Request<'_>) -> Result<Response> {
+        block_on(self.call_with(request))
+    }
+
+    /// The number of the version that serves: 1 for the module that the pool was built with.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.inner.queue.current().number
+    }
+
+    /// What the pool is doing, and what it has done.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        let inner = &*self.inner;
+        let counts = inner.queue.counts();
+        let (versions, total) = inner.history.stats();
+        let mut stats = PoolStats {
+            idle: counts.idle,
+            busy: counts.busy,
+            starting: counts.starting,
+            max: inner.settings.max,
+            queued: counts.waiting,
+            calls: total.calls,
+            errors: total.errors,
+            dropped: total.dropped,
+            rebuilds: inner.tally.rebuilds.load(Ordering::Relaxed),
+            failed_starts: inner.tally.failed_starts.load(Ordering::Relaxed),
+            replaced: inner.tally.replaced.load(Ordering::Relaxed),
+            wait: inner.tally.waits.snapshot(),
+            run: total.run,
+            versions,
+        };
+        inner.tally.refused.add_to(&mut stats.errors);
+        // Those that did not have to wait are counted where they ran.
+        stats.wait.add_zeros(stats.calls.saturating_sub(stats.wait.count()));
+        stats
+    }
+}
+
+impl Inner {
+    /// A free instance.
+    #[inline]
+    fn take(&self) -> Option<Lease<'_>> {
+        Some(Lease::new(self, self.queue.try_take()?))
+    }
+
+    /// Waits for an instance and runs the call in it.
+    ///
+    /// Boxed: its state would be moved with every call's future.
+    #[cold]
+    pub(crate) fn queue_up<'a>(
+        &'a self,
+        mut request: Request<'a>,
+        span: CallSpan,
+        promised: bool,
+    ) -> BoxFuture<'a, Result<Response>> {
+        Box::pin(async move {
+            let lease = match self.wait(&mut request, promised).await {
+                Ok(lease) => lease,
+                Err(error) => {
+                    self.tally.refused.count(error.kind());
+                    self.blueprint.meters.refused(&error);
+                    span.end(Some(&error));
+                    return Err(error);
+                }
+            };
+            lease.run(span, request).await
+        })
+    }
+
+    async fn wait(&self, request: &mut Request<'_>, promised: bool) -> Result<Lease<'_>> {
+        if self.seats.all_wait_for(request) {
+            if promised {
+                self.queue.forgo_promise();
+            }
+            let what = "a handler called the pool whose every instance waits for it: more instances, or one pool each";
+            return Err(Error::new(ErrorKind::Reentrancy, what).never_began());
+        }
+        let since = Instant::now();
+        request.begin(self.queue.current().deadline());
+        let _queued = self.blueprint.meters.queued();
+        let turn = async { self.queue.enter(promised).await.map(|held| Lease::new(self, held)) };
+        let lease =
+            request.queue(self.settings.wait, turn).await?.map_err(|refusal| self.refusal(refusal))?;
+        let waited = since.elapsed();
+        self.tally.waits.record(waited);
+        self.blueprint.meters.waited(waited);
+        Ok(lease)
+    }
+
+    pub(crate) fn refusal(&self, refusal: Refusal<Arc<Error>>) -> Error {
+        match refusal {
+            Refusal::Full => {
+                let Settings { max, queue, .. } = self.settings;
+                let what =
+                    format!("the pool's {max} instances are busy, and {queue} calls wait: the queue is full");
+                Error::new(ErrorKind::Overloaded, what)
+            }
+            Refusal::Failing(failure) => {
+                Error::new(ErrorKind::InitFailed, failure.message().to_owned()).with_source(Failure(failure))
+            }
+            Refusal::Closed => {
+                Error::new(ErrorKind::Overloaded, "the pool takes no more calls: it was drained")
+            }
+            Refusal::Cut => {
+                let what = "the pool was drained: the call waited until the end of the grace";
+                Error::new(ErrorKind::Cancelled, what).never_began()
+            }
+        }
+    }
+}
+
+/// One failed start, as the source of the errors of many calls.
+#[derive(Debug)]
+struct Failure(Arc<Error>);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+impl Clone for HostPool {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.inner))
+    }
+}
+
+impl Drop for HostPool {
+    fn drop(&mut self) {
+        // The last one, but for the keeper, which may be busy with a start that nobody needs any more.
+        if Arc::strong_count(&self.inner) <= 2 {
+            self.inner.bell.wake();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.bell.wake();
+    }
+}
+
+impl fmt::Debug for HostPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostPool").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}

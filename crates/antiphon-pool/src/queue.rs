@@ -1,0 +1,383 @@
+//! Who runs a guest, who waits, and which version serves: the hand-over of everything in a pool.
+//!
+//! The pool has a fixed number of places. An instance fills one, and while it is free it lies in the place's slot: to
+//! take it from there is to be served, one exchange for each of take and put, without a lock. A thread looks first into
+//! the slot that it used last. All else (a queue, a new version, an instance that is lost) goes through one lock, and says
+//! so in `attention` or `version`, which whoever puts an instance back looks at after that.
+//!
+//! The module is checked by a model (`tests/model.rs`), so it knows nothing but `sync`.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::task::Poll;
+
+use crate::state::{Counts, Effects, Entry, Filling, State, Turn, Wanted};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Slot, hint, set_hint};
+use crate::ticket::{Departure, Held, Refusal, Ticket};
+
+/// What the queue has to know of the instances that it hands over.
+pub(crate) trait Serves {
+    /// What instances are started from.
+    type Version: Clone;
+    /// Why none can be started.
+    type Failure: Clone;
+
+    /// The number of the version that this one was started from.
+    fn version(&self) -> u64;
+}
+
+/// How much of everything a queue has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Places: the most instances at once.
+    pub(crate) places: usize,
+    /// Instances that are kept although nobody needs them.
+    pub(crate) kept: usize,
+    /// How many may wait.
+    pub(crate) waiting: usize,
+}
+
+pub(crate) struct Queue<T: Serves> {
+    pub(crate) places: Box<[Place<T>]>,
+    /// Not 0 when whoever puts an instance back has to look further than its slot. Written with the state locked.
+    pub(crate) attention: AtomicUsize,
+    /// The version that serves. Written with the state locked.
+    version: AtomicU64,
+    pub(crate) bounds: Bounds,
+    state: Mutex<State<T>>,
+    /// Called, without the lock, when there may be something to start.
+    call_keeper: Box<dyn Fn() + Send + Sync>,
+}
+
+/// A cache line of its own for each, or two for processors that fetch them in pairs.
+#[repr(align(128))]
+pub(crate) struct Place<T> {
+    pub(crate) slot: Slot<T>,
+    /// For statistics only: whether somebody has its instance.
+    pub(crate) busy: AtomicBool,
+}
+
+impl<T: Serves> Queue<T> {
+    /// A queue whose places are vacant.
+    pub(crate) fn new(
+        bounds: Bounds,
+        (version, current): (u64, T::Version),
+        call_keeper: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let place = |_| Place { slot: Slot::empty(), busy: AtomicBool::new(false) };
+        Self {
+            places: (0..bounds.places).map(place).collect(),
+            attention: AtomicUsize::new(0),
+            version: AtomicU64::new(version),
+            bounds,
+            state: Mutex::new(State::new(bounds, current)),
+            call_keeper: Box::new(call_keeper),
+        }
+    }
+
+    // Callers.
+
+    /// A free instance, if nobody waits.
+    #[inline]
+    pub(crate) fn try_take(&self) -> Option<Held<T>> {
+        if self.attention.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        match self.find() {
+            Some(held) if self.is_current(&held) => Some(held),
+            Some(stale) => {
+                self.with_state(|state, effects| state.replace_stale(self, stale, effects));
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// An instance after everybody who came before. A place in the queue that was promised is used
+    /// up.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place; a turn that had already come is handed on.
+    pub(crate) async fn enter(&self, promised: bool) -> Turn<T> {
+        let mut waiting = Waiting { queue: self, ticket: None };
+        let turn = poll_fn(|cx| match &waiting.ticket {
+            None => match self.with_state(|state, effects| state.queue_up(self, promised, cx, effects)) {
+                Entry::Waits(ticket) => {
+                    waiting.ticket = Some(ticket);
+                    Poll::Pending
+                }
+                Entry::Turn(turn) => Poll::Ready(turn),
+            },
+            Some(ticket) => ticket.poll(cx.waker()),
+        })
+        .await;
+        waiting.ticket = None;
+        turn
+    }
+
+    /// Gives an instance back that may serve the next call.
+    #[inline]
+    pub(crate) fn put(&self, held: Held<T>) {
+        if self.attention.load(Ordering::Relaxed) != 0 || !self.is_current(&held) {
+            return self.settle(held);
+        }
+        let Held { place, value } = held;
+        let Some(home) = self.places.get(place) else { return };
+        home.busy.store(false, Ordering::Relaxed);
+        let version = value.version();
+        home.slot.put(value);
+        // Again: whoever looked into the slot before it was filled has said so before. If another one took the
+        // instance since, it is theirs to look.
+        if (self.attention.load(Ordering::Relaxed) != 0 || self.version.load(Ordering::Relaxed) != version)
+            && let Some(value) = home.slot.take()
+        {
+            self.settle(Held { place, value });
+        }
+    }
+
+    /// Empties a place whose instance is gone.
+    pub(crate) fn give_up(&self, place: usize) {
+        self.with_state(|state, effects| state.vacate(self, place, Wanted::Rebuild, effects));
+    }
+
+    #[cold]
+    fn settle(&self, held: Held<T>) {
+        self.with_state(|state, effects| {
+            if self.is_current(&held) {
+                state.settle(self, held, effects);
+            } else {
+                state.replace_stale(self, held, effects);
+            }
+        });
+    }
+
+    #[inline]
+    pub(crate) fn is_current(&self, held: &Held<T>) -> bool {
+        held.value.version() == self.version.load(Ordering::Relaxed)
+    }
+
+    /// Any free instance, of whatever version.
+    #[inline]
+    pub(crate) fn find(&self) -> Option<Held<T>> {
+        let first = hint();
+        let first = if first < self.places.len() { first } else { 0 };
+        let (before, after) = self.places.split_at_checked(first)?;
+        let found = |(place, home): (usize, &Place<T>)| {
+            let value = home.slot.take()?;
+            home.busy.store(true, Ordering::Relaxed);
+            Some(Held { place, value })
+        };
+        let held =
+            (first..).zip(after).find_map(found).or_else(|| before.iter().enumerate().find_map(found))?;
+        if held.place != hint() {
+            set_hint(held.place);
+        }
+        Some(held)
+    }
+
+    // A place in the queue that is promised beforehand.
+
+    /// Takes a promise back.
+    pub(crate) fn forgo_promise(&self) {
+        self.with_state(|state, effects| {
+            state.promised = state.promised.saturating_sub(1);
+            state.made_room(effects);
+        });
+    }
+
+    // The keeper.
+
+    /// A place to fill, and with what.
+    pub(crate) fn next_start(&self) -> Option<(usize, Wanted, T::Version)> {
+        let mut state = self.lock();
+        let (place, why) = state.next_start(self.bounds)?;
+        state.fill(place, Filling::Starting);
+        Some((place, why, state.current.clone()))
+    }
+
+    /// An instance has started.
+    pub(crate) fn started(&self, held: Held<T>) {
+        self.with_state(|state, effects| {
+            if !self.is_current(&held) {
+                return state.replace_stale(self, held, effects);
+            }
+            state.failing = None;
+            state.fill(held.place, Filling::Live);
+            state.settle(self, held, effects);
+        });
+    }
+
+    /// The start of an instance of a version has failed.
+    pub(crate) fn start_failed(&self, place: usize, version: u64, failure: T::Failure) {
+        self.with_state(|state, effects| {
+            if version == self.version.load(Ordering::Relaxed) {
+                state.failing = Some(failure);
+            }
+            state.vacate(self, place, Wanted::Rebuild, effects);
+        });
+    }
+
+    /// Whether the last start failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.lock().failing.is_some()
+    }
+
+    /// Drops free instances that are no longer of use, as long as more live than are kept. Says whether there are still
+    /// more than that.
+    pub(crate) fn reap(&self, is_surplus: impl Fn(&T) -> bool) -> bool {
+        self.with_state(|state, effects| {
+            for (place, home) in self.places.iter().enumerate() {
+                if state.live() <= self.bounds.kept {
+                    break;
+                }
+                let Some(value) = home.slot.take() else { continue };
+                if is_surplus(&value) {
+                    state.fill(place, Filling::Vacant);
+                    effects.dropped.push(value);
+                } else {
+                    // Not just into the slot: somebody may have begun to wait.
+                    state.settle(self, Held { place, value }, effects);
+                }
+            }
+            state.live() > self.bounds.kept
+        })
+    }
+
+    // The pool.
+
+    /// Lets another version serve from now on, with the instances of it that have been started. An older version than
+    /// that which serves changes nothing: it has been replaced already.
+    ///
+    /// # Errors
+    /// The queue is closed.
+    pub(crate) fn switch(
+        &self,
+        (version, current): (u64, T::Version),
+        started: Vec<Box<T>>,
+    ) -> Result<(), Refusal<T::Failure>> {
+        self.with_state(|state, effects| {
+            if state.closed {
+                effects.dropped.extend(started);
+                return Err(Refusal::Closed);
+            }
+            if version < self.version.load(Ordering::Relaxed) {
+                effects.dropped.extend(started);
+                return Ok(());
+            }
+            self.version.store(version, Ordering::Relaxed);
+            state.current = current;
+            state.failing = None;
+            effects.dropped.append(&mut state.reserve);
+            state.reserve = started;
+            for (place, home) in self.places.iter().enumerate() {
+                if let Some(value) = home.slot.take() {
+                    effects.dropped.push(value);
+                    state.fill(place, Filling::Wanted(Wanted::Replace));
+                }
+            }
+            for place in 0..self.places.len() {
+                let filling = state.filling(place);
+                if matches!(filling, Filling::Vacant | Filling::Wanted(_))
+                    && let Some(value) = state.reserve.pop()
+                {
+                    state.fill(place, Filling::Live);
+                    state.settle(self, Held { place, value }, effects);
+                }
+            }
+            effects.call_keeper |= state.next_start(self.bounds).is_some() || state.live() > self.bounds.kept;
+            Ok(())
+        })
+    }
+
+    /// Takes no one any more; those who wait are still served.
+    pub(crate) fn close(&self) {
+        self.with_state(|state, effects| {
+            state.closed = true;
+            state.publish(self);
+            effects.dropped.append(&mut state.reserve);
+            for (place, home) in self.places.iter().enumerate() {
+                if let Some(value) = home.slot.take() {
+                    state.fill(place, Filling::Vacant);
+                    effects.dropped.push(value);
+                }
+            }
+            effects.wake.append(&mut state.hopeful);
+            state.look_for_end(effects);
+        });
+    }
+
+    /// Refuses those who still wait; returns how many they were.
+    pub(crate) fn cut(&self) -> usize {
+        self.with_state(|state, effects| {
+            let cut = state.refuse_all(&Refusal::Cut, effects);
+            state.publish(self);
+            state.look_for_end(effects);
+            cut
+        })
+    }
+
+    /// Waits until a closed queue has nothing left to do.
+    pub(crate) async fn ended(&self) {
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            if state.is_over() {
+                return Poll::Ready(());
+            }
+            state.mourners.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// What serves now.
+    pub(crate) fn current(&self) -> T::Version {
+        self.lock().current.clone()
+    }
+
+    /// What the places are filled with.
+    pub(crate) fn counts(&self) -> Counts {
+        let state = self.lock();
+        let live = state.live();
+        let busy = |place: &&Place<T>| place.busy.load(Ordering::Relaxed);
+        let busy = self.places.iter().filter(busy).count().min(live);
+        Counts { idle: live - busy, busy, starting: state.starting(), waiting: state.waiting() }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, and then does what must not be done under its lock.
+    fn with_state<R>(&self, change: impl FnOnce(&mut State<T>, &mut Effects<T>) -> R) -> R {
+        let mut effects = Effects::default();
+        let result = change(&mut self.lock(), &mut effects);
+        if effects.call_keeper {
+            (self.call_keeper)();
+        }
+        for waker in effects.wake {
+            waker.wake();
+        }
+        drop(effects.dropped);
+        result
+    }
+}
+
+/// One who waits; the place is given up when dropped.
+struct Waiting<'a, T: Serves> {
+    queue: &'a Queue<T>,
+    ticket: Option<Arc<Ticket<T, T::Failure>>>,
+}
+
+impl<T: Serves> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        // With the state locked: the number of those who have left is exact.
+        let departure = self.queue.with_state(|state, effects| state.leave(self.queue, &ticket, effects));
+        match departure {
+            Departure::Granted(held) => self.queue.put(held),
+            Departure::Queued(waker) => drop(waker),
+            Departure::Done => {}
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What the lock of a queue guards: what fills each place, who waits, and how one leads to the other.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
+
+use crate::queue::{Bounds, Queue, Serves};
+use crate::ticket::{Departure, Held, Refusal, Ticket};
+
+/// Set in the queue's `attention` when it is closed; the bits below count those who wait.
+const CLOSED: usize = 1 << (usize::BITS - 1);
+
+/// What fills a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filling {
+    /// Nothing, until somebody waits.
+    Vacant,
+    /// Nothing, and the keeper is to change that.
+    Wanted(Wanted),
+    /// An instance that the keeper is starting.
+    Starting,
+    /// An instance: in the slot, with a call, or on its way from one to the other.
+    Live,
+}
+
+/// Why an instance has to be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Somebody waits, or the pool is below what it keeps.
+    More,
+    /// The one before was lost in a call, or had served its calls.
+    Rebuild,
+    /// The one before was of an old version.
+    Replace,
+}
+
+pub(crate) struct State<T: Serves> {
+    pub(crate) current: T::Version,
+    fillings: Box<[Filling]>,
+    tickets: VecDeque<Arc<Ticket<T, T::Failure>>>,
+    /// How many of them have left: they are swept out together, since to find one costs a walk.
+    left: usize,
+    /// Instances of the current version that were started before there was a place for them.
+    pub(crate) reserve: Vec<Box<T>>,
+    /// Why the last start failed, until one succeeds.
+    pub(crate) failing: Option<T::Failure>,
+    pub(crate) closed: bool,
+    /// Places in the queue that were promised.
+    pub(crate) promised: usize,
+    /// Who waits for such a promise.
+    pub(crate) hopeful: Vec<Waker>,
+    /// Who waits for the end.
+    pub(crate) mourners: Vec<Waker>,
+}
+
+/// What comes of waiting.
+pub(crate) type Turn<T> = Result<Held<T>, Refusal<<T as Serves>::Failure>>;
+
+/// What becomes of somebody who enters the queue.
+pub(crate) enum Entry<T: Serves> {
+    /// It need not wait.
+    Turn(Turn<T>),
+    /// It has to.
+    Waits(Arc<Ticket<T, T::Failure>>),
+}
+
+/// What is left to do when the lock is free: wakers and destructors are others' code.
+pub(crate) struct Effects<T> {
+    pub(crate) wake: Vec<Waker>,
+    pub(crate) dropped: Vec<Box<T>>,
+    pub(crate) call_keeper: bool,
+}
+
+impl<T> Default for Effects<T> {
+    fn default() -> Self {
+        Self { wake: Vec::new(), dropped: Vec::new(), call_keeper: false }
+    }
+}
+
+/// The instances of a pool, by what they do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) idle: usize,
+    pub(crate) busy: usize,
+    pub(crate) starting: usize,
+    pub(crate) waiting: usize,
+}
+
+impl<T: Serves> State<T> {
+    pub(crate) fn new(bounds: Bounds, current: T::Version) -> Self {
+        Self {
+            current,
+            fillings: vec![Filling::Vacant; bounds.places].into(),
+            tickets: VecDeque::new(),
+            left: 0,
+            reserve: Vec::new(),
+            failing: None,
+            closed: false,
+            promised: 0,
+            hopeful: Vec::new(),
+            mourners: Vec::new(),
+        }
+    }
+
+    // What there is.
+
+    pub(crate) fn filling(&self, place: usize) -> Filling {
+        self.fillings.get(place).copied().unwrap_or(Filling::Vacant)
+    }
+
+    pub(crate) fn fill(&mut self, place: usize, filling: Filling) {
+        if let Some(old) = self.fillings.get_mut(place) {
+            *old = filling;
+        }
+    }
+
+    fn count(&self, is: impl Fn(&Filling) -> bool) -> usize {
+        self.fillings.iter().filter(|filling| is(filling)).count()
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.count(|filling| *filling == Filling::Live)
+    }
+
+    pub(crate) fn starting(&self) -> usize {
+        self.count(|filling| *filling == Filling::Starting)
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.tickets.len().saturating_sub(self.left)
+    }
+
+    /// Those who wait, and those who were promised that they may.
+    pub(crate) fn expected(&self) -> usize {
+        self.waiting().saturating_add(self.promised)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.closed && self.waiting() == 0 && self.live() == 0 && self.starting() == 0
+    }
+
+    /// Says in the queue's `attention` what whoever puts an instance back has to know.
+    pub(crate) fn publish(&self, queue: &Queue<T>) {
+        let closed = if self.closed { CLOSED } else { 0 };
+        // Relaxed: the exchange of a slot orders it, see `Queue::put`.
+        queue.attention.store(self.tickets.len() | closed, Ordering::Relaxed);
+    }
+
+    // Waiting.
+
+    /// An instance if one is free, else a ticket.
+    pub(crate) fn queue_up(
+        &mut self,
+        queue: &Queue<T>,
+        promised: bool,
+        cx: &Context<'_>,
+        effects: &mut Effects<T>,
+    ) -> Entry<T> {
+        if promised {
+            self.promised = self.promised.saturating_sub(1);
+        }
+        if self.closed {
+            return Entry::Turn(Err(Refusal::Closed));
+        }
+        if self.waiting() == 0 {
+            // Before the look into the slots: whoever fills one after that look sees this.
+            queue.attention.store(1, Ordering::Relaxed);
+            if let Some(held) = self.find_current(queue, effects) {
+                self.publish(queue);
+                return Entry::Turn(Ok(held));
+            }
+        }
+        if let Some(failure) = self.hopeless() {
+            self.publish(queue);
+            return Entry::Turn(Err(Refusal::Failing(failure)));
+        }
+        if !promised && self.expected() >= queue.bounds.waiting {
+            self.publish(queue);
+            return Entry::Turn(Err(Refusal::Full));
+        }
+        let ticket = Ticket::new(cx.waker().clone());
+        self.tickets.push_back(Arc::clone(&ticket));
+        self.publish(queue);
+        effects.call_keeper |= self.next_start(queue.bounds).is_some();
+        Entry::Waits(ticket)
+    }
+
+    /// A free instance; those of an old version that lie in its way are let go.
+    fn find_current(&mut self, queue: &Queue<T>, effects: &mut Effects<T>) -> Option<Held<T>> {
+        loop {
+            let held = queue.find()?;
+            if queue.is_current(&held) {
+                return Some(held);
+            }
+            self.replace_stale(queue, held, effects);
+        }
+    }
+
+    /// The holder of a ticket goes. The ticket stays until half of all have left, so that many who leave cost little each.
+    pub(crate) fn leave(
+        &mut self,
+        queue: &Queue<T>,
+        ticket: &Ticket<T, T::Failure>,
+        effects: &mut Effects<T>,
+    ) -> Departure<T> {
+        let departure = ticket.leave();
+        if matches!(departure, Departure::Queued(_)) {
+            self.left = self.left.saturating_add(1);
+            if self.left.saturating_mul(2) > self.tickets.len() {
+                self.tickets.retain(|ticket| !ticket.has_left());
+                self.left = 0;
+                self.publish(queue);
+            }
+            self.made_room(effects);
+            self.look_for_end(effects);
+        }
+        departure
+    }
+
+    /// Somebody does not wait any more.
+    pub(crate) fn made_room(&mut self, effects: &mut Effects<T>) {
+        effects.wake.append(&mut self.hopeful);
+    }
+
+    /// Refuses all who wait; returns how many they were.
+    pub(crate) fn refuse_all(&mut self, refusal: &Refusal<T::Failure>, effects: &mut Effects<T>) -> usize {
+        let before = effects.wake.len();
+        effects.wake.extend(self.tickets.drain(..).filter_map(|ticket| ticket.refuse(refusal.clone())));
+        let refused = effects.wake.len().saturating_sub(before);
+        self.left = 0;
+        self.made_room(effects);
+        refused
+    }
+
+    // Filling places.
+
+    /// Gives an instance of the current version to the first who waits, else into its slot.
+    pub(crate) fn settle(&mut self, queue: &Queue<T>, mut held: Held<T>, effects: &mut Effects<T>) {
+        let Some(home) = queue.places.get(held.place) else { return };
+        home.busy.store(true, Ordering::Relaxed);
+        while let Some(ticket) = self.tickets.pop_front() {
+            match ticket.grant(held) {
+                Ok(waker) => {
+                    effects.wake.push(waker);
+                    self.made_room(effects);
+                    return self.publish(queue);
+                }
+                Err(back) => {
+                    self.left = self.left.saturating_sub(1);
+                    held = back;
+                }
+            }
+        }
+        self.publish(queue);
+        home.busy.store(false, Ordering::Relaxed);
+        if self.closed {
+            self.fill(held.place, Filling::Vacant);
+            effects.dropped.push(held.value);
+            return self.look_for_end(effects);
+        }
+        // Nobody begins to wait meanwhile, nor does another version begin to serve: that takes the lock.
+        home.slot.put(held.value);
+    }
+
+    /// Lets an instance of an old version go.
+    pub(crate) fn replace_stale(&mut self, queue: &Queue<T>, held: Held<T>, effects: &mut Effects<T>) {
+        effects.dropped.push(held.value);
+        self.vacate(queue, held.place, Wanted::Replace, effects);
+    }
+
+    /// A place has lost its instance.
+    pub(crate) fn vacate(&mut self, queue: &Queue<T>, place: usize, why: Wanted, effects: &mut Effects<T>) {
+        if let Some(home) = queue.places.get(place) {
+            home.busy.store(false, Ordering::Relaxed);
+        }
+        if let Some(value) = self.reserve.pop() {
+            self.fill(place, Filling::Live);
+            return self.settle(queue, Held { place, value }, effects);
+        }
+        self.fill(place, Filling::Wanted(why));
+        effects.call_keeper = true;
+        if let Some(failure) = self.hopeless() {
+            self.refuse_all(&Refusal::Failing(failure), effects);
+            self.publish(queue);
+        }
+        self.look_for_end(effects);
+    }
+
+    /// Why nobody can be served: no instance lives, and the last start of one failed.
+    fn hopeless(&self) -> Option<T::Failure> {
+        self.failing.clone().filter(|_| self.live() == 0)
+    }
+
+    /// The next place to start an instance in.
+    pub(crate) fn next_start(&self, bounds: Bounds) -> Option<(usize, Wanted)> {
+        if self.closed && self.waiting() == 0 {
+            return None;
+        }
+        let wanted = self.fillings.iter().enumerate().find_map(|(place, filling)| match filling {
+            Filling::Wanted(why) => Some((place, *why)),
+            _ => None,
+        });
+        let more = || {
+            let starting = self.starting();
+            let is_short = self.live().saturating_add(starting) < bounds.kept && !self.closed;
+            let place = self.fillings.iter().position(|filling| *filling == Filling::Vacant)?;
+            (is_short || starting < self.waiting()).then_some((place, Wanted::More))
+        };
+        wanted.or_else(more)
+    }
+
+    pub(crate) fn look_for_end(&mut self, effects: &mut Effects<T>) {
+        if self.is_over() {
+            effects.wake.append(&mut self.mourners);
+        }
+    }
+}

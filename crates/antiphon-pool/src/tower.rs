@@ -1,0 +1,88 @@
+//! The pool as a `tower::Service`.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use antiphon::errors::{Error, Result};
+use antiphon::{BoxFuture, Request, Response};
+use tower_service::Service;
+
+use crate::pool::{HostPool, Inner};
+use crate::queue::{Queue, Serves};
+use crate::ticket::Refusal;
+use crate::trace::CallSpan;
+
+/// A place in the queue of a pool, given back when dropped.
+pub(crate) struct Promise(Option<Arc<Inner>>);
+
+impl Promise {
+    /// The call that it was made for has come.
+    fn redeem(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<T: Serves> Queue<T> {
+    /// Promises a place in the queue, now or when there is one.
+    pub(crate) fn poll_promise(&self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal<T::Failure>>> {
+        let mut state = self.lock();
+        if state.closed {
+            return Poll::Ready(Err(Refusal::Closed));
+        }
+        // One at least: a pool without a queue would never be ready.
+        if state.expected() < self.bounds.waiting.max(1) {
+            state.promised = state.promised.saturating_add(1);
+            return Poll::Ready(Ok(()));
+        }
+        if !state.hopeful.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.hopeful.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.take() {
+            pool.queue.forgo_promise();
+        }
+    }
+}
+
+/// Ready means that a place in the pool's queue is set aside, so that the call that follows is never refused as
+/// [`Overloaded`](antiphon::errors::ErrorKind::Overloaded) (but by a drain meanwhile). A call on a service that is not ready
+/// is made like any other.
+///
+/// While it is not ready the queue is full; it becomes so when somebody has left the queue.
+impl Service<Request<'static>> for HostPool {
+    type Response = Response;
+    type Error = Error;
+    type Future = BoxFuture<'static, Result<Response>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.promise.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        match self.inner.queue.poll_promise(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => {
+                self.promise = Some(Promise(Some(Arc::clone(&self.inner))));
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(refusal)) => Poll::Ready(Err(self.inner.refusal(refusal))),
+        }
+    }
+
+    fn call(&mut self, request: Request<'static>) -> Self::Future {
+        let promise = self.promise.take();
+        let pool = self.clone();
+        Box::pin(async move {
+            let Some(promise) = promise else { return pool.call_with(request).await };
+            let span = CallSpan::new(request.operation());
+            // The queue takes the promise over when the call is first polled.
+            let call = pool.inner.queue_up(request, span, true);
+            promise.redeem();
+            call.await
+        })
+    }
+}
