@@ -232,11 +232,11 @@ impl<T: Serves> Queue<T> {
                     break;
                 }
                 let Some(value) = home.slot.take() else { continue };
-                if is_surplus(&value) {
+                if state.waiting() == 0 && is_surplus(&value) {
                     state.fill(place, Filling::Vacant);
                     effects.dropped.push(value);
                 } else {
-                    // Not just into the slot: somebody may have begun to wait.
+                    // Not just into the slot: it may have come back for somebody who waits.
                     state.settle(self, Held { place, value }, effects);
                 }
             }
@@ -295,11 +295,10 @@ impl<T: Serves> Queue<T> {
         self.with_state(|state, effects| {
             state.closed = true;
             state.publish(self);
-            effects.dropped.append(&mut state.reserve);
             for (place, home) in self.places.iter().enumerate() {
                 if let Some(value) = home.slot.take() {
-                    state.fill(place, Filling::Vacant);
-                    effects.dropped.push(value);
+                    // Not just dropped: it may have come back for somebody who waits.
+                    state.settle(self, Held { place, value }, effects);
                 }
             }
             effects.wake.append(&mut state.hopeful);

@@ -312,6 +312,7 @@ impl<T: Serves> State<T> {
 
     pub(crate) fn look_for_end(&mut self, effects: &mut Effects<T>) {
         if self.is_over() {
+            effects.dropped.append(&mut self.reserve);
             effects.wake.append(&mut self.mourners);
         }
     }
