@@ -179,11 +179,15 @@ fn tend(queue: &Queue<Instance>, world: &Arc<World>) {
     }
 }
 
-fn model(check: impl Fn() + Send + Sync + 'static) {
+/// In every order in which a thread is interrupted so often: LOOM_MAX_PREEMPTIONS for more, which takes minutes.
+fn model_with(preemptions: usize, check: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    // Three finds no more, and takes minutes: LOOM_MAX_PREEMPTIONS.
-    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
     builder.check(check);
+}
+
+fn model(check: impl Fn() + Send + Sync + 'static) {
+    model_with(2, check);
 }
 
 #[test]
@@ -285,6 +289,37 @@ fn a_call_after_a_replacement_is_served_by_the_new_version() {
 }
 
 #[test]
+fn an_instance_that_comes_back_from_an_old_version_serves_nobody() {
+    model_with(4, || {
+        let pool = Pool::new(1, 1);
+        let held = pool.take().unwrap();
+        let runner = thread::spawn({
+            let pool = pool.clone();
+            move || pool.put(held)
+        });
+        pool.queue.switch((2, 2), vec![Instance::new(2, &pool.world)]).unwrap();
+        assert_eq!(pool.call(), Ok(2));
+        runner.join().unwrap();
+        pool.is_at_rest_with(1);
+    });
+}
+
+#[test]
+fn the_old_version_is_gone_when_its_last_call_is() {
+    model_with(4, || {
+        let pool = Pool::new(1, 1);
+        let held = pool.take().unwrap();
+        let runner = thread::spawn({
+            let pool = pool.clone();
+            move || pool.put(held)
+        });
+        pool.queue.switch((2, 2), vec![Instance::new(2, &pool.world)]).unwrap();
+        runner.join().unwrap();
+        pool.is_at_rest_with(1);
+    });
+}
+
+#[test]
 fn of_two_replacements_the_later_one_serves() {
     model(|| {
         let pool = Pool::new(1, 1);
@@ -381,5 +416,26 @@ fn idle_instances_are_dropped_and_who_comes_meanwhile_is_served() {
         caller.join().unwrap();
         pool.queue.reap(|_| true);
         pool.is_at_rest_with(1);
+    });
+}
+
+#[test]
+fn an_instance_that_comes_back_for_somebody_is_not_idle() {
+    model_with(3, || {
+        let pool = Pool::new(1, 0);
+        let held = pool.take().unwrap();
+        let runner = thread::spawn({
+            let pool = pool.clone();
+            move || pool.put(held)
+        });
+        let caller = thread::spawn({
+            let pool = pool.clone();
+            move || pool.call().unwrap()
+        });
+        pool.queue.reap(|_| true);
+        runner.join().unwrap();
+        assert_eq!(caller.join().unwrap(), 1);
+        pool.queue.reap(|_| true);
+        pool.is_at_rest_with(0);
     });
 }

@@ -1,0 +1,158 @@
+//! The end of a pool: by a drain, or by being dropped.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+mod support;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use antiphon::errors::ErrorKind;
+use antiphon::testing::TestEngine;
+use antiphon::{HostCall, HostCallError, HostHandlerAsync, Isolation};
+use antiphon_pool::HostPool;
+use support::{ASK, ECHO, SPIN, TRAP, engines, eventually, factory, patient, run, test_factory};
+
+/// Never answers.
+struct Silent;
+
+#[antiphon::async_trait]
+impl HostHandlerAsync for Silent {
+    async fn handle(&self, _call: HostCall<'_>) -> Result<antiphon::Bytes, HostCallError> {
+        std::future::pending().await
+    }
+}
+
+#[test]
+fn a_drain_lets_calls_finish_and_then_frees_everything() {
+    let freed = Arc::new(AtomicBool::new(false));
+    struct Notes(Arc<AtomicBool>);
+    impl Drop for Notes {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let notes = Notes(Arc::clone(&freed));
+    let engine = TestEngine::new().operation_with_host("slow", move |_| {
+        let _ = &notes;
+        async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok(b"done".to_vec())
+        }
+    });
+    run(2, async {
+        let builder = HostPool::builder(test_factory(engine)).max(2).queue(10).limits(patient());
+        let pool = builder.build().await.unwrap();
+        let calls: Vec<_> = (0..6)
+            .map(|_| {
+                let pool = pool.clone();
+                tokio::spawn(async move { pool.call("slow", b"").await })
+            })
+            .collect();
+        while pool.stats().busy + pool.stats().queued < 6 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let drained = pool.drain(Duration::from_secs(60)).await;
+        assert_eq!((drained.running, drained.queued), (0, 0));
+        let error = pool.call("slow", b"").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Overloaded);
+        assert!(error.to_string().contains("drained"), "{error}");
+        for call in calls {
+            assert_eq!(call.await.unwrap().unwrap(), b"done");
+        }
+        let stats = pool.stats();
+        assert_eq!((stats.idle, stats.busy, stats.starting, stats.queued), (0, 0, 0, 0));
+        let error = pool.replace_factory(test_factory(TestEngine::new())).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ReplaceFailed);
+        // Again is no different.
+        assert_eq!(pool.drain(Duration::ZERO).await, drained);
+        drop(pool);
+    });
+    assert!(freed.load(Ordering::SeqCst), "the module outlived its pool");
+}
+
+#[test]
+fn what_is_left_at_the_end_of_the_grace_is_cut_off_on_every_engine() {
+    for engine in engines() {
+        for (operation, threads) in [(SPIN, 2), (ASK, 1)] {
+            let builder = HostPool::builder(factory(engine, Isolation::Reuse)).max(2).queue(10);
+            let pool = builder.limits(patient()).handler(Silent).build_blocking().unwrap();
+            run(threads, async {
+                let calls: Vec<_> = (0..5)
+                    .map(|_| {
+                        let pool = pool.clone();
+                        tokio::spawn(async move { pool.call(operation, b"").await })
+                    })
+                    .collect();
+                while pool.stats().busy < 2 || pool.stats().queued < 3 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                let since = Instant::now();
+                let drained = pool.drain(Duration::from_millis(50)).await;
+                assert_eq!((drained.running, drained.queued), (2, 3), "{operation} on {engine}");
+                assert!(since.elapsed() < Duration::from_secs(20));
+                for call in calls {
+                    assert_eq!(call.await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+                }
+                let stats = pool.stats();
+                assert_eq!((stats.idle, stats.busy, stats.starting, stats.queued), (0, 0, 0, 0));
+            });
+        }
+    }
+}
+
+#[test]
+fn a_blocking_call_is_cut_off_as_well() {
+    let pool = HostPool::builder(factory(engines()[0], Isolation::Reuse)).max(1).handler(Silent);
+    let pool = pool.limits(patient()).build_blocking().unwrap();
+    let caller = std::thread::spawn({
+        let pool = pool.clone();
+        move || pool.call_blocking(ASK, b"")
+    });
+    eventually(&pool, "the call runs", |stats| stats.busy == 1);
+    let drained = pool.drain_blocking(Duration::from_millis(10));
+    assert_eq!((drained.running, drained.queued), (1, 0));
+    assert_eq!(caller.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+}
+
+#[test]
+fn a_call_that_nobody_polls_does_not_hold_up_a_drain() {
+    run(1, async {
+        let builder = HostPool::builder(factory(engines()[0], Isolation::Reuse)).max(1).handler(Silent);
+        let pool = builder.limits(patient()).build().await.unwrap();
+        let mut forgotten = Box::pin(pool.call(ASK, b""));
+        assert!(futures_poll(forgotten.as_mut()).is_pending());
+        let since = Instant::now();
+        assert_eq!(pool.drain(Duration::from_millis(10)).await.running, 1);
+        assert!(since.elapsed() < Duration::from_secs(10));
+        assert_eq!(pool.stats().busy, 1);
+        drop(forgotten);
+        assert_eq!(pool.stats().busy, 0);
+    });
+}
+
+fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+}
+
+#[test]
+fn a_pool_that_is_dropped_leaves_no_thread_behind() {
+    // The ticker's thread is there for good.
+    run(1, async { antiphon::ticker::within(Duration::from_millis(1), std::future::pending::<()>()).await });
+    let Some(before) = support::Process::now() else { return };
+    for round in 0..20 {
+        let engine = engines()[round % 2];
+        let pool =
+            HostPool::builder(factory(engine, Isolation::Reuse)).min(2).max(4).build_blocking().unwrap();
+        let error = pool.call_blocking(TRAP, b"").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Trapped);
+        assert_eq!(pool.call_blocking(ECHO, b"").unwrap(), [1]);
+        // Some while the keeper rebuilds, some after.
+        if round % 3 == 0 {
+            eventually(&pool, "rebuilt", |stats| stats.idle == 2);
+        }
+    }
+    before.settles_to();
+}

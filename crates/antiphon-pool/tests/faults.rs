@@ -1,0 +1,166 @@
+//! What goes wrong in one call costs one instance, which comes back by itself.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use antiphon::errors::{ErrorKind, Fate};
+use antiphon::testing::TestEngine;
+use antiphon::{Bytes, HostCall, HostCallError, HostHandler, Isolation, Limits, Request};
+use antiphon_pool::HostPool;
+use support::{ASK, ECHO, SPIN, TRAP, engines, eventually, factory, run, test_factory};
+
+struct Panics;
+
+impl HostHandler for Panics {
+    fn handle(&self, _call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        std::panic::panic_any("boom");
+    }
+}
+
+#[test]
+fn a_trap_a_deadline_and_a_handler_that_panics_cost_one_instance_each_on_every_engine() {
+    std::panic::set_hook(Box::new(|_| {}));
+    for engine in engines() {
+        for isolation in [Isolation::Reuse, Isolation::PerCall] {
+            let builder = HostPool::builder(factory(engine, isolation)).min(2).max(2).handler_sync(Panics);
+            let pool = builder.build_blocking().unwrap();
+            run(1, async {
+                let trap = pool.call(TRAP, b"").await.unwrap_err();
+                assert_eq!((trap.kind(), trap.fate()), (ErrorKind::Trapped, Fate::Discarded));
+                let panicked = pool.call(ASK, b"").await.unwrap_err();
+                assert_eq!(panicked.kind(), ErrorKind::HostPanicked);
+                let spin = Request::new(SPIN, b"").deadline(Duration::from_millis(20));
+                let late = pool.call_with(spin).await.unwrap_err();
+                assert_eq!(late.kind(), ErrorKind::DeadlineExceeded);
+                assert_eq!(pool.call(ECHO, b"x").await.unwrap(), b"\x01x", "on {engine}");
+            });
+            let rebuilds = if isolation == Isolation::Reuse { 3 } else { 0 };
+            let stats =
+                eventually(&pool, "capacity is back", |stats| stats.idle == 2 && stats.rebuilds == rebuilds);
+            assert_eq!((stats.calls, stats.traps(), stats.failed_starts), (4, 1, 0), "on {engine}");
+            assert_eq!(stats.errors_of(ErrorKind::HostPanicked), 1);
+        }
+    }
+}
+
+#[test]
+fn a_guest_failure_costs_nothing() {
+    let engine = TestEngine::new().operation("fail", |_| Err("out of tea".into()));
+    let starts = engine.starts();
+    let pool = HostPool::builder(test_factory(engine)).max(1).build_blocking().unwrap();
+    for _ in 0..20 {
+        assert_eq!(pool.call_blocking("fail", b"").unwrap_err().kind(), ErrorKind::GuestFailed);
+    }
+    assert_eq!((starts.load(Ordering::SeqCst), pool.stats().rebuilds), (1, 0));
+    assert_eq!(pool.stats().errors, [(ErrorKind::GuestFailed, 20)]);
+}
+
+#[test]
+fn nobody_waits_for_the_repair_of_what_another_one_broke() {
+    let slow = Arc::new(AtomicBool::new(false));
+    let engine = TestEngine::new()
+        .operation("trap", |_| std::panic::panic_any("boom"))
+        .operation("echo", |payload| Ok(payload.to_vec()))
+        .start({
+            let slow = Arc::clone(&slow);
+            move || {
+                if slow.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(400));
+                }
+                Ok(())
+            }
+        });
+    std::panic::set_hook(Box::new(|_| {}));
+    let pool = HostPool::builder(test_factory(engine)).min(2).max(2).build_blocking().unwrap();
+    slow.store(true, Ordering::SeqCst);
+    let since = Instant::now();
+    assert_eq!(pool.call_blocking("trap", b"").unwrap_err().kind(), ErrorKind::Trapped);
+    for _ in 0..100 {
+        assert_eq!(pool.call_blocking("echo", b"x").unwrap(), b"x");
+    }
+    assert!(since.elapsed() < Duration::from_millis(300), "{:?}", since.elapsed());
+    assert_eq!(pool.stats().starting + pool.stats().idle, 2);
+    eventually(&pool, "the other one is back", |stats| stats.idle == 2);
+}
+
+#[test]
+fn a_module_that_does_not_start_any_more_backs_off_answers_at_once_and_recovers() {
+    let broken = Arc::new(AtomicBool::new(false));
+    let tries = Arc::new(AtomicUsize::new(0));
+    let engine = TestEngine::new()
+        .operation("trap", |_| std::panic::panic_any("boom"))
+        .operation("echo", |payload| Ok(payload.to_vec()))
+        .start({
+            let (broken, tries) = (Arc::clone(&broken), Arc::clone(&tries));
+            move || {
+                tries.fetch_add(1, Ordering::SeqCst);
+                if broken.load(Ordering::SeqCst) { Err("no database".into()) } else { Ok(()) }
+            }
+        });
+    std::panic::set_hook(Box::new(|_| {}));
+    let builder = HostPool::builder(test_factory(engine)).max(2).min(2);
+    let pool =
+        builder.backoff(Duration::from_millis(20), Duration::from_millis(160)).build_blocking().unwrap();
+    broken.store(true, Ordering::SeqCst);
+    tries.store(0, Ordering::SeqCst);
+    for _ in 0..2 {
+        assert_eq!(pool.call_blocking("trap", b"").unwrap_err().kind(), ErrorKind::Trapped);
+    }
+    eventually(&pool, "a start fails", |stats| stats.failed_starts > 0);
+    let since = Instant::now();
+    let mut refused = 0;
+    while since.elapsed() < Duration::from_millis(500) {
+        let asked = Instant::now();
+        let error = pool.call_blocking("echo", b"").unwrap_err();
+        assert_eq!((error.kind(), error.fate()), (ErrorKind::InitFailed, Fate::NeverBorn));
+        assert!(error.to_string().contains("no database"), "{error}");
+        assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
+        refused += 1;
+    }
+    assert!(refused > 100, "{refused}");
+    // At 0, 20, 60, 140, 300, 460 ms.
+    let tried = tries.load(Ordering::SeqCst);
+    assert!((3..=8).contains(&tried), "{tried} starts in half a second");
+    broken.store(false, Ordering::SeqCst);
+    eventually(&pool, "capacity is back", |stats| stats.idle == 2);
+    assert_eq!(pool.call_blocking("echo", b"x").unwrap(), b"x");
+    assert_eq!(pool.stats().errors_of(ErrorKind::InitFailed), refused);
+}
+
+#[test]
+fn a_module_that_does_not_start_at_first_builds_no_pool_on_any_engine() {
+    for engine in engines() {
+        let factory =
+            engine.factory(&support::guest(1, "unreachable"), &support::options(Isolation::Reuse)).unwrap();
+        let error = HostPool::builder(factory).build_blocking().map(|_| ()).unwrap_err();
+        assert_eq!((error.kind(), error.fate()), (ErrorKind::InitFailed, Fate::NeverBorn), "on {engine}");
+    }
+}
+
+#[test]
+fn a_start_in_a_loop_ends_by_its_deadline_or_with_the_pool() {
+    for engine in engines() {
+        let looping = engine
+            .factory(&support::guest(2, "(loop $ever (br $ever))"), &support::options(Isolation::Reuse))
+            .unwrap();
+        let limits = Limits::new().with_init_deadline(Duration::from_secs(60));
+        let pool =
+            HostPool::builder(factory(engine, Isolation::Reuse)).limits(limits).build_blocking().unwrap();
+        let threads = support::Process::now();
+        run(1, async {
+            let replacing = pool.replace_factory(looping);
+            let ended = tokio::time::timeout(Duration::from_millis(50), replacing).await;
+            assert!(ended.is_err(), "the guest loops");
+            assert_eq!(pool.call(ECHO, b"x").await.unwrap(), b"\x01x");
+        });
+        drop(pool);
+        if let Some(process) = threads {
+            process.settles_to();
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What the tests of the pool have in common.
+
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use std::env;
+use std::fs;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use antiphon::testing::{TestEngine, TestFactory};
+use antiphon::{EngineProviderFactory, Isolation, Limits};
+use antiphon_engines::{AnyEngine, EngineOptions};
+use antiphon_pool::{HostPool, PoolStats};
+
+/// `ANTIPHON_POOL_FULL=1` asks for all of a count, instead of the part that a debug build has time for.
+pub(crate) fn full_or(full: u64, part: u64) -> u64 {
+    if env::var_os("ANTIPHON_POOL_FULL").is_some() { full } else { part }
+}
+
+/// The operations of [`guest`]: which one is told by the length of its name.
+pub(crate) const ECHO: &str = "e";
+/// Runs a loop as often as its payload says (32 bits, little-endian).
+pub(crate) const WORK: &str = "wo";
+pub(crate) const SPIN: &str = "spi";
+pub(crate) const TRAP: &str = "trap";
+/// Calls its host, and answers what that answers.
+pub(crate) const ASK: &str = "ask..";
+
+/// A guest whose answers begin with its version; `init` is what runs when it starts.
+pub(crate) fn guest(version: u8, init: &str) -> Vec<u8> {
+    let text = r#"(module
+      (import "wapc" "__guest_request" (func $request (param i32 i32)))
+      (import "wapc" "__guest_response" (func $response (param i32 i32)))
+      (import "wapc" "__host_call" (func $host_call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+      (import "wapc" "__host_response_len" (func $host_response_len (result i32)))
+      (import "wapc" "__host_response" (func $host_response (param i32)))
+      (memory (export "memory") 2)
+      (data (i32.const 8) "ask")
+      (func (export "wapc_init") INIT)
+      (func (export "__guest_call") (param $op i32) (param $msg i32) (result i32)
+        (local $left i32)
+        (call $request (i32.const 0) (i32.const 1025))
+        (i32.store8 (i32.const 1024) (i32.const VERSION))
+        (if (i32.eq (local.get $op) (i32.const 2)) (then
+          (local.set $left (i32.load (i32.const 1025)))
+          (loop $again
+            (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+            (br_if $again (i32.gt_s (local.get $left) (i32.const 0))))))
+        (if (i32.eq (local.get $op) (i32.const 3)) (then (loop $ever (br $ever))))
+        (if (i32.eq (local.get $op) (i32.const 4)) (then unreachable))
+        (if (i32.eq (local.get $op) (i32.const 5)) (then
+          (drop (call $host_call
+            (i32.const 8) (i32.const 3) (i32.const 8) (i32.const 3) (i32.const 8) (i32.const 3)
+            (i32.const 1025) (local.get $msg)))
+          (call $host_response (i32.const 1025))
+          (local.set $msg (call $host_response_len))))
+        (call $response (i32.const 1024) (i32.add (local.get $msg) (i32.const 1)))
+        (i32.const 1)))"#;
+    text.replace("VERSION", &version.to_string()).replace("INIT", init).into_bytes()
+}
+
+pub(crate) fn options(isolation: Isolation) -> EngineOptions {
+    EngineOptions::new().isolation(isolation)
+}
+
+/// The first version of [`guest`], on an engine.
+pub(crate) fn factory(engine: AnyEngine, isolation: Isolation) -> Arc<dyn EngineProviderFactory> {
+    engine.factory(&guest(1, ""), &options(isolation)).unwrap()
+}
+
+pub(crate) fn engines() -> Vec<AnyEngine> {
+    let engines: Vec<_> = AnyEngine::available().collect();
+    assert_eq!(engines.len(), 2, "both engines are in the tests");
+    engines
+}
+
+/// A pool of an in-memory engine.
+pub(crate) fn test_factory(engine: TestEngine) -> Arc<dyn EngineProviderFactory> {
+    Arc::new(TestFactory::new(engine))
+}
+
+/// Time enough for everything.
+pub(crate) fn patient() -> Limits {
+    Limits::new().with_deadline(Duration::from_secs(120)).with_init_deadline(Duration::from_secs(120))
+}
+
+/// Waits until something holds of the pool's numbers.
+#[track_caller]
+pub(crate) fn eventually(pool: &HostPool, what: &str, holds: impl Fn(&PoolStats) -> bool) -> PoolStats {
+    let patience = Instant::now() + Duration::from_secs(30);
+    loop {
+        let stats = pool.stats();
+        if holds(&stats) {
+            return stats;
+        }
+        assert!(Instant::now() < patience, "{what}: {stats:#?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A runtime of so many threads, the current one alone for 1.
+pub(crate) fn runtime(threads: usize) -> tokio::runtime::Runtime {
+    let mut builder = match threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if threads > 1 {
+        builder.worker_threads(threads);
+    }
+    builder.enable_time().build().unwrap()
+}
+
+pub(crate) fn run<T>(threads: usize, future: impl Future<Output = T>) -> T {
+    runtime(threads).block_on(future)
+}
+
+/// What this process holds of the system; Linux only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) resident: u64,
+    pub(crate) files: usize,
+    pub(crate) threads: usize,
+}
+
+impl Process {
+    pub(crate) fn now() -> Option<Self> {
+        let statm = fs::read_to_string("/proc/self/statm").ok()?;
+        let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+        let entries = |dir| Some(fs::read_dir(dir).ok()?.count());
+        Some(Self {
+            resident: pages * 4096,
+            files: entries("/proc/self/fd")?,
+            threads: entries("/proc/self/task")?,
+        })
+    }
+
+    /// Waits until there are no more files and threads than before, and says what the memory is then.
+    #[track_caller]
+    pub(crate) fn settles_to(self) -> u64 {
+        let patience = Instant::now() + Duration::from_secs(30);
+        loop {
+            let now = Self::now().unwrap();
+            if now.files <= self.files && now.threads <= self.threads {
+                return now.resident;
+            }
+            assert!(Instant::now() < patience, "{now:?} where there was {self:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
