@@ -1,5 +1,6 @@
 //! Times, counted by how long they were.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ const LARGEST: u64 = (1 << 42) - 1;
 const BUCKETS: usize = (((42 - SHIFT) as usize) + 1) << SHIFT;
 
 /// A distribution of times, to within an eighth of each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Histogram {
     counts: Box<[u64]>,
 }
@@ -68,6 +69,18 @@ impl Histogram {
         if let Some(first) = self.counts.first_mut() {
             *first = first.saturating_add(number);
         }
+    }
+}
+
+/// Not its hundreds of buckets.
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Histogram")
+            .field("count", &self.count())
+            .field("median", &self.quantile(0.5))
+            .field("p99", &self.quantile(0.99))
+            .field("longest", &self.quantile(1.0))
+            .finish_non_exhaustive()
     }
 }
 

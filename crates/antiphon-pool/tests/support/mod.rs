@@ -135,6 +135,12 @@ impl Process {
         })
     }
 
+    /// The open files.
+    fn names() -> Vec<String> {
+        let links = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+        links.filter_map(|link| Some(fs::read_link(link.path()).ok()?.display().to_string())).collect()
+    }
+
     /// Waits until there are no more files and threads than before, and says what the memory is then.
     #[track_caller]
     pub(crate) fn settles_to(self) -> u64 {
@@ -144,7 +150,7 @@ impl Process {
             if now.files <= self.files && now.threads <= self.threads {
                 return now.resident;
             }
-            assert!(Instant::now() < patience, "{now:?} where there was {self:?}");
+            assert!(Instant::now() < patience, "{now:?} where there was {self:?}: {:?}", Self::names());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
