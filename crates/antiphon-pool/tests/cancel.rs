@@ -18,7 +18,7 @@ use antiphon::{
 };
 use antiphon_pool::HostPool;
 use support::{
-    ASK, ECHO, Process, SPIN, WORK, engines, eventually, factory, full_or, guest, patient, runtime,
+    ASK, Counted, ECHO, Process, SPIN, WORK, engines, eventually, factory, full_or, guest, patient, runtime,
 };
 
 const MAX: usize = 4;
@@ -158,7 +158,12 @@ fn everything_returns(case: &Case, calls: u64) {
     let runtime = runtime(2);
     let (gauge, for_ever) = (Gauge::default(), Arc::new(AtomicBool::new(false)));
     let handler = Busy { gauge: gauge.clone(), for_ever: Arc::clone(&for_ever) };
-    let builder = HostPool::builder(Arc::clone(&case.factory)).min(1).max(MAX).queue(24).limits(patient());
+    let versions = Arc::new(AtomicUsize::new(0));
+    let builder = HostPool::builder(Counted::new(Arc::clone(&case.factory), &versions))
+        .min(1)
+        .max(MAX)
+        .queue(24)
+        .limits(patient());
     let pool = builder.handler(handler).build_blocking().unwrap();
     let round = |calls: u64, seed: u64| {
         let stop = Arc::new(AtomicBool::new(false));
@@ -197,6 +202,7 @@ fn everything_returns(case: &Case, calls: u64) {
     });
     assert!(stats.dropped > calls / 40, "{}: {stats:?}", case.name);
     assert!(stats.idle >= 1 && stats.idle <= MAX, "{}: {stats:?}", case.name);
+    assert_eq!(versions.load(Ordering::SeqCst), 1, "versions outlive their calls");
     assert_eq!(gauge.now(), 0, "handlers outlive their calls");
     assert!(gauge.most() <= MAX, "{} guests at once", gauge.most());
     if let Some(guests) = &case.guests {

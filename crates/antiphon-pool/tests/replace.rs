@@ -7,7 +7,7 @@ mod support;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -15,7 +15,9 @@ use antiphon::errors::{Error, ErrorKind, Fate};
 use antiphon::testing::{TestEngine, TestFactory};
 use antiphon::{HostCall, HostCallError, HostHandlerAsync, Isolation};
 use antiphon_pool::HostPool;
-use support::{ASK, ECHO, Process, engines, eventually, factory, full_or, guest, patient, run, runtime};
+use support::{
+    ASK, Counted, ECHO, Process, engines, eventually, factory, full_or, guest, patient, run, runtime,
+};
 use tokio::sync::Semaphore;
 
 /// Answers when it is allowed to.
@@ -135,7 +137,11 @@ fn a_replacement_ends_the_back_off_of_a_module_that_does_not_start() {
 /// So many replacements, one in five a bad module, under 64 callers: no call fails, none that starts after one is answered by
 /// an older version, and memory stays where it was.
 fn replaces_under_callers(engine: antiphon_engines::AnyEngine, isolation: Isolation, rounds: u64) {
-    let pool = HostPool::builder(factory(engine, isolation)).max(4).queue(64).limits(patient());
+    let versions = Arc::new(AtomicUsize::new(0));
+    let pool = HostPool::builder(Counted::new(factory(engine, isolation), &versions))
+        .max(4)
+        .queue(64)
+        .limits(patient());
     let pool = pool.build_blocking().unwrap();
     let runtime = runtime(2);
     let (stop, current) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(1)));
@@ -182,6 +188,8 @@ fn replaces_under_callers(engine: antiphon_engines::AnyEngine, isolation: Isolat
     let stats = pool.stats();
     assert_eq!(stats.errors, [], "on {engine}");
     assert_eq!((stats.calls, stats.replaced), (calls, rounds - rounds / 5));
+    eventually(&pool, "all is quiet", |stats| stats.busy == 0 && stats.starting == 0);
+    assert_eq!(versions.load(Ordering::SeqCst), 1, "old versions are still there");
     assert!(stats.versions.len() <= 20, "{} versions are remembered", stats.versions.len());
     if let (Some(warm), Some(now)) = (warm, now) {
         let grown = now.resident.saturating_sub(warm.resident);

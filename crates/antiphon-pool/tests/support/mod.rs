@@ -6,10 +6,15 @@ use std::env;
 use std::fs;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use antiphon::errors::BoxError;
 use antiphon::testing::{TestEngine, TestFactory};
-use antiphon::{EngineProviderFactory, Isolation, Limits};
+use antiphon::{
+    Capabilities, EngineProviderFactory, Isolation, Limits, ModuleInfo, WebAssemblyEngineProvider,
+    WebAssemblyEngineProviderAsync,
+};
 use antiphon_engines::{AnyEngine, EngineOptions};
 use antiphon_pool::{HostPool, PoolStats};
 
@@ -73,6 +78,50 @@ pub(crate) fn engines() -> Vec<AnyEngine> {
     let engines: Vec<_> = AnyEngine::available().collect();
     assert_eq!(engines.len(), 2, "both engines are in the tests");
     engines
+}
+
+/// A factory that counts how many of its kind are alive: one for each version that is not gone.
+pub(crate) struct Counted {
+    factory: Arc<dyn EngineProviderFactory>,
+    alive: Arc<AtomicUsize>,
+}
+
+impl Counted {
+    pub(crate) fn new(
+        factory: Arc<dyn EngineProviderFactory>,
+        alive: &Arc<AtomicUsize>,
+    ) -> Arc<dyn EngineProviderFactory> {
+        alive.fetch_add(1, Ordering::SeqCst);
+        Arc::new(Self { factory, alive: Arc::clone(alive) })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl EngineProviderFactory for Counted {
+    fn capabilities(&self) -> Capabilities {
+        self.factory.capabilities()
+    }
+
+    fn module_info(&self) -> &ModuleInfo {
+        self.factory.module_info()
+    }
+
+    fn provider(&self) -> Result<Box<dyn WebAssemblyEngineProvider + Send>, BoxError> {
+        self.factory.provider()
+    }
+
+    fn provider_async(&self) -> Result<Box<dyn WebAssemblyEngineProviderAsync + Send>, BoxError> {
+        self.factory.provider_async()
+    }
+
+    fn with_module(&self, bytes: &[u8]) -> Result<Arc<dyn EngineProviderFactory>, BoxError> {
+        Ok(Self::new(self.factory.with_module(bytes)?, &self.alive))
+    }
 }
 
 /// A pool of an in-memory engine.
