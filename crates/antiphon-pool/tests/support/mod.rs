@@ -190,13 +190,14 @@ impl Process {
         links.filter_map(|link| Some(fs::read_link(link.path()).ok()?.display().to_string())).collect()
     }
 
-    /// Waits until there are no more files and threads than before, and says what the memory is then.
+    /// Waits until there are no more files and threads than before, and says what the memory is then. Some files more may be
+    /// open: an engine's own pool keeps the image of a module's memory in a slot until that is used again.
     #[track_caller]
     pub(crate) fn settles_to(self) -> u64 {
         let patience = Instant::now() + Duration::from_secs(30);
         loop {
             let now = Self::now().unwrap();
-            if now.files <= self.files && now.threads <= self.threads {
+            if now.files <= self.files.saturating_add(4) && now.threads <= self.threads {
                 return now.resident;
             }
             assert!(Instant::now() < patience, "{now:?} where there was {self:?}: {:?}", Self::names());

@@ -1,0 +1,157 @@
+//! The pool as a service, with the layers that users know in front of it.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+mod support;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use antiphon::errors::{Error, ErrorKind};
+use antiphon::testing::TestEngine;
+use antiphon::{CancelHandle, Request};
+use antiphon_pool::HostPool;
+use support::{patient, run, test_factory};
+use tokio::sync::Semaphore;
+use tower::{Service, ServiceBuilder, ServiceExt};
+
+fn waits(release: &Arc<Semaphore>) -> TestEngine {
+    let release = Arc::clone(release);
+    TestEngine::new().operation("echo", |payload| Ok(payload.to_vec())).operation_with_host(
+        "wait",
+        move |_| {
+            let release = Arc::clone(&release);
+            async move {
+                release.acquire().await.unwrap().forget();
+                Ok(b"waited".to_vec())
+            }
+        },
+    )
+}
+
+fn ready(pool: &mut HostPool) -> Poll<Result<(), Error>> {
+    pool.poll_ready(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn ready_means_that_the_call_is_not_refused() {
+    run(1, async {
+        let release = Arc::new(Semaphore::new(0));
+        let builder = HostPool::builder(test_factory(waits(&release))).max(1).queue(2);
+        let mut pool = builder.limits(patient()).build().await.unwrap();
+        assert!(ready(&mut pool).is_ready());
+        let busy = tokio::spawn(Service::call(&mut pool, Request::new("wait", b"")));
+        while pool.stats().busy == 0 {
+            tokio::task::yield_now().await;
+        }
+        // Two places in the queue: each is set aside for one service.
+        let (mut first, mut second, mut third) = (pool.clone(), pool.clone(), pool.clone());
+        assert!(
+            ready(&mut first).is_ready() && ready(&mut first).is_ready() && ready(&mut second).is_ready()
+        );
+        assert!(ready(&mut third).is_pending());
+        // Others cannot take them.
+        let error = HostPool::call(&third, "echo", b"").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Overloaded);
+        let calls =
+            [&mut first, &mut second].map(|pool| tokio::spawn(pool.call(Request::new("echo", b"in"))));
+        while pool.stats().queued < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(ready(&mut third).is_pending());
+        release.add_permits(1);
+        assert_eq!(busy.await.unwrap().unwrap().payload, b"waited");
+        for call in calls {
+            assert_eq!(call.await.unwrap().unwrap().payload, b"in");
+        }
+        third.ready().await.unwrap();
+        assert_eq!(pool.stats().errors, [(ErrorKind::Overloaded, 1)]);
+    });
+}
+
+#[test]
+fn a_service_that_becomes_ready_is_woken_and_one_that_is_dropped_gives_its_place_back() {
+    run(1, async {
+        let release = Arc::new(Semaphore::new(0));
+        let builder = HostPool::builder(test_factory(waits(&release))).max(1).queue(1);
+        let pool = builder.limits(patient()).build().await.unwrap();
+        let mut holds = pool.clone();
+        assert!(ready(&mut holds).is_ready());
+        let mut waits = pool.clone();
+        let waiting = tokio::spawn(async move { waits.ready().await.map(|_| ()) });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(holds);
+        waiting.await.unwrap().unwrap();
+        // A call that is made and never polled gives it back as well.
+        let mut holds = pool.clone();
+        assert!(ready(&mut holds).is_ready());
+        drop(Service::call(&mut holds, Request::new("echo", b"")));
+        assert!(ready(&mut pool.clone()).is_ready());
+    });
+}
+
+#[test]
+fn a_pool_without_a_queue_and_one_that_is_drained_say_so() {
+    run(1, async {
+        let release = Arc::new(Semaphore::new(0));
+        let builder = HostPool::builder(test_factory(waits(&release))).max(1).queue(0);
+        let mut pool = builder.limits(patient()).build().await.unwrap();
+        for _ in 0..3 {
+            let response = pool.ready().await.unwrap().call(Request::new("echo", b"x")).await.unwrap();
+            assert_eq!(response.payload, b"x");
+        }
+        pool.drain(Duration::from_secs(1)).await;
+        let Poll::Ready(Err(error)) = ready(&mut pool) else { panic!("a drained pool is never ready") };
+        assert_eq!(error.kind(), ErrorKind::Overloaded);
+    });
+}
+
+#[test]
+fn layers_go_in_front_of_it() {
+    run(1, async {
+        let release = Arc::new(Semaphore::new(0));
+        let builder = HostPool::builder(test_factory(waits(&release))).max(1).queue(1);
+        let pool = builder.limits(patient()).build().await.unwrap();
+        let mut service = ServiceBuilder::new()
+            .load_shed()
+            .concurrency_limit(8)
+            .timeout(Duration::from_millis(100))
+            .service(pool.clone());
+        let answer = service.ready().await.unwrap().call(Request::new("echo", b"hi")).await.unwrap();
+        assert_eq!(answer.payload, b"hi");
+        // One runs, one waits, and the third is shed before it comes to the pool.
+        let calls = [(); 3].map(|()| {
+            let mut service = service.clone();
+            tokio::spawn(async move { service.ready().await.unwrap().call(Request::new("wait", b"")).await })
+        });
+        let mut outcomes = Vec::new();
+        for call in calls {
+            outcomes.push(call.await.unwrap().unwrap_err().to_string());
+        }
+        outcomes.sort();
+        assert_eq!(outcomes, ["request timed out", "request timed out", "service overloaded"]);
+        assert_eq!(pool.stats().errors, []);
+        assert_eq!((pool.stats().dropped, pool.stats().queued), (1, 0));
+    });
+}
+
+#[test]
+fn a_promise_is_not_lost_with_a_call_that_is_refused_otherwise() {
+    run(1, async {
+        let release = Arc::new(Semaphore::new(0));
+        let builder = HostPool::builder(test_factory(waits(&release))).max(1).queue(1);
+        let pool = builder.limits(patient()).build().await.unwrap();
+        let mut busy = Box::pin(HostPool::call(&pool, "wait", b""));
+        assert!(busy.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        for _ in 0..5 {
+            let cancel = CancelHandle::new();
+            cancel.cancel();
+            let call = pool.clone().ready().await.unwrap().call(Request::new("echo", b"").cancel(cancel));
+            assert_eq!(call.await.unwrap_err().kind(), ErrorKind::Cancelled);
+        }
+        assert!(ready(&mut pool.clone()).is_ready());
+    });
+}
