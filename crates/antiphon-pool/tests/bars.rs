@@ -15,7 +15,7 @@ use antiphon::errors::ErrorKind;
 use antiphon::{Isolation, Request};
 use antiphon_engines::AnyEngine;
 use antiphon_pool::HostPool;
-use support::{SPIN, WORK, engines, eventually, factory, full_or, patient, runtime};
+use support::{SPIN, WORK, at_best, engines, eventually, factory, full_or, patient, runtime};
 
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -41,18 +41,6 @@ fn percentile(mut times: Vec<Duration>, part: f64) -> Duration {
     times.sort_unstable();
     let rank = (times.len() as f64 * part) as usize;
     times[rank.min(times.len() - 1)]
-}
-
-/// Tries up to three times, for what a busy machine may spoil.
-fn at_best<T: std::fmt::Debug>(attempt: impl Fn() -> Result<T, T>) {
-    let mut failures = Vec::new();
-    for _ in 0..3 {
-        match attempt() {
-            Ok(figures) => return println!("{figures:?}"),
-            Err(figures) => failures.push(figures),
-        }
-    }
-    panic!("{failures:#?}");
 }
 
 /// So many calls by four callers, beside a loop or not: the times of the calls, and of the loop.

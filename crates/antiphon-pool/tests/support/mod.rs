@@ -164,6 +164,19 @@ pub(crate) fn run<T>(threads: usize, future: impl Future<Output = T>) -> T {
     runtime(threads).block_on(future)
 }
 
+/// Tries up to three times, for what a busy machine may spoil.
+#[track_caller]
+pub(crate) fn at_best<T: std::fmt::Debug>(attempt: impl Fn() -> Result<T, T>) {
+    let mut failures = Vec::new();
+    for _ in 0..3 {
+        match attempt() {
+            Ok(figures) => return println!("{figures:?}"),
+            Err(figures) => failures.push(figures),
+        }
+    }
+    panic!("{failures:#?}");
+}
+
 /// What this process holds of the system; Linux only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {

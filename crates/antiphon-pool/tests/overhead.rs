@@ -1,0 +1,133 @@
+//! What the pool costs a call that finds an instance free, and what two callers cost each other.
+//!
+//! The figures are those of an optimised build; an unoptimised one is held to a bound of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+mod support;
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use antiphon::{Isolation, WapcHostAsync, block_on};
+use antiphon_engines::AnyEngine;
+use antiphon_pool::HostPool;
+use support::{ECHO, WORK, at_best, engines, factory, full_or};
+
+const BATCH: u32 = 200;
+
+/// The time of one call, in nanoseconds, over a batch of them.
+fn batch(mut call: impl AsyncFnMut()) -> u64 {
+    block_on(async {
+        let since = Instant::now();
+        for _ in 0..BATCH {
+            call().await;
+        }
+        u64::try_from(since.elapsed().as_nanos()).unwrap() / u64::from(BATCH)
+    })
+}
+
+fn median(mut times: Vec<u64>) -> u64 {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are printed")]
+struct Overhead {
+    engine: AnyEngine,
+    bare: u64,
+    pooled: u64,
+}
+
+#[test]
+fn a_call_that_finds_an_instance_free_costs_little_more_than_a_bare_one() {
+    let bar = if cfg!(debug_assertions) { 10_000 } else { 150 };
+    for engine in engines() {
+        let host = block_on(async {
+            let provider = factory(engine, Isolation::Reuse).provider_async().unwrap();
+            WapcHostAsync::new(provider, None).await.unwrap()
+        });
+        let pool = HostPool::builder(factory(engine, Isolation::Reuse)).max(2).build_blocking().unwrap();
+        at_best(|| {
+            let (mut bare, mut pooled) = (Vec::new(), Vec::new());
+            for _ in 0..full_or(3000, 200) {
+                bare.push(batch(async || _ = host.call(ECHO, b"x").await.unwrap()));
+                pooled.push(batch(async || _ = pool.call(ECHO, b"x").await.unwrap()));
+            }
+            let figures = Overhead { engine, bare: median(bare), pooled: median(pooled) };
+            if figures.pooled < figures.bare + bar { Ok(figures) } else { Err(figures) }
+        });
+    }
+}
+
+/// Calls of two threads together in some time, each with a caller of its own.
+fn two_threads<C: AsyncFnMut() + Send>(time: Duration, callers: [C; 2]) -> u64 {
+    let barrier = Barrier::new(2);
+    thread::scope(|scope| {
+        let threads = callers.map(|mut call| {
+            let barrier = &barrier;
+            scope.spawn(move || {
+                barrier.wait();
+                let until = Instant::now() + time;
+                let mut calls = 0;
+                while Instant::now() < until {
+                    for _ in 0..16 {
+                        block_on(call());
+                    }
+                    calls += 16;
+                }
+                calls
+            })
+        });
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    })
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are printed")]
+struct Scaling {
+    engine: AnyEngine,
+    operation: &'static str,
+    /// Calls of two threads with a host each, and of two threads that share a pool.
+    own: u64,
+    pooled: u64,
+    ratio: f64,
+}
+
+#[test]
+fn two_callers_of_a_pool_scale_like_two_with_a_host_each() {
+    for engine in engines() {
+        // A short call shows what they cost each other at its worst: there only the pool's own time may be missing.
+        for (operation, payload, share) in [(WORK, 2000_u32.to_le_bytes(), 0.95), (ECHO, [0; 4], 0.5)] {
+            let share = if cfg!(debug_assertions) { share * 0.6 } else { share };
+            let host = || {
+                let provider = factory(engine, Isolation::Reuse).provider_async().unwrap();
+                block_on(WapcHostAsync::new(provider, None)).unwrap()
+            };
+            let hosts = [host(), host()];
+            let pool =
+                HostPool::builder(factory(engine, Isolation::Reuse)).min(2).max(2).build_blocking().unwrap();
+            at_best(|| {
+                let (mut own, mut pooled) = (0, 0);
+                for _ in 0..full_or(40, 6) {
+                    let time = Duration::from_millis(25);
+                    own += two_threads(
+                        time,
+                        [&hosts[0], &hosts[1]]
+                            .map(|host| async move || _ = host.call(operation, &payload).await.unwrap()),
+                    );
+                    pooled += two_threads(
+                        time,
+                        [&pool, &pool]
+                            .map(|pool| async move || _ = pool.call(operation, &payload).await.unwrap()),
+                    );
+                }
+                let ratio = pooled as f64 / own as f64;
+                let figures = Scaling { engine, operation, own, pooled, ratio };
+                if ratio >= share { Ok(figures) } else { Err(figures) }
+            });
+        }
+    }
+}
