@@ -2,7 +2,13 @@
 //!
 //! These measure times, so they run one after the other, and each may try three times on a machine that is busy elsewhere.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test says what it expects"
+)]
 
 mod support;
 

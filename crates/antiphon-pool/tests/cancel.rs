@@ -1,6 +1,6 @@
 //! Calls that their callers drop at any point: everything returns to where it was.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
 mod support;
 
@@ -159,7 +159,7 @@ fn everything_returns(case: &Case, calls: u64) {
     let (gauge, for_ever) = (Gauge::default(), Arc::new(AtomicBool::new(false)));
     let handler = Busy { gauge: gauge.clone(), for_ever: Arc::clone(&for_ever) };
     let versions = Arc::new(AtomicUsize::new(0));
-    let builder = HostPool::builder(Counted::new(Arc::clone(&case.factory), &versions))
+    let builder = HostPool::builder(Counted::factory(Arc::clone(&case.factory), &versions))
         .min(1)
         .max(MAX)
         .queue(24)

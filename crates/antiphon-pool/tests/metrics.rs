@@ -1,6 +1,6 @@
 //! The pool's numbers in the `metrics` facade.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test says what it expects")]
 
 mod support;
 

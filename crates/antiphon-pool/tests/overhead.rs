@@ -2,7 +2,7 @@
 //!
 //! The figures are those of an optimised build; an unoptimised one is held to a bound of its own.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
 mod support;
 

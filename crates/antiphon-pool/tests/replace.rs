@@ -1,6 +1,6 @@
 //! Another module while calls go on.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
 mod support;
 
@@ -138,7 +138,7 @@ fn a_replacement_ends_the_back_off_of_a_module_that_does_not_start() {
 /// an older version, and memory stays where it was.
 fn replaces_under_callers(engine: antiphon_engines::AnyEngine, isolation: Isolation, rounds: u64) {
     let versions = Arc::new(AtomicUsize::new(0));
-    let pool = HostPool::builder(Counted::new(factory(engine, isolation), &versions))
+    let pool = HostPool::builder(Counted::factory(factory(engine, isolation), &versions))
         .max(4)
         .queue(64)
         .limits(patient());

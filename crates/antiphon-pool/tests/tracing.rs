@@ -1,6 +1,6 @@
 //! The span of a call, and what is in it.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
 mod support;
 
@@ -31,9 +31,16 @@ impl Visit for Into<'_> {
     }
 }
 
-/// Keeps the spans of the pool that were closed, and the guest's lines with the span that each is in.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<(Vec<Fields>, Vec<(String, Fields)>)>>);
+struct Seen(Arc<Mutex<What>>);
+
+#[derive(Default)]
+struct What {
+    /// The spans of the pool that were closed.
+    spans: Vec<Fields>,
+    /// The guest's lines with the span that each is in.
+    lines: Vec<(String, Fields)>,
+}
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Seen {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -55,14 +62,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Seen {
         event.record(&mut Into(&mut fields));
         let span = context.event_span(event).unwrap();
         let of_span = span.extensions().get::<Fields>().unwrap().clone();
-        self.0.lock().unwrap().1.push((fields["message"].clone(), of_span));
+        self.0.lock().unwrap().lines.push((fields["message"].clone(), of_span));
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let span = context.span(&id).unwrap();
         if span.metadata().target() == "antiphon::pool" {
             let fields = span.extensions().get::<Fields>().unwrap().clone();
-            self.0.lock().unwrap().0.push(fields);
+            self.0.lock().unwrap().spans.push(fields);
         }
     }
 }
@@ -95,7 +102,7 @@ fn a_call_has_a_span_with_its_outcome_and_never_its_payload() {
         assert_eq!(refused.kind(), ErrorKind::Overloaded);
         drop(never);
     });
-    let spans = std::mem::take(&mut seen.0.lock().unwrap().0);
+    let spans = std::mem::take(&mut seen.0.lock().unwrap().spans);
     let outcomes: Vec<_> = spans.iter().map(|span| (&*span["operation"], &*span["outcome"])).collect();
     assert_eq!(
         outcomes,
@@ -133,7 +140,7 @@ fn the_lines_of_a_guest_carry_the_span_of_its_call_on_every_engine() {
             let (first, second) = tokio::join!(pool.call("first", b""), pool.call("second", b""));
             assert_eq!((first.unwrap(), second.unwrap()), (b"first".to_vec(), b"second".to_vec()));
         });
-        let lines = std::mem::take(&mut seen.0.lock().unwrap().1);
+        let lines = std::mem::take(&mut seen.0.lock().unwrap().lines);
         assert_eq!(lines.len(), 4, "on {engine}");
         for (line, span) in lines {
             assert_eq!((&line, &*span["version"]), (&span["operation"], "1"), "on {engine}");

@@ -1,6 +1,6 @@
 //! What the tests of the pool have in common.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(dead_code, clippy::panic, reason = "each test takes what it needs, and fails")]
 
 use std::env;
 use std::fs;
@@ -87,7 +87,7 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    pub(crate) fn new(
+    pub(crate) fn factory(
         factory: Arc<dyn EngineProviderFactory>,
         alive: &Arc<AtomicUsize>,
     ) -> Arc<dyn EngineProviderFactory> {
@@ -120,7 +120,7 @@ impl EngineProviderFactory for Counted {
     }
 
     fn with_module(&self, bytes: &[u8]) -> Result<Arc<dyn EngineProviderFactory>, BoxError> {
-        Ok(Self::new(self.factory.with_module(bytes)?, &self.alive))
+        Ok(Self::factory(self.factory.with_module(bytes)?, &self.alive))
     }
 }
 
