@@ -266,7 +266,7 @@ fn calls_that_are_dropped_anywhere_leave_nothing_behind_in_memory() {
     let factory = TestFactory::new(engine()).module(&b"one"[..], engine()).module(&b"two"[..], engine());
     let case =
         Case { name: "in memory".into(), factory: Arc::new(factory), modules, guests: Some(guests.clone()) };
-    everything_returns(&case, full_or(100_000, 20_000));
+    everything_returns(&case, full_or(250_000, 20_000));
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn calls_that_are_dropped_anywhere_leave_nothing_behind_on_every_engine() {
                 modules: [guest(2, ""), guest(3, "")],
                 guests: None,
             };
-            everything_returns(&case, full_or(100_000, 4_000));
+            everything_returns(&case, full_or(250_000, 4_000));
         }
     }
 }
