@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon::{Capabilities, HostCall, Isolation, Limits, LogLine, LogStream, WasiParams};
+use antiphon::{Capabilities, HostCall, HostRouter, Isolation, Limits, LogLine, LogStream, WasiParams};
 
 use crate::handler::{Answer, Handler, Said, panic_quietly};
 use crate::module::Module;
@@ -17,6 +17,7 @@ pub(crate) struct Guest {
     pub(crate) host_limits: Option<Limits>,
     pub(crate) host_isolation: Option<Isolation>,
     pub(crate) handler: Option<Handler>,
+    pub(crate) router: Option<Arc<HostRouter>>,
     pub(crate) host_calls_in_init: bool,
     pub(crate) log: Option<Log>,
     pub(crate) patient: bool,
@@ -55,6 +56,7 @@ impl Guest {
             host_limits: None,
             host_isolation: None,
             handler: None,
+            router: None,
             host_calls_in_init: false,
             log: None,
             patient: false,
@@ -132,6 +134,12 @@ impl Guest {
     /// Answers host calls at once.
     pub(crate) fn answers(mut self, answer: impl Fn(HostCall<'_>) -> Said + Send + Sync + 'static) -> Self {
         self.handler = Some(Handler::at_once(answer));
+        self
+    }
+
+    /// Answers host calls by their names.
+    pub(crate) fn router(mut self, router: &Arc<HostRouter>) -> Self {
+        self.router = Some(Arc::clone(router));
         self
     }
 

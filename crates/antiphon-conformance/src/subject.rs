@@ -172,6 +172,9 @@ impl Subject {
         if let Some(handler) = guest.handler {
             builder = builder.handler(handler);
         }
+        if let Some(router) = guest.router {
+            builder = builder.handler(router);
+        }
         builder.build()
     }
 
@@ -200,6 +203,9 @@ impl Subject {
             }
             Some(handler) => builder = builder.handler(handler),
             None => {}
+        }
+        if let Some(router) = guest.router {
+            builder = builder.handler(router);
         }
         builder.build().await
     }

@@ -94,9 +94,10 @@ impl HostBuilder<dyn WebAssemblyEngineProvider + Send> {
 
 #[cfg(feature = "async")]
 impl HostBuilder<dyn WebAssemblyEngineProviderAsync + Send> {
-    /// Answers the guest's host calls.
+    /// Answers the guest's host calls. A handler that [says](HostHandlerAsync::at_once) that it never waits is taken at its
+    /// word.
     pub fn handler(self, handler: impl HostHandlerAsync + 'static) -> Self {
-        self.set_handler(Handler::Async(Arc::new(handler)))
+        self.set_handler(Handler::of_async(handler))
     }
 
     /// Answers the guest's host calls without ever waiting, which saves the guest the means to suspend.

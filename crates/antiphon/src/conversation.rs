@@ -11,6 +11,7 @@ use crate::deadline::Deadline;
 use crate::errors::{BoxError, Error, ErrorKind, Fate, Fault, Phase, Result};
 use crate::handler::{Answer, Handler, HostCall};
 use crate::isolation::Isolation;
+use crate::ledger::Ledger;
 use crate::log::{LogLine, LogSink, LogStream};
 use crate::terms::Terms;
 use crate::usage::{FuelUse, Meter, Traffic, Usage};
@@ -38,8 +39,9 @@ pub struct Conversation {
     protocol: protocol::Conversation,
     shared: Arc<Shared>,
     terms: Terms,
-    /// Whether anything below, or more than a deadline in the terms, was set: the one look that most calls need.
-    untidy: bool,
+    /// What handlers note about the call; and whether anything below, or more than a deadline in the terms, was set: the
+    /// one look that most calls need.
+    ledger: Ledger,
     meter: Option<Box<Meter>>,
     /// Whether the answer is read in place rather than kept.
     in_place: bool,
@@ -53,7 +55,7 @@ impl Conversation {
             protocol: protocol::Conversation::new(shared.limits),
             shared,
             terms: Terms::default(),
-            untidy: false,
+            ledger: Ledger::default(),
             meter: None,
             in_place: false,
             failure: None,
@@ -125,7 +127,8 @@ impl Conversation {
             Begin::Refused => Ok(0),
             Begin::Run(request) => {
                 let started = self.host_call_starts(request);
-                let answer = self.shared.handler.run(HostCall::new(request, self.shared.id, &self.terms));
+                let call = HostCall::new(request, self.shared.id, (&self.terms, &self.ledger));
+                let answer = self.shared.handler.run(call);
                 self.host_call_ends(started, answer)
             }
         }
@@ -144,7 +147,7 @@ impl Conversation {
             Begin::Refused => Ok(0),
             Begin::Run(request) => {
                 let started = self.host_call_starts(request);
-                let call = HostCall::new(request, self.shared.id, &self.terms);
+                let call = HostCall::new(request, self.shared.id, (&self.terms, &self.ledger));
                 let answer = self.shared.handler.run_async(call).await;
                 self.host_call_ends(started, answer)
             }
@@ -262,7 +265,7 @@ impl Conversation {
     #[must_use]
     #[inline]
     pub fn fuel_within(&self, limit: u64) -> u64 {
-        if self.untidy { self.terms.fuel().map_or(limit, |fuel| fuel.min(limit)) } else { limit }
+        if self.ledger.is_marked() { self.terms.fuel().map_or(limit, |fuel| fuel.min(limit)) } else { limit }
     }
 
     /// Notes the size of the guest's memory, in bytes, and the fuel of the call where it is counted.
@@ -316,13 +319,13 @@ impl Conversation {
         self.tidy();
         self.terms = terms;
         self.meter = meter;
-        self.untidy = true;
+        self.ledger.mark();
     }
 
     /// The terms of a call that has nothing but a deadline.
     #[inline]
     pub(crate) fn set_deadline(&mut self, deadline: Deadline) {
-        if self.untidy {
+        if self.ledger.is_marked() {
             self.tidy();
         }
         self.terms.deadline = deadline;
@@ -333,9 +336,18 @@ impl Conversation {
         &self.terms
     }
 
+    /// What handlers noted, for a host call that runs beside the conversation; given back when it ends.
+    pub(crate) fn lend_ledger(&mut self) -> Ledger {
+        self.ledger.lend()
+    }
+
+    pub(crate) fn return_ledger(&mut self, ledger: Ledger) {
+        self.ledger.take_back(ledger);
+    }
+
     pub(crate) fn answer_in_place(&mut self) {
         self.in_place = true;
-        self.untidy = true;
+        self.ledger.mark();
     }
 
     pub(crate) fn begin_init(&mut self, terms: Terms) {
@@ -378,7 +390,7 @@ impl Conversation {
     /// caller drop it.
     #[inline]
     pub(crate) fn release(&mut self) {
-        if self.untidy {
+        if self.ledger.is_marked() {
             self.tidy();
         }
         self.protocol.release();
@@ -390,7 +402,7 @@ impl Conversation {
         self.meter = None;
         self.in_place = false;
         self.failure = None;
-        self.untidy = false;
+        self.ledger.clear();
     }
 
     #[inline]
@@ -436,7 +448,7 @@ impl Conversation {
     /// Keeps an error that the engine has no way to return; the first one counts.
     pub(crate) fn fail(&mut self, error: Error) {
         self.failure.get_or_insert(error);
-        self.untidy = true;
+        self.ledger.mark();
     }
 
     #[inline]

@@ -139,13 +139,16 @@ where
     /// The terms of a call that begins now, and its meter if it wants one.
     ///
     /// # Errors
-    /// It limits its fuel on an engine that counts none.
+    /// It limits its fuel on an engine that counts none, or is made too deep inside others.
     pub(crate) fn terms(&self, options: Option<Box<Options>>) -> Result<(Terms, Option<Box<Meter>>)> {
         let now = ticker::now();
         let terms = Terms::new(Deadline::after(now, self.ticks, self.limit));
         match options {
             None => Ok((terms, None)),
             Some(options) => {
+                if let Some(caller) = &options.caller {
+                    caller.check_depth()?;
+                }
                 if options.fuel.is_some() && !self.counts_fuel() {
                     let what =
                         "a limit of fuel needs an engine that counts it: set one in the provider's limits";

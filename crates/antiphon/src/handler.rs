@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::context::Context;
 use crate::errors::{BoxError, Error, ErrorKind};
+use crate::ledger::Ledger;
 use crate::reentrancy;
 use crate::terms::{Caller, Terms};
 
@@ -42,6 +43,7 @@ pub struct HostCall<'a> {
     pub payload: &'a [u8],
     host_id: u64,
     terms: &'a Terms,
+    ledger: &'a Ledger,
     run: Option<&'a Run>,
 }
 
@@ -58,9 +60,29 @@ impl Drop for Run {
 }
 
 impl<'a> HostCall<'a> {
-    pub(crate) fn new(request: HostCallRequest<'a>, host_id: u64, terms: &'a Terms) -> Self {
+    pub(crate) fn new(
+        request: HostCallRequest<'a>,
+        host_id: u64,
+        (terms, ledger): (&'a Terms, &'a Ledger),
+    ) -> Self {
         let HostCallRequest { binding, namespace, operation, payload } = request;
-        Self { binding, namespace, operation, payload, host_id, terms, run: None }
+        Self { binding, namespace, operation, payload, host_id, terms, ledger, run: None }
+    }
+
+    pub(crate) fn terms(&self) -> &'a Terms {
+        self.terms
+    }
+
+    pub(crate) fn ledger(&self) -> &'a Ledger {
+        self.ledger
+    }
+
+    /// The same under stricter terms.
+    pub(crate) fn within<'r>(self, terms: &'r Terms) -> HostCall<'r>
+    where
+        'a: 'r,
+    {
+        HostCall { terms, ..self }
     }
 
     fn during<'r>(self, run: &'r Run) -> HostCall<'r>
@@ -151,6 +173,12 @@ pub trait HostHandlerAsync: Send + Sync {
     /// # Cancel safety
     /// The future may be dropped at any await.
     async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError>;
+
+    /// The same handler as one that never waits, if it is one. Asked once, by the builder of a host: the host's guest is
+    /// then spared the means to suspend.
+    fn at_once(&self) -> Option<&dyn HostHandler> {
+        None
+    }
 }
 
 /// One handler for several hosts.
@@ -170,6 +198,10 @@ impl<H: HostHandlerAsync + ?Sized> HostHandlerAsync for Arc<H> {
         Self: 'f,
     {
         (**self).handle(call)
+    }
+
+    fn at_once(&self) -> Option<&dyn HostHandler> {
+        (**self).at_once()
     }
 }
 
@@ -239,6 +271,15 @@ impl Handler {
         callback.map_or(Self::None, |callback| Self::Sync(Arc::new(Callback(callback))))
     }
 
+    /// A handler that may wait, unless it says that it never does.
+    #[cfg(feature = "async")]
+    pub(crate) fn of_async(handler: impl HostHandlerAsync + 'static) -> Self {
+        match handler.at_once() {
+            Some(_) => Self::Sync(Arc::new(AtOnce(handler))),
+            None => Self::Async(Arc::new(handler)),
+        }
+    }
+
     #[cfg(feature = "async")]
     pub(crate) fn callback_async(callback: Option<Box<HostCallbackAsync>>) -> Self {
         callback.map_or(Self::None, |callback| Self::Async(Arc::new(CallbackAsync(callback))))
@@ -288,6 +329,20 @@ impl Handler {
         match crate::wait::until(terms, guarded).await {
             Ok(answer) => answer,
             Err(interrupt) => Err(terms.error(interrupt, crate::errors::Phase::HostCall)),
+        }
+    }
+}
+
+/// A handler that said that it never waits.
+#[cfg(feature = "async")]
+struct AtOnce<H>(H);
+
+#[cfg(feature = "async")]
+impl<H: HostHandlerAsync> HostHandler for AtOnce<H> {
+    fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        match self.0.at_once() {
+            Some(handler) => handler.handle(call),
+            None => Err("the handler of the host waits, although it said that it never does".into()),
         }
     }
 }

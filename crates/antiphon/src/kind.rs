@@ -57,7 +57,8 @@ kinds! {
     TooLarge, "too_large", Guest, Discarded;
     /// A handler of the host panicked; the panic was caught.
     HostPanicked, "host_panicked", Host, Discarded;
-    /// A handler called the host that it answers for.
+    /// A handler called the host that it answers for, or calls were made on behalf of calls too deep:
+    /// [`Caller::MAX_DEPTH`](crate::Caller::MAX_DEPTH).
     Reentrancy, "reentrancy", Caller, Kept;
     /// Not a module that this engine runs as a waPC guest; every reason is listed.
     InvalidModule, "invalid_module", Caller, NeverBorn;

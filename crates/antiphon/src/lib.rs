@@ -3,6 +3,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod alarm;
+mod budget;
 mod builder;
 mod cancel;
 mod context;
@@ -17,6 +18,7 @@ mod function_cost;
 mod gate;
 pub mod growth;
 mod handler;
+mod handler_fn;
 mod host;
 #[cfg(feature = "async")]
 mod host_async;
@@ -24,6 +26,7 @@ mod imports;
 mod invocation;
 mod isolation;
 mod kind;
+mod ledger;
 mod log;
 mod module_check;
 #[cfg(feature = "module-info")]
@@ -47,6 +50,9 @@ pub mod provider;
 mod queueing;
 mod reentrancy;
 mod request;
+mod route;
+mod route_table;
+mod router;
 mod sink;
 mod source;
 mod terms;
@@ -79,6 +85,9 @@ pub use exceeded::Exceeded;
 pub use handler::{HostCall, HostCallError, HostCallback, HostHandler};
 #[cfg(feature = "async")]
 pub use handler::{HostCallbackAsync, HostHandlerAsync};
+pub use handler_fn::{HandlerFn, handler_fn};
+#[cfg(feature = "async")]
+pub use handler_fn::{HandlerFnAsync, handler_fn_async};
 pub use host::WapcHost;
 #[cfg(feature = "async")]
 pub use host_async::WapcHostAsync;
@@ -93,6 +102,8 @@ pub use module_state::ModuleStateAsync;
 pub use offload::offload;
 pub use options::EngineOptions;
 pub use request::{Request, Response};
+pub use route::Route;
+pub use router::HostRouter;
 pub use terms::Caller;
 pub use usage::{FuelUse, Usage};
 pub use wait::block_on;

@@ -11,6 +11,7 @@ use crate::Invocation;
 use crate::conversation::{Conversation, Shared};
 use crate::errors::{BoxError, Result};
 use crate::handler::{Answer, HostCall};
+use crate::ledger::Ledger;
 use crate::terms::Terms;
 
 /// The state of a host's conversation, given to a synchronous engine at its `init`.
@@ -115,9 +116,9 @@ impl ModuleState {
         let request = HostCallRequest { binding, namespace, operation, payload };
         match self.begin_host_call(request).map_err(unsent)? {
             None => Ok(0),
-            Some(HostCallInProgress { terms, started }) => {
-                let answer = self.shared.handler.run(HostCall::new(request, self.id(), &terms));
-                self.finish_host_call(started, answer).map_err(unsent)
+            Some(HostCallInProgress { terms, ledger, started }) => {
+                let answer = self.shared.handler.run(HostCall::new(request, self.id(), (&terms, &ledger)));
+                self.finish_host_call(ledger, started, answer).map_err(unsent)
             }
         }
     }
@@ -142,13 +143,20 @@ impl ModuleState {
             Ok(Begin::Refused) => Ok(None),
             Ok(Begin::Run(_)) => {
                 let started = conversation.host_call_starts(request);
-                Ok(Some(HostCallInProgress { terms: conversation.terms().clone(), started }))
+                let (terms, ledger) = (conversation.terms().clone(), conversation.lend_ledger());
+                Ok(Some(HostCallInProgress { terms, ledger, started }))
             }
         }
     }
 
-    fn finish_host_call(&self, started: Option<Instant>, answer: Answer) -> Result<i32, BoxError> {
+    fn finish_host_call(
+        &self,
+        ledger: Ledger,
+        started: Option<Instant>,
+        answer: Answer,
+    ) -> Result<i32, BoxError> {
         let mut conversation = self.lock();
+        conversation.return_ledger(ledger);
         conversation.host_call_ends(started, answer).map_err(|error| {
             let text = error.to_string();
             conversation.fail(error);
@@ -178,6 +186,7 @@ fn unsent(error: BoxError) -> Box<dyn StdError> {
 
 struct HostCallInProgress {
     terms: Terms,
+    ledger: Ledger,
     started: Option<Instant>,
 }
 
@@ -292,11 +301,12 @@ impl ModuleStateAsync {
     }
 
     async fn host_call(&self, request: HostCallRequest<'_>) -> Result<i32, BoxError> {
-        let Some(HostCallInProgress { terms, started }) = self.0.begin_host_call(request)? else {
+        let Some(HostCallInProgress { terms, ledger, started }) = self.0.begin_host_call(request)? else {
             return Ok(0);
         };
-        let answer = self.0.shared.handler.run_async(HostCall::new(request, self.id(), &terms)).await;
-        self.0.finish_host_call(started, answer)
+        let call = HostCall::new(request, self.id(), (&terms, &ledger));
+        let answer = self.0.shared.handler.run_async(call).await;
+        self.0.finish_host_call(ledger, started, answer)
     }
 
     /// Logs a line of the guest's.

@@ -164,10 +164,28 @@ impl Caller {
         Self { deadline: terms.deadline, cancel: terms.cancel().cloned(), link }
     }
 
+    /// How many hosts may wait for a call. One on behalf of more is refused as
+    /// [`Reentrancy`](ErrorKind::Reentrancy): whoever calls so deep mostly calls in a circle.
+    pub const MAX_DEPTH: usize = 8;
+
     /// How many hosts wait for this call, one inside the other; 1 for a handler of an ordinary call.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.link.links().count()
+    }
+
+    pub(crate) fn check_depth(&self) -> Result<(), Error> {
+        let depth = self.depth();
+        if depth <= Self::MAX_DEPTH {
+            return Ok(());
+        }
+        let what = format!(
+            "{depth} hosts would wait for this call, one inside the other: at most {} may",
+            Self::MAX_DEPTH
+        );
+        let [allowed, used] = [Self::MAX_DEPTH, depth].map(|calls| u64::try_from(calls).unwrap_or(u64::MAX));
+        Err(Error::new(ErrorKind::Reentrancy, what)
+            .with_exceeded(Exceeded::new("depth", allowed, used, "calls")))
     }
 }
 

@@ -23,6 +23,7 @@ mod nan;
 mod outcome;
 mod reentrancy;
 mod replace;
+mod router;
 mod trap;
 mod wasi;
 
@@ -46,6 +47,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         cancel::CASES,
         concurrency::CASES,
         reentrancy::CASES,
+        router::CASES,
         executor::CASES,
         replace::CASES,
         wasi::CASES,

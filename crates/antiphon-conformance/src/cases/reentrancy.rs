@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use antiphon::errors::{Error, ErrorKind, Phase};
-use antiphon::{Limits, Request};
+use antiphon::{Caller, Limits, Request};
 
 use super::host_call::RELAY;
 use crate::case::{Case, Need, case};
@@ -22,6 +22,7 @@ pub(super) const CASES: &[Case] = &[
     case!(reentrancy::from_a_task_of_its_own_the_inner_call_ends_by_its_deadline),
     case!(reentrancy::from_a_task_of_its_own_with_the_caller_it_is_refused_at_once),
     case!(reentrancy::an_inner_call_ends_with_the_outer_deadline).needs(&[Need::Deadline]),
+    case!(reentrancy::a_chain_of_hosts_ends_at_its_depth),
     case!(reentrancy::outside_a_handler_the_host_is_free_again),
 ];
 
@@ -187,6 +188,40 @@ fn an_inner_call_ends_with_the_outer_deadline(subject: &Subject) {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::DeadlineExceeded);
     }
     outer.counted(1);
+}
+
+fn a_chain_of_hosts_ends_at_its_depth(subject: &Subject) {
+    // Each handler calls the next host around its caller, and notes its depth; one of them is refused.
+    let (depths, refusals) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+    let mut next: Option<Host> = None;
+    for _ in 0..Caller::MAX_DEPTH + 2 {
+        let inner = next.take();
+        let (depths, refusals) = (Arc::clone(&depths), Arc::clone(&refusals));
+        next = Some(subject.host(Guest::new(RELAY).patient().handler(move |call| {
+            let (caller, inner, refusals) = (call.caller(), inner.clone(), Arc::clone(&refusals));
+            depths.lock().unwrap().push(caller.depth());
+            Answer::Later(Box::pin(async move {
+                let inner = inner.expect("nobody calls the last host");
+                match payload_of(&inner, Request::new("run", b"in").caller(caller)).await {
+                    Ok(answer) => Ok(answer.into()),
+                    Err(error) => {
+                        refusals.lock().unwrap().push((inner, error));
+                        Ok("the end".into())
+                    }
+                }
+            }))
+        })));
+    }
+    let first = next.unwrap();
+    assert_eq!(first.answer("run", b"in"), b"the end");
+    assert_eq!(*depths.lock().unwrap(), (1..=Caller::MAX_DEPTH + 1).collect::<Vec<_>>());
+    let (inner, error) = refusals.lock().unwrap().pop().unwrap();
+    Failure::REENTRANCY.check(&error);
+    let exceeded = error.exceeded().unwrap();
+    assert_eq!((exceeded.limit, exceeded.allowed, exceeded.used), ("depth", 8, 9));
+    // The host that was too deep is none the worse for it.
+    inner.counted(1);
+    first.counted(2);
 }
 
 fn outside_a_handler_the_host_is_free_again(subject: &Subject) {

@@ -1,0 +1,107 @@
+//! What one route gives to one guest call.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::deadline::Deadline;
+use crate::handler::HostCall;
+use crate::ledger::Ledger;
+use crate::terms::Terms;
+use crate::ticker;
+
+/// The most that a route gives to one guest call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Budget {
+    pub(crate) calls: Option<u64>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) time: Option<Duration>,
+}
+
+/// Which part of a budget is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exhausted {
+    Calls(u64),
+    Bytes(u64),
+    Time(Duration),
+}
+
+impl fmt::Display for Exhausted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the budget of ")?;
+        match self {
+            Self::Calls(limit) => write!(f, "{limit} calls"),
+            Self::Bytes(limit) => write!(f, "{limit} bytes"),
+            Self::Time(limit) => write!(f, "{limit:?}"),
+        }?;
+        f.write_str(" that its route has for one guest call is spent")
+    }
+}
+
+/// A host call that its budget let in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    route: u64,
+    budget: Budget,
+    /// What is left of the time, and since when it runs; only where time is limited.
+    clock: Option<(Duration, Instant)>,
+}
+
+impl Budget {
+    pub(crate) fn is_unlimited(&self) -> bool {
+        self.calls.is_none() && self.bytes.is_none() && self.time.is_none()
+    }
+
+    /// Charges a host call before its handler runs.
+    pub(crate) fn admit(self, route: u64, call: &HostCall<'_>) -> Result<Turn, Exhausted> {
+        let payload = size(call.payload);
+        call.ledger().with(route, |spent| {
+            if let Some(limit) = self.calls.filter(|limit| spent.calls >= *limit) {
+                return Err(Exhausted::Calls(limit));
+            }
+            let bytes = spent.bytes.saturating_add(payload);
+            if let Some(limit) = self.bytes.filter(|limit| bytes > *limit) {
+                return Err(Exhausted::Bytes(limit));
+            }
+            if let Some(limit) = self.time.filter(|limit| spent.time >= *limit) {
+                return Err(Exhausted::Time(limit));
+            }
+            spent.calls = spent.calls.saturating_add(1);
+            spent.bytes = bytes;
+            let clock = self.time.map(|limit| (limit.saturating_sub(spent.time), Instant::now()));
+            Ok(Turn { route, budget: self, clock })
+        })
+    }
+}
+
+impl Turn {
+    /// The terms of the handler: those of the call, up to the end of the budget.
+    pub(crate) fn terms(&self, call: &HostCall<'_>) -> Terms {
+        match self.clock {
+            None => call.terms().clone(),
+            Some((left, _)) => {
+                call.terms().at_most(Deadline::after(ticker::now(), ticker::ticks(left), left))
+            }
+        }
+    }
+
+    /// Charges what the handler took and answers. What came too late, or is too much, is no answer.
+    pub(crate) fn settle(self, ledger: &Ledger, answer: usize) -> Result<(), Exhausted> {
+        ledger.with(self.route, |spent| {
+            if let Some((_, since)) = self.clock {
+                spent.time = spent.time.saturating_add(since.elapsed());
+            }
+            spent.bytes = spent.bytes.saturating_add(u64::try_from(answer).unwrap_or(u64::MAX));
+            if let Some(limit) = self.budget.time.filter(|limit| spent.time > *limit) {
+                return Err(Exhausted::Time(limit));
+            }
+            if let Some(limit) = self.budget.bytes.filter(|limit| spent.bytes > *limit) {
+                return Err(Exhausted::Bytes(limit));
+            }
+            Ok(())
+        })
+    }
+}
+
+fn size(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,96 @@
+//! What handlers note about the guest call that they serve, and whether a call leaves anything to be cleared.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// What one route gave to one guest call so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    pub(crate) calls: u64,
+    /// Payloads and answers.
+    pub(crate) bytes: u64,
+    pub(crate) time: Duration,
+}
+
+/// What the routes of a guest call have spent, by their numbers; nothing is allocated before the first note. At most an
+/// entry a route.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// Whether the conversation has anything to clear. Atomic, as a handler only shares it, and has to mark it before the
+    /// call can be dropped under it.
+    untidy: AtomicBool,
+    spent: OnceLock<Box<Mutex<HashMap<u64, Spent>>>>,
+}
+
+impl Ledger {
+    /// Reads and changes what a route has spent.
+    pub(crate) fn with<R>(&self, route: u64, change: impl FnOnce(&mut Spent) -> R) -> R {
+        self.untidy.store(true, Ordering::Relaxed);
+        let mut spent = self.spent.get_or_init(Box::default).lock().unwrap_or_else(PoisonError::into_inner);
+        change(spent.entry(route).or_default())
+    }
+
+    #[inline]
+    pub(crate) fn is_marked(&self) -> bool {
+        self.untidy.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn mark(&mut self) {
+        *self.untidy.get_mut() = true;
+    }
+
+    /// Forgets the call.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The notes alone: what else the conversation has to clear, it keeps.
+    pub(crate) fn lend(&mut self) -> Self {
+        Self { untidy: AtomicBool::new(false), spent: std::mem::take(&mut self.spent) }
+    }
+
+    pub(crate) fn take_back(&mut self, lent: Self) {
+        if lent.is_marked() || lent.spent.get().is_some() {
+            self.mark();
+            self.spent = lent.spent;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_kept_by_route_and_cleared_with_the_mark() {
+        let mut ledger = Ledger::default();
+        assert!(!ledger.is_marked());
+        ledger.with(1, |spent| spent.calls += 1);
+        ledger.with(1, |spent| spent.calls += 1);
+        assert_eq!(ledger.with(2, |spent| spent.calls), 0);
+        assert_eq!(ledger.with(1, |spent| spent.calls), 2);
+        assert!(ledger.is_marked());
+        ledger.clear();
+        assert!(!ledger.is_marked());
+        assert_eq!(ledger.with(1, |spent| spent.calls), 0);
+    }
+
+    #[test]
+    fn lending_moves_the_notes_and_leaves_the_mark() {
+        let mut ledger = Ledger::default();
+        ledger.mark();
+        let lent = ledger.lend();
+        assert!(ledger.is_marked() && !lent.is_marked());
+        lent.with(7, |spent| spent.bytes = 5);
+        ledger.take_back(lent);
+        assert_eq!(ledger.with(7, |spent| spent.bytes), 5);
+
+        let mut clean = Ledger::default();
+        let lent = clean.lend();
+        clean.take_back(lent);
+        assert!(!clean.is_marked(), "a host call without notes leaves nothing to clear");
+    }
+}
