@@ -18,8 +18,8 @@ pub(crate) struct Spent {
 /// entry a route.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// Whether the conversation has anything to clear. Atomic, as a handler only shares it, and has to mark it before the
-    /// call can be dropped under it.
+    /// Whether the conversation has anything to clear: the ledger, or what it keeps beside it. Atomic, as a handler only
+    /// shares it.
     untidy: AtomicBool,
     spent: OnceLock<Box<Mutex<HashMap<u64, Spent>>>>,
 }

@@ -147,6 +147,7 @@ impl Route {
         self.pattern.each_ref().map(|part| part.as_deref())
     }
 
+    #[cfg(feature = "async")]
     pub(crate) fn can_suspend(&self) -> bool {
         self.handler.can_suspend()
     }

@@ -18,7 +18,10 @@ use crate::route_table::RouteTable;
 /// an earlier one that matches exactly the same.
 ///
 /// It takes as long with a thousand routes as with ten. A host whose router has only handlers that never wait runs its
-/// guest as with one such handler. An [`Arc`](std::sync::Arc) of a router serves many hosts.
+/// guest as with one such handler. An [`Arc`](std::sync::Arc) of a router serves many hosts. Give one that has routes which
+/// wait to the `handler` of an asynchronous host, and within another router to
+/// [`Route::handler_async`](Route::handler_async): both ask it whether it waits, and `handler_sync` and [`Route::handler`] make it
+/// park its thread.
 ///
 /// ```
 /// use antiphon::{Bytes, HostRouter, Route, WapcHost, handler_fn, testing::TestEngine};

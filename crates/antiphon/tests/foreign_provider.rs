@@ -157,6 +157,33 @@ fn limits_hold_for_a_provider_that_knows_none() {
 }
 
 #[test]
+fn the_budget_of_a_route_is_for_one_call_of_such_a_provider_too() {
+    let script = [Step::HostCall; 3];
+    let router = |calls| {
+        let answer = antiphon::handler_fn(|call| Ok(antiphon::Bytes::copy_from_slice(call.payload)));
+        antiphon::HostRouter::new().route(antiphon::Route::any().max_calls(calls).handler(answer))
+    };
+    let hosts = |calls| {
+        let sync = WapcHost::builder(Box::new(ScriptProvider::new(&script))).handler(router(calls));
+        let later =
+            WapcHostAsync::builder(Box::new(ScriptProviderAsync::new(&script))).handler(router(calls));
+        [Host::Sync(sync.build().unwrap()), Host::Async(block_on(later.build()).unwrap())]
+    };
+    for host in hosts(3) {
+        for _ in 0..2 {
+            assert_eq!(host.call("op", b"payload").unwrap(), b"payload");
+        }
+    }
+    for host in hosts(2) {
+        for _ in 0..2 {
+            let error = host.call("op", b"").unwrap_err();
+            assert_eq!((error.kind(), error.fate()), (ErrorKind::GuestFailed, Fate::Kept));
+            assert!(error.guest_error().unwrap().contains("the budget of 2 calls"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_handler_that_never_answers_ends_at_the_deadline() {
     let [_, host] = Host::both(&[Step::HostCall], Limits::new().with_deadline(Duration::from_millis(40)));
     let started = std::time::Instant::now();
