@@ -6,15 +6,15 @@ use crate::calls::Calls;
 use crate::cli::CallArgs;
 use crate::failure::Failure;
 use crate::inputs::Inputs;
-use crate::latency::Latency;
-use crate::{engine, messages, output};
+use crate::{engine, messages, output, repeat};
 
 pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
     engine::ensure_available(args.engine)?;
     let inputs = Inputs::load(&args.guest)?;
     let factory = engine::factory(args.engine, (&args.guest, &args.wasi, &args.cache), &inputs)?;
-    if !args.wasi.grants_nothing() && !engine::imports_wasi(factory.module_info()) {
-        messages::warning("the module imports no WASI: --env, --arg and --dir do not reach it");
+    engine::warn_of_unreached_world(&args.wasi, factory.module_info());
+    if args.repeat.is_some() || args.concurrency.is_some() {
+        return output::write(&repeat::run(args, inputs, factory)?);
     }
     let calls = Calls {
         operation: &args.guest.operation,
@@ -23,27 +23,10 @@ pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
         handler: inputs.rules,
         log: messages::guest,
     };
-
-    let mut latency = Latency::new()?;
-    let mut left = args.repeat.unwrap_or(1);
     let mut last = Ok(Vec::new());
-    let made = calls.make(args.mode, &*factory, |ended, time| {
-        match ended {
-            Ok(answer) => {
-                latency.record(time);
-                left = left.saturating_sub(1);
-                if left > 0 {
-                    return ControlFlow::Continue(());
-                }
-                last = Ok(std::mem::take(answer));
-            }
-            Err(error) => last = Err(error),
-        }
+    calls.make(args.mode, &*factory, |ended, _| {
+        last = ended.map(std::mem::take);
         ControlFlow::Break(())
-    });
-    if args.repeat.is_some() {
-        messages::plain(&latency.summary());
-    }
-    made?;
+    })?;
     output::write(&last?)
 }

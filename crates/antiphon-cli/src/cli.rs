@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use antiphon::Limits;
 use antiphon::errors::Error;
@@ -13,8 +14,9 @@ use clap_complete::Shell;
 use crate::code::CacheArgs;
 use crate::guest_args::{GuestArgs, WasiArgs};
 use crate::options;
+use crate::rival::{self, Rival};
 
-/// Calls operations of waPC guests, compiles them ahead of time, compares engines, and looks at what a module is.
+/// Calls operations of waPC guests, measures them, compiles them ahead of time, compares engines, and looks at what a module is.
 ///
 /// Exit codes: 0 answered; 1 the guest reported a failure; 2 wrong usage, or an option that the engine lacks;
 /// 3 the call failed in another way (trap, deadline, limit); 4 the module is no waPC guest, or did not start;
@@ -39,6 +41,7 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "\
 EXAMPLES:
   antiphon call guests/built/rust.wasm echo hello
+  antiphon bench guests/built/rust.wasm echo hello --duration 1s
   antiphon compare guests/built/rust.wasm echo hello
   antiphon compile guests/built/rust.wasm -o rust.sealed
   antiphon engines
@@ -47,6 +50,7 @@ EXAMPLES:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Bench(BenchArgs),
     Call(CallArgs),
     Compare(CompareArgs),
     Compile(CompileArgs),
@@ -73,12 +77,18 @@ pub(crate) struct CallArgs {
     /// The engine that runs the guest
     #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
     pub(crate) engine: AnyEngine,
-    /// Call so many times, one after the other, and sum up how long it took
+    /// Call so many times, and sum up how long it took
     ///
-    /// The response of the last call goes to standard output, the summary to standard error. The first call that fails
-    /// ends it.
+    /// The calls go through a pool. The response of the last one goes to standard output, the summary to standard error. The
+    /// first call that fails ends it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) repeat: Option<u64>,
+    /// Let so many callers call at once; each once, unless `--repeat` says how many calls there are in all
+    ///
+    /// The pool has as many instances, or as many as the machine can run at once if those are fewer. Callers are tasks, or
+    /// threads with `--mode sync`.
+    #[arg(long, value_name = "N", value_parser = rival::number)]
+    pub(crate) concurrency: Option<usize>,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
     // Last: its heading is that of everything below it.
@@ -96,6 +106,7 @@ const CALL_EXAMPLES: &str = r#"EXAMPLES:
   antiphon call guests/built/rust.wasm echo hello --no-cache
   antiphon call guests/built/rust.wasm echo hello --repeat 1000 --mode sync --engine wasmtime
   antiphon call guests/built/rust.wasm echo hello --repeat 1000 --isolation per-call
+  antiphon call guests/built/rust.wasm echo hello --repeat 1000 --concurrency 8
   antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB
   antiphon call guests/built/rust.wasm echo hello --fuel 1000000
   antiphon call guests/built/rust.wasm echo hello --deterministic 7 --clock 2026-01-01T00:00:00Z
@@ -106,6 +117,65 @@ EXIT CODES:
   1  the guest reported a failure
   2  wrong usage, an unreadable file, or an option that the engine lacks
   3  the call failed in another way: a trap, a deadline, a limit
+  4  the module is no waPC guest, or did not start"#;
+
+/// Measure how fast calls are, through a pool of instances
+///
+/// So many callers call one after the other until the time is over: tasks, or threads with `--mode sync`. Calls that a
+/// caller waits for, in the pool's queue and in the guest, are what is measured; a short time before it warms everything
+/// up. Errors are counted by kind and end nothing, unless every call fails. What the guest logs is dropped.
+///
+/// With `--compare` there is a second contender. The two take turns of a quarter of a second, so that whatever else the
+/// machine does meets both alike, and each calls for the whole duration. The ratio of the second to the first is that of
+/// each pair of turns: their median, and the least and the most.
+#[derive(Debug, Args)]
+#[command(after_help = BENCH_EXAMPLES)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+    /// Whether callers are tasks on an executor or threads of their own
+    #[arg(long, value_enum, default_value_t = Mode::Async)]
+    pub(crate) mode: Mode,
+    /// The engine that runs the guest
+    #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
+    pub(crate) engine: AnyEngine,
+    /// Callers at once; by default as many as the machine can run
+    #[arg(long, value_name = "N", value_parser = rival::number)]
+    pub(crate) concurrency: Option<usize>,
+    /// Instances at most; by default as many as the machine can run, and never more than there are callers
+    #[arg(long, value_name = "N", value_parser = rival::number)]
+    pub(crate) instances: Option<usize>,
+    /// How long to call, such as `500ms` or `1m`
+    #[arg(long, value_name = "TIME", value_parser = options::deadline, default_value = "10s")]
+    pub(crate) duration: Duration,
+    /// Compare with another module, or with other settings: `MODULE` or `SETTING=VALUE,..`
+    ///
+    /// The settings are `module`, `engine`, `mode`, `isolation`, `concurrency` and `instances`, and have the values of the
+    /// options of those names. What is not set is the same for both.
+    #[arg(long, value_name = "OTHER", value_parser = Rival::parse)]
+    pub(crate) compare: Option<Rival>,
+    /// Write JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+    // Last: its heading is that of everything below it.
+    #[command(flatten)]
+    pub(crate) wasi: WasiArgs,
+}
+
+const BENCH_EXAMPLES: &str = r#"EXAMPLES:
+  antiphon bench guests/built/rust.wasm echo hello --duration 1s
+  antiphon bench guests/built/rust.wasm echo hello --duration 1s --concurrency 8 --mode sync --json
+  antiphon bench guests/built/rust.wasm echo hello --duration 1s --compare engine=wasmi
+  antiphon bench guests/built/rust.wasm echo --duration 1s --compare isolation=per-call,mode=sync
+  antiphon bench guests/built/rust.wasm echo --duration 1s --compare guests/built/assemblyscript.wasm
+
+EXIT CODES:
+  0  some call was answered, of each contender
+  1  every call failed: the guest reported it
+  2  wrong usage, an unreadable file, or an option that the engine lacks
+  3  every call failed in another way: a trap, a deadline, a limit
   4  the module is no waPC guest, or did not start"#;
 
 /// Say what a module is, and whether it is a waPC guest
@@ -270,6 +340,15 @@ pub(crate) enum Mode {
     Sync,
 }
 
+impl Mode {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Async => "async",
+            Self::Sync => "sync",
+        }
+    }
+}
+
 /// Whether calls share an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Isolation {
@@ -277,6 +356,15 @@ pub(crate) enum Isolation {
     Reuse,
     /// Each call has an instance of its own
     PerCall,
+}
+
+impl Isolation {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Reuse => "reuse",
+            Self::PerCall => "per-call",
+        }
+    }
 }
 
 impl From<Isolation> for antiphon::Isolation {
@@ -319,8 +407,6 @@ impl ErrorFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
     use clap::CommandFactory;
 
     fn call(arguments: &[&str]) -> Result<CallArgs, clap::Error> {

@@ -50,7 +50,7 @@ pub(crate) fn keys(engine: AnyEngine, directory: Option<PathBuf>) -> Result<Code
 }
 
 /// What a command is given as a module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Module {
     /// A module in the binary or the text format.
     Bytes(Vec<u8>),

@@ -173,7 +173,7 @@ fn as_json(args: &CompareArgs, runs: &[Run], differences: &[&str]) -> Value {
         };
         json!({
             "engine": engine.name(),
-            "mode": mode_name(*mode),
+            "mode": mode.name(),
             "load_ns": nanoseconds(times.load),
             "start_ns": nanoseconds(times.start),
             "call_ns": nanoseconds(times.call),
@@ -207,7 +207,7 @@ fn as_text(runs: &[Run], differences: &[&str]) -> String {
     for Run { engine, mode, times, ends } in runs {
         let times = [times.load, times.start, times.call].map(time);
         let [load, start, call] = times.each_ref().map(String::as_str);
-        row([engine.name(), mode_name(*mode), load, start, call, &outcome(ends)]);
+        row([engine.name(), mode.name(), load, start, call, &outcome(ends)]);
     }
     let verdict = if differences.is_empty() {
         "the same everywhere".to_owned()
@@ -243,13 +243,6 @@ fn outcome(ends: &Ends) -> String {
         }
     }
     out
-}
-
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Async => "async",
-        Mode::Sync => "sync",
-    }
 }
 
 #[cfg(test)]

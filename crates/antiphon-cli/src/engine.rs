@@ -12,7 +12,7 @@ use crate::code::{self, CacheArgs, Module};
 use crate::failure::Failure;
 use crate::guest_args::{GuestArgs, WasiArgs};
 use crate::inputs::Inputs;
-use crate::spinner;
+use crate::{messages, spinner};
 
 /// Refuses an engine that is not in this build, before anything is read or run.
 pub(crate) fn ensure_available(engine: AnyEngine) -> Result<(), Failure> {
@@ -117,7 +117,14 @@ fn check_directory(host: &str) -> Result<(), Failure> {
     checked.map_err(|error| Failure::Usage(format!("cannot grant the directory {host}"), error))
 }
 
+/// Says so where the guest is given more of a world than it asks for.
+pub(crate) fn warn_of_unreached_world(wasi: &WasiArgs, info: &ModuleInfo) {
+    if !wasi.grants_nothing() && !imports_wasi(info) {
+        messages::warning("the module imports no WASI: --env, --arg and --dir do not reach it");
+    }
+}
+
 /// Whether a module imports anything of WASI.
-pub(crate) fn imports_wasi(info: &ModuleInfo) -> bool {
+fn imports_wasi(info: &ModuleInfo) -> bool {
     info.imports_from(&antiphon_wasi::MODULES.map(|(module, _)| module))
 }

@@ -1,4 +1,4 @@
-//! What a command is told about the guest that it calls: `call` and `compare` understand the same.
+//! What a command is told about the guest that it calls: `call`, `compare` and `bench` understand the same.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::host_call::Rule;
 use crate::options::{self, Dir, Variable};
 
 /// The module, what to call, and within which limits.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct GuestArgs {
     /// The module, in the binary or the text format, or compiled by `antiphon compile`
     #[arg(value_name = "MODULE")]

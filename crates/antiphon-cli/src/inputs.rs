@@ -8,8 +8,8 @@ use crate::guest_args::GuestArgs;
 use crate::host_call::Rules;
 use crate::input;
 
-/// The inputs of `call` and `compare`.
-#[derive(Debug)]
+/// The inputs of every command that calls.
+#[derive(Clone, Debug)]
 pub(crate) struct Inputs {
     pub(crate) module: Module,
     pub(crate) payload: Vec<u8>,

@@ -6,48 +6,68 @@ use hdrhistogram::Histogram;
 
 use crate::failure::Failure;
 
-/// The longest time that is told apart, in nanoseconds: some 290 years.
-const LONGEST: u64 = u64::MAX / 2;
-
 /// The times of calls, in nanoseconds, to three digits.
 #[derive(Debug)]
 pub(crate) struct Latency {
     times: Histogram<u64>,
-    total: Duration,
 }
 
 impl Latency {
     pub(crate) fn new() -> Result<Self, Failure> {
-        let times = Histogram::new_with_bounds(1, LONGEST, 3).map_err(|error| {
+        // Grows with the longest time.
+        let times = Histogram::new(3).map_err(|error| {
             Failure::System("cannot set up the histogram of latencies", std::io::Error::other(error))
         })?;
-        Ok(Self { times, total: Duration::ZERO })
+        Ok(Self { times })
     }
 
     pub(crate) fn record(&mut self, time: Duration) {
-        self.total = self.total.saturating_add(time);
-        self.times.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(LONGEST));
+        // Fails only where the histogram cannot grow as far as the time, which takes longer than a process lives.
+        let _ = self.times.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Adds what another one recorded.
+    pub(crate) fn add(&mut self, other: &Self) {
+        // Both are of one kind: it fails only where this one cannot grow as far as the other.
+        let _ = self.times.add(&other.times);
+    }
+
+    /// How many times were recorded.
+    pub(crate) fn calls(&self) -> u64 {
+        self.times.len()
+    }
+
+    /// The time that so large a part of all does not exceed; `None` where nothing was recorded.
+    pub(crate) fn quantile(&self, part: f64) -> Option<Duration> {
+        (!self.times.is_empty()).then(|| Duration::from_nanos(self.times.value_at_quantile(part)))
     }
 
     /// The median; `None` where nothing was recorded.
     pub(crate) fn median(&self) -> Option<Duration> {
-        (!self.times.is_empty()).then(|| Duration::from_nanos(self.times.value_at_quantile(0.5)))
+        self.quantile(0.5)
     }
 
-    /// One line: number of calls, smallest, median, 99th percentile and largest time, calls a second.
-    pub(crate) fn summary(&self) -> String {
+    /// Smallest, mean and largest time; `None` where nothing was recorded.
+    pub(crate) fn range(&self) -> Option<[Duration; 3]> {
+        let mean = Duration::try_from_secs_f64(self.times.mean() / 1e9).ok()?;
+        let [min, max] = [self.times.min(), self.times.max()].map(Duration::from_nanos);
+        (!self.times.is_empty()).then_some([min, mean, max])
+    }
+
+    /// One line: number of calls and the time that all of them took together, smallest, median, 99th percentile and
+    /// largest time, calls a second.
+    pub(crate) fn summary(&self, took: Duration) -> String {
         let time = |nanoseconds| short(Duration::from_nanos(nanoseconds));
-        let calls = self.times.len();
         let at = |quantile| time(self.times.value_at_quantile(quantile));
         format!(
-            "{} calls in {}: min {}, p50 {}, p99 {}, max {}; {} calls/s",
-            calls,
-            short(self.total),
+            "{} calls in {}: min {}, p50 {}, p99 {}, max {}; {:.0} calls/s",
+            self.calls(),
+            short(took),
             time(self.times.min()),
             at(0.5),
             at(0.99),
             time(self.times.max()),
-            per_second(calls, self.total),
+            per_second(self.calls(), took),
         )
     }
 }
@@ -65,29 +85,50 @@ pub(crate) fn short(time: Duration) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-fn per_second(calls: u64, total: Duration) -> u128 {
-    u128::from(calls) * 1_000_000_000 / total.as_nanos().max(1)
+/// How many of something there were a second; none in no time.
+#[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 calls")]
+pub(crate) fn per_second(number: u64, took: Duration) -> f64 {
+    if took.is_zero() { 0.0 } else { number as f64 / took.as_secs_f64() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_summary_has_its_order_statistics() {
+    fn up_to(micros: u64) -> Latency {
         let mut latency = Latency::new().unwrap();
-        for micros in 1..=100 {
+        for micros in 1..=micros {
             latency.record(Duration::from_micros(micros));
         }
+        latency
+    }
+
+    #[test]
+    fn a_summary_has_its_order_statistics() {
         assert_eq!(
-            latency.summary(),
-            "100 calls in 5.05 ms: min 1.00 µs, p50 50.0 µs, p99 99.0 µs, max 100 µs; 19801 calls/s"
+            up_to(100).summary(Duration::from_micros(5_050)),
+            "100 calls in 5.05 ms: min 1.00 µs, p50 50.0 µs, p99 99.0 µs, max 100 µs; 19802 calls/s"
         );
     }
 
     #[test]
     fn no_call_in_no_time_is_summed_up_too() {
-        let text = Latency::new().unwrap().summary();
-        assert!(text.starts_with("0 calls in 0.00 ns"), "{text}");
+        let latency = Latency::new().unwrap();
+        let text = latency.summary(Duration::ZERO);
+        assert!(text.starts_with("0 calls in 0.00 ns") && text.ends_with("; 0 calls/s"), "{text}");
+        assert_eq!((latency.median(), latency.range()), (None, None));
+    }
+
+    #[test]
+    fn two_are_added_and_long_times_are_kept() {
+        let mut latency = up_to(10);
+        let mut other = Latency::new().unwrap();
+        other.record(Duration::from_secs(100_000));
+        latency.add(&other);
+        assert_eq!(latency.calls(), 11);
+        let [min, mean, max] = latency.range().unwrap();
+        assert_eq!(min, Duration::from_micros(1));
+        assert!((9_000..9_200).contains(&mean.as_secs()), "{mean:?}");
+        assert!((99_900..100_100).contains(&max.as_secs()), "{max:?}");
     }
 }

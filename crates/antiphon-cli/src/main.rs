@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
+mod bench_report;
 mod call;
+mod callers;
 mod calls;
 mod cli;
 mod code;
@@ -10,6 +13,7 @@ mod compare;
 mod comparison;
 mod compile;
 mod completions;
+mod contender;
 mod engine;
 mod engines;
 mod failure;
@@ -19,11 +23,16 @@ mod input;
 mod inputs;
 mod inspect;
 mod latency;
+mod live_line;
 mod messages;
 mod options;
 mod output;
+mod repeat;
 mod report;
+mod resident;
+mod rival;
 mod spinner;
+mod tally;
 mod text;
 mod verdict;
 
@@ -52,6 +61,7 @@ fn main() -> ExitCode {
         },
     };
     let result = match cli.command {
+        Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Call(args) => call::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Compile(args) => compile::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => compare::run(&args),

@@ -18,19 +18,26 @@ pub(crate) enum Invalid {
     Dir,
     Rule,
     Pattern,
+    Rival,
+    Number,
 }
 
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Time(error) => write!(f, "no time such as 500ms or 2s: {error}"),
-            Self::NoTime => f.write_str("a deadline of no time at all lets nothing run"),
+            Self::NoTime => f.write_str("no time at all lets nothing run"),
             Self::Clock(error) => write!(f, "no time such as 2026-01-01T00:00:00Z: {error}"),
             Self::EarlyClock => f.write_str("a clock begins in 1970"),
             Self::Size => f.write_str("no size such as 512KiB, 64MiB or 1GiB"),
             Self::Variable => f.write_str("no variable of the form KEY=VALUE"),
             Self::Nul => f.write_str("a NUL byte has no place in it"),
             Self::Dir => f.write_str("no directory of the form HOST::GUEST or HOST::GUEST:ro"),
+            Self::Rival => f.write_str(
+                "neither a module nor settings such as engine=wasmi,mode=sync: there are module, engine, mode, isolation, \
+                 concurrency and instances",
+            ),
+            Self::Number => f.write_str("no number from 1 to 10000"),
             Self::Rule => f.write_str("no rule of the form BINDING/NAMESPACE/OPERATION=ANSWER"),
             Self::Pattern => {
                 f.write_str("what stands before the = is neither BINDING/NAMESPACE/OPERATION nor a bare *")
@@ -41,7 +48,7 @@ impl fmt::Display for Invalid {
 
 impl error::Error for Invalid {}
 
-/// The time of a call.
+/// The time of a call, or of many.
 pub(crate) fn deadline(text: &str) -> Result<Duration, Invalid> {
     match humantime::parse_duration(text).map_err(Invalid::Time)? {
         Duration::ZERO => Err(Invalid::NoTime),

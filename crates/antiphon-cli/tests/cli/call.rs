@@ -72,6 +72,24 @@ fn repeated_calls_answer_once_and_are_summed_up() {
 }
 
 #[test]
+fn callers_at_once_share_the_calls_and_answer_once() {
+    for mode in MODES {
+        for (arguments, calls) in
+            [(["--concurrency", "4"].as_slice(), 4), (&["--concurrency", "4", "--repeat", "50"], 50)]
+        {
+            let run = call(mode, "rust.wasm", &[["echo", "hi"].as_slice(), arguments].concat());
+            assert_eq!((run.code, run.text()), (Some(0), "hi"));
+            assert!(run.stderr.starts_with(&format!("{calls} calls in ")), "{}", run.stderr);
+        }
+        // The first call that fails ends it, and is what is reported.
+        let run = call(mode, "rust.wasm", &["fail", "no", "--repeat", "50", "--concurrency", "4"]).failed(1);
+        assert!(run.stderr.starts_with("0 calls in "), "{}", run.stderr);
+        assert!(run.stderr.ends_with("[guest_failed, fault: guest, instance: kept]\n"), "{}", run.stderr);
+        call(mode, "rust.wasm", &["echo", "hi", "--concurrency", "0"]).failed(2);
+    }
+}
+
+#[test]
 fn a_guest_that_loops_ends_at_its_deadline() {
     let wat = Wat::guest("", "(loop $forever (br $forever)) unreachable");
     for mode in MODES {

@@ -38,9 +38,16 @@ fn shell(line: &str, place: &Path) -> (Option<i32>, String) {
 #[test]
 fn every_example_of_the_help_runs() {
     let place = place();
-    for of in
-        [[].as_slice(), &["call"], &["compare"], &["compile"], &["engines"], &["inspect"], &["completions"]]
-    {
+    for of in [
+        [].as_slice(),
+        &["bench"],
+        &["call"],
+        &["compare"],
+        &["compile"],
+        &["engines"],
+        &["inspect"],
+        &["completions"],
+    ] {
         let examples = examples(&help(of));
         assert!(!examples.is_empty(), "{of:?}");
         for line in examples {

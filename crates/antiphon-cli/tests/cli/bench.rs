@@ -1,0 +1,187 @@
+//! What a benchmark measures, and what it is compared with.
+
+use serde_json::Value;
+
+use crate::program::{MODES, Run, Wat, guest, here, run};
+
+/// `antiphon bench` for a moment.
+fn bench(module: &str, arguments: &[&str]) -> Run {
+    let module = guest(module);
+    let mut all = vec!["bench", module.to_str().unwrap()];
+    all.extend(arguments);
+    all.extend(["--duration", "200ms"]);
+    run(all)
+}
+
+#[track_caller]
+fn json(run: &Run) -> Value {
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    serde_json::from_str(run.text()).unwrap()
+}
+
+#[track_caller]
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+#[test]
+fn throughput_latency_and_memory_are_measured_in_every_setting() {
+    for mode in MODES {
+        for isolation in ["reuse", "per-call"] {
+            for engine in here() {
+                let run = bench(
+                    "rust.wasm",
+                    &["echo", "hello", "--json", "--concurrency", "3", "--instances", "2"]
+                        .into_iter()
+                        .chain(["--mode", mode, "--isolation", isolation, "--engine", engine])
+                        .collect::<Vec<_>>(),
+                );
+                let report = json(&run);
+                assert_eq!((&report["operation"], &report["payload_bytes"]), (&"echo".into(), &5.into()));
+                assert_eq!((&report["duration_ns"], &report["ratio"]), (&200_000_000.into(), &Value::Null));
+                let [one] = report["runs"].as_array().unwrap().as_slice() else { panic!("{report}") };
+                for (field, value) in [("mode", mode), ("isolation", isolation), ("engine", engine)] {
+                    assert_eq!(one[field], value);
+                }
+                assert_eq!((&one["concurrency"], &one["instances"]), (&3.into(), &2.into()));
+                assert_eq!(one["errors"], serde_json::json!({}));
+
+                let (calls, time) = (number(&one["answered"]), number(&one["time_ns"]) / 1e9);
+                assert!(calls >= 3.0 && (0.2..20.0).contains(&time), "{calls} in {time}");
+                let rate = number(&one["calls_per_second"]);
+                assert!((rate - calls / time).abs() < rate / 1e6, "{rate} of {calls} in {time}");
+                assert_eq!(one["turns"], serde_json::json!([rate]));
+                let times = ["min", "p50", "p90", "p95", "p99", "p99.9", "max"];
+                let times: Vec<_> = times.iter().map(|name| number(&one["latency_ns"][name])).collect();
+                assert!(times.is_sorted() && times[0] > 0.0, "{times:?}");
+                let mean = number(&one["latency_ns"]["mean"]);
+                assert!(times[0] <= mean && mean <= times[6], "{mean} of {times:?}");
+                assert_eq!(number(&one["guest_memory_bytes"]) % 65536.0, 0.0);
+                if cfg!(target_os = "linux") {
+                    let resident = &report["resident"];
+                    assert!(number(&resident["peak_bytes"]) > 1e6, "{resident}");
+                    assert!(number(&resident["first_bytes"]) > 1e6, "{resident}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_text_has_a_block_for_each_contender_and_the_ratio() {
+    let run = bench("rust.wasm", &["echo", "hi", "--concurrency", "1", "--compare", "mode=sync"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    let lines: Vec<_> = run.text().lines().collect();
+    let starts = ["", "  calls     ", "  latency   min ", "  errors    none", "  memory    "];
+    let starts = [starts, starts].concat().into_iter().chain(["process   ", "ratio     "]);
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line} does not start with {start:?}");
+    }
+    assert_eq!(lines.len(), 12, "{}", run.text());
+    assert!(lines[0].contains("rust.wasm on ") && lines[0].ends_with("async, reuse: 1 caller, 1 instance"));
+    assert!(lines[5].ends_with("sync, reuse: 1 caller, 1 instance"), "{}", lines[5]);
+}
+
+#[test]
+fn two_contenders_take_turns_and_the_slower_one_is_seen() {
+    // One of them does much more work for each call.
+    let guest = |loops: u32| {
+        Wat::guest(
+            "",
+            &format!(
+                "(local $n i32) (local.set $n (i32.const {loops}))
+                (loop $more (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+                (call $respond (i32.const 0) (i32.const 0)) (i32.const 1)"
+            ),
+        )
+    };
+    let (quick, slow) = (guest(1), guest(200_000));
+    let (quick, slow) = (quick.path(), slow.path());
+    let run = run([
+        "bench".as_ref(),
+        quick.as_os_str(),
+        "any".as_ref(),
+        "--json".as_ref(),
+        "--duration".as_ref(),
+        "600ms".as_ref(),
+        "--compare".as_ref(),
+        slow.as_os_str(),
+    ]);
+    let report = json(&run);
+    let runs = report["runs"].as_array().unwrap();
+    let modules: Vec<_> = runs.iter().map(|run| run["module"].as_str().unwrap()).collect();
+    assert_eq!(modules, [quick.to_str().unwrap(), slow.to_str().unwrap()]);
+    for run in runs {
+        assert_eq!(run["turns"].as_array().unwrap().len(), 2);
+        assert!((0.6..20.0).contains(&(number(&run["time_ns"]) / 1e9)), "{run}");
+    }
+    let ratio = &report["ratio"];
+    assert!(number(&ratio["calls_per_second"]) < 0.7, "{ratio}");
+    assert!(number(&ratio["lowest"]) <= number(&ratio["highest"]), "{ratio}");
+    assert!(number(&ratio["p50"]) > 1.5, "{ratio}");
+}
+
+#[test]
+fn errors_are_counted_by_kind_and_end_nothing() {
+    // Every other call of an instance traps, and so costs it.
+    let wat = Wat::guest(
+        "(global $calls (mut i32) (i32.const 0))",
+        "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+        (if (i32.eq (global.get $calls) (i32.const 2)) (then unreachable))
+        (call $respond (i32.const 0) (i32.const 0)) (i32.const 1)",
+    );
+    for mode in MODES {
+        let path = wat.path();
+        let run =
+            run(["bench", path.to_str().unwrap(), "any", "--mode", mode, "--duration", "200ms", "--json"]);
+        let report = json(&run);
+        let one = &report["runs"][0];
+        assert!(number(&one["errors"]["trapped"]) >= 1.0 && number(&one["answered"]) >= 1.0, "{one}");
+        assert_eq!(one["errors"].as_object().unwrap().len(), 1, "{one}");
+    }
+}
+
+#[test]
+fn where_every_call_fails_the_exit_code_says_so_after_the_report() {
+    for mode in MODES {
+        let run = bench("rust.wasm", &["fail", "no tea", "--mode", mode, "--error-format", "json"]);
+        assert_eq!(run.code, Some(1));
+        assert!(run.text().contains("\n  latency   none: nothing was answered\n  errors    guest_failed "));
+        assert_eq!(run.error()["code"], "guest_failed");
+    }
+}
+
+#[test]
+fn a_guest_that_never_ends_holds_it_up_no_longer_than_a_deadline() {
+    let wat = Wat::guest("", "(loop $forever (br $forever)) unreachable");
+    for mode in MODES {
+        let (path, started) = (wat.path(), std::time::Instant::now());
+        let run = run([
+            "bench",
+            path.to_str().unwrap(),
+            "any",
+            "--mode",
+            mode,
+            "--duration",
+            "100ms",
+            "--deadline",
+            "50ms",
+            "--error-format",
+            "json",
+        ]);
+        assert_eq!((run.code, &run.error()["code"]), (Some(3), &"deadline_exceeded".into()));
+        assert!(started.elapsed().as_secs() < 15);
+    }
+}
+
+#[test]
+fn what_is_no_setting_is_wrong_usage() {
+    for (option, value) in
+        [("--compare", "engine=v8"), ("--concurrency", "0"), ("--instances", "x"), ("--duration", "0s")]
+    {
+        let run = bench("rust.wasm", &["echo", option, value]).failed(2);
+        assert!(run.stderr.contains(value), "{}", run.stderr);
+    }
+    let run = bench("rust.wasm", &["echo", "--compare", "nowhere.wasm"]).failed(2);
+    assert!(run.stderr.contains("cannot read the module nowhere.wasm"), "{}", run.stderr);
+}
