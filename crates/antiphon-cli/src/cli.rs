@@ -169,7 +169,6 @@ const BENCH_EXAMPLES: &str = r#"EXAMPLES:
   antiphon bench guests/built/rust.wasm echo hello --duration 1s --concurrency 8 --mode sync --json
   antiphon bench guests/built/rust.wasm echo hello --duration 1s --compare engine=wasmi
   antiphon bench guests/built/rust.wasm echo --duration 1s --compare isolation=per-call,mode=sync
-  antiphon bench guests/built/rust.wasm echo --duration 1s --compare guests/built/assemblyscript.wasm
 
 EXIT CODES:
   0  some call was answered, of each contender

@@ -102,7 +102,8 @@ impl HostPool {
     /// [`Overloaded`](ErrorKind::Overloaded) at once where the queue is full or the pool is drained;
     /// [`DeadlineExceeded`](ErrorKind::DeadlineExceeded) in [`Phase::Queue`](antiphon::errors::Phase::Queue) where the wait
     /// for an instance took too long; [`InitFailed`](ErrorKind::InitFailed) at once while no instance can be started;
-    /// [`Reentrancy`](ErrorKind::Reentrancy) where every instance waits for the handler that makes this call.
+    /// [`Reentrancy`](ErrorKind::Reentrancy) where every instance waits for the handler that makes this call, or where it is
+    /// made too deep inside others ([`Caller::MAX_DEPTH`](antiphon::Caller::MAX_DEPTH)).
     ///
     /// # Cancel safety
     /// The future may be dropped at any await. One that waited gives up its place in the queue; one that ran costs its
@@ -217,12 +218,11 @@ impl Inner {
     }
 
     async fn wait(&self, request: &mut Request<'_>, promised: bool) -> Result<Lease<'_>> {
-        if self.seats.all_wait_for(request) {
+        if let Err(refusal) = self.refuse_circle(request) {
             if promised {
                 self.queue.forgo_promise();
             }
-            let what = "a handler called the pool whose every instance waits for it: more instances, or one pool each";
-            return Err(Error::new(ErrorKind::Reentrancy, what).never_began());
+            return Err(refusal);
         }
         let since = Instant::now();
         request.begin(self.queue.current().deadline());
@@ -234,6 +234,16 @@ impl Inner {
         self.tally.waits.record(waited);
         self.blueprint.meters.waited(waited);
         Ok(lease)
+    }
+
+    /// Refuses a call of a handler that would wait for itself, or that goes too deep.
+    fn refuse_circle(&self, request: &Request<'_>) -> Result<()> {
+        request.check_depth()?;
+        if self.seats.all_wait_for(request) {
+            let what = "a handler called the pool whose every instance waits for it: more instances, or one pool each";
+            return Err(Error::new(ErrorKind::Reentrancy, what).never_began());
+        }
+        Ok(())
     }
 
     pub(crate) fn refusal(&self, refusal: Refusal<Arc<Error>>) -> Error {

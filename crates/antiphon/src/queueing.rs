@@ -71,6 +71,19 @@ impl Request<'_> {
         })
     }
 
+    /// Refuses a request on behalf of a [`Caller`](crate::Caller) that is too deep, before it waits for anything; a host
+    /// would refuse it as well.
+    ///
+    /// # Errors
+    /// [`Reentrancy`](crate::errors::ErrorKind::Reentrancy): more hosts than
+    /// [`Caller::MAX_DEPTH`](crate::Caller::MAX_DEPTH) wait for it.
+    pub fn check_depth(&self) -> Result<()> {
+        match self.options.as_deref().and_then(|options| options.caller.as_ref()) {
+            Some(caller) => caller.check_depth(),
+            None => Ok(()),
+        }
+    }
+
     /// Whether that host waits for this very call: one of its handlers makes it, on this thread, or on behalf of a
     /// [`Caller`](crate::Caller). A call that then waited for the host would wait for itself.
     #[must_use]
