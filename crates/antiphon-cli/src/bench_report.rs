@@ -41,8 +41,11 @@ impl Ratio {
         rates.sort_by(f64::total_cmp);
         let middle = rates.len() / 2;
         let upper = *rates.get(middle)?;
-        let rate =
-            if rates.len() % 2 == 0 { (rates.get(middle.checked_sub(1)?)? + upper) / 2.0 } else { upper };
+        let rate = if rates.len().is_multiple_of(2) {
+            (rates.get(middle.checked_sub(1)?)? + upper) / 2.0
+        } else {
+            upper
+        };
         let of = |part| {
             let [one, other] = [one, other].map(|figures| figures.answered().quantile(part));
             Some(other?.as_secs_f64() / one?.as_secs_f64())
