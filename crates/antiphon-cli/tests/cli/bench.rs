@@ -39,7 +39,9 @@ fn throughput_latency_and_memory_are_measured_in_every_setting() {
                 let report = json(&run);
                 assert_eq!((&report["operation"], &report["payload_bytes"]), (&"echo".into(), &5.into()));
                 assert_eq!((&report["duration_ns"], &report["ratio"]), (&200_000_000.into(), &Value::Null));
-                let [one] = report["runs"].as_array().unwrap().as_slice() else { unreachable!("one run: {report}") };
+                let [one] = report["runs"].as_array().unwrap().as_slice() else {
+                    unreachable!("one run: {report}")
+                };
                 for (field, value) in [("mode", mode), ("isolation", isolation), ("engine", engine)] {
                     assert_eq!(one[field], value);
                 }
