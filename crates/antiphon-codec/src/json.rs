@@ -1,0 +1,87 @@
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
+
+use crate::error::bounded;
+use crate::located::failed_field;
+use crate::{Codec, DecodeError, DecodeErrorKind, EncodeError};
+
+/// The name of the codec, in its errors as well.
+const NAME: &str = "json";
+
+/// JSON, without spaces.
+///
+/// Text without escapes is borrowed where the type has room for it. The offset of an error is where reading stopped: for a
+/// value of the wrong type that is behind it.
+///
+/// ```
+/// use antiphon_codec::{Codec, Json};
+///
+/// let bytes = Json.encode(&[("a", 1), ("b", 2)]).unwrap();
+/// assert_eq!(bytes, br#"[["a",1],["b",2]]"#);
+/// let error = Json.decode::<Vec<(&str, u8)>>(br#"[["a",1],["b",300]]"#).unwrap_err();
+/// assert_eq!(error.field(), Some("[1][1]"));
+/// assert_eq!(error.detail(), "invalid value: integer `300`, expected u8");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Json;
+
+impl Codec for Json {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn encode_into<T: Serialize + ?Sized>(&self, value: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let mut bytes = serde_json::to_vec(value).map_err(|error| EncodeError::new(NAME, error))?;
+        if out.is_empty() {
+            *out = bytes
+        } else {
+            out.append(&mut bytes)
+        }
+        Ok(())
+    }
+
+    fn decode<'de, T: Deserialize<'de>>(&self, bytes: &'de [u8]) -> Result<T, DecodeError> {
+        serde_json::from_slice(bytes).map_err(|error| {
+            let field = failed_field::<T, _>(&mut serde_json::Deserializer::from_slice(bytes));
+            decode_error(bytes, &error).in_field(field)
+        })
+    }
+}
+
+/// serde_json's error as ours.
+fn decode_error(bytes: &[u8], error: &serde_json::Error) -> DecodeError {
+    let said = bounded_detail(error);
+    let kind = match error.classify() {
+        Category::Eof => DecodeErrorKind::Truncated,
+        Category::Data => DecodeErrorKind::Mismatch,
+        // The library tells these apart by their texts alone.
+        _ if said.starts_with("recursion limit") => DecodeErrorKind::TooDeep,
+        _ if said.starts_with("trailing characters") => DecodeErrorKind::Trailing,
+        _ => DecodeErrorKind::Malformed,
+    };
+    DecodeError::new(NAME, kind, offset(bytes, error.line(), error.column()), said)
+}
+
+/// What the error says, without the place, which we give in bytes.
+fn bounded_detail(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let detail = text.rfind(" at line ").and_then(|end| text.get(..end)).unwrap_or(&text);
+    bounded(detail)
+}
+
+/// The offset of a place that is given as a line, from 1 on, and how many of its bytes were read.
+fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
+    let mut start = 0;
+    for _ in 1..line {
+        let rest = bytes.get(start..).unwrap_or_default();
+        match rest.iter().position(|&byte| byte == b'\n') {
+            Some(end) => start += end + 1,
+            None => break,
+        }
+    }
+    // The byte that was read last is the one that did not fit.
+    (start + column.saturating_sub(1)).min(bytes.len())
+}

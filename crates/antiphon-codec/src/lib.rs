@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod codec;
+mod error;
+#[cfg(feature = "json")]
+mod json;
+#[cfg(any(feature = "json", feature = "messagepack"))]
+mod located;
+#[cfg(feature = "messagepack")]
+mod messagepack;
+mod raw;
+
+pub use codec::Codec;
+pub use error::{DecodeError, DecodeErrorKind, EncodeError};
+#[cfg(feature = "json")]
+pub use json::Json;
+#[cfg(feature = "messagepack")]
+pub use messagepack::MessagePack;
+pub use raw::Raw;
+
+/// How deep arrays and maps may nest in what is decoded.
+///
+/// Deeper input is refused as [`DecodeErrorKind::TooDeep`]: decoding is recursive, and a guest's stack is one mebibyte by
+/// default.
+pub const MAX_DEPTH: usize = 127;

@@ -1,0 +1,65 @@
+//! MessagePack, as waPC's SDKs write it.
+
+mod decode;
+mod encode;
+mod header;
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::located::failed_field;
+use crate::{Codec, DecodeError, EncodeError};
+use decode::Decoder;
+use encode::Encoder;
+
+/// The name of the codec, in its errors as well.
+const NAME: &str = "msgpack";
+
+/// MessagePack as waPC's SDKs write it: a struct is a map by its fields' names, an enum's variant its name.
+///
+/// The bytes are those of `rmp-serde` with `with_struct_map`, which is what `wapc-codec` uses. A struct is also read from
+/// an array, in the order of its fields. Strings and binaries are borrowed where the type has room for it. Extension
+/// types are read, as a pair of their tag and their bytes, and not written.
+///
+/// ```
+/// use antiphon_codec::{Codec, DecodeErrorKind, MessagePack};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize, PartialEq, Debug)]
+/// struct Person<'a> {
+///     name: &'a str,
+///     age: u8,
+/// }
+///
+/// let bytes = MessagePack.encode(&Person { name: "Ada", age: 36 }).unwrap();
+/// assert_eq!(bytes, b"\x82\xa4name\xa3Ada\xa3age\x24");
+/// let person: Person = MessagePack.decode(&bytes).unwrap();
+/// assert_eq!(person.name, "Ada");
+///
+/// let error = MessagePack.decode::<Person>(b"\x82\xa4name\xa3Ada\xa3age\xc0").unwrap_err();
+/// assert_eq!((error.kind(), error.offset(), error.field()), (DecodeErrorKind::Mismatch, 14, Some("age")));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessagePack;
+
+impl Codec for MessagePack {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn encode_into<T: Serialize + ?Sized>(&self, value: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        value.serialize(&mut Encoder { out }).map_err(|fault| EncodeError::new(NAME, fault.detail))
+    }
+
+    fn decode<'de, T: Deserialize<'de>>(&self, bytes: &'de [u8]) -> Result<T, DecodeError> {
+        let mut decoder = Decoder::new(bytes);
+        match T::deserialize(&mut decoder).and_then(|value| decoder.end().map(|()| value)) {
+            Ok(value) => Ok(value),
+            Err(fault) => {
+                let error = DecodeError::new(NAME, fault.kind, fault.offset.unwrap_or(0), fault.detail);
+                Err(error.in_field(failed_field::<T, _>(&mut Decoder::new(bytes))))
+            }
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! MessagePack: what is written is what `rmp-serde` writes, and whatever is read is a value or a typed error.
+#![cfg(feature = "messagepack")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use antiphon_codec::{Codec, DecodeErrorKind, MAX_DEPTH, MessagePack};
+use proptest::prelude::*;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, PartialEq, Debug, Clone)]
+enum Shape {
+    Nothing,
+    Circle(f64),
+    Line(i32, i32),
+    Box { width: u16, height: u64 },
+    Group(Vec<Shape>),
+}
+
+#[derive(Serialize, Deserialize, PartialEq, Debug, Clone, Copy)]
+struct Unit;
+
+#[derive(Serialize, Deserialize, PartialEq, Debug, Clone)]
+struct New(i64);
+
+#[derive(Serialize, Deserialize, PartialEq, Debug, Clone)]
+struct Everything {
+    flag: bool,
+    small: i8,
+    large: i64,
+    unsigned: u64,
+    wide: u128,
+    narrow: i128,
+    single: f32,
+    letter: char,
+    text: String,
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+    numbers: Vec<u8>,
+    maybe: Option<String>,
+    unit: (),
+    empty: Unit,
+    new: New,
+    pair: (u8, String),
+    map: BTreeMap<String, i32>,
+    by_number: BTreeMap<i16, bool>,
+    shapes: Vec<Shape>,
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let leaf = prop_oneof![
+        Just(Shape::Nothing),
+        (-1e9..1e9).prop_map(Shape::Circle),
+        any::<(i32, i32)>().prop_map(|(a, b)| Shape::Line(a, b)),
+        any::<(u16, u64)>().prop_map(|(width, height)| Shape::Box { width, height }),
+    ];
+    leaf.prop_recursive(4, 16, 4, |inner| prop::collection::vec(inner, 0..4).prop_map(Shape::Group))
+}
+
+prop_compose! {
+    fn everything()(
+        (flag, small, large, unsigned, wide, narrow, letter) in any::<(bool, i8, i64, u64, u128, i128, char)>(),
+        single in -1e9_f32..1e9,
+        text in ".{0,300}",
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        numbers in prop::collection::vec(any::<u8>(), 0..40),
+        maybe in prop::option::of(".{0,40}"),
+        new in any::<i64>(),
+        pair in any::<(u8, String)>(),
+        map in prop::collection::btree_map(".{0,9}", any::<i32>(), 0..20),
+        by_number in prop::collection::btree_map(any::<i16>(), any::<bool>(), 0..20),
+        shapes in prop::collection::vec(shape(), 0..4),
+    ) -> Everything {
+        Everything {
+            flag, small, large, unsigned, wide, narrow, single, letter, text, bytes, numbers, maybe, unit: (),
+            empty: Unit, new: New(new), pair, map, by_number, shapes,
+        }
+    }
+}
+
+/// What `wapc-codec` writes.
+fn incumbent<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut out = Vec::new();
+    value.serialize(&mut rmp_serde::Serializer::new(&mut out).with_struct_map()).unwrap();
+    out
+}
+
+fn same_both_ways<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+    let ours = MessagePack.encode(value).unwrap();
+    assert_eq!(ours, incumbent(value), "{value:?}");
+    assert_eq!(&MessagePack.decode::<T>(&ours).unwrap(), value);
+    assert_eq!(&rmp_serde::from_slice::<T>(&ours).unwrap(), value);
+    // As arrays, which is how other programs of rmp-serde write structs.
+    let arrays = rmp_serde::to_vec(value).unwrap();
+    assert_eq!(&MessagePack.decode::<T>(&arrays).unwrap(), value);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn values_of_every_kind_are_written_as_the_incumbent_does_and_read_again(value in everything()) {
+        same_both_ways(&value);
+    }
+
+    #[test]
+    fn any_bytes_are_a_value_or_an_error_within_them(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        read_as_many_types(&bytes);
+    }
+
+    #[test]
+    fn a_valid_value_with_one_byte_changed_is_a_value_or_an_error(value in everything(), at in any::<prop::sample::Index>(), byte: u8) {
+        let mut bytes = MessagePack.encode(&value).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        read_as_many_types(&bytes);
+    }
+
+    #[test]
+    fn a_value_that_ends_early_is_truncated(value in everything(), at in any::<prop::sample::Index>()) {
+        let bytes = MessagePack.encode(&value).unwrap();
+        let cut = &bytes[..at.index(bytes.len())];
+        let error = MessagePack.decode::<Everything>(cut).unwrap_err();
+        prop_assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::Truncated, cut.len()));
+    }
+}
+
+/// Reads bytes as types of every kind; what is read must be what it writes, and an error's place within the bytes.
+fn read_as_many_types(bytes: &[u8]) {
+    fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) {
+        match MessagePack.decode::<T>(bytes) {
+            Ok(value) => {
+                let again = MessagePack.encode(&value).unwrap();
+                let value: T = MessagePack.decode(&again).unwrap();
+                assert_eq!(MessagePack.encode(&value).unwrap(), again);
+            }
+            Err(error) => {
+                assert!(error.offset() <= bytes.len(), "{error}");
+                assert!(error.detail().len() <= 600);
+            }
+        }
+    }
+    read::<Everything>(bytes);
+    read::<Shape>(bytes);
+    read::<Vec<Shape>>(bytes);
+    read::<BTreeMap<String, Vec<Option<i32>>>>(bytes);
+    read::<serde_bytes::ByteBuf>(bytes);
+    read::<(u128, i128)>(bytes);
+    let _ = MessagePack.decode::<serde::de::IgnoredAny>(bytes);
+    let _ = MessagePack.decode::<&str>(bytes);
+}
+
+#[test]
+fn numbers_take_the_shortest_form_at_every_boundary() {
+    for shift in 0..64 {
+        for near in [-1_i64, 0, 1] {
+            let unsigned = (1_u64 << shift).wrapping_add_signed(near);
+            same_both_ways(&unsigned);
+            same_both_ways(&unsigned.cast_signed());
+            same_both_ways(&unsigned.cast_signed().wrapping_neg());
+        }
+    }
+}
+
+#[test]
+fn lengths_take_the_shortest_form_at_every_boundary() {
+    for length in [0, 15, 16, 31, 32, 255, 256, 65_535, 65_536] {
+        same_both_ways(&"x".repeat(length));
+        same_both_ways(&serde_bytes::ByteBuf::from(vec![7; length]));
+        same_both_ways(&vec![true; length]);
+        same_both_ways(&(0..length).map(|n| (n, ())).collect::<BTreeMap<_, _>>());
+    }
+}
+
+#[test]
+fn sequences_of_unknown_length_are_counted() {
+    struct Evens(u32);
+    impl Serialize for Evens {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_seq((0..self.0).filter(|n| n % 2 == 0))
+        }
+    }
+    struct Squares(u32);
+    impl Serialize for Squares {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map((0..self.0).filter(|n| n % 2 == 0).map(|n| (n, n * n)))
+        }
+    }
+    let value = (1, Evens(100), Squares(6), 2);
+    let bytes = MessagePack.encode(&value).unwrap();
+    assert_eq!(bytes, incumbent(&value));
+    let (_, evens, squares, last) =
+        MessagePack.decode::<(u8, Vec<u32>, BTreeMap<u32, u32>, u8)>(&bytes).unwrap();
+    assert_eq!((evens.len(), evens[49], squares[&4], last), (50, 98, 16, 2));
+}
+
+#[test]
+fn text_and_bytes_are_borrowed() {
+    #[derive(Serialize, Deserialize)]
+    struct Borrowed<'a> {
+        text: &'a str,
+        #[serde(with = "serde_bytes")]
+        bytes: &'a [u8],
+    }
+    let encoded = MessagePack.encode(&Borrowed { text: "as it is", bytes: &[0xff; 300] }).unwrap();
+    let decoded: Borrowed<'_> = MessagePack.decode(&encoded).unwrap();
+    assert_eq!((decoded.text, decoded.bytes), ("as it is", &[0xff; 300][..]));
+    let range = encoded.as_ptr_range();
+    assert!(range.contains(&decoded.text.as_ptr()));
+    assert!(range.contains(&decoded.bytes.as_ptr()));
+}
+
+#[derive(Deserialize, Debug)]
+#[expect(dead_code, reason = "only the errors are looked at")]
+struct Order {
+    id: u32,
+    lines: Vec<Line>,
+    shape: Option<Shape>,
+}
+
+#[derive(Deserialize, Debug)]
+#[expect(dead_code, reason = "only the errors are looked at")]
+struct Line {
+    article: String,
+    count: u8,
+}
+
+#[test]
+fn errors_name_the_field_and_the_offset() {
+    let line = |count: i32| BTreeMap::from([("article", either("tea")), ("count", either(count))]);
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Either {
+        Text(&'static str),
+        Number(i32),
+    }
+    impl From<&'static str> for Either {
+        fn from(text: &'static str) -> Self {
+            Self::Text(text)
+        }
+    }
+    impl From<i32> for Either {
+        fn from(number: i32) -> Self {
+            Self::Number(number)
+        }
+    }
+    fn either(value: impl Into<Either>) -> Either {
+        value.into()
+    }
+    #[derive(Serialize)]
+    struct Wrong {
+        id: u32,
+        lines: Vec<BTreeMap<&'static str, Either>>,
+    }
+
+    let bytes = MessagePack.encode(&Wrong { id: 7, lines: vec![line(1), line(300)] }).unwrap();
+    let error = MessagePack.decode::<Order>(&bytes).unwrap_err();
+    assert_eq!((error.codec(), error.kind()), ("msgpack", DecodeErrorKind::Mismatch));
+    assert_eq!(error.field(), Some("lines[1].count"));
+    assert_eq!(error.detail(), "invalid value: integer `300`, expected u8");
+    assert_eq!(&bytes[error.offset()..], [0xcd, 0x01, 0x2c]);
+
+    // A field that is missing: the place of the value that lacks it.
+    let without = Wrong { id: 7, lines: vec![line(1), BTreeMap::from([("article", either("milk"))])] };
+    let bytes = MessagePack.encode(&without).unwrap();
+    let error = MessagePack.decode::<Order>(&bytes).unwrap_err();
+    assert_eq!((error.field(), error.detail()), (Some("lines[1]"), "missing field `count`"));
+    assert_eq!(bytes[error.offset()..], b"\x81\xa7article\xa4milk"[..]);
+
+    // In an enum's variant.
+    let error =
+        MessagePack.decode::<Vec<Shape>>(b"\x91\x81\xa3Box\x82\xa5width\x01\xa6height\xa3low").unwrap_err();
+    assert_eq!((error.field(), error.offset()), (Some("[0].Box.height"), 21));
+    let error = MessagePack.decode::<Shape>(b"\xa4Star").unwrap_err();
+    assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::Mismatch, 0));
+    assert!(error.detail().starts_with("unknown variant `Star`"), "{error}");
+    for no_variant in
+        [&b"\x82\x01\x02\x03\x04"[..], b"\x91\xa7Nothing", b"\xc0", b"\xa6Circle", b"\xa4Line", b"\xa3Box"]
+    {
+        assert_eq!(MessagePack.decode::<Shape>(no_variant).unwrap_err().kind(), DecodeErrorKind::Mismatch);
+    }
+}
+
+#[test]
+fn what_is_no_message_pack_is_told_apart() {
+    let kind_and_offset = |bytes: &[u8]| {
+        let error = MessagePack.decode::<Vec<String>>(bytes).unwrap_err();
+        (error.kind(), error.offset())
+    };
+    assert_eq!(kind_and_offset(b""), (DecodeErrorKind::Truncated, 0));
+    assert_eq!(kind_and_offset(b"\x91\xa5abc"), (DecodeErrorKind::Truncated, 5));
+    assert_eq!(kind_and_offset(b"\x91\xc1"), (DecodeErrorKind::Malformed, 1));
+    assert_eq!(kind_and_offset(b"\x92\xa1a\xa2\xc3\x28"), (DecodeErrorKind::Malformed, 3));
+    assert_eq!(kind_and_offset(b"\x91\xa1a\xc0\xc0"), (DecodeErrorKind::Trailing, 3));
+    let error = MessagePack.decode::<(u8, u8)>(b"\x93\x01\x02\x03").unwrap_err();
+    assert_eq!((error.kind(), error.detail()), (DecodeErrorKind::Mismatch, "3 entries, expected 2"));
+}
+
+#[test]
+fn a_length_that_is_only_claimed_allocates_nothing() {
+    for head in [
+        &b"\xdd\xff\xff\xff\xff"[..],
+        b"\xdf\xff\xff\xff\xff",
+        b"\xdb\xff\xff\xff\xff",
+        b"\xc6\xff\xff\xff\xff",
+    ] {
+        let mut bytes = head.to_vec();
+        bytes.extend([0xc0; 40]);
+        for error in [
+            MessagePack.decode::<Vec<[u64; 32]>>(&bytes).err(),
+            MessagePack.decode::<Vec<()>>(&bytes).err(),
+            MessagePack.decode::<BTreeMap<(), ()>>(&bytes).err(),
+            MessagePack.decode::<String>(&bytes).err(),
+            MessagePack.decode::<serde_bytes::ByteBuf>(&bytes).err(),
+            MessagePack.decode::<serde::de::IgnoredAny>(&bytes).err(),
+        ] {
+            assert_eq!(error.unwrap().kind(), DecodeErrorKind::Truncated);
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize, Debug)]
+enum Nest {
+    End,
+    Deeper(Box<Nest>),
+}
+
+#[derive(Serialize, Deserialize, Debug)]
+struct Tree(Vec<Tree>);
+
+#[test]
+fn nesting_is_bounded_for_every_kind_of_type() {
+    let arrays = |depth: usize| [vec![0x91; depth - 1], vec![0x90]].concat();
+    let variants = |depth: usize| [b"\x81\xa6Deeper".repeat(depth), b"\xa3End".to_vec()].concat();
+    MessagePack.decode::<Tree>(&arrays(MAX_DEPTH)).unwrap();
+    MessagePack.decode::<Nest>(&variants(MAX_DEPTH)).unwrap();
+    for depth in [MAX_DEPTH + 1, 1_000_000] {
+        let error = MessagePack.decode::<Tree>(&arrays(depth)).unwrap_err();
+        assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::TooDeep, MAX_DEPTH));
+        let error = MessagePack.decode::<Nest>(&variants(depth)).unwrap_err();
+        assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::TooDeep, MAX_DEPTH * 8));
+    }
+    // An array of one in the place of a map: rmp-serde reads on behind it, ever deeper.
+    let mut arrays_of_variants = vec![0xdc, 0xff, 0xff];
+    arrays_of_variants.extend(b"\x91\xa6Deeper".repeat(65_535));
+    let error = MessagePack.decode::<Vec<Nest>>(&arrays_of_variants).unwrap_err();
+    assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::Mismatch, 3));
+    // What nobody asked for is passed over, however deep.
+    MessagePack.decode::<serde::de::IgnoredAny>(&arrays(1_000_000)).unwrap();
+}
+
+#[test]
+fn an_extension_is_a_pair_and_is_passed_over() {
+    let timestamp = b"\xd6\xff\x00\x00\x00\x07";
+    #[derive(Deserialize, PartialEq, Debug)]
+    struct Stamp(i8, #[serde(with = "serde_bytes")] Vec<u8>);
+    // The name by which rmp-serde knows extensions.
+    #[derive(Deserialize, PartialEq, Debug)]
+    #[serde(rename = "_ExtStruct")]
+    struct Wrapped(Stamp);
+    #[derive(Deserialize, PartialEq, Debug)]
+    struct OnlyName {
+        name: String,
+    }
+    let bytes = [b"\x82\xa4when", &timestamp[..], b"\xa4name\xa3now"].concat();
+    assert_eq!(MessagePack.decode::<OnlyName>(&bytes).unwrap(), OnlyName { name: "now".to_owned() });
+    assert_eq!(MessagePack.decode::<u64>(timestamp).unwrap_err().kind(), DecodeErrorKind::Mismatch);
+    let stamp = || Stamp(-1, vec![0, 0, 0, 7]);
+    assert_eq!(MessagePack.decode::<Stamp>(timestamp).unwrap(), stamp());
+    assert_eq!(MessagePack.decode::<Wrapped>(timestamp).unwrap(), Wrapped(stamp()));
+    assert_eq!(rmp_serde::from_slice::<Wrapped>(timestamp).unwrap(), Wrapped(stamp()));
+}
