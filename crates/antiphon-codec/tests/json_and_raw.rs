@@ -36,7 +36,7 @@ fn json_errors_name_the_field_and_the_offset() {
     );
     assert_eq!(error.detail(), "invalid type: boolean `true`, expected u8");
     // The last byte of the value that was read.
-    assert_eq!(&text[error.offset()..], "e}]");
+    assert_eq!(text.as_bytes()[error.offset()..], *b"e}]");
 
     for (text, kind, offset) in [
         ("", DecodeErrorKind::Truncated, 0),

@@ -1,0 +1,51 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+#[cfg(any(feature = "std", not(target_arch = "wasm32")))]
+extern crate std;
+
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+compile_error!("antiphon-guest is for guests of one thread: build without the target feature `atomics`");
+
+mod answer;
+#[cfg(any(feature = "json", feature = "messagepack"))]
+mod codec;
+mod dispatch;
+pub mod errors;
+mod host;
+mod imports;
+mod log;
+mod panic;
+pub mod prelude;
+mod request;
+mod state;
+mod table;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+
+pub use antiphon_guest_macros::operation;
+
+pub use answer::{Answered, IntoResponse};
+#[cfg(feature = "json")]
+pub use codec::Json;
+#[cfg(feature = "messagepack")]
+pub use codec::MessagePack;
+pub use dispatch::{install, register_fallback, register_function};
+pub use errors::{CallResult, HandlerResult};
+pub use host::{console_log, host_call};
+#[cfg(feature = "log")]
+pub use log::log_to_host;
+#[doc(hidden)]
+pub use panic::report_panic;
+pub use request::FromRequest;
+#[doc(hidden)]
+pub use table::{Slots, build_slots, slots_for};
+pub use table::{Entry, Operation, Table};
+
+#[doc(hidden)]
+pub mod __private {
+    //! What the macros name.
+    pub use alloc::format;
+}
