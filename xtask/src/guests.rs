@@ -33,7 +33,7 @@ pub(crate) struct Args {
 /// The guests, by the language they are written in.
 #[derive(Clone, Copy, ValueEnum)]
 enum Guest {
-    /// `wapc-guest`, from crates.io
+    /// `antiphon-guest`, and `wapc-guest` from crates.io
     Rust,
     /// `@wapc/as-guest`, from npm
     #[value(name = "assemblyscript")]
@@ -63,7 +63,7 @@ impl Guest {
     /// The modules the guest is built into.
     fn files(self) -> Vec<&'static str> {
         match self {
-            Self::Rust => vec![rust::FILE],
+            Self::Rust => rust::MODULES.map(|(file, _)| file).to_vec(),
             Self::AssemblyScript => assemblyscript::MODULES.map(|(file, _)| file).to_vec(),
         }
     }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_changed_module_fails_unless_another_is_asked_for() {
         let (manifest, mut found) = manifest_and_found();
-        found.get_mut(rust::FILE).unwrap().sha256 = "11".to_owned();
+        found.get_mut(rust::MODULES[0].0).unwrap().sha256 = "11".to_owned();
         compare(BOTH, &manifest, &found, "found").unwrap_err();
         compare(&[Guest::AssemblyScript], &manifest, &found, "found").unwrap();
     }
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn a_missing_module_fails() {
         let (manifest, mut found) = manifest_and_found();
-        found.remove(rust::FILE);
+        found.remove(rust::MODULES[0].0);
         compare(BOTH, &manifest, &found, "found").unwrap_err();
     }
 

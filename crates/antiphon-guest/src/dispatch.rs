@@ -14,7 +14,7 @@ use crate::table::Table;
 /// For guests with a `wapc_init` of their own: [`operations!`](crate::operations) calls it otherwise. With the feature `std`
 /// it also installs the panic hook that tells the host of a panic.
 pub fn install(table: &'static Table) {
-    TABLE.with(|installed| installed.set(table));
+    TABLE.with(|installed| installed.set(*table));
     crate::panic::install_hook();
 }
 
@@ -44,10 +44,16 @@ pub fn register_fallback(handler: fn(&str, &[u8]) -> CallResult) {
     REST.with(|rest| rest.set(serve_registered));
 }
 
-/// Has a request served by the first that there is of: the table, the registry, the fallback. Whether it was answered.
+/// Has a request served by the operation of the table's index, if it is there. Whether it was answered.
 #[inline(always)]
-pub(crate) fn dispatch(key: u64, name: &[u8], payload: &[u8]) -> bool {
-    match TABLE.with(|table| table.get().find(key, name)) {
+pub(crate) fn serve_at_once(key: u64, name: &[u8], payload: &[u8]) -> Option<bool> {
+    let run = TABLE.with(|table| table.get().find_at_once(key, name))?;
+    Some(run(payload).is_well())
+}
+
+/// Has it served by the first that there is of: the table, the registry, the fallback. Whether it was answered.
+pub(crate) fn serve(name: &[u8], payload: &[u8]) -> bool {
+    match TABLE.with(|table| table.get().find(name)) {
         Some(run) => run(payload).is_well(),
         None => REST.with(core::cell::Cell::get)(name, payload).is_well(),
     }

@@ -8,11 +8,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
 
-use crate::dispatch::dispatch;
+use crate::dispatch::{serve, serve_at_once};
 
 /// Requests whose operation and payload have fewer bytes than this, each, are read into memory that is always there.
 pub(crate) const ROOM: usize = 1024;
-/// What is in front of an operation's name: its key begins there.
+/// Where a name begins: its length is in front of it, so that length and first bytes are one number, its key.
 const FRONT: usize = 1;
 /// Bytes of a key.
 const KEY: usize = 8;
@@ -22,6 +22,30 @@ const KEY: usize = 8;
 struct Memory {
     name: [u8; ROOM + KEY],
     payload: [u8; ROOM],
+}
+
+impl Memory {
+    #[inline(always)]
+    fn key_mut(&mut self) -> &mut [u8] {
+        self.name.get_mut(..KEY).unwrap_or_default()
+    }
+
+    /// The name's key: see `table.rs`.
+    #[inline(always)]
+    fn key(&self) -> u64 {
+        self.name.first_chunk().map_or(0, |key| u64::from_le_bytes(*key))
+    }
+
+    /// The operation's name and the payload.
+    ///
+    /// # Safety
+    ///
+    /// Both lengths are less than [`ROOM`].
+    #[inline(always)]
+    unsafe fn request(&self, name_length: usize, payload_length: usize) -> (&[u8], &[u8]) {
+        // SAFETY: the caller's promise.
+        unsafe { (self.name.get_unchecked(FRONT..FRONT + name_length), self.payload.get_unchecked(..payload_length)) }
+    }
 }
 
 /// Where requests are read into: a fixed memory for small ones, a vector that is kept for large ones.
@@ -53,49 +77,49 @@ impl Area {
             return self.serve_large(name_length, payload_length);
         }
         self.room.set(0);
-        // SAFETY: `room` was not 0, so that nobody else has borrowed the memory, and it is 0 until both borrows below have
-        // ended. There is one thread.
-        let Memory { name, payload } = unsafe { &mut *self.memory.get() };
-        if let Some(key) = name.first_chunk_mut() {
-            *key = (name_length as u64).to_le_bytes();
-        }
-        read_request(name, payload);
-        // SAFETY: both are less than `ROOM`: their bits together are.
-        let (named, payload) =
-            unsafe { (name.get_unchecked(FRONT..FRONT + name_length), payload.get_unchecked(..payload_length)) };
-        let answered = dispatch(key(name), named, payload);
+        // SAFETY: `room` was not 0, so that nobody else has borrowed the memory, and it is 0 until this borrow has ended.
+        // There is one thread.
+        let memory = unsafe { &mut *self.memory.get() };
+        memory.key_mut().copy_from_slice(&(name_length as u64).to_le_bytes());
+        read_request(&mut memory.name, &mut memory.payload);
+        // SAFETY: both lengths are less than `ROOM`: the bits of both together are.
+        let (name, payload) = unsafe { memory.request(name_length, payload_length) };
+        let answered = match serve_at_once(memory.key(), name, payload) {
+            Some(answered) => answered,
+            None => self.serve_lent(name_length, payload_length),
+        };
         self.room.set(ROOM);
         answered
     }
 
-    /// The same for a request that is large, or comes while the memory is lent.
+    /// Serves the request that is in the memory, wherever its operation is. It begins anew, so that the common path has
+    /// nothing to keep for it.
+    #[cold]
+    #[inline(never)]
+    fn serve_lent(&self, name_length: usize, payload_length: usize) -> bool {
+        // SAFETY: the caller has the memory to itself, has checked the lengths, and is done with its own borrow.
+        let (name, payload) = unsafe { (*self.memory.get()).request(name_length, payload_length) };
+        serve(name, payload)
+    }
+
+    /// Serves a request that is large, or comes while the memory is lent.
     #[cold]
     #[inline(never)]
     fn serve_large(&self, name_length: usize, payload_length: usize) -> bool {
-        let split = name_length.saturating_add(KEY);
-        let length = split.saturating_add(payload_length);
+        let length = FRONT.saturating_add(name_length).saturating_add(payload_length);
         let mut memory = self.large.take();
         if memory.len() < length {
             // The old one first: both at once may not fit.
             drop(memory);
             memory = vec![0; length];
         }
-        let (name, rest) = memory.split_at_mut(split);
-        if let Some(key) = name.first_chunk_mut() {
-            *key = (name_length as u64).to_le_bytes();
-        }
-        read_request(name, rest);
-        let named = name.get(FRONT..FRONT + name_length).unwrap_or_default();
-        let answered = dispatch(key(name), named, rest.get(..payload_length).unwrap_or_default());
+        let (name, payload) = memory.split_at_mut(FRONT + name_length);
+        read_request(name, payload);
+        let named = name.get(FRONT..).unwrap_or_default();
+        let answered = serve(named, payload.get(..payload_length).unwrap_or_default());
         self.large.set(memory);
         answered
     }
-}
-
-/// The key of the name that is in memory behind its length: see [`crate::table::key`].
-#[inline(always)]
-fn key(name: &[u8]) -> u64 {
-    name.first_chunk().map_or(0, |key| u64::from_le_bytes(*key))
 }
 
 /// Has the host write the request: the operation's name behind the `FRONT` of `name`, the payload to `payload`.

@@ -41,7 +41,7 @@ pub use log::log_to_host;
 pub use panic::report_panic;
 pub use request::FromRequest;
 #[doc(hidden)]
-pub use table::{Slots, build_slots, slots_for};
+pub use table::{Index, sorted};
 pub use table::{Entry, Operation, Table};
 
 #[doc(hidden)]

@@ -22,7 +22,7 @@ kept! {
     /// Where requests are read into.
     pub(crate) static AREA: Area = Area::new();
     /// The operations of `operations!`.
-    pub(crate) static TABLE: Cell<&'static Table> = Cell::new(&Table::EMPTY);
+    pub(crate) static TABLE: Cell<Table> = Cell::new(Table::EMPTY);
     /// What serves the operations that are not in the table. Nothing of a registry is in a guest that registers nothing.
     pub(crate) static REST: Cell<Rest> = Cell::new(refuse_unknown);
     /// The handlers of `register_function`, sorted by name. Taken out to be used.

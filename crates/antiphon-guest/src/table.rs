@@ -31,37 +31,46 @@ impl Entry {
 
 /// The operations of a guest, in a static that [`operations!`](crate::operations) or [`table!`](crate::table) makes.
 ///
-/// A name is found by its key: its first seven bytes and its length, in one number. The place of a key follows from the key,
-/// so that finding it takes as long in a table of a hundred operations as in one of two.
-#[derive(Debug)]
+/// They are sorted by name, and found by a binary search. In front of it is an index of short names, by which most are found
+/// at once: it takes a multiplication and one comparison, however many operations there are.
+#[derive(Clone, Copy, Debug)]
 pub struct Table {
-    slots: &'static [Slot],
+    index: &'static [Slot; SLOTS],
+    entries: &'static [Entry],
+    /// What a key is multiplied by, to become a place in the index.
     multiplier: u64,
-    /// By how many bits a product of 64 bits is shifted to become an index.
-    shift: u32,
 }
 
-/// A place in a table, taken or not.
+/// How many names the index has room for.
+const SLOTS: usize = 32;
+
+/// A place in the index, taken or not.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     key: u64,
-    entry: Entry,
+    run: Run,
 }
 
 impl Slot {
-    const EMPTY: Self = Self { key: u64::MAX, entry: Entry { name: "", run: nothing } };
+    const FREE: Self = Self { key: NO_KEY, run: nothing };
 }
 
-/// Never runs: no name is found in an empty slot.
+/// No name's key: one of no bytes has no first byte.
+const NO_KEY: u64 = 1 << 8;
+
+/// Never runs: nothing is found in a free slot.
 fn nothing(_payload: &[u8]) -> Answered {
     Answered::failure_of(&[])
 }
 
+/// Names of up to so many bytes are wholly in their keys.
+const WHOLE: usize = 7;
+
 /// A name's first seven bytes behind its length, as a number: the length modulo 256 is the lowest byte.
 ///
-/// Two names of up to seven bytes have the same key only if they are the same. Not [`u64::MAX`], which takes a length of 255
-/// and bytes that are no text.
-pub(crate) const fn key(name: &[u8]) -> u64 {
+/// Two names of up to seven bytes have the same key only if they are the same.
+#[expect(clippy::indexing_slicing, reason = "`get` is not const; both indices are bounded by the condition")]
+const fn key(name: &[u8]) -> u64 {
     let mut bytes = (name.len() as u64).to_le_bytes();
     let mut at = 0;
     while at < name.len() && at < WHOLE {
@@ -71,131 +80,127 @@ pub(crate) const fn key(name: &[u8]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// Names of up to so many bytes are wholly in their keys.
-const WHOLE: usize = 7;
-
-/// The slots of a table, and what its keys are multiplied by.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Slots<const LENGTH: usize> {
-    slots: [Slot; LENGTH],
-    multiplier: u64,
+/// Where in the index a key is.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "five bits are left after the shift")]
+const fn place(key: u64, multiplier: u64) -> usize {
+    (key.wrapping_mul(multiplier) >> (u64::BITS - SLOTS.trailing_zeros())) as usize
 }
 
-/// How many slots a table of so many operations has: a power of two, and half of them are free at least.
-#[doc(hidden)]
-#[must_use]
-pub const fn slots_for(operations: usize) -> usize {
-    let slots = (operations * 2).next_power_of_two();
-    if slots < 2 { 2 } else { slots }
-}
-
-/// Builds the slots of these entries. For a static: what is wrong with the entries ends the compilation.
+/// Sorts entries by their names. For a const: what is wrong with them ends the compilation.
 ///
 /// # Panics
 ///
-/// If two entries have one name.
+/// If two have one name.
 #[doc(hidden)]
 #[must_use]
 #[expect(clippy::indexing_slicing, reason = "`get` is not const, and whatever panics here does so while a guest is compiled")]
-pub const fn build_slots<const LENGTH: usize>(entries: &[Entry]) -> Slots<LENGTH> {
-    // Of some multipliers, the one that puts the fewest names elsewhere than where they are looked for first.
-    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut best = place::<LENGTH>(entries, GOLDEN);
-    let mut attempt = 1;
-    while attempt < 64 && best.1 > 0 {
-        let placed = place::<LENGTH>(entries, GOLDEN.wrapping_mul(2 * attempt + 1));
-        if placed.1 < best.1 {
-            best = placed;
+pub const fn sorted<const LENGTH: usize>(mut entries: [Entry; LENGTH]) -> [Entry; LENGTH] {
+    let mut sorted = 1;
+    while sorted < LENGTH {
+        let entry = entries[sorted];
+        let mut at = sorted;
+        while at > 0 && is_less(entry.name, entries[at - 1].name) {
+            entries[at] = entries[at - 1];
+            at -= 1;
         }
-        attempt += 1;
+        entries[at] = entry;
+        assert!(at == 0 || is_less(entries[at - 1].name, entry.name), "two operations have the same name");
+        sorted += 1;
     }
-    let mut at = 0;
-    while at < entries.len() {
-        let mut other = 0;
-        while other < at {
-            assert!(!same(entries[at].name, entries[other].name), "two operations have the same name");
-            other += 1;
-        }
-        at += 1;
-    }
-    best.0
+    entries
 }
 
-/// Places entries with this multiplier. How many are not where they are looked for first comes with them.
-#[expect(clippy::indexing_slicing, reason = "`get` is not const, and an index is always less than the number of slots")]
-const fn place<const LENGTH: usize>(entries: &[Entry], multiplier: u64) -> (Slots<LENGTH>, usize) {
-    let mut slots = [Slot::EMPTY; LENGTH];
-    let mut displaced = 0;
-    let mut at = 0;
-    while at < entries.len() {
-        let entry = entries[at];
-        let key = key(entry.name.as_bytes());
-        let mut index = first_index(key, multiplier, shift(LENGTH));
-        if slots[index].key != Slot::EMPTY.key {
-            displaced += 1;
-        }
-        while slots[index].key != Slot::EMPTY.key {
-            index = (index + 1) & (LENGTH - 1);
-        }
-        slots[index] = Slot { key, entry };
-        at += 1;
-    }
-    (Slots { slots, multiplier }, displaced)
-}
-
-/// The bits of a product that are no part of an index into so many slots.
-const fn shift(slots: usize) -> u32 {
-    u64::BITS - slots.trailing_zeros()
-}
-
-/// Where a key is looked for first.
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "what is left after the shift are the bits of an index")]
-const fn first_index(key: u64, multiplier: u64, shift: u32) -> usize {
-    (key.wrapping_mul(multiplier) >> shift) as usize
-}
-
-#[expect(clippy::indexing_slicing, reason = "`==` of text is not const; both are of one length")]
-const fn same(one: &str, other: &str) -> bool {
+/// Whether one name comes before another, by their bytes.
+#[expect(clippy::indexing_slicing, reason = "`<` of text is not const; the index is less than both lengths")]
+const fn is_less(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let mut at = 0;
-    while at < one.len() && one.len() == other.len() && one[at] == other[at] {
+    while at < one.len() && at < other.len() {
+        if one[at] != other[at] {
+            return one[at] < other[at];
+        }
         at += 1;
     }
-    at == one.len() && at == other.len()
+    one.len() < other.len()
+}
+
+/// An index of entries, and its multiplier.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Index {
+    slots: [Slot; SLOTS],
+    multiplier: u64,
+}
+
+impl Index {
+    /// Of some multipliers, takes the one that leaves the fewest short names without a place.
+    #[must_use]
+    pub const fn of(entries: &[Entry]) -> Self {
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let (mut best, mut left_out) = Self::with(entries, GOLDEN);
+        let mut attempt = 1;
+        while attempt < 64 && left_out > 0 {
+            let (index, without) = Self::with(entries, GOLDEN.wrapping_mul(2 * attempt + 1));
+            if without < left_out {
+                (best, left_out) = (index, without);
+            }
+            attempt += 1;
+        }
+        best
+    }
+
+    /// The index by this multiplier. How many short names have no place in it comes with it.
+    #[expect(clippy::indexing_slicing, reason = "`get` is not const; a place is always within the index")]
+    const fn with(entries: &[Entry], multiplier: u64) -> (Self, usize) {
+        let mut slots = [Slot::FREE; SLOTS];
+        let mut left_out = 0;
+        let mut at = 0;
+        while at < entries.len() {
+            let Entry { name, run } = entries[at];
+            if name.len() <= WHOLE {
+                let key = key(name.as_bytes());
+                let slot = &mut slots[place(key, multiplier)];
+                if slot.key == NO_KEY {
+                    *slot = Slot { key, run };
+                } else {
+                    left_out += 1;
+                }
+            }
+            at += 1;
+        }
+        (Self { slots, multiplier }, left_out)
+    }
 }
 
 impl Table {
     /// The table of no operation.
-    pub(crate) const EMPTY: Self = Self::new(&const { build_slots::<2>(&[]) });
+    pub(crate) const EMPTY: Self = Self::new(&[], &const { Index::of(&[]) });
 
-    /// The table of these slots.
+    /// The table of these entries, which are sorted, and their index.
     #[doc(hidden)]
     #[must_use]
-    pub const fn new<const LENGTH: usize>(built: &'static Slots<LENGTH>) -> Self {
-        Self { slots: &built.slots, multiplier: built.multiplier, shift: shift(LENGTH) }
+    pub const fn new(entries: &'static [Entry], index: &'static Index) -> Self {
+        Self { index: &index.slots, entries, multiplier: index.multiplier }
     }
 
-    /// The names of the operations, in no order.
+    /// The names of the operations, sorted.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.slots.iter().filter(|slot| slot.key != Slot::EMPTY.key).map(|slot| slot.entry.name)
+        self.entries.iter().map(|entry| entry.name)
     }
 
-    /// The operation of that name, whose key this is.
+    /// The operation of that name, whose key this is, if it is in the index.
     #[inline(always)]
-    pub(crate) fn find(&self, key: u64, name: &[u8]) -> Option<Run> {
-        let mut index = first_index(key, self.multiplier, self.shift);
-        loop {
-            let slot = self.slots.get(index)?;
-            if slot.key == key && (name.len() <= WHOLE || slot.entry.name.as_bytes() == name) {
-                return Some(slot.entry.run);
-            }
-            if slot.key == Slot::EMPTY.key {
-                return None;
-            }
-            index = (index + 1) & (self.slots.len() - 1);
-        }
+    #[expect(clippy::indexing_slicing, reason = "a place is always within the index, and the compiler sees it")]
+    pub(crate) fn find_at_once(&self, key: u64, name: &[u8]) -> Option<Run> {
+        let slot = &self.index[place(key, self.multiplier)];
+        (name.len() <= WHOLE && slot.key == key).then_some(slot.run)
+    }
+
+    /// The operation of that name, wherever it is.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<Run> {
+        let found = self.entries.binary_search_by(|entry| entry.name.as_bytes().cmp(name)).ok()?;
+        self.entries.get(found).map(|entry| entry.run)
     }
 }
 
@@ -222,8 +227,8 @@ impl Table {
 #[macro_export]
 macro_rules! table {
     ($($operation:path),* $(,)?) => {{
-        const ENTRIES: &[$crate::Entry] = &[$($crate::Entry::of::<$operation>()),*];
-        $crate::Table::new(const { &$crate::build_slots::<{ $crate::slots_for(ENTRIES.len()) }>(ENTRIES) })
+        const ENTRIES: &[$crate::Entry] = &$crate::sorted([$($crate::Entry::of::<$operation>()),*]);
+        $crate::Table::new(ENTRIES, const { &$crate::Index::of(ENTRIES) })
     }};
 }
 

@@ -1,4 +1,4 @@
-//! Builds the Rust guest with whichever toolchain can compile for WebAssembly.
+//! Builds the Rust guests with whichever toolchain can compile for WebAssembly.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,18 @@ use serde::Deserialize;
 use super::Versions;
 use crate::process::{output, run};
 
-/// What the guest is compiled for, in rustc's words.
+/// What the guests are compiled for, in rustc's words.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
-/// The module's file name.
-pub(crate) const FILE: &str = "rust.wasm";
+/// The modules' file names, and the packages that they are built from.
+pub(crate) const MODULES: [(&str, &str); 5] = [
+    ("rust.wasm", "antiphon-guest-rust"),
+    ("rust-antiphon.wasm", "antiphon-guest-rust-antiphon"),
+    ("rust-renamed.wasm", "antiphon-guest-rust-renamed"),
+    ("rust-smallest.wasm", "antiphon-guest-rust-smallest"),
+    ("rust-smallest-wapc-guest.wasm", "antiphon-guest-rust-smallest-wapc-guest"),
+];
+/// The SDKs, whose versions the manifest has.
+const SDKS: [&str; 2] = ["antiphon-guest", "wapc-guest"];
 
 /// What to do where no toolchain was found.
 const ADVICE: &str = "\
@@ -26,19 +34,23 @@ or, on Debian 12, with
 /// that need not be there.
 const DEBIAN_LLD: &str = "/usr/bin/lld-22";
 
-/// Builds the crate in `source` into `out`.
+/// Builds the crates in `source` into `out`.
 pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
     let toolchain = Toolchain::find()?;
     // First, since the sources must be there for their folders to be renamed.
     run(toolchain.cargo(source)?.args(["fetch", "--locked"]))?;
     // A folder of its own, so that nothing stale and nobody's lock is met.
     let target = tempfile::tempdir()?;
-    run(toolchain
-        .cargo(source)?
-        .args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"])
-        .arg(target.path()))?;
-    let module = target.path().join(TARGET).join("release/antiphon_guest_rust.wasm");
-    fs::copy(&module, out.join(FILE)).with_context(|| format!("{} was not copied", module.display()))?;
+    for (file, package) in MODULES {
+        // One at a time: together, each would be built with the features that the others want.
+        run(toolchain
+            .cargo(source)?
+            .args(["build", "--release", "--locked", "--package", package, "--target", TARGET, "--target-dir"])
+            .arg(target.path()))?;
+        let release = target.path().join(TARGET).join("release");
+        let module = release.join(package.replace('-', "_")).with_extension("wasm");
+        fs::copy(&module, out.join(file)).with_context(|| format!("{} was not copied", module.display()))?;
+    }
     toolchain.versions(source)
 }
 
@@ -87,6 +99,10 @@ impl Toolchain {
     /// Compiler flags that give every folder with source in it a name of its own.
     fn remaps(&self, source: &Path) -> Result<Vec<String>> {
         let mut remaps = vec![remap(source, "/guest")];
+        // Where antiphon-guest is.
+        if let Some(root) = source.ancestors().nth(2) {
+            remaps.push(remap(&root.join("crates"), "/antiphon"));
+        }
         // The sources of each registry are in a folder named after its address.
         for registry in fs::read_dir(cargo_home()?.join("registry/src")).into_iter().flatten() {
             remaps.push(remap(&registry?.path(), "/registry"));
@@ -110,12 +126,15 @@ impl Toolchain {
     fn versions(&self, source: &Path) -> Result<Versions> {
         let cargo = output(Command::new(self.cargo).arg("--version"))?;
         let lld = output(Command::new(self.lld()?).args(["-flavor", "wasm", "--version"]))?;
-        Ok(Versions::from([
+        let mut versions = Versions::from([
             ("rustc".to_owned(), after(&self.ask(&["--version"])?, "rustc ")),
             ("cargo".to_owned(), after(&cargo, "cargo ")),
             ("lld".to_owned(), lld),
-            ("wapc-guest".to_owned(), sdk_version(source)?),
-        ]))
+        ]);
+        for sdk in SDKS {
+            versions.insert(sdk.to_owned(), sdk_version(source, sdk)?);
+        }
+        Ok(versions)
     }
 
     /// The linker that rustc calls.
@@ -167,8 +186,8 @@ fn cargo_home() -> Result<PathBuf> {
         .context("neither CARGO_HOME nor HOME is set")
 }
 
-/// The version of the SDK in the lock file of the crate in `source`.
-fn sdk_version(source: &Path) -> Result<String> {
+/// The version of an SDK in the lock file of the crates in `source`.
+fn sdk_version(source: &Path, sdk: &str) -> Result<String> {
     #[derive(Deserialize)]
     struct Lock {
         package: Vec<Package>,
@@ -179,6 +198,6 @@ fn sdk_version(source: &Path) -> Result<String> {
         version: String,
     }
     let lock: Lock = toml::from_str(&fs::read_to_string(source.join("Cargo.lock"))?)?;
-    let sdk = lock.package.into_iter().find(|package| package.name == "wapc-guest");
-    Ok(sdk.context("Cargo.lock does not name wapc-guest")?.version)
+    let package = lock.package.into_iter().find(|package| package.name == sdk);
+    Ok(package.with_context(|| format!("Cargo.lock does not name {sdk}"))?.version)
 }
