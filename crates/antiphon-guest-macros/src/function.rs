@@ -50,7 +50,8 @@ fn visibility(tokens: &mut Tokens) -> TokenStream {
     let mut out = TokenStream::new();
     if matches!(tokens.peek(), Some(TokenTree::Ident(ident)) if ident.to_string() == "pub") {
         out.extend(tokens.next());
-        if matches!(tokens.peek(), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis) {
+        if matches!(tokens.peek(), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis)
+        {
             out.extend(tokens.next());
         }
     }
@@ -68,7 +69,9 @@ fn name(tokens: &mut Tokens) -> Result<Ident, Refusal> {
             "const" => {}
             "async" => return refuse("an operation cannot be async: a guest answers before it returns"),
             "unsafe" => return refuse("an operation cannot be unsafe: its payload is whatever a host sends"),
-            "extern" => return refuse("an operation needs no `extern`: antiphon-guest exports what the host calls"),
+            "extern" => {
+                return refuse("an operation needs no `extern`: antiphon-guest exports what the host calls");
+            }
             "fn" => break,
             _ => return refuse(EXPECTED),
         }
@@ -91,7 +94,10 @@ fn lifetimes_only(tokens: &mut Tokens) -> Result<(), Refusal> {
             TokenTree::Punct(punct) if punct.as_char() == '>' => return Ok(()),
             TokenTree::Punct(punct) => after_quote = punct.as_char() == '\'',
             other if !after_quote => {
-                return Err(Refusal::new(other.span(), "an operation has no type parameters: it has one type of payload"));
+                return Err(Refusal::new(
+                    other.span(),
+                    "an operation has no type parameters: it has one type of payload",
+                ));
             }
             _ => after_quote = false,
         }

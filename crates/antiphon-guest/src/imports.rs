@@ -2,7 +2,10 @@
 //!
 //! On other targets than wasm32 the host is `testing`, and everything else here is the same.
 
-#![expect(unsafe_code, reason = "imports are foreign functions, an export is a symbol, and the host writes into our memory")]
+#![expect(
+    unsafe_code,
+    reason = "imports are foreign functions, an export is a symbol, and the host writes into our memory"
+)]
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -44,7 +47,12 @@ impl Memory {
     #[inline(always)]
     unsafe fn request(&self, name_length: usize, payload_length: usize) -> (&[u8], &[u8]) {
         // SAFETY: the caller's promise.
-        unsafe { (self.name.get_unchecked(FRONT..FRONT + name_length), self.payload.get_unchecked(..payload_length)) }
+        unsafe {
+            (
+                self.name.get_unchecked(FRONT..FRONT + name_length),
+                self.payload.get_unchecked(..payload_length),
+            )
+        }
     }
 }
 

@@ -40,9 +40,9 @@ pub use log::log_to_host;
 #[doc(hidden)]
 pub use panic::report_panic;
 pub use request::FromRequest;
+pub use table::{Entry, Operation, Table};
 #[doc(hidden)]
 pub use table::{Index, sorted};
-pub use table::{Entry, Operation, Table};
 
 #[doc(hidden)]
 pub mod __private {

@@ -1,6 +1,8 @@
 //! What most guests use: `use antiphon_guest::prelude::*;`
 
-pub use crate::{CallResult, HandlerResult, console_log, host_call, operation, operations, register_function};
+pub use crate::{
+    CallResult, HandlerResult, console_log, host_call, operation, operations, register_function,
+};
 
 #[cfg(feature = "json")]
 pub use crate::Json;

@@ -94,7 +94,10 @@ const fn place(key: u64, multiplier: u64) -> usize {
 /// If two have one name.
 #[doc(hidden)]
 #[must_use]
-#[expect(clippy::indexing_slicing, reason = "`get` is not const, and whatever panics here does so while a guest is compiled")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`get` is not const, and whatever panics here does so while a guest is compiled"
+)]
 pub const fn sorted<const LENGTH: usize>(mut entries: [Entry; LENGTH]) -> [Entry; LENGTH] {
     let mut sorted = 1;
     while sorted < LENGTH {
@@ -191,7 +194,10 @@ impl Table {
 
     /// The operation of that name, whose key this is, if it is in the index.
     #[inline(always)]
-    #[expect(clippy::indexing_slicing, reason = "a place is always within the index, and the compiler sees it")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a place is always within the index, and the compiler sees it"
+    )]
     pub(crate) fn find_at_once(&self, key: u64, name: &[u8]) -> Option<Run> {
         let slot = &self.index[place(key, self.multiplier)];
         (name.len() <= WHOLE && slot.key == key).then_some(slot.run)

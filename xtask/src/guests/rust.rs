@@ -45,7 +45,16 @@ pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
         // One at a time: together, each would be built with the features that the others want.
         run(toolchain
             .cargo(source)?
-            .args(["build", "--release", "--locked", "--package", package, "--target", TARGET, "--target-dir"])
+            .args([
+                "build",
+                "--release",
+                "--locked",
+                "--package",
+                package,
+                "--target",
+                TARGET,
+                "--target-dir",
+            ])
             .arg(target.path()))?;
         let release = target.path().join(TARGET).join("release");
         let module = release.join(package.replace('-', "_")).with_extension("wasm");
