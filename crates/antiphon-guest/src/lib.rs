@@ -49,3 +49,8 @@ pub mod __private {
     //! What the macros name.
     pub use alloc::format;
 }
+
+/// The guide's examples, compiled and run with those of the documentation.
+#[cfg(all(doctest, feature = "json", feature = "messagepack", feature = "log"))]
+#[doc = include_str!("../../../docs/guests/rust.md")]
+mod guide {}

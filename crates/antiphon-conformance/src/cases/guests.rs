@@ -123,7 +123,11 @@ fn rust_panics_and_the_next_call_is_served(subject: &Subject) {
 }
 
 fn rust_panics_with_its_text_where_the_sdk_is_ours(subject: &Subject) {
-    panics(subject, &["rust-renamed.wasm"], Some(&["the guest panicked: no milk, at renamed/../src/lib.rs:31:5"]));
+    panics(
+        subject,
+        &["rust-renamed.wasm"],
+        Some(&["the guest panicked: no milk, at renamed/../src/lib.rs:31:5"]),
+    );
     panics(
         subject,
         &["rust-antiphon.wasm"],
