@@ -1,4 +1,4 @@
-//! What the guest's SDKs cost on the path of a call, in fuel, on every engine: the built guests beside one by hand.
+//! What the guest's SDKs cost: on the path of a call, in fuel, on every engine, beside a guest by hand; and in bytes.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
@@ -52,4 +52,12 @@ fn an_operation_costs_little_more_than_one_by_hand_and_less_than_half_of_the_inc
             assert!(ours < theirs / 2, "{engine}: {operation} costs {ours}, wapc-guest {theirs}");
         }
     }
+}
+
+#[test]
+fn the_smallest_module_is_under_twelve_kibibytes_and_half_of_the_incumbents() {
+    let [ours, theirs] = ["rust-smallest.wasm", "rust-smallest-wapc-guest.wasm"].map(|name| built(name).len());
+    println!("{ours} bytes with antiphon-guest, {theirs} with wapc-guest");
+    assert!(ours < 12 * 1024, "{ours}");
+    assert!(ours < theirs / 2, "{ours} and {theirs}");
 }
