@@ -131,7 +131,7 @@ fn rust_panics_with_its_text_where_the_sdk_is_ours(subject: &Subject) {
     panics(
         subject,
         &["rust-antiphon.wasm"],
-        Some(&["the guest panicked: no milk, at antiphon/src/lib.rs:31:5"]),
+        Some(&["the guest panicked: no milk, at antiphon/src/lib.rs:29:5"]),
     );
 }
 
