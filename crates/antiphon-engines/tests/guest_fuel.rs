@@ -56,7 +56,8 @@ fn an_operation_costs_little_more_than_one_by_hand_and_less_than_half_of_the_inc
 
 #[test]
 fn the_smallest_module_is_under_twelve_kibibytes_and_half_of_the_incumbents() {
-    let [ours, theirs] = ["rust-smallest.wasm", "rust-smallest-wapc-guest.wasm"].map(|name| built(name).len());
+    let [ours, theirs] =
+        ["rust-smallest.wasm", "rust-smallest-wapc-guest.wasm"].map(|name| built(name).len());
     println!("{ours} bytes with antiphon-guest, {theirs} with wapc-guest");
     assert!(ours < 12 * 1024, "{ours}");
     assert!(ours < theirs / 2, "{ours} and {theirs}");

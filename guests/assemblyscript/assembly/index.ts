@@ -9,6 +9,7 @@ import {
   hostCall,
   register,
 } from "@wapc/as-guest/assembly";
+import { greet } from "./greet";
 
 /** The payload as text. */
 function text(payload: ArrayBuffer): string {
@@ -35,6 +36,9 @@ register("log", (payload) => {
   consoleLog(text(payload));
   return Result.ok<ArrayBuffer>(new ArrayBuffer(0));
 });
+
+// Says hello, in MessagePack.
+register("greet", greet);
 
 /** What the host calls. The SDK wants it in the entry file. */
 export function __guest_call(operationSize: usize, payloadSize: usize): bool {

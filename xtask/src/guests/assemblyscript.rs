@@ -15,11 +15,21 @@ pub(crate) const TARGET: &str = "wasm32";
 pub(crate) const MODULES: [(&str, &str); 2] =
     [("assemblyscript.wasm", "sdk-abort"), ("assemblyscript-env-abort.wasm", "env-abort")];
 
+/// What to do where Node.js is missing.
+const ADVICE: &str = "the AssemblyScript guest needs Node.js 20 or newer, with its npm";
+
+/// Whether Node.js and its npm are here.
+pub(crate) fn find() -> Result<()> {
+    for program in ["node", "npm"] {
+        output(Command::new(program).arg("--version")).context(ADVICE)?;
+    }
+    Ok(())
+}
+
 /// Builds the package in `source` into `out`.
 pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
     // No package here needs an install script, so none gets to run one.
-    run(at("npm", source).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
-        .context("the AssemblyScript guest needs Node.js 20 or newer, with its npm")?;
+    run(at("npm", source).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])).context(ADVICE)?;
     for (file, target) in MODULES {
         run(asc(source).args(["--target", target, "--outFile"]).arg(out.join(file)))?;
     }

@@ -34,6 +34,11 @@ or, on Debian 12, with
 /// that need not be there.
 const DEBIAN_LLD: &str = "/usr/bin/lld-22";
 
+/// Whether a toolchain for the guest is here.
+pub(crate) fn find() -> Result<()> {
+    Toolchain::find().map(drop)
+}
+
 /// Builds the crates in `source` into `out`.
 pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
     let toolchain = Toolchain::find()?;

@@ -1,169 +1,239 @@
-//! Guests built with the public SDKs of waPC, and with Antiphon's own, checked in with Antiphon's repository.
+//! Guests in every language, as their authors write them: built with the public SDKs of waPC or with those of Antiphon,
+//! and checked in with its repository. All have the same operations, and one set of checks.
 
 use super::host_call::echo;
 use crate::case::{Case, Need, case};
 use crate::expect::{Failure, says};
 use crate::guest::{Guest, Log};
+use crate::host::Host;
 use crate::subject::Subject;
 
 const NEEDS: &[Need] = &[Need::Guests];
 
 pub(super) const CASES: &[Case] = &[
-    case!(guests::rust_echoes).needs(NEEDS),
-    case!(guests::rust_fails_with_its_text).needs(NEEDS),
-    case!(guests::rust_panics_and_the_next_call_is_served).needs(NEEDS),
-    case!(guests::rust_panics_with_its_text_where_the_sdk_is_ours).needs(NEEDS),
-    case!(guests::rust_calls_its_host).needs(NEEDS),
-    case!(guests::rust_logs).needs(NEEDS),
+    case!(guests::rust).needs(NEEDS),
+    case!(guests::rust_under_the_name_of_the_public_sdk).needs(NEEDS),
+    case!(guests::rust_with_antiphons_sdk).needs(NEEDS),
     case!(guests::rust_decodes_and_encodes).needs(NEEDS),
     case!(guests::rust_takes_requests_of_every_size).needs(NEEDS),
-    case!(guests::assembly_script_echoes).needs(NEEDS),
-    case!(guests::assembly_script_fails_with_its_text).needs(NEEDS),
-    case!(guests::assembly_script_panics_with_its_text_and_the_next_call_is_served).needs(NEEDS),
-    case!(guests::assembly_script_calls_its_host).needs(NEEDS),
-    case!(guests::assembly_script_logs).needs(NEEDS),
+    case!(guests::assembly_script).needs(NEEDS),
+    case!(guests::assembly_script_without_an_abort_of_its_own).needs(NEEDS),
+    case!(guests::c).needs(NEEDS),
+    case!(guests::go).needs(NEEDS),
+    case!(guests::zig).needs(NEEDS),
 ];
 
-/// With `wapc-guest`, with `antiphon-guest` under that name, and with `antiphon-guest`.
-const RUST: &[&str] = &["rust.wasm", "rust-renamed.wasm", "rust-antiphon.wasm"];
-/// With the SDK's own abort, and with `env.abort`.
-const ASSEMBLY_SCRIPT: &[&str] = &["assemblyscript.wasm", "assemblyscript-env-abort.wasm"];
+/// A built guest, with what its SDK decides.
+struct Built {
+    file: &'static str,
+    /// What it says of the operation `nope`.
+    unknown: &'static str,
+    /// Parts of what it says before it traps of a panic; none if it says nothing.
+    panic: &'static [&'static str],
+    /// Whether it has an operation that speaks MessagePack.
+    greets: bool,
+}
 
-fn each(subject: &Subject, names: &[&str], check: impl Fn(&str, Guest)) {
-    for name in names {
-        check(name, Guest::binary(subject.built_guest(name)));
+const PANIC: &str = "the guest panicked: no milk";
+const UNKNOWN: &str = "No handler registered for function nope";
+
+fn rust(subject: &Subject) {
+    serves(subject, &Built { file: "rust.wasm", unknown: UNKNOWN, panic: &[], greets: false });
+}
+
+fn rust_under_the_name_of_the_public_sdk(subject: &Subject) {
+    let panic = &["the guest panicked: no milk, at renamed/../src/lib.rs:31:5"];
+    serves(subject, &Built { file: "rust-renamed.wasm", unknown: UNKNOWN, panic, greets: false });
+}
+
+/// Its `greet` speaks of something else.
+fn rust_with_antiphons_sdk(subject: &Subject) {
+    let panic = &["the guest panicked: no milk, at antiphon/src/lib.rs:29:5"];
+    serves(subject, &Built { file: "rust-antiphon.wasm", unknown: UNKNOWN, panic, greets: false });
+}
+
+fn assembly_script(subject: &Subject) {
+    serves(subject, &assembly_script_in("assemblyscript.wasm"));
+}
+
+fn assembly_script_without_an_abort_of_its_own(subject: &Subject) {
+    serves(subject, &assembly_script_in("assemblyscript-env-abort.wasm"));
+}
+
+const fn assembly_script_in(file: &'static str) -> Built {
+    Built {
+        file,
+        unknown: "Could not find function \"nope\"",
+        panic: &[PANIC, "assembly/index.ts", "28"],
+        greets: true,
     }
 }
 
-fn echoes(subject: &Subject, names: &[&str]) {
-    each(subject, names, |name, guest| {
-        let host = subject.host(guest);
-        let long: Vec<u8> = (0..=255).cycle().take(300_000).collect();
-        for payload in [&b""[..], b"hello", &long] {
-            assert!(host.answer("echo", payload) == payload, "{name}: {} bytes", payload.len());
-        }
-    });
+fn c(subject: &Subject) {
+    serves(subject, &Built { file: "c.wasm", unknown: UNKNOWN, panic: &[PANIC], greets: true });
 }
 
-fn fails(subject: &Subject, names: &[&str], unknown: &str) {
-    each(subject, names, |_, guest| {
-        let host = subject.host(guest);
-        for _ in 0..2 {
-            let error = host.call("fail", b"no tea").unwrap_err();
-            Failure::GUEST_FAILED.check(&error);
-            assert_eq!(error.guest_error(), Some("the guest refused: no tea"));
+fn go(subject: &Subject) {
+    serves(subject, &Built { file: "go.wasm", unknown: UNKNOWN, panic: &[PANIC], greets: true });
+}
+
+fn zig(subject: &Subject) {
+    serves(subject, &Built { file: "zig.wasm", unknown: UNKNOWN, panic: &[PANIC], greets: true });
+}
+
+/// All checks, on one compiled module: that of a large runtime takes seconds to make.
+fn serves(subject: &Subject, built: &Built) {
+    let guest = Guest::binary(subject.built_guest(built.file)).patient();
+    let factory = subject.factory(&guest).unwrap();
+    let start = |guest: Guest| subject.start_on(&*factory, guest).unwrap();
+
+    let host = start(guest.clone());
+    echoes(&host);
+    fails(&host, built);
+    panics(&host, built);
+    if built.greets {
+        greets(&host);
+        refuses_to_greet(&host);
+    }
+    calls_its_host(&start(guest.clone().answers(|call| {
+        assert_eq!((call.binding, call.namespace, call.operation), ("binding", "sample", "echo"));
+        match call.payload {
+            b"fail" => Err("the host refused".into()),
+            _ => echo(call),
         }
-        let error = host.call("nope", b"").unwrap_err();
-        Failure::GUEST_FAILED.check(&error);
-        assert_eq!(error.guest_error(), Some(unknown));
+    })));
+    finds_no_host(&host);
+    let log = Log::default();
+    logs(&start(guest.log(&log)), &log);
+}
+
+fn echoes(host: &Host) {
+    let long: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    for payload in [&b""[..], b"hello", &long] {
+        assert!(host.answer("echo", payload) == payload, "{} bytes", payload.len());
+    }
+}
+
+fn fails(host: &Host, built: &Built) {
+    for _ in 0..2 {
+        fails_with(host, ("fail", b"no tea"), "the guest refused: no tea");
+    }
+    fails_with(host, ("nope", b""), built.unknown);
+}
+
+/// A call that the guest answers with this text, and survives.
+#[track_caller]
+fn fails_with(host: &Host, (operation, payload): (&str, &[u8]), text: &str) {
+    let error = host.call(operation, payload).unwrap_err();
+    Failure::GUEST_FAILED.check(&error);
+    assert_eq!(error.guest_error(), Some(text));
+    assert_eq!(host.answer("echo", b"alive"), b"alive");
+}
+
+fn panics(host: &Host, built: &Built) {
+    for _ in 0..3 {
+        let error = host.call("panic", b"no milk").unwrap_err();
+        Failure::TRAPPED.check(&error);
+        match error.guest_error() {
+            Some(text) if !built.panic.is_empty() => says(text, built.panic),
+            text => assert_eq!((text, built.panic.is_empty()), (None, true)),
+        }
         assert_eq!(host.answer("echo", b"alive"), b"alive");
-    });
+    }
 }
 
-/// Without a text where the SDK has none.
-fn panics(subject: &Subject, names: &[&str], text: Option<&[&str]>) {
-    each(subject, names, |name, guest| {
-        let host = subject.host(guest);
-        for _ in 0..3 {
-            let error = host.call("panic", b"no milk").unwrap_err();
-            Failure::TRAPPED.check(&error);
-            match text {
-                Some(text) => says(error.guest_error().unwrap_or_default(), text),
-                None => assert_eq!(error.guest_error(), None, "{name}"),
-            }
-            assert_eq!(host.answer("echo", b"alive"), b"alive");
-        }
-    });
+fn calls_its_host(host: &Host) {
+    for payload in [&b""[..], b"round trip", &[0xff; 10_000]] {
+        assert!(host.answer("host", payload) == payload, "{} bytes", payload.len());
+    }
+    fails_with(host, ("host", b"fail"), "the host refused");
+    assert_eq!(host.answer("host", b"alive"), b"alive");
 }
 
-fn calls_its_host(subject: &Subject, names: &[&str]) {
-    each(subject, names, |name, guest| {
-        let host = subject.host(guest.clone().answers(|call| {
-            assert_eq!((call.binding, call.namespace, call.operation), ("binding", "sample", "echo"));
-            match call.payload {
-                b"fail" => Err("the host refused".into()),
-                _ => echo(call),
-            }
-        }));
-        for payload in [&b""[..], b"round trip", &[0xff; 10_000]] {
-            assert!(host.answer("host", payload) == payload, "{name}: {} bytes", payload.len());
-        }
-        let error = host.call("host", b"fail").unwrap_err();
-        Failure::GUEST_FAILED.check(&error);
-        assert_eq!(error.guest_error(), Some("the host refused"));
-        assert_eq!(host.answer("host", b"alive"), b"alive");
-
-        let error = subject.host(guest).call("host", b"").unwrap_err();
-        Failure::GUEST_FAILED.check(&error);
-        assert_eq!(error.guest_error(), Some("Missing host callback function!"));
-    });
+fn finds_no_host(host: &Host) {
+    fails_with(host, ("host", b""), "Missing host callback function!");
 }
 
-fn logs(subject: &Subject, names: &[&str]) {
-    each(subject, names, |name, guest| {
-        let log = Log::default();
-        let host = subject.host(guest.log(&log));
-        assert_eq!(host.answer("log", "grüße".as_bytes()), b"", "{name}");
-        let lines = log.take();
-        assert_eq!(lines.len(), 1);
-        assert_eq!((lines[0].operation.as_str(), lines[0].text.as_str()), ("log", "grüße"));
-    });
+fn logs(host: &Host, log: &Log) {
+    assert_eq!(host.answer("log", "grüße".as_bytes()), b"");
+    let lines = log.take();
+    assert_eq!(lines.len(), 1);
+    assert_eq!((lines[0].operation.as_str(), lines[0].text.as_str()), ("log", "grüße"));
 }
 
-fn rust_echoes(subject: &Subject) {
-    echoes(subject, RUST);
+/// Requests that say the same in other bytes, and one answer.
+fn greets(host: &Host) {
+    const ANSWER: &[u8] = b"\x82\xa4text\xbfHello, J\xc3\xbcrgen! Hello, J\xc3\xbcrgen!\xa6length\x1f";
+    const REQUESTS: [&[u8]; 5] = [
+        b"\x82\xa4name\xa7J\xc3\xbcrgen\xa5count\x02",
+        // The other order, and a longer form of everything.
+        b"\xde\x00\x02\xd9\x05count\xce\x00\x00\x00\x02\xda\x00\x04name\xdb\x00\x00\x00\x07J\xc3\xbcrgen",
+        // A signed number that is not negative.
+        b"\x82\xa4name\xa7J\xc3\xbcrgen\xa5count\xd1\x00\x02",
+        // Keys that nobody knows, with whatever is in them.
+        b"\x84\xa1x\x93\xc0\xc3\x81\xa1y\xc4\x02\xff\xff\xa4name\xa7J\xc3\xbcrgen\xa1z\xcb\0\0\0\0\0\0\0\0\xa5count\x02",
+        b"\x83\xa1x\xc7\x03\x01abc\xa4name\xa7J\xc3\xbcrgen\xa5count\x02",
+    ];
+    for request in REQUESTS {
+        assert_eq!(
+            host.answer("greet", request).escape_ascii().to_string(),
+            ANSWER.escape_ascii().to_string()
+        );
+    }
+    assert_eq!(host.answer("greet", b"\x82\xa4name\xa3Ada\xa5count\x00"), b"\x82\xa4text\xa0\xa6length\x00");
+
+    // 1000 times nine bytes and what is between them: lengths of two bytes.
+    let long = host.answer("greet", b"\x82\xa4name\xa1A\xa5count\xcd\x03\xe8");
+    let text = vec!["Hello, A!"; 1000].join(" ");
+    let answer = [b"\x82\xa4text\xda\x27\x0f", text.as_bytes(), b"\xa6length\xcd\x27\x0f"].concat();
+    assert!(long == answer, "{} bytes", long.len());
 }
 
-fn rust_fails_with_its_text(subject: &Subject) {
-    fails(subject, RUST, "No handler registered for function nope");
-}
-
-fn rust_panics_and_the_next_call_is_served(subject: &Subject) {
-    panics(subject, &["rust.wasm"], None);
-}
-
-fn rust_panics_with_its_text_where_the_sdk_is_ours(subject: &Subject) {
-    panics(
-        subject,
-        &["rust-renamed.wasm"],
-        Some(&["the guest panicked: no milk, at renamed/../src/lib.rs:31:5"]),
+/// What is no request is refused, however it is wrong; the guest lives on.
+fn refuses_to_greet(host: &Host) {
+    let deep = [b"\x83\xa1x".as_slice(), &[0x91; 100_000]].concat();
+    let wrong: [&[u8]; 14] = [
+        b"",
+        b"x",
+        b"\x80",
+        b"\x81\xa4name\xa3Ada",
+        b"\x81\xa5count\x02",
+        b"\x82\xa4name\xa3Ada\xa5count",
+        b"\x82\xa4name\xa3Ada\xa5count\xcd\x02",
+        b"\x82\xa4name\xa3Ada\xa5count\xff",
+        b"\x82\xa4name\xa3Ada\xa5count\xcf\x00\x00\x00\x01\x00\x00\x00\x00",
+        b"\x82\xa4name\x07\xa5count\x02",
+        b"\x82\xa4name\xdb\xff\xff\xff\xffAda",
+        b"\xdf\xff\xff\xff\xff",
+        b"\x82\xa4name\xa3Ada\xa5count\x02\x00",
+        &deep,
+    ];
+    for request in wrong {
+        fails_with(host, ("greet", request), "greet wants {name: str, count: u32} in MessagePack");
+    }
+    fails_with(
+        host,
+        ("greet", b"\x82\xa4name\xa3Ada\xa5count\xcd\x03\xe9"),
+        "greet says hello 1000 times at most",
     );
-    panics(
-        subject,
-        &["rust-antiphon.wasm"],
-        Some(&["the guest panicked: no milk, at antiphon/src/lib.rs:29:5"]),
-    );
 }
 
-fn rust_calls_its_host(subject: &Subject) {
-    calls_its_host(subject, RUST);
-}
-
-fn rust_logs(subject: &Subject) {
-    logs(subject, RUST);
-}
-
+/// What Antiphon's own SDK does besides.
 fn rust_decodes_and_encodes(subject: &Subject) {
-    each(subject, &["rust-antiphon.wasm"], |_, guest| {
-        let host = subject.host(guest);
-        let greeting = b"\x82\xa4text\xaahello, Ada\xa5adult\xc3";
-        assert_eq!(host.answer("greet", b"\x82\xa4name\xa3Ada\xa3age\x24"), greeting);
-        let error = host.call("greet", b"\x82\xa4name\xa3Ada\xa3age\xa2no").unwrap_err();
-        Failure::GUEST_FAILED.check(&error);
-        let refused =
-            "msgpack not decoded: at byte 14, in field age: invalid type: string \"no\", expected u8";
-        assert_eq!(error.guest_error(), Some(refused));
-        // Too long for the table's index.
-        assert_eq!(host.answer("text/upper-case", b"aloud"), b"ALOUD");
-        let error = host.call("text/upper-case", b"\xff").unwrap_err();
-        assert_eq!(error.guest_error(), Some("invalid utf-8 sequence of 1 bytes from index 0"));
-        assert_eq!(host.answer("null", b"anything"), b"");
-    });
+    let host = subject.host(Guest::binary(subject.built_guest("rust-antiphon.wasm")));
+    let greeting = b"\x82\xa4text\xaahello, Ada\xa5adult\xc3";
+    assert_eq!(host.answer("greet", b"\x82\xa4name\xa3Ada\xa3age\x24"), greeting);
+    let refused = "msgpack not decoded: at byte 14, in field age: invalid type: string \"no\", expected u8";
+    fails_with(&host, ("greet", b"\x82\xa4name\xa3Ada\xa3age\xa2no"), refused);
+    // Too long for the table's index.
+    assert_eq!(host.answer("text/upper-case", b"aloud"), b"ALOUD");
+    fails_with(&host, ("text/upper-case", b"\xff"), "invalid utf-8 sequence of 1 bytes from index 0");
+    assert_eq!(host.answer("null", b"anything"), b"");
 }
 
 fn rust_takes_requests_of_every_size(subject: &Subject) {
-    each(subject, RUST, |name, guest| {
-        let host = subject.host(guest);
+    for name in ["rust.wasm", "rust-renamed.wasm", "rust-antiphon.wasm"] {
+        let host = subject.host(Guest::binary(subject.built_guest(name)));
         // Around what antiphon-guest reads into memory that is always there; large ones between small ones.
         for length in [1_023, 0, 1_024, 1, 1_025, 100_000, 1_023, 99_999, 7] {
             let payload: Vec<u8> = (0..=250).cycle().take(length).collect();
@@ -171,32 +241,8 @@ fn rust_takes_requests_of_every_size(subject: &Subject) {
         }
         for length in [8, 255, 256, 1_023, 1_024] {
             let unknown = "x".repeat(length);
-            let error = host.call(&unknown, &[7; 2_000]).unwrap_err();
-            Failure::GUEST_FAILED.check(&error);
             let expected = format!("No handler registered for function {unknown}");
-            assert_eq!(error.guest_error(), Some(expected.as_str()));
+            fails_with(&host, (&unknown, &[7; 2_000]), &expected);
         }
-        assert_eq!(host.answer("echo", b"alive"), b"alive");
-    });
-}
-
-fn assembly_script_echoes(subject: &Subject) {
-    echoes(subject, ASSEMBLY_SCRIPT);
-}
-
-fn assembly_script_fails_with_its_text(subject: &Subject) {
-    fails(subject, ASSEMBLY_SCRIPT, "Could not find function \"nope\"");
-}
-
-fn assembly_script_panics_with_its_text_and_the_next_call_is_served(subject: &Subject) {
-    let text = &["the guest panicked: no milk", "assembly/index.ts", "27"];
-    panics(subject, ASSEMBLY_SCRIPT, Some(text));
-}
-
-fn assembly_script_calls_its_host(subject: &Subject) {
-    calls_its_host(subject, ASSEMBLY_SCRIPT);
-}
-
-fn assembly_script_logs(subject: &Subject) {
-    logs(subject, ASSEMBLY_SCRIPT);
+    }
 }
