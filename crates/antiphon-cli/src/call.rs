@@ -1,12 +1,14 @@
 //! `antiphon call`.
 
+use std::io;
 use std::ops::ControlFlow;
 
 use crate::calls::Calls;
 use crate::cli::CallArgs;
 use crate::failure::Failure;
 use crate::inputs::Inputs;
-use crate::{engine, messages, output, repeat};
+use crate::payload::Unfit;
+use crate::{engine, messages, output, repeat, text};
 
 pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
     engine::ensure_available(args.engine)?;
@@ -14,7 +16,7 @@ pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
     let factory = engine::factory(args.engine, (&args.guest, &args.wasi, &args.cache), &inputs)?;
     engine::warn_of_unreached_world(&args.wasi, factory.module_info());
     if args.repeat.is_some() || args.concurrency.is_some() {
-        return output::write(&repeat::run(args, inputs, factory)?);
+        return write(args, &repeat::run(args, inputs, factory)?);
     }
     let calls = Calls {
         operation: &args.guest.operation,
@@ -28,5 +30,17 @@ pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
         last = ended.map(std::mem::take);
         ControlFlow::Break(())
     })?;
-    output::write(&last?)
+    write(args, &last?)
+}
+
+/// The answer as it is, or as JSON where the payload was.
+fn write(args: &CallArgs, answer: &[u8]) -> Result<(), Failure> {
+    if args.guest.json.is_none() {
+        return output::write(answer);
+    }
+    let value = args.guest.codec().decode(answer).map_err(|Unfit(what)| {
+        let error = io::Error::new(io::ErrorKind::InvalidData, what);
+        Failure::Usage("the answer is no value of the codec".to_owned(), error)
+    })?;
+    output::write(text::json(&format!("{value:#}\n")).as_bytes())
 }

@@ -46,6 +46,7 @@ EXAMPLES:
   antiphon compile guests/built/rust.wasm -o rust.sealed
   antiphon engines
   antiphon inspect guests/built/rust.wasm
+  antiphon test guests/built/c.wasm --cases guests/c/cases.toml
   antiphon completions bash > antiphon.bash";
 
 #[derive(Debug, Subcommand)]
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Compile(CompileArgs),
     Engines(EnginesArgs),
     Inspect(InspectArgs),
+    Test(TestArgs),
+    Watch(WatchArgs),
     Completions(CompletionsArgs),
 }
 
@@ -103,6 +106,8 @@ const CALL_EXAMPLES: &str = r#"EXAMPLES:
   antiphon call guests/built/rust.wasm host hi --host-call 'binding/sample/echo=hello back'
   antiphon call guests/built/rust.wasm host hi --host-call '*=@guests/README.md'
   antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon call rust.sealed echo hello
+  antiphon call guests/built/c.wasm greet --json '{"name":"Ada","count":2}'
+  antiphon call guests/built/rust.wasm echo --json '[1, 2]' --codec json
   antiphon call guests/built/rust.wasm echo hello --no-cache
   antiphon call guests/built/rust.wasm echo hello --repeat 1000 --mode sync --engine wasmtime
   antiphon call guests/built/rust.wasm echo hello --repeat 1000 --isolation per-call
@@ -316,6 +321,109 @@ EXIT CODES, if all agree:
 and in any case:
   2  wrong usage, an unreadable file, or an option that an engine lacks
   5  the outcomes differ"#;
+
+/// What is tested, and how.
+#[derive(Debug, Args)]
+pub(crate) struct TestedArgs {
+    /// The module, in the binary or the text format, or compiled by `antiphon compile`
+    #[arg(value_name = "MODULE")]
+    pub(crate) module: PathBuf,
+    /// The file of cases
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cases: PathBuf,
+    /// Whether the guest runs on an asynchronous host or a synchronous one; the outcome is the same
+    #[arg(long, value_enum, default_value_t = Mode::Async)]
+    pub(crate) mode: Mode,
+    /// The engine that runs the guest
+    #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
+    pub(crate) engine: AnyEngine,
+    /// End a call after this time, such as `500ms` or `2s`; 2s by default
+    #[arg(long, value_name = "TIME", value_parser = options::deadline)]
+    pub(crate) deadline: Option<Duration>,
+    /// Memory of the guest at most, such as `512KiB` or `64MiB`; 64MiB by default
+    #[arg(long, value_name = "SIZE", value_parser = options::size)]
+    pub(crate) memory: Option<u64>,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
+impl TestedArgs {
+    /// The limits of each call: these, but for what was asked for.
+    pub(crate) fn limits(&self, mut limits: Limits) -> Limits {
+        if let Some(deadline) = self.deadline {
+            limits = limits.with_deadline(deadline).with_init_deadline(deadline.max(limits.init_deadline()));
+        }
+        if let Some(memory) = self.memory {
+            limits = limits.with_memory(memory);
+        }
+        limits
+    }
+}
+
+/// Call a guest as a file of cases says, and compare what comes of it
+///
+/// A case has an operation, and if it needs them a payload and the host calls that are answered. What it expects is an
+/// answer, or an error by its kind, its text or both. Each case runs in a host of its own.
+///
+/// Payloads and answers are a text, or a table: `{ json = .. }` and `{ msgpack = .. }` for values, which are compared as
+/// values, `{ hex = "00 ff" }` for bytes.
+#[derive(Debug, Args)]
+#[command(after_help = TEST_EXAMPLES)]
+pub(crate) struct TestArgs {
+    #[command(flatten)]
+    pub(crate) tested: TestedArgs,
+    /// Write how the cases that fail end into the file, as what they expect; all else in it stays as it is
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Write a report in JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+const TEST_EXAMPLES: &str = r#"EXAMPLES:
+  antiphon test guests/built/c.wasm --cases guests/c/cases.toml
+  antiphon test guests/built/zig.wasm --cases guests/zig/cases.toml --junit report.xml --engine wasmi
+
+A FILE OF CASES:
+  [[case]]
+  name = "greets"
+  operation = "greet"
+  payload = { msgpack = { name = "Ada", count = 1 } }
+  answer = { msgpack = { text = "Hello, Ada!", length = 11 } }
+
+  [[case]]
+  operation = "fail"
+  payload = "no tea"
+  error = { kind = "guest_failed", text = "the guest refused: no tea" }
+
+  [[case]]
+  operation = "host"
+  payload = "ping"
+  answer = "pong"
+  [[case.host]]
+  call = "binding/sample/echo"
+  payload = "ping"
+  answer = "pong"
+
+EXIT CODES:
+  0  every case ended as expected, or was updated
+  1  a case did not
+  2  wrong usage, an unreadable file, or a file that is none of cases
+  4  the module is no waPC guest, or did not start"#;
+
+/// Run the cases of `antiphon test` again whenever the module or the file of cases changes
+///
+/// Ends with Ctrl-C.
+#[derive(Debug, Args)]
+#[command(after_help = WATCH_EXAMPLES)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    pub(crate) tested: TestedArgs,
+}
+
+const WATCH_EXAMPLES: &str = "\
+EXAMPLE:
+  antiphon watch guest.wasm --cases cases.toml";
 
 /// Write a shell's completions to standard output
 #[derive(Debug, Args)]

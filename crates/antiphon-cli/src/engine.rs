@@ -49,13 +49,7 @@ pub(crate) fn factory(
     if let Some(seed) = wasi.deterministic {
         options = options.deterministic(seed, wasi.clock.unwrap_or_default());
     }
-    let compiled = match &inputs.module {
-        Module::Bytes(bytes) => spinner::during("compiling the module", || match cache.store(engine) {
-            Some(store) => store.factory(bytes, &options),
-            None => engine.factory(bytes, &options),
-        }),
-        Module::Artifact(path) => open(engine, cache, path, &options),
-    };
+    let compiled = compile(engine, cache, &inputs.module, &options);
     compiled.map_err(|error| match error.kind() {
         ErrorKind::Unsupported if !wasi.dir.is_empty() && engine != AnyEngine::Wasmtime => {
             let what = format!("{engine} has no directories for guests: --dir needs --engine wasmtime");
@@ -63,6 +57,31 @@ pub(crate) fn factory(
         }
         _ => error.into(),
     })
+}
+
+/// Compiles a module for calls within limits, in the sealed world.
+pub(crate) fn plain_factory(
+    engine: AnyEngine,
+    cache: &CacheArgs,
+    module: &Module,
+    limits: Limits,
+) -> Result<Arc<dyn EngineProviderFactory>, Failure> {
+    Ok(compile(engine, cache, module, &EngineOptions::new().limits(limits).wasi(true))?)
+}
+
+fn compile(
+    engine: AnyEngine,
+    cache: &CacheArgs,
+    module: &Module,
+    options: &EngineOptions,
+) -> Result<Arc<dyn EngineProviderFactory>, Error> {
+    match module {
+        Module::Bytes(bytes) => spinner::during("compiling the module", || match cache.store(engine) {
+            Some(store) => store.factory(bytes, options),
+            None => engine.factory(bytes, options),
+        }),
+        Module::Artifact(path) => open(engine, cache, path, options),
+    }
 }
 
 /// Loads native code, with the key of the cache.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use antiphon::{Bytes, HostCall, HostCallError, HostHandler};
+use serde::Deserialize;
 
 use crate::failure::Failure;
 use crate::input;
@@ -11,9 +12,39 @@ use crate::options::Invalid;
 /// One `--host-call`: which calls it answers, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
-    /// Binding, namespace, operation; `None` matches anything.
-    parts: [Option<String>; 3],
+    pattern: Pattern,
     answer: Answer,
+}
+
+/// Which host calls are meant: binding, namespace, operation; `None` matches anything.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Pattern([Option<String>; 3]);
+
+impl Pattern {
+    /// Reads `BINDING/NAMESPACE/OPERATION`, cut at the first two slashes, so that an operation may have slashes.
+    pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
+        match text.splitn(3, '/').collect::<Vec<_>>().as_slice() {
+            ["*"] => Ok(Self([None, None, None])),
+            [binding, namespace, operation] => Ok(Self(
+                [*binding, *namespace, *operation].map(|part| (part != "*").then(|| part.to_owned())),
+            )),
+            _ => Err(Invalid::Pattern),
+        }
+    }
+
+    /// Whether a host call, by its binding, namespace and operation, is meant.
+    pub(crate) fn matches(&self, call: [&str; 3]) -> bool {
+        self.0.iter().zip(call).all(|(part, value)| part.as_ref().is_none_or(|part| part == value))
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        Self::parse(&text)
+    }
 }
 
 /// What a rule answers.
@@ -25,17 +56,10 @@ enum Answer {
 }
 
 impl Rule {
-    /// Reads `BINDING/NAMESPACE/OPERATION=ANSWER`: cut at the first `=`, then before it at the first two slashes, so
-    /// that an operation may have slashes and an answer anything.
+    /// Reads `BINDING/NAMESPACE/OPERATION=ANSWER`: cut at the first `=`, so that an answer may have anything.
     pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
         let (pattern, answer) = text.split_once('=').ok_or(Invalid::Rule)?;
-        let parts = match pattern.splitn(3, '/').collect::<Vec<_>>().as_slice() {
-            ["*"] => [None, None, None],
-            [binding, namespace, operation] => {
-                [*binding, *namespace, *operation].map(|part| (part != "*").then(|| part.to_owned()))
-            }
-            _ => return Err(Invalid::Pattern),
-        };
+        let pattern = Pattern::parse(pattern)?;
         let answer = if let Some(file) = answer.strip_prefix('@') {
             Answer::File(file.into())
         } else if let Some(error) = answer.strip_prefix('!') {
@@ -43,7 +67,7 @@ impl Rule {
         } else {
             Answer::Text(answer.to_owned())
         };
-        Ok(Self { parts, answer })
+        Ok(Self { pattern, answer })
     }
 }
 
@@ -53,7 +77,7 @@ pub(crate) struct Rules(Vec<Loaded>);
 
 #[derive(Clone, Debug)]
 struct Loaded {
-    parts: [Option<String>; 3],
+    pattern: Pattern,
     answer: Result<Bytes, String>,
 }
 
@@ -66,15 +90,14 @@ impl Rules {
                 Answer::Error(text) => Err(text.clone()),
                 Answer::File(path) => Ok(input::answer(path, limit)?.into()),
             };
-            Ok(Loaded { parts: rule.parts.clone(), answer })
+            Ok(Loaded { pattern: rule.pattern.clone(), answer })
         };
         rules.iter().map(load).collect::<Result<_, _>>().map(Self)
     }
 
     fn answer(&self, call: [&str; 3]) -> Result<Bytes, String> {
-        let matches = |part: &Option<String>, value: &str| part.as_ref().is_none_or(|part| part == value);
         for rule in &self.0 {
-            if rule.parts.iter().zip(call).all(|(part, value)| matches(part, value)) {
+            if rule.pattern.matches(call) {
                 return rule.answer.clone();
             }
         }

@@ -10,6 +10,7 @@ use antiphon::errors::{Error, ErrorKind};
 use crate::code::{self, Module};
 use crate::failure::Failure;
 use crate::guest_args::GuestArgs;
+use crate::payload::Unfit;
 
 /// Reads a module; one over its limit is [`ErrorKind::InvalidModule`]. Native code is left to its engine.
 pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
@@ -26,6 +27,16 @@ pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
 /// Reads the payload from where the arguments say; one over its limit is [`ErrorKind::TooLarge`].
 pub(crate) fn payload(args: &GuestArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
     let limit = limits.request();
+    if let Some(json) = &args.json {
+        let payload = args.codec().encode(json).map_err(|Unfit(what)| {
+            Failure::Usage(
+                "cannot encode the payload".to_owned(),
+                io::Error::new(io::ErrorKind::InvalidInput, what),
+            )
+        })?;
+        let fits = u64::try_from(payload.len()).is_ok_and(|length| length <= limit);
+        return if fits { Ok(payload) } else { Err(Failure::TooLarge("payload", limit)) };
+    }
     let payload = match (&args.payload, &args.payload_file) {
         (_, Some(path)) => read_file("payload", path, limit)?,
         (Some(dash), None) if dash == "-" => bounded(io::stdin().lock(), limit)
@@ -40,6 +51,17 @@ pub(crate) fn payload(args: &GuestArgs, limits: &Limits) -> Result<Vec<u8>, Fail
 pub(crate) fn answer(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     const WHAT: &str = "answer to a host call";
     read_file(WHAT, path, limit)?.ok_or(Failure::TooLarge(WHAT, limit))
+}
+
+/// Reads a file of cases, of at most as many bytes as a module.
+pub(crate) fn cases(path: &Path) -> Result<String, Failure> {
+    const WHAT: &str = "file of cases";
+    let limit = Limits::new().module();
+    let bytes = read_file(WHAT, path, limit)?.ok_or(Failure::TooLarge(WHAT, limit))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let error = io::Error::new(io::ErrorKind::InvalidData, error);
+        Failure::Usage(format!("cannot read the {WHAT} {}", path.display()), error)
+    })
 }
 
 /// The bytes of a file; `None` if they are more than `limit`.

@@ -7,6 +7,9 @@ mod bench_report;
 mod call;
 mod callers;
 mod calls;
+mod case_run;
+mod cases;
+mod cases_update;
 mod cli;
 mod code;
 mod compare;
@@ -22,19 +25,23 @@ mod host_call;
 mod input;
 mod inputs;
 mod inspect;
+mod junit;
 mod latency;
 mod live_line;
 mod messages;
 mod options;
 mod output;
+mod payload;
 mod repeat;
 mod report;
 mod resident;
 mod rival;
 mod spinner;
 mod tally;
+mod test;
 mod text;
 mod verdict;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -67,6 +74,8 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Engines(args) => engines::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Completions(args) => completions::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|failure| {

@@ -20,6 +20,7 @@ pub(crate) enum Invalid {
     Pattern,
     Rival,
     Number,
+    Json(serde_json::Error),
 }
 
 impl fmt::Display for Invalid {
@@ -39,6 +40,7 @@ impl fmt::Display for Invalid {
             ),
             Self::Number => f.write_str("no number from 1 to 10000"),
             Self::Rule => f.write_str("no rule of the form BINDING/NAMESPACE/OPERATION=ANSWER"),
+            Self::Json(error) => write!(f, "no JSON: {error}"),
             Self::Pattern => {
                 f.write_str("what stands before the = is neither BINDING/NAMESPACE/OPERATION nor a bare *")
             }
@@ -68,6 +70,11 @@ pub(crate) fn size(text: &str) -> Result<u64, Invalid> {
         Ok(size) if !text.starts_with('-') => Ok(size.as_u64()),
         _ => Err(Invalid::Size),
     }
+}
+
+/// A value in JSON.
+pub(crate) fn json(text: &str) -> Result<serde_json::Value, Invalid> {
+    serde_json::from_str(text).map_err(Invalid::Json)
 }
 
 /// An argument for the guest.
