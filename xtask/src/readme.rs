@@ -1,4 +1,5 @@
-//! The README says only what is true: its commands are run, its code is a file that is compiled.
+//! The README and the guides of guests say only what is true: their commands are run, their code is in a file that is
+//! compiled.
 
 use std::fs;
 use std::path::Path;
@@ -8,26 +9,44 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// Announces that the next block is the end of a file.
 const FROM_FILE: &str = "<!-- the file ";
+/// Announces that the next block is somewhere in a file.
+const PART_OF_FILE: &str = "<!-- part of the file ";
 
-/// Runs every `$` line of every `console` block of the README and compares what it prints; compares blocks that name
-/// their file with it.
+/// Where there is a guide for each language of guests but Rust, whose guide is its crate's README.
+const GUIDES: &str = "docs/guests";
+
+/// Checks the README and the guides.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let readme = fs::read_to_string(root.join("README.md")).context("README.md")?;
+    check(root, Path::new("README.md"))?;
+    let mut guides = fs::read_dir(root.join(GUIDES))
+        .context(GUIDES)?
+        .map(|entry| Ok(Path::new(GUIDES).join(entry?.file_name())))
+        .collect::<Result<Vec<_>>>()?;
+    guides.sort();
+    guides.iter().try_for_each(|guide| check(root, guide))
+}
+
+/// Runs every `$` line of every `console` block of a page and compares what it prints; compares blocks that name their
+/// file with it.
+fn check(root: &Path, page: &Path) -> Result<()> {
+    let name = page.display();
+    let text = fs::read_to_string(root.join(page)).with_context(|| name.to_string())?;
     let (mut commands, mut files) = (0, 0);
-    for block in blocks(&readme) {
+    for block in blocks(&text) {
         if block.language == "console" {
             for (command, expected) in commands_of(&block.text)? {
-                check_command(root, &command, &expected)?;
+                check_command(root, &command, &expected).with_context(|| name.to_string())?;
                 commands += 1;
             }
         } else if let Some(file) = block.file {
             let source = fs::read_to_string(root.join(&file)).with_context(|| file.clone())?;
-            ensure!(source.ends_with(&block.text), "the block of README.md is not the end of {file}");
+            let holds = if block.part { source.contains(&block.text) } else { source.ends_with(&block.text) };
+            ensure!(holds, "{name} shows what is not in {file}, or not at its end:\n{}", block.text);
             files += 1;
         }
     }
-    ensure!(commands > 0 && files > 0, "README.md shows no command or no file: nothing was checked");
-    println!("README.md: {commands} commands and {files} files checked");
+    ensure!(commands > 0 && files > 0, "{name} shows no command or no file: nothing was checked");
+    println!("{name}: {commands} commands and {files} files checked");
     Ok(())
 }
 
@@ -37,6 +56,8 @@ struct Block {
     language: String,
     /// The file that it shows, if the line before says so.
     file: Option<String>,
+    /// Whether it is any part of the file, not its end.
+    part: bool,
     text: String,
 }
 
@@ -47,10 +68,13 @@ fn blocks(markdown: &str) -> Vec<Block> {
     for line in markdown.lines() {
         match (&mut open, line.strip_prefix("```")) {
             (None, Some(language)) => {
-                let file = previous.strip_prefix(FROM_FILE).and_then(|rest| rest.split([',', ' ']).next());
+                let part = previous.strip_prefix(PART_OF_FILE);
+                let file = previous.strip_prefix(FROM_FILE).or(part);
+                let file = file.and_then(|rest| rest.split([',', ' ']).next());
                 open = Some(Block {
                     language: language.into(),
                     file: file.map(Into::into),
+                    part: part.is_some(),
                     text: String::new(),
                 });
             }
@@ -94,7 +118,7 @@ fn check_command(root: &Path, command: &str, expected: &str) -> Result<()> {
     let printed = String::from_utf8_lossy(&output.stdout);
     ensure!(
         printed.trim_end() == expected.trim_end(),
-        "`{command}` printed\n{printed}\nbut README.md says\n{expected}"
+        "`{command}` printed\n{printed}\nbut the page says\n{expected}"
     );
     Ok(())
 }
@@ -109,6 +133,9 @@ mod tests {
         let found = blocks(markdown);
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].file.as_deref(), found[0].text.as_str()), (Some("a/b.rs"), "use x;\n"));
+        assert!(!found[0].part);
+        let part = blocks("<!-- part of the file a/b.c -->\n```c\nx\n```\n");
+        assert_eq!((part[0].file.as_deref(), part[0].part), (Some("a/b.c"), true));
         assert_eq!(commands_of(&found[1].text).unwrap(), [("y".to_owned(), "z\n".to_owned())]);
     }
 }

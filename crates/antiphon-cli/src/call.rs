@@ -8,11 +8,14 @@ use crate::cli::CallArgs;
 use crate::failure::Failure;
 use crate::inputs::Inputs;
 use crate::payload::Unfit;
-use crate::{engine, messages, output, repeat, text};
+use crate::{engine, input, messages, output, repeat, text};
 
 pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
     engine::ensure_available(args.engine)?;
-    let inputs = Inputs::load(&args.guest)?;
+    let mut inputs = Inputs::load(&args.guest)?;
+    if let Some(value) = &args.value.json {
+        inputs.payload = input::value(args.value.codec, value, &inputs.limits)?;
+    }
     let factory = engine::factory(args.engine, (&args.guest, &args.wasi, &args.cache), &inputs)?;
     engine::warn_of_unreached_world(&args.wasi, factory.module_info());
     if args.repeat.is_some() || args.concurrency.is_some() {
@@ -35,10 +38,10 @@ pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
 
 /// The answer as it is, or as JSON where the payload was.
 fn write(args: &CallArgs, answer: &[u8]) -> Result<(), Failure> {
-    if args.guest.json.is_none() {
+    if args.value.json.is_none() {
         return output::write(answer);
     }
-    let value = args.guest.codec().decode(answer).map_err(|Unfit(what)| {
+    let value = args.value.codec.decode(answer).map_err(|Unfit(what)| {
         let error = io::Error::new(io::ErrorKind::InvalidData, what);
         Failure::Usage("the answer is no value of the codec".to_owned(), error)
     })?;

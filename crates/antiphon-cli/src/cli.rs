@@ -12,9 +12,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::code::CacheArgs;
-use crate::guest_args::{GuestArgs, WasiArgs};
+use crate::guest_args::{GuestArgs, ValueArgs, WasiArgs};
 use crate::options;
 use crate::rival::{self, Rival};
+use crate::templates::Language;
 
 /// Calls operations of waPC guests, measures them, compiles them ahead of time, compares engines, and looks at what a module is.
 ///
@@ -46,6 +47,7 @@ EXAMPLES:
   antiphon compile guests/built/rust.wasm -o rust.sealed
   antiphon engines
   antiphon inspect guests/built/rust.wasm
+  antiphon new guest hello-zig --lang zig
   antiphon test guests/built/c.wasm --cases guests/c/cases.toml
   antiphon completions bash > antiphon.bash";
 
@@ -57,6 +59,7 @@ pub(crate) enum Command {
     Compile(CompileArgs),
     Engines(EnginesArgs),
     Inspect(InspectArgs),
+    New(NewArgs),
     Test(TestArgs),
     Watch(WatchArgs),
     Completions(CompletionsArgs),
@@ -74,6 +77,8 @@ pub(crate) enum Command {
 pub(crate) struct CallArgs {
     #[command(flatten)]
     pub(crate) guest: GuestArgs,
+    #[command(flatten)]
+    pub(crate) value: ValueArgs,
     /// Whether the guest runs on an asynchronous host or a synchronous one; the outcome is the same
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
@@ -321,6 +326,35 @@ EXIT CODES, if all agree:
 and in any case:
   2  wrong usage, an unreadable file, or an option that an engine lacks
   5  the outcomes differ"#;
+
+/// Make a project
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    #[command(subcommand)]
+    pub(crate) command: NewCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NewCommand {
+    Guest(NewGuestArgs),
+}
+
+/// Make a guest, with all that it needs of an SDK, cases that test it, and a README with the two commands
+#[derive(Debug, Args)]
+#[command(after_help = NEW_GUEST_EXAMPLES)]
+pub(crate) struct NewGuestArgs {
+    /// The directory of the project; it must not be there yet
+    #[arg(value_name = "NAME")]
+    pub(crate) path: PathBuf,
+    /// The language
+    #[arg(long, value_enum)]
+    pub(crate) lang: Language,
+}
+
+const NEW_GUEST_EXAMPLES: &str = "\
+EXAMPLES:
+  antiphon new guest hello --lang c
+  antiphon new guest plugins/hello-go --lang go";
 
 /// What is tested, and how.
 #[derive(Debug, Args)]

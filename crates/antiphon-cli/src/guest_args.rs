@@ -27,12 +27,6 @@ pub(crate) struct GuestArgs {
     /// Read the payload from a file
     #[arg(long, value_name = "FILE", conflicts_with = "payload")]
     pub(crate) payload_file: Option<PathBuf>,
-    /// Encode this JSON value as the payload, and show the answer as JSON
-    #[arg(long, value_name = "JSON", value_parser = options::json, conflicts_with_all = ["payload", "payload_file"])]
-    pub(crate) json: Option<serde_json::Value>,
-    /// What `--json` is encoded as, and the answer decoded from; MessagePack by default
-    #[arg(long, value_enum, value_name = "CODEC", requires = "json")]
-    pub(crate) codec: Option<Codec>,
     /// Answer host calls: `BINDING/NAMESPACE/OPERATION=ANSWER`
     ///
     /// A part that is `*` matches anything, and so does a bare `*` instead of all three. The answer is a text, `@FILE`
@@ -56,6 +50,17 @@ pub(crate) struct GuestArgs {
     /// Whether calls share an instance, or each has one of its own
     #[arg(long, value_enum, default_value_t = Isolation::Reuse)]
     pub(crate) isolation: Isolation,
+}
+
+/// A payload and an answer as values.
+#[derive(Debug, Args)]
+pub(crate) struct ValueArgs {
+    /// Encode this JSON value as the payload, and show the answer as JSON
+    #[arg(long, value_name = "JSON", value_parser = options::json, conflicts_with_all = ["payload", "payload_file"])]
+    pub(crate) json: Option<serde_json::Value>,
+    /// What `--json` is encoded as, and the answer decoded from
+    #[arg(long, value_enum, value_name = "CODEC", requires = "json", conflicts_with_all = ["payload", "payload_file"], default_value_t = Codec::Msgpack)]
+    pub(crate) codec: Codec,
 }
 
 /// What a guest that speaks WASI gets to see.
@@ -96,11 +101,6 @@ impl WasiArgs {
 }
 
 impl GuestArgs {
-    /// The codec of `--json`.
-    pub(crate) fn codec(&self) -> Codec {
-        self.codec.unwrap_or(Codec::Msgpack)
-    }
-
     /// The limits of the call: the safe ones, but for what was asked for.
     pub(crate) fn limits(&self) -> Limits {
         let mut limits = Limits::new();

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use antiphon::Limits;
 use antiphon::errors::{Error, ErrorKind};
+use serde_json::Value;
 
 use crate::code::{self, Module};
 use crate::failure::Failure;
 use crate::guest_args::GuestArgs;
-use crate::payload::Unfit;
+use crate::payload::{Codec, Unfit};
 
 /// Reads a module; one over its limit is [`ErrorKind::InvalidModule`]. Native code is left to its engine.
 pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
@@ -27,16 +28,6 @@ pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
 /// Reads the payload from where the arguments say; one over its limit is [`ErrorKind::TooLarge`].
 pub(crate) fn payload(args: &GuestArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
     let limit = limits.request();
-    if let Some(json) = &args.json {
-        let payload = args.codec().encode(json).map_err(|Unfit(what)| {
-            Failure::Usage(
-                "cannot encode the payload".to_owned(),
-                io::Error::new(io::ErrorKind::InvalidInput, what),
-            )
-        })?;
-        let fits = u64::try_from(payload.len()).is_ok_and(|length| length <= limit);
-        return if fits { Ok(payload) } else { Err(Failure::TooLarge("payload", limit)) };
-    }
     let payload = match (&args.payload, &args.payload_file) {
         (_, Some(path)) => read_file("payload", path, limit)?,
         (Some(dash), None) if dash == "-" => bounded(io::stdin().lock(), limit)
@@ -45,6 +36,17 @@ pub(crate) fn payload(args: &GuestArgs, limits: &Limits) -> Result<Vec<u8>, Fail
         (None, None) => Some(Vec::new()),
     };
     payload.ok_or(Failure::TooLarge("payload", limit))
+}
+
+/// Encodes a value as the payload; one over its limit is [`ErrorKind::TooLarge`].
+pub(crate) fn value(codec: Codec, value: &Value, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let payload = codec.encode(value).map_err(|Unfit(what)| {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, what);
+        Failure::Usage("cannot encode the payload".to_owned(), error)
+    })?;
+    let limit = limits.request();
+    let fits = u64::try_from(payload.len()).is_ok_and(|length| length <= limit);
+    if fits { Ok(payload) } else { Err(Failure::TooLarge("payload", limit)) }
 }
 
 /// Reads the answer to a host call; one over its limit is [`ErrorKind::TooLarge`].

@@ -29,6 +29,7 @@ mod junit;
 mod latency;
 mod live_line;
 mod messages;
+mod new;
 mod options;
 mod output;
 mod payload;
@@ -38,6 +39,7 @@ mod resident;
 mod rival;
 mod spinner;
 mod tally;
+mod templates;
 mod test;
 mod text;
 mod verdict;
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Engines(args) => engines::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(&args),
+        Command::New(args) => new::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Test(args) => test::run(&args),
         Command::Watch(args) => watch::run(&args),
         Command::Completions(args) => completions::run(&args).map(|()| ExitCode::SUCCESS),

@@ -46,6 +46,8 @@ fn every_example_of_the_help_runs() {
         &["compile"],
         &["engines"],
         &["inspect"],
+        &["new", "guest"],
+        &["test"],
         &["completions"],
     ] {
         let examples = examples(&help(of));

@@ -16,5 +16,8 @@ mod help;
 mod host_calls;
 mod input;
 mod inspect;
+mod new;
 mod program;
+mod test;
 mod wasi;
+mod watch;

@@ -17,7 +17,8 @@ pub(crate) fn here() -> impl Iterator<Item = &'static str> {
 }
 
 /// Modules of all languages that have the operations of `guests/README.md`.
-pub(crate) const GUESTS: [&str; 3] = ["rust.wasm", "assemblyscript.wasm", "assemblyscript-env-abort.wasm"];
+pub(crate) const GUESTS: [&str; 6] =
+    ["rust.wasm", "assemblyscript.wasm", "assemblyscript-env-abort.wasm", "c.wasm", "go.wasm", "zig.wasm"];
 
 /// What a run of the program left behind.
 #[derive(Debug)]

@@ -1,0 +1,159 @@
+//! `antiphon test`, and the values of `antiphon call --json`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::program::{MODES, Run, call, guest, here, repository, run};
+
+const WRONG: &str = r#"# kept
+[[case]]
+operation = "echo"   # kept, too
+payload = "a"
+answer = "b"         # and this
+
+[[case]]
+name = "greets"
+operation = "greet"
+payload = { msgpack = { name = "Ada", count = 1 } }
+answer = { msgpack = { text = "Hello, Ada!", length = 12 } }
+
+[[case]]
+operation = "fail"
+payload = "no tea"
+answer = ""
+
+[[case]]
+name = "<none>"
+operation = "nope"
+"#;
+
+const RIGHT: &str = r#"# kept
+[[case]]
+operation = "echo"   # kept, too
+payload = "a"
+answer = "a"         # and this
+
+[[case]]
+name = "greets"
+operation = "greet"
+payload = { msgpack = { name = "Ada", count = 1 } }
+answer = { msgpack = { length = 11, text = "Hello, Ada!" } }
+
+[[case]]
+operation = "fail"
+payload = "no tea"
+error = { kind = "guest_failed", text = "the guest refused: no tea" }
+
+[[case]]
+name = "<none>"
+operation = "nope"
+error = { kind = "guest_failed", text = "No handler registered for function nope" }
+"#;
+
+fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cases.toml");
+    fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
+fn test(name: &str, cases: &Path, more: &[&str]) -> Run {
+    let module = guest(name);
+    let all = ["test", module.to_str().unwrap(), "--cases", cases.to_str().unwrap()];
+    run([&all, more].concat())
+}
+
+#[test]
+fn the_guests_pass_their_own_cases_on_every_engine_in_both_modes() {
+    for (module, folder) in [
+        ("c.wasm", "c"),
+        ("go.wasm", "go"),
+        ("zig.wasm", "zig"),
+        ("assemblyscript.wasm", "assemblyscript"),
+        ("rust-antiphon.wasm", "rust/antiphon"),
+    ] {
+        let cases = repository().join("guests").join(folder).join("cases.toml");
+        for engine in here() {
+            for mode in MODES {
+                let run = test(module, &cases, &["--engine", engine, "--mode", mode]);
+                assert_eq!(run.code, Some(0), "{module} on {engine}: {}{}", run.text(), run.stderr);
+                assert!(run.text().ends_with(" passed, 0 failed\n"), "{}", run.text());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_different_is_shown_and_accepted_where_asked_to() {
+    let (dir, path) = file(WRONG);
+    let report = dir.path().join("report.xml");
+    let failed = test("c.wasm", &path, &["--junit", report.to_str().unwrap()]);
+    assert_eq!((failed.code, failed.stderr.as_str()), (Some(1), ""));
+    assert_eq!(
+        failed.text(),
+        "FAIL  echo\n      -b\n      +a\n\
+         FAIL  greets\n       {\n      -  \"length\": 12,\n      +  \"length\": 11,\n         \"text\": \"Hello, Ada!\"\n       }\n\
+         FAIL  fail\n      +error kind: guest_failed\n      +error text: the guest refused: no tea\n\
+         FAIL  <none>\n      +error kind: guest_failed\n      +error text: No handler registered for function nope\n\
+         0 passed, 4 failed\n"
+    );
+    let report = fs::read_to_string(report).unwrap();
+    assert!(
+        report.contains("tests=\"4\" failures=\"4\"") && report.contains("name=\"&lt;none&gt;\""),
+        "{report}"
+    );
+    assert!(report.contains("<failure message=\"not as expected\">-b&#10;+a</failure>"), "{report}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), WRONG);
+
+    let updated = test("c.wasm", &path, &["--update"]);
+    assert_eq!(updated.code, Some(0));
+    assert!(updated.text().ends_with("4 updated\n"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), RIGHT);
+    assert_eq!(test("c.wasm", &path, &[]).code, Some(0));
+}
+
+#[test]
+fn what_is_no_file_of_cases_is_wrong_usage() {
+    for (text, reason) in [
+        ("", "missing field `case`"),
+        ("case = []", "no [[case]]"),
+        ("[[case]]\noperation = 'x'\nextra = 1", "unknown field `extra`"),
+        ("[[case]]\noperation = 'x'\nanswer = ''\nerror = { kind = 'x' }", "exclude each other"),
+        ("[[case]]\noperation = 'x'\nerror = {}", "a kind, a text, or both"),
+        ("[[case]]\noperation = 'x'\nanswer = { hex = '0' }", "even number"),
+        ("[[case]]\noperation = 'x'\n[[case.host]]\ncall = '*'", "either an answer or an error"),
+        ("[[case]]\noperation = 'x'\n[[case.host]]\ncall = 'a'\nanswer = ''", "BINDING/NAMESPACE/OPERATION"),
+    ] {
+        let (_dir, path) = file(text);
+        let refused = test("c.wasm", &path, &[]).failed(2);
+        assert!(refused.stderr.contains(reason), "{text}: {}", refused.stderr);
+    }
+    let (_dir, path) = file("[[case]]\noperation = 'x'\n");
+    test("none.wasm", &path, &[]).failed(2);
+    test("manifest.toml", &path, &[]).failed(4);
+}
+
+#[test]
+fn a_host_call_is_answered_only_where_its_payload_is_the_one_expected() {
+    let (_dir, path) = file(
+        "[[case]]\noperation = 'host'\npayload = 'other'\nerror = { kind = 'guest_failed', text = 'host call \
+         binding/sample/echo refused: no [[case.host]] matches it and its payload' }\n[[case.host]]\ncall = \
+         '*'\npayload = 'ping'\nanswer = 'pong'\n",
+    );
+    assert_eq!(test("c.wasm", &path, &[]).code, Some(0));
+}
+
+#[test]
+fn a_person_calls_with_json_and_reads_json() {
+    for mode in MODES {
+        let greet = ["greet", "--json", r#"{"name":"Ada","count":1}"#];
+        call(mode, "c.wasm", &greet).answered("{\n  \"length\": 11,\n  \"text\": \"Hello, Ada!\"\n}\n");
+        call(mode, "c.wasm", &["echo", "--json", "[1.5]", "--codec", "json"]).answered("[\n  1.5\n]\n");
+        call(mode, "c.wasm", &["echo", "--json", "[1"]).failed(2);
+        call(mode, "c.wasm", &["echo", "x", "--json", "1"]).failed(2);
+        call(mode, "c.wasm", &["echo", "x", "--codec", "json"]).failed(2);
+        // Answers nothing, which is no value.
+        let none = call(mode, "c.wasm", &["log", "--json", "1"]).failed(2);
+        assert!(none.stderr.contains("the answer is no value of the codec"), "{}", none.stderr);
+    }
+}
