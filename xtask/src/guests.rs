@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
 /// The guests, by the language they are written in.
 #[derive(Clone, Copy, ValueEnum)]
-enum Guest {
+pub(crate) enum Guest {
     /// `antiphon-guest`, and `wapc-guest` from crates.io
     Rust,
     /// `@wapc/as-guest`, from npm
@@ -54,6 +54,31 @@ enum Guest {
 type Versions = BTreeMap<String, String>;
 
 impl Guest {
+    /// Every guest with the name of its language, as the command line has it.
+    pub(crate) fn languages() -> impl Iterator<Item = (String, Self)> {
+        let named = |guest: &Self| Some((guest.to_possible_value()?.get_name().to_owned(), *guest));
+        Self::value_variants().iter().filter_map(named)
+    }
+
+    /// Whether the commands of a project in this language find their toolchain.
+    ///
+    /// # Errors
+    ///
+    /// Says what is missing and how it is installed.
+    pub(crate) fn project_toolchain(self) -> Result<()> {
+        if matches!(self, Self::Rust) { rust::find_on_path() } else { self.toolchain() }
+    }
+
+    /// Variables that make `make` take the compiler that is here.
+    pub(crate) fn environment(self) -> Vec<(&'static str, &'static str)> {
+        match self {
+            Self::C => make::C.environment(),
+            Self::Go => make::GO.environment(),
+            Self::Zig => make::ZIG.environment(),
+            Self::Rust | Self::AssemblyScript => Vec::new(),
+        }
+    }
+
     /// The folder of the guest's source, from the root of the repository.
     fn source(self) -> &'static str {
         match self {

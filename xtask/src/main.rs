@@ -5,6 +5,7 @@ mod instructions;
 mod mutants;
 mod process;
 mod readme;
+mod scaffolds;
 mod soak;
 
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ enum Command {
     Mutants(mutants::Args),
     /// Run the README's commands and compare its code
     Readme,
+    /// Generate, build and test a guest's project in each language whose toolchain is here
+    Scaffolds,
     /// Call a provider for minutes, and see whether memory and latency stay where they were
     Soak(soak::Soak),
     /// Run the cases of the stress suite at full size
@@ -58,6 +61,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Instructions(args) => instructions::run(&root, args),
         Command::Mutants(args) => mutants::run(&root, args),
         Command::Readme => readme::run(&root),
+        Command::Scaffolds => scaffolds::scaffolds(&root),
         Command::Soak(args) => soak::soak(&root, args),
         Command::Stress(args) => soak::stress(&root, args),
     }

@@ -416,7 +416,7 @@ pub(crate) struct TestArgs {
 
 const TEST_EXAMPLES: &str = r#"EXAMPLES:
   antiphon test guests/built/c.wasm --cases guests/c/cases.toml
-  antiphon test guests/built/zig.wasm --cases guests/zig/cases.toml --junit report.xml --engine wasmi
+  antiphon test guests/built/zig.wasm --cases guests/zig/cases.toml --junit report.xml
 
 A FILE OF CASES:
   [[case]]

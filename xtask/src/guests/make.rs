@@ -66,6 +66,12 @@ impl Recipe {
         self.compiler().map(drop)
     }
 
+    /// What makes `make` take the compiler that is here, whatever its `Makefile` says.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, &'static str)> {
+        let Ok((compiler, _)) = self.compiler() else { return Vec::new() };
+        vec![("MAKEFLAGS", "--environment-overrides"), (self.variable, compiler), ("GOTOOLCHAIN", "local")]
+    }
+
     /// Builds the guest in `source` into `out`.
     pub(crate) fn build(&self, source: &Path, out: &Path) -> Result<Versions> {
         let (compiler, versions) = self.compiler()?;

@@ -39,6 +39,14 @@ pub(crate) fn find() -> Result<()> {
     Toolchain::find().map(drop)
 }
 
+/// Whether plain `cargo` can build a guest, as a project's own commands do.
+pub(crate) fn find_on_path() -> Result<()> {
+    match Toolchain::on_path() {
+        Some(_) => Ok(()),
+        None => bail!("the rustc on the path has no {TARGET}; rustup target add {TARGET}"),
+    }
+}
+
 /// Builds the crates in `source` into `out`.
 pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
     let toolchain = Toolchain::find()?;
@@ -81,8 +89,7 @@ struct Toolchain {
 impl Toolchain {
     /// Prefers the toolchain on the path, if it has the target, to Debian's.
     fn find() -> Result<Self> {
-        let on_path = Self { rustc: "rustc", cargo: "cargo", debian: false };
-        if on_path.ask(&["--print", "target-libdir", "--target", TARGET]).is_ok_and(is_dir) {
+        if let Some(on_path) = Self::on_path() {
             return Ok(on_path);
         }
         let debian = Self { rustc: "/usr/bin/rustc", cargo: "/usr/bin/cargo", debian: true };
@@ -90,6 +97,13 @@ impl Toolchain {
             && Path::new(DEBIAN_LLD).exists()
             && debian.std_source().is_ok_and(|source| source.exists());
         if is_whole { Ok(debian) } else { bail!(ADVICE) }
+    }
+
+    /// The toolchain on the path, if it has the target.
+    fn on_path() -> Option<Self> {
+        let on_path = Self { rustc: "rustc", cargo: "cargo", debian: false };
+        let has_target = on_path.ask(&["--print", "target-libdir", "--target", TARGET]).is_ok_and(is_dir);
+        has_target.then_some(on_path)
     }
 
     /// A cargo command in `source` that leaves no path of this machine in the module.
