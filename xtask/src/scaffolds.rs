@@ -50,7 +50,10 @@ fn program(root: &Path) -> Result<PathBuf> {
     let metadata = ["metadata", "--format-version", "1", "--no-deps", "--locked"];
     let metadata = output(Command::new("cargo").current_dir(root).args(metadata))?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    let target = metadata["target_directory"].as_str().context("cargo names no target directory")?;
+    let target = metadata
+        .get("target_directory")
+        .and_then(serde_json::Value::as_str)
+        .context("cargo names no target directory")?;
     Ok(Path::new(target).join("debug"))
 }
 
