@@ -1,0 +1,1 @@
+../../../../../guests/assemblyscript/assembly/greet.ts

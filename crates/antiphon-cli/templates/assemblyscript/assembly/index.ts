@@ -1,0 +1,1 @@
+../../../../../guests/assemblyscript/assembly/index.ts

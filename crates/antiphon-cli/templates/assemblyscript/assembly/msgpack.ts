@@ -1,0 +1,1 @@
+../../../../../guests/assemblyscript/assembly/msgpack.ts

@@ -1,0 +1,1 @@
+../../../../guests/go/main.go

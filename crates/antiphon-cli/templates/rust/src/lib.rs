@@ -1,0 +1,1 @@
+../../../../../guests/rust/antiphon/src/lib.rs
