@@ -10,6 +10,7 @@ use antiphon::{
     Bytes, HostCall, HostCallError, HostHandler, HostHandlerAsync, Isolation, Request, WapcHost,
     WapcHostAsync, async_trait,
 };
+use antiphon_pool::HostPool;
 use antiphon_wasmtime::{ModuleCache, WasmtimeEngineProviderBuilder};
 use anyhow::{Error, Result, ensure};
 use tokio::runtime::Runtime;
@@ -62,6 +63,18 @@ pub fn variants(engine: Engine, guest: &Guest, runtime: &Rc<Runtime>) -> Result<
             runtime,
             CallWith(straight()?),
         ),
+        Variant::r#async(
+            Family::Antiphon,
+            "`HostPool::call`, cooperative",
+            runtime,
+            Call(pool(engine, guest, runtime, true)?),
+        ),
+        Variant::r#async(
+            Family::Antiphon,
+            "`HostPool::call`, straight",
+            runtime,
+            Call(pool(engine, guest, runtime, false)?),
+        ),
     ])
 }
 
@@ -76,6 +89,12 @@ fn host(engine: Engine, wasm: &[u8]) -> Result<WapcHost> {
 fn host_async(engine: Engine, guest: &Guest, runtime: &Runtime, cooperative: bool) -> Result<WapcHostAsync> {
     let provider = engine.factory(&guest.wasm, cooperative)?.provider_async().map_err(Error::from_boxed)?;
     Ok(runtime.block_on(WapcHostAsync::builder(provider).handler(Echo).build())?)
+}
+
+/// A pool of two instances of such hosts.
+fn pool(engine: Engine, guest: &Guest, runtime: &Runtime, cooperative: bool) -> Result<HostPool> {
+    let factory = engine.factory(&guest.wasm, cooperative)?;
+    Ok(runtime.block_on(HostPool::builder(factory).max(2).handler(Echo).build())?)
 }
 
 /// A handler that answers with a copy of its payload, which lies in the guest's memory, as the limit's does.
@@ -105,6 +124,13 @@ impl SyncCall for Call<WapcHost> {
 }
 
 impl AsyncCall for Call<WapcHostAsync> {
+    async fn call<R>(&mut self, payload: &Payload, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
+        let answer = self.0.call(OPERATION, payload.borrowed).await?;
+        Ok(read(&answer))
+    }
+}
+
+impl AsyncCall for Call<HostPool> {
     async fn call<R>(&mut self, payload: &Payload, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let answer = self.0.call(OPERATION, payload.borrowed).await?;
         Ok(read(&answer))
@@ -186,6 +212,16 @@ pub fn fresh(wasm: &[u8]) -> Result<Vec<fresh::Variant>> {
         Ok(Box::new(move |payload| Ok(host.call(OPERATION, payload)?.len())))
     });
     let label = "antiphon on wasmtime, isolation per call";
+    variants.push(fresh::Variant::new(Kind::Antiphon, label, maker));
+    // One pool for all threads: there are two at most.
+    let builder = WasmtimeEngineProviderBuilder::new().module_bytes(wasm);
+    let pool = HostPool::builder(builder.isolation(Isolation::PerCall).factory()?).max(2);
+    let pool = antiphon::block_on(pool.build())?;
+    let maker: Maker = Arc::new(move || {
+        let pool = pool.clone();
+        Ok(Box::new(move |payload| Ok(pool.call_blocking(OPERATION, payload)?.len())))
+    });
+    let label = "antiphon on wasmtime, `HostPool` with isolation per call";
     variants.push(fresh::Variant::new(Kind::Antiphon, label, maker));
     Ok(variants)
 }

@@ -30,6 +30,8 @@ const OWNED: &str = "sync antiphon: `call_with`";
 const SINK: &str = "sync antiphon: `call_ref_with`";
 const STRAIGHT: &str = "async antiphon: `call`, straight";
 const COOPERATIVE: &str = "async antiphon: `call`, cooperative";
+const POOLED: &str = "async antiphon: `HostPool::call`, cooperative";
+const POOLED_STRAIGHT: &str = "async antiphon: `HostPool::call`, straight";
 const INCUMBENT: &str = "sync incumbent";
 const INCUMBENT_ASYNC: &str = "async incumbent";
 
@@ -49,6 +51,8 @@ const RULES: &[Rule] = &[
     (ECHO, "async cooperative, 1 KiB / raw `call_async`", (COOPERATIVE, 1), (FIBER, 1)),
     (ECHO, "async incumbent / async straight, 0 B", (INCUMBENT_ASYNC, 0), (STRAIGHT, 0)),
     (ECHO, "async incumbent / async cooperative, 0 B", (INCUMBENT_ASYNC, 0), (COOPERATIVE, 0)),
+    (ECHO, "pool / bare host, cooperative, 0 B", (POOLED, 0), (COOPERATIVE, 0)),
+    (ECHO, "pool / bare host, straight, 0 B", (POOLED_STRAIGHT, 0), (STRAIGHT, 0)),
     (HOST, "sync host call, 0 B / limit", (CALL, 0), (LIMIT, 0)),
     (HOST, "async with one awaited host call, 0 B / raw async", (COOPERATIVE, 0), (FIBER, 0)),
     (HOST, "async with one awaited host call, 1 KiB / raw async", (COOPERATIVE, 1), (FIBER, 1)),
@@ -119,6 +123,8 @@ fn fresh(table: &Table, prefix: &str) -> Vec<Bar> {
             bars.extend(ratio.map(|ratio| Bar { name: format!("{prefix}, {}: {name}", column.name), ratio }));
         };
         push("antiphon / best by hand", median(ours.limit).map(|limit| mine / limit));
+        let pooled = median(table.find("antiphon on wasmtime, `HostPool`"));
+        push("pool / best by hand", pooled.zip(median(ours.limit)).map(|(pool, limit)| pool / limit));
         push("incumbent, its default / antiphon", median(ours.incumbent).map(|peer| peer / mine));
         push(
             "incumbent, the same pool / antiphon",

@@ -19,7 +19,8 @@ pub(super) const CASES: &[Case] = &[
     case!(guests::assembly_script).needs(NEEDS),
     case!(guests::assembly_script_without_an_abort_of_its_own).needs(NEEDS),
     case!(guests::c).needs(NEEDS),
-    case!(guests::go).needs(NEEDS),
+    // Its runtime wants a world, wherever it is built for.
+    case!(guests::go).needs(&[Need::Guests, Need::Wasi]),
     case!(guests::zig).needs(NEEDS),
 ];
 
