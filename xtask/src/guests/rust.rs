@@ -47,27 +47,51 @@ pub(crate) fn find_on_path() -> Result<()> {
     }
 }
 
+/// Where the checkout is seen from while its guests are compiled. Cargo makes names from the paths of crates, and the order of
+/// what is in a module comes from those names: wherever the checkout is, the path has to be the same.
+const SEEN_AT: &str = "/tmp/antiphon-guests";
+
+/// A link to the checkout, for as long as it lives.
+struct Seen;
+
+impl Seen {
+    fn new(root: &Path) -> Result<Self> {
+        #[cfg(unix)]
+        let linked = std::os::unix::fs::symlink(root, SEEN_AT);
+        #[cfg(not(unix))]
+        let linked: std::io::Result<()> = Err(std::io::ErrorKind::Unsupported.into());
+        linked.with_context(|| {
+            format!("no link {SEEN_AT}; where it is there already, another build runs or was killed: remove it then")
+        })?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(SEEN_AT);
+    }
+}
+
 /// Builds the crates in `source` into `out`.
 pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
     let toolchain = Toolchain::find()?;
+    let root = source.ancestors().nth(2).context("the guests are not in a checkout")?.canonicalize()?;
+    let _seen = Seen::new(&root)?;
+    let source = &Path::new(SEEN_AT).join("guests/rust");
+    let manifest = &source.join("Cargo.toml");
     // First, since the sources must be there for their folders to be renamed.
-    run(toolchain.cargo(source)?.args(["fetch", "--locked"]))?;
+    run(toolchain.cargo(source)?.args(["fetch", "--locked", "--manifest-path"]).arg(manifest))?;
     // A folder of its own, so that nothing stale and nobody's lock is met.
     let target = tempfile::tempdir()?;
     for (file, package) in MODULES {
         // One at a time: together, each would be built with the features that the others want.
         run(toolchain
             .cargo(source)?
-            .args([
-                "build",
-                "--release",
-                "--locked",
-                "--package",
-                package,
-                "--target",
-                TARGET,
-                "--target-dir",
-            ])
+            .args(["build", "--release", "--locked", "--package", package, "--target", TARGET])
+            .arg("--manifest-path")
+            .arg(manifest)
+            .arg("--target-dir")
             .arg(target.path()))?;
         let release = target.path().join(TARGET).join("release");
         let module = release.join(package.replace('-', "_")).with_extension("wasm");
@@ -126,10 +150,14 @@ impl Toolchain {
 
     /// Compiler flags that give every folder with source in it a name of its own.
     fn remaps(&self, source: &Path) -> Result<Vec<String>> {
-        let mut remaps = vec![remap(source, "/guest")];
-        // Where antiphon-guest is.
-        if let Some(root) = source.ancestors().nth(2) {
-            remaps.push(remap(&root.join("crates"), "/antiphon"));
+        let mut remaps = Vec::new();
+        // By the link and by where it leads, since rustc may follow it.
+        for source in [source, &*source.canonicalize()?] {
+            remaps.push(remap(source, "/guest"));
+            // Where antiphon-guest is.
+            if let Some(root) = source.ancestors().nth(2) {
+                remaps.push(remap(&root.join("crates"), "/antiphon"));
+            }
         }
         // The sources of each registry are in a folder named after its address.
         for registry in fs::read_dir(cargo_home()?.join("registry/src")).into_iter().flatten() {
