@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::bench_args::BenchArgs;
 use crate::bench_report::{self, Ratio};
-use crate::cli::BenchArgs;
 use crate::contender::{Contender, Setting};
 use crate::failure::Failure;
 use crate::inputs::Inputs;

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use serde_json::{Value, json};
 
 use crate::bench::Memory;
-use crate::cli::BenchArgs;
+use crate::bench_args::BenchArgs;
 use crate::contender::{Contender, Setting};
 use crate::inputs::Inputs;
 use crate::latency::{Latency, short};

@@ -8,8 +8,9 @@ use antiphon::Request;
 use antiphon_engines::AnyEngine;
 use antiphon_pool::HostPool;
 
+use crate::bench_args::BenchArgs;
 use crate::callers::{Book, Callers, Work, processors};
-use crate::cli::{BenchArgs, Isolation, Mode};
+use crate::cli::{Isolation, Mode};
 use crate::failure::Failure;
 use crate::inputs::Inputs;
 use crate::rival::Rival;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bench_args;
 mod bench_report;
 mod call;
 mod callers;
