@@ -48,6 +48,7 @@ pub(crate) enum HostAnswer {
 
 impl Conversation {
     /// The first half of `__host_call`, with its eight arguments in their order.
+    #[inline]
     pub fn begin_host_call<'m>(&mut self, memory: &'m [u8], args: [i32; 8]) -> Result<Begin<'m>, Violation> {
         let [bd, bd_len, ns, ns_len, op, op_len, msg, msg_len] = args;
         // All four are checked before anything else, so that a wild pointer is never hidden by another refusal.
@@ -56,33 +57,39 @@ impl Conversation {
         let operation = read(memory, Span::new(op, op_len), HOST_CALL)?;
         let payload = read(memory, Span::new(msg, msg_len), HOST_CALL)?;
 
-        let names = [("binding", binding), ("namespace", namespace), ("operation", operation)];
-        match names.map(|(what, bytes)| self.name(bytes, what)) {
-            [Ok(binding), Ok(namespace), Ok(operation)] => {
-                self.admit_host_call(HostCallRequest { binding, namespace, operation, payload })
-            }
-            [Err(reason), ..] | [_, Err(reason), _] | [.., Err(reason)] => {
-                self.charge_host_call()?;
-                Ok(self.refuse_host_call(reason))
-            }
+        let limit = self.limits.name();
+        if let Some(binding) = fit(binding, limit)
+            && let Some(namespace) = fit(namespace, limit)
+            && let Some(operation) = fit(operation, limit)
+        {
+            return self.admit(HostCallRequest { binding, namespace, operation, payload }, None);
         }
+        self.charge_host_call()?;
+        Ok(self.refuse_host_call(unfit([binding, namespace, operation], limit)))
     }
 
     /// [`begin_host_call`](Self::begin_host_call) for an engine that has read the four parts itself.
     pub fn admit_host_call<'m>(&mut self, request: HostCallRequest<'m>) -> Result<Begin<'m>, Violation> {
+        let limit = self.limits.name();
+        let names = [request.binding, request.namespace, request.operation].map(str::as_bytes);
+        let long = names.iter().any(|name| size(name) > limit).then(|| unfit(names, limit));
+        self.admit(request, long)
+    }
+
+    /// A host call whose names are UTF-8, and what is wrong with them otherwise.
+    #[inline]
+    fn admit<'m>(
+        &mut self,
+        request: HostCallRequest<'m>,
+        unfit: Option<String>,
+    ) -> Result<Begin<'m>, Violation> {
         self.charge_host_call()?;
-        let names = [
-            ("binding", request.binding),
-            ("namespace", request.namespace),
-            ("operation", request.operation),
-        ];
-        let long = names.iter().find(|(_, name)| size(name.as_bytes()) > self.limits.name());
-        let refusal = match (self.phase, long) {
+        let refusal = match (self.phase, unfit) {
             (Phase::Init { host_calls: false }, _) => {
                 "host calls are not allowed during initialisation".to_owned()
             }
             (Phase::Idle, _) => "host calls are not allowed outside a call".to_owned(),
-            (_, Some((what, name))) => over(what, name.len(), self.limits.name()),
+            (_, Some(reason)) => reason,
             _ if size(request.payload) > self.limits.host_payload() => {
                 over("payload", request.payload.len(), self.limits.host_payload())
             }
@@ -159,19 +166,13 @@ impl Conversation {
         }
     }
 
-    fn name<'m>(&self, bytes: &'m [u8], what: &str) -> Result<&'m str, String> {
-        // Before the UTF-8 check, whose time grows with the length.
-        if size(bytes) > self.limits.name() {
-            return Err(over(what, bytes.len(), self.limits.name()));
-        }
-        core::str::from_utf8(bytes).map_err(|_| format!("{what} of the host call is not UTF-8"))
-    }
-
+    #[cold]
     fn refuse_host_call(&mut self, reason: String) -> Begin<'static> {
         self.extra().host_answer = HostAnswer::Error(text::cut(reason, self.limits.error_text()));
         Begin::Refused
     }
 
+    #[inline]
     fn charge_host_call(&mut self) -> Result<(), Violation> {
         let (limit, extra) = (self.limits.host_calls(), self.extra());
         extra.host_answer = HostAnswer::None;
@@ -186,6 +187,7 @@ impl Conversation {
         Ok(())
     }
 
+    #[inline]
     fn charge_bytes(&mut self, bytes: u64) -> Result<(), Violation> {
         let (limit, extra) = (self.limits.host_call_bytes(), self.extra());
         extra.host_call_bytes = extra.host_call_bytes.saturating_add(bytes);
@@ -200,6 +202,29 @@ impl Conversation {
     }
 }
 
+/// A name that is UTF-8 and within its limit. Handed on in registers: a reason beside it would go through memory.
+#[inline(always)]
+fn fit(name: &[u8], limit: u64) -> Option<&str> {
+    // Before the UTF-8 check, whose time grows with the length.
+    if size(name) > limit {
+        return None;
+    }
+    core::str::from_utf8(name).ok()
+}
+
+/// What is wrong with the first of the three names that does not fit.
+#[cold]
+fn unfit(names: [&[u8]; 3], limit: u64) -> String {
+    let named = ["binding", "namespace", "operation"].into_iter().zip(names);
+    let mut unfit = named.filter(|(_, name)| fit(name, limit).is_none());
+    match unfit.next() {
+        Some((what, name)) if size(name) > limit => over(what, name.len(), limit),
+        Some((what, _)) => format!("{what} of the host call is not UTF-8"),
+        None => String::new(),
+    }
+}
+
+#[cold]
 fn over(what: &str, size: usize, limit: u64) -> String {
     format!("{what} of the host call has {size} bytes, over the limit of {limit} bytes")
 }

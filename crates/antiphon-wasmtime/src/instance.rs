@@ -15,15 +15,27 @@ use crate::engine::{Clock, unsupported_deadline};
 use crate::linked::Linked;
 use crate::options::EpochDeadlines;
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
+use crate::resident::Resident;
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
 use crate::stack::OnFiber;
 use crate::ticks::Ticks;
 use crate::{stack, trap};
 
 /// A started instance.
-pub struct Instance {
+pub struct Instance(Kind);
+
+enum Kind {
+    /// Its guest runs on the caller's stack, to the end.
+    Straight(Guest),
+    /// It runs on a stack of its own, which it can leave to wait.
+    #[cfg(any(feature = "async", feature = "wasi-fs"))]
+    Fiber(Resident),
+}
+
+/// The guest of an instance: its store, and what it is called through.
+pub(crate) struct Guest {
     store: Store<Data>,
     guest_call: TypedFunc<(i32, i32), i32>,
-    mode: Mode,
     /// Whether an epoch has to be armed before guest code runs.
     epochs: bool,
     /// Ticks of a call, where they are counted instead of the time.
@@ -128,7 +140,13 @@ impl Instance {
             }
         };
         flushed?;
-        Ok(Self { store, guest_call, mode, epochs, ticks: ticks(|deadlines| deadlines.wapc_func), fuel })
+        let ticks = ticks(|deadlines| deadlines.wapc_func);
+        let guest = Guest { store, guest_call, epochs, ticks, fuel };
+        Ok(Self(match mode {
+            Mode::Straight => Kind::Straight(guest),
+            #[cfg(any(feature = "async", feature = "wasi-fs"))]
+            Mode::Fiber { .. } => Kind::Fiber(Resident::new(guest, conversation.spare())),
+        }))
     }
 
     /// The same, also for a guest with directories: files are waited for outside the conversation, so the deadline is kept
@@ -151,8 +169,27 @@ impl Instance {
         }
         Self::start_in(compiled, linked, conversation, spare, how).await
     }
+}
 
-    /// Runs `__guest_call` of a guest with directories.
+impl Guest {
+    /// Runs `__guest_call` on a fiber, however long it waits.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves a conversation in which nothing runs; the instance must not be used again.
+    #[cfg(any(feature = "async", feature = "wasi-fs"))]
+    #[inline]
+    pub(crate) async fn run_suspending(
+        &mut self,
+        conversation: &mut Box<Conversation>,
+    ) -> Result<i32, Error> {
+        #[cfg(feature = "wasi-fs")]
+        if self.store.data().fs.is_some() {
+            return self.run_watched(conversation).await;
+        }
+        self.run_on_fiber(conversation).await
+    }
+
+    /// The same for a guest with directories.
     #[cfg(feature = "wasi-fs")]
     async fn run_watched(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let watch = conversation.watch();
@@ -175,10 +212,6 @@ impl Instance {
         self.end(conversation, returned)
     }
 
-    /// Runs `__guest_call` on a fiber.
-    ///
-    /// # Cancel safety
-    /// A dropped call leaves a conversation in which nothing runs; the instance must not be used again.
     #[cfg(any(feature = "async", feature = "wasi-fs"))]
     #[inline]
     async fn run_on_fiber(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
@@ -249,22 +282,29 @@ impl antiphon::provider::Instance for Instance {
     }
 
     fn into_spare(self) -> Option<Box<Conversation>> {
-        Some(self.store.into_data().conversation)
+        match self.0 {
+            Kind::Straight(guest) => Some(guest.store.into_data().conversation),
+            #[cfg(any(feature = "async", feature = "wasi-fs"))]
+            Kind::Fiber(resident) => resident.into_spare(),
+        }
     }
 
     #[inline(always)]
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
-        (self.mode == Mode::Straight).then(|| self.run(conversation))
+        match &mut self.0 {
+            Kind::Straight(guest) => Some(guest.run(conversation)),
+            #[cfg(any(feature = "async", feature = "wasi-fs"))]
+            Kind::Fiber(resident) => resident.begin(conversation),
+        }
     }
 
     #[cfg(any(feature = "async", feature = "wasi-fs"))]
     #[inline]
     async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        #[cfg(feature = "wasi-fs")]
-        if self.store.data().fs.is_some() {
-            return self.run_watched(conversation).await;
+        match &mut self.0 {
+            Kind::Straight(guest) => guest.run(conversation),
+            Kind::Fiber(resident) => resident.go_on(conversation).await,
         }
-        self.run_on_fiber(conversation).await
     }
 }
 

@@ -30,6 +30,8 @@ mod private;
 mod provider;
 #[cfg(feature = "async")]
 mod provider_async;
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+mod resident;
 #[cfg(feature = "cache")]
 mod shelf;
 mod stack;

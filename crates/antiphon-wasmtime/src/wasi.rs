@@ -57,7 +57,7 @@ pub(crate) fn link_suspending(linker: &mut Linker<Data>, options: &EngineOptions
             "poll_oneoff",
             move |mut caller: Caller<'_, Data>,
                   (subscriptions, events, count, written): (i32, i32, i32, i32)| {
-                Box::new(async move {
+                antiphon::provider::boxed(|| async move {
                     let (mut guest, _) = guest(&mut caller, abi)?;
                     match guest.run(|call| call.begin_poll_oneoff(subscriptions, events, count, written))? {
                         Poll::Done(errno) => Ok::<i32, wasmtime::Error>(errno),

@@ -9,7 +9,9 @@ use antiphon_protocol::{self as protocol, Begin, HostCallRequest, Limits, Outcom
 
 use crate::deadline::Deadline;
 use crate::errors::{BoxError, Error, ErrorKind, Fate, Fault, Phase, Result};
-use crate::handler::{Answer, Handler, HostCall};
+#[cfg(feature = "async")]
+use crate::handler::Begun;
+use crate::handler::{Answer, Handler, HostCall, Run};
 use crate::isolation::Isolation;
 use crate::ledger::Ledger;
 use crate::log::{LogLine, LogSink, LogStream};
@@ -60,6 +62,12 @@ impl Conversation {
             in_place: false,
             failure: None,
         }
+    }
+
+    /// Another one of the same host, in which nothing runs.
+    #[must_use]
+    pub fn spare(&self) -> Box<Self> {
+        Box::new(Self::idle(Arc::clone(&self.shared)))
     }
 
     // The imports.
@@ -127,7 +135,8 @@ impl Conversation {
             Begin::Refused => Ok(0),
             Begin::Run(request) => {
                 let started = self.host_call_starts(request);
-                let call = HostCall::new(request, self.shared.id, (&self.terms, &self.ledger));
+                let run = Run::default();
+                let call = HostCall::new(request, self.shared.id, (&self.terms, &self.ledger, &run));
                 let answer = self.shared.handler.run(call);
                 self.host_call_ends(started, answer)
             }
@@ -147,8 +156,12 @@ impl Conversation {
             Begin::Refused => Ok(0),
             Begin::Run(request) => {
                 let started = self.host_call_starts(request);
-                let call = HostCall::new(request, self.shared.id, (&self.terms, &self.ledger));
-                let answer = self.shared.handler.run_async(call).await;
+                let (run, host) = (Run::default(), self.shared.id);
+                let call = HostCall::new(request, host, (&self.terms, &self.ledger, &run));
+                let answer = match self.shared.handler.begin(call) {
+                    Begun::Ended(answer) => answer,
+                    Begun::Waits(future) => handler::answer(future, host, &self.terms).await,
+                };
                 self.host_call_ends(started, answer)
             }
         }

@@ -44,12 +44,12 @@ pub struct HostCall<'a> {
     host_id: u64,
     terms: &'a Terms,
     ledger: &'a Ledger,
-    run: Option<&'a Run>,
+    run: &'a Run,
 }
 
 /// One run of a handler. What was made on its behalf learns from this that it has ended.
 #[derive(Debug, Default)]
-struct Run(OnceLock<Arc<AtomicBool>>);
+pub(crate) struct Run(OnceLock<Arc<AtomicBool>>);
 
 impl Drop for Run {
     fn drop(&mut self) {
@@ -60,13 +60,14 @@ impl Drop for Run {
 }
 
 impl<'a> HostCall<'a> {
+    #[inline]
     pub(crate) fn new(
         request: HostCallRequest<'a>,
         host_id: u64,
-        (terms, ledger): (&'a Terms, &'a Ledger),
+        (terms, ledger, run): (&'a Terms, &'a Ledger, &'a Run),
     ) -> Self {
         let HostCallRequest { binding, namespace, operation, payload } = request;
-        Self { binding, namespace, operation, payload, host_id, terms, ledger, run: None }
+        Self { binding, namespace, operation, payload, host_id, terms, ledger, run }
     }
 
     pub(crate) fn terms(&self) -> &'a Terms {
@@ -83,13 +84,6 @@ impl<'a> HostCall<'a> {
         'a: 'r,
     {
         HostCall { terms, ..self }
-    }
-
-    fn during<'r>(self, run: &'r Run) -> HostCall<'r>
-    where
-        'a: 'r,
-    {
-        HostCall { run: Some(run), ..self }
     }
 
     /// The host whose guest calls.
@@ -118,9 +112,8 @@ impl<'a> HostCall<'a> {
     /// On whose behalf this handler makes calls of its own, as a value that can be sent to another task.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        let running = || Arc::new(AtomicBool::new(true));
-        let running = self.run.map_or_else(running, |run| Arc::clone(run.0.get_or_init(running)));
-        Caller::new(self.host_id, running, self.terms)
+        let running = self.run.0.get_or_init(|| Arc::new(AtomicBool::new(true)));
+        Caller::new(self.host_id, Arc::clone(running), self.terms)
     }
 }
 
@@ -295,12 +288,8 @@ impl Handler {
         match self {
             Self::None => Ok(Err("Missing host callback function!".into())),
             Self::Sync(handler) => {
-                let _running = reentrancy::enter(call.host_id);
-                let run = Run::default();
-                match catch_unwind(AssertUnwindSafe(|| handler.handle(call.during(&run)))) {
-                    Ok(answer) => Ok(answer.map_err(HostCallError::into_text)),
-                    Err(panic) => Err(panicked(&*panic)),
-                }
+                let answer = guarded(call.host_id, || handler.handle(call))?;
+                Ok(answer.map_err(HostCallError::into_text))
             }
             #[cfg(feature = "async")]
             Self::Async(_) => {
@@ -310,27 +299,50 @@ impl Handler {
         }
     }
 
-    /// Runs a handler of either kind, up to the call's deadline.
+    /// Begins a call of a handler of either kind. What it is told ends here: only the handler's own future holds it on.
     #[cfg(feature = "async")]
-    pub(crate) async fn run_async(&self, call: HostCall<'_>) -> Answer {
-        let Self::Async(handler) = self else { return self.run(call) };
-        let (host, terms, run) = (call.host_id, call.terms, Run::default());
-        let call = call.during(&run);
-        // Made at the first poll: what makes it is the host's code as well, and may panic or call the host.
-        let mut future = None;
-        let guarded = std::future::poll_fn(|cx| {
-            let _running = reentrancy::enter(host);
-            let poll = || future.get_or_insert_with(|| handler.handle(call)).as_mut().poll(cx);
-            match catch_unwind(AssertUnwindSafe(poll)) {
-                Ok(poll) => poll.map(|answer| Ok(answer.map_err(HostCallError::into_text))),
-                Err(panic) => std::task::Poll::Ready(Err(panicked(&*panic))),
-            }
-        });
-        match crate::wait::until(terms, guarded).await {
-            Ok(answer) => answer,
-            Err(interrupt) => Err(terms.error(interrupt, crate::errors::Phase::HostCall)),
+    #[inline]
+    pub(crate) fn begin<'c>(&'c self, call: HostCall<'c>) -> Begun<'c> {
+        match self {
+            // What makes the future is the host's code as well.
+            Self::Async(handler) => match guarded(call.host_id, || handler.handle(call)) {
+                Ok(future) => Begun::Waits(future),
+                Err(error) => Begun::Ended(Err(error)),
+            },
+            Self::None | Self::Sync(_) => Begun::Ended(self.run(call)),
         }
     }
+}
+
+/// How far a handler got without waiting.
+#[cfg(feature = "async")]
+pub(crate) enum Begun<'c> {
+    Ended(Answer),
+    Waits(Answering<'c>),
+}
+
+/// The future of a handler.
+#[cfg(feature = "async")]
+type Answering<'c> = crate::BoxFuture<'c, Result<Bytes, HostCallError>>;
+
+/// What the handler of a host answers, at the latest at the call's deadline.
+#[cfg(feature = "async")]
+pub(crate) async fn answer(mut future: Answering<'_>, host: u64, terms: &Terms) -> Answer {
+    let polled = std::future::poll_fn(|cx| match guarded(host, || future.as_mut().poll(cx)) {
+        Ok(poll) => poll.map(|answer| Ok(answer.map_err(HostCallError::into_text))),
+        Err(error) => std::task::Poll::Ready(Err(error)),
+    });
+    match crate::wait::until(terms, polled).await {
+        Ok(answer) => answer,
+        Err(interrupt) => Err(terms.error(interrupt, crate::errors::Phase::HostCall)),
+    }
+}
+
+/// Runs a handler's code, which may panic, and may call its host.
+#[inline]
+fn guarded<R>(host: u64, run: impl FnOnce() -> R) -> Result<R, Error> {
+    let _running = reentrancy::enter(host);
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panicked(&*panic))
 }
 
 /// A handler that said that it never waits.
@@ -348,6 +360,7 @@ impl<H: HostHandlerAsync> HostHandler for AtOnce<H> {
 }
 
 /// A caught panic of the host's own code.
+#[cold]
 pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));

@@ -10,7 +10,9 @@ use antiphon_protocol::{Begin, HostCallRequest, Limits};
 use crate::Invocation;
 use crate::conversation::{Conversation, Shared};
 use crate::errors::{BoxError, Result};
-use crate::handler::{Answer, HostCall};
+#[cfg(feature = "async")]
+use crate::handler::{self, Begun};
+use crate::handler::{Answer, HostCall, Run};
 use crate::ledger::Ledger;
 use crate::terms::Terms;
 
@@ -117,7 +119,9 @@ impl ModuleState {
         match self.begin_host_call(request).map_err(unsent)? {
             None => Ok(0),
             Some(HostCallInProgress { terms, ledger, started }) => {
-                let answer = self.shared.handler.run(HostCall::new(request, self.id(), (&terms, &ledger)));
+                let run = Run::default();
+                let call = HostCall::new(request, self.id(), (&terms, &ledger, &run));
+                let answer = self.shared.handler.run(call);
                 self.finish_host_call(ledger, started, answer).map_err(unsent)
             }
         }
@@ -304,8 +308,12 @@ impl ModuleStateAsync {
         let Some(HostCallInProgress { terms, ledger, started }) = self.0.begin_host_call(request)? else {
             return Ok(0);
         };
-        let call = HostCall::new(request, self.id(), (&terms, &ledger));
-        let answer = self.0.shared.handler.run_async(call).await;
+        let run = Run::default();
+        let call = HostCall::new(request, self.id(), (&terms, &ledger, &run));
+        let answer = match self.0.shared.handler.begin(call) {
+            Begun::Ended(answer) => answer,
+            Begun::Waits(future) => handler::answer(future, self.id(), &terms).await,
+        };
         self.0.finish_host_call(ledger, started, answer)
     }
 

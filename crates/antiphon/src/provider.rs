@@ -300,9 +300,9 @@ impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
     }
 
     async fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
-        let (Some(state), Some(instance)) = (self.state.clone(), &mut self.instance) else {
-            return Err(Error::not_started().into());
-        };
+        let Some(state) = self.state.clone() else { return Err(Error::not_started().into()) };
+        let running = Running(&mut self.instance);
+        let Some(instance) = running.0.as_mut() else { return Err(Error::not_started().into()) };
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
         let returned = match instance.call_straight(&mut conversation) {
@@ -310,7 +310,7 @@ impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
             None => instance.call_async(&mut conversation).await,
         };
         state.exchange(&mut conversation);
-        Ok(returned?)
+        Ok(running.ended(returned)?)
     }
 
     async fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {

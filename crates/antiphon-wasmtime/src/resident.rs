@@ -1,0 +1,180 @@
+//! A guest that runs on a stack of its own, in a future that never ends: it waits for a call, runs it, and waits for the
+//! next one.
+//!
+//! A future for each call would borrow the instance, and would have to be made, boxed and dropped with each. This one
+//! owns it, and a call whose guest does not wait is one poll of it.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::mem::{self, ManuallyDrop};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use antiphon::Conversation;
+use antiphon::errors::{Error, ErrorKind};
+
+use crate::instance::Guest;
+
+/// A guest, and the future that runs its calls.
+pub(crate) struct Resident {
+    running: Pin<Box<dyn Future<Output = Infallible> + Send>>,
+    /// Left with the host while a call runs.
+    spare: Option<Box<Conversation>>,
+    /// The relay, as what the guest's futures wake.
+    waker: Waker,
+    relay: Arc<Relay>,
+}
+
+/// A call that has ended: its conversation, and what came of it.
+struct Ended {
+    conversation: Box<Conversation>,
+    returned: Result<i32, Error>,
+}
+
+thread_local! {
+    /// From the host to the future that it is about to poll, and back from the future that it has polled. Empty at all
+    /// other times. Never dropped: a thread that ends may still make calls.
+    static CALL: Cell<Option<ManuallyDrop<Box<Conversation>>>> = const { Cell::new(None) };
+    static ENDED: Cell<Option<ManuallyDrop<Ended>>> = const { Cell::new(None) };
+}
+
+/// Runs call after call.
+async fn reside(mut guest: Guest) -> Infallible {
+    // The poll that ends one call never begins another.
+    let mut polled_anew = true;
+    loop {
+        let mut conversation = poll_fn(|_| {
+            if !mem::replace(&mut polled_anew, true) {
+                return Poll::Pending;
+            }
+            CALL.take().map_or(Poll::Pending, |call| Poll::Ready(ManuallyDrop::into_inner(call)))
+        })
+        .await;
+        let returned = guest.run_suspending(&mut conversation).await;
+        ENDED.set(Some(ManuallyDrop::new(Ended { conversation, returned })));
+        polled_anew = false;
+    }
+}
+
+impl Resident {
+    pub(crate) fn new(guest: Guest, spare: Box<Conversation>) -> Self {
+        let relay = Arc::new(Relay::default());
+        Self {
+            running: Box::pin(reside(guest)),
+            spare: Some(spare),
+            waker: Waker::from(Arc::clone(&relay)),
+            relay,
+        }
+    }
+
+    pub(crate) fn into_spare(self) -> Option<Box<Conversation>> {
+        self.spare
+    }
+
+    /// Runs a call as far as it gets without waiting.
+    #[inline]
+    pub(crate) fn begin(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
+        /// What is not taken, since the future panicked, must not be found by another.
+        struct Untaken;
+
+        impl Drop for Untaken {
+            fn drop(&mut self) {
+                drop(CALL.take().map(ManuallyDrop::into_inner));
+            }
+        }
+
+        let Some(spare) = self.spare.take() else {
+            let what = "the call before was dropped in the middle: the instance has to be started anew";
+            return Some(Err(Error::new(ErrorKind::Engine, what)));
+        };
+        CALL.set(Some(ManuallyDrop::new(mem::replace(conversation, spare))));
+        let untaken = Untaken;
+        let ended = self.poll(conversation);
+        mem::forget(untaken);
+        ended
+    }
+
+    /// Runs what [`begin`](Self::begin) left of a call.
+    ///
+    /// # Cancel safety
+    /// That of [`Guest::run_suspending`].
+    pub(crate) async fn go_on(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        let relay = Lent(Arc::clone(&self.relay));
+        let mut first = true;
+        poll_fn(|cx| {
+            relay.set(cx.waker());
+            // What it waits for may have come since it began to wait.
+            if !relay.is_woken() && mem::take(&mut first) {
+                return Poll::Pending;
+            }
+            first = false;
+            self.poll(conversation).map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    #[inline]
+    fn poll(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
+        let Poll::Pending = self.running.as_mut().poll(&mut Context::from_waker(&self.waker));
+        let ended = ManuallyDrop::into_inner(ENDED.take()?);
+        self.spare = Some(mem::replace(conversation, ended.conversation));
+        Some(ended.returned)
+    }
+}
+
+/// Wakes the task of the call that runs. The guest is polled before its task is known, and what it waits for keeps one
+/// waker throughout.
+#[derive(Default)]
+struct Relay {
+    woken: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Relay {
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The relay of a call that waits: a task that is over must not be kept alive by an idle instance, or by what the guest
+/// waited for.
+struct Lent(Arc<Relay>);
+
+impl Lent {
+    fn set(&self, waker: &Waker) {
+        // Cloned before and dropped after the lock: both are code of the executor's.
+        let waker = waker.clone();
+        let known = self.0.task().replace(waker);
+        drop(known);
+    }
+
+    /// Whether it was woken since this was asked last.
+    fn is_woken(&self) -> bool {
+        self.0.woken.swap(false, Ordering::SeqCst)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let known = self.0.task().take();
+        drop(known);
+    }
+}
+
+impl Wake for Relay {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        // Outside the lock: a waker may run anything.
+        let task = self.task().clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+}
