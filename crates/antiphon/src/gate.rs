@@ -10,7 +10,7 @@ use std::task::{Poll, Waker};
 
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
-use crate::ticker::Busy;
+use crate::ticker::{self, Busy};
 
 /// How often somebody who finds the gate closed looks again before it waits, some tens of nanoseconds apart.
 const LOOKS: u32 = 8;
@@ -22,7 +22,8 @@ const LOOKS: u32 = 8;
 ///
 /// That second exchange would make sure that whoever leaves sees whoever has just come. Without it, somebody may find the
 /// gate closed that is just being opened by another thread, which has not seen that anybody waits. To look again for a
-/// moment all but rules this out; and the ticker, which looks into all gates at each tick, wakes whoever waits at an open one.
+/// moment all but rules this out; and the ticker, which looks into the gates at each tick while anybody waits at one, wakes
+/// whoever waits at an open one.
 pub(crate) struct Gate<T> {
     /// Only ever tried: nobody spins for it.
     value: SpinMutex<T>,
@@ -108,6 +109,9 @@ impl<T: Send> Gate<T> {
         let ticket = Arc::new(Ticket { turn: Mutex::new(Turn::Waiting(waker.clone())) });
         queue.tickets.push_back(Arc::clone(&ticket));
         self.waiting.store(queue.tickets.len(), Ordering::Relaxed);
+        if queue.tickets.len() == 1 {
+            ticker::somebody_queues();
+        }
         Err(ticket)
     }
 
@@ -183,8 +187,14 @@ impl<T: Send> Busy for Gate<T> {
         }
         // For whoever was not seen by somebody who left: it has found the gate open since, or is seen here.
         fence(Ordering::SeqCst);
+        self.wake_missed()
+    }
+
+    fn wake_missed(&self) -> bool {
         let waiting = self.waiting.load(Ordering::Relaxed) > 0;
-        if waiting {
+        // Where somebody is inside, it is they who call the next one. If the look is older than their leaving, the next
+        // one is not.
+        if waiting && !self.value.is_locked() {
             self.call_next();
         }
         waiting
@@ -382,6 +392,37 @@ mod tests {
         assert_eq!(woken.0.load(Ordering::Relaxed), 1, "once");
         assert!(waiter.as_mut().poll(&mut cx).is_ready());
         assert!(!gate.is_busy());
+    }
+
+    #[test]
+    fn whoever_was_missed_is_woken_while_the_ticker_has_other_calls_to_look_after() {
+        let gate = Arc::new(Gate::new(()));
+        ticker::watch(Arc::downgrade(&gate) as std::sync::Weak<dyn Busy>).unwrap();
+        let inside = gate.try_enter().unwrap();
+        let (entered, ended) = std::sync::mpsc::channel();
+        let waiter = {
+            let gate = Arc::clone(&gate);
+            std::thread::spawn(move || {
+                let inside = block_on(gate.enter());
+                entered.send(()).unwrap();
+                drop(inside);
+            })
+        };
+        while gate.waiting.load(Ordering::Relaxed) == 0 || gate.lock_queue().tickets.is_empty() {
+            std::thread::yield_now();
+        }
+        // As if the store of the one who waits came too late for the one who leaves.
+        gate.waiting.store(0, Ordering::Relaxed);
+        drop(inside);
+        gate.waiting.store(1, Ordering::Relaxed);
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while ended.try_recv().is_err() {
+            assert!(std::time::Instant::now() < patience, "nobody has woken it");
+            // Other hosts are called all the time.
+            ticker::now();
+            std::thread::sleep(ticker::TICK / 5);
+        }
+        waiter.join().unwrap();
     }
 
     #[test]

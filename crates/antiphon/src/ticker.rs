@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,12 +38,17 @@ pub trait OnTick: Send + Sync {
 /// Something that a call may be running in. While one is busy the ticker may not sleep.
 pub(crate) trait Busy: Send + Sync {
     fn is_busy(&self) -> bool;
+
+    /// Wakes who waits although it is open. Whether anybody waits at all.
+    fn wake_missed(&self) -> bool;
 }
 
 static NOW: AtomicU64 = AtomicU64::new(0);
 static PARKED: AtomicBool = AtomicBool::new(true);
 /// Set by every call, cleared at every tick: the cheap sign of life.
 static TOUCHED: AtomicBool = AtomicBool::new(false);
+/// Set by whoever begins to wait at a gate, and kept for as long as anybody does.
+static QUEUED: AtomicBool = AtomicBool::new(false);
 /// Guests that run outside any gate: replacements that start.
 static AWAKE: AtomicUsize = AtomicUsize::new(0);
 static EPOCH: OnceLock<Instant> = OnceLock::new();
@@ -117,6 +122,11 @@ pub(crate) fn watch(gate: Weak<dyn Busy>) -> io::Result<()> {
     Ok(())
 }
 
+/// Somebody waits at a gate, and may have been missed by who left it: the ticker looks after them, tick by tick.
+pub(crate) fn somebody_queues() {
+    QUEUED.store(true, Ordering::Release);
+}
+
 /// How many ticks too old the cached tick may have been while it was `tick`: the ticker's thread waited for a processor.
 /// By so little as [`PUNCTUAL`] it is always late.
 pub(crate) fn lateness(tick: u64) -> u64 {
@@ -184,6 +194,7 @@ fn run() {
     let mut idle = 0;
     let mut engines = Vec::new();
     let mut due = Vec::new();
+    let mut queued: Vec<Arc<dyn Busy>> = Vec::new();
     loop {
         let tick;
         {
@@ -191,6 +202,9 @@ fn run() {
             tick = advance(&mut shared.jumps);
             engines.extend(shared.engines.iter().filter_map(Weak::upgrade));
             shared.alarms.take_due(tick, &mut due);
+            if QUEUED.swap(false, Ordering::AcqRel) {
+                queued.extend(shared.gates.iter().filter_map(Weak::upgrade));
+            }
         }
         // Dropped inside too: whoever drops the last of an engine or an alarm runs its owner's code.
         for engine in engines.drain(..) {
@@ -198,6 +212,13 @@ fn run() {
         }
         for alarm in due.drain(..) {
             survive(move || alarm.ring());
+        }
+        for gate in queued.drain(..) {
+            survive(move || {
+                if gate.wake_missed() {
+                    somebody_queues();
+                }
+            });
         }
         idle = if TOUCHED.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
         if idle >= IDLE_TICKS {
@@ -308,7 +329,7 @@ impl Alarms {
         self.count = self.count.saturating_add(1);
     }
 
-    fn take_due(&mut self, tick: u64, due: &mut Vec<std::sync::Arc<Alarm>>) {
+    fn take_due(&mut self, tick: u64, due: &mut Vec<Arc<Alarm>>) {
         while let Some(first) = self.at.first_entry().filter(|entry| *entry.key() <= tick) {
             let alarms = first.remove();
             self.count = self.count.saturating_sub(alarms.len());
@@ -328,7 +349,6 @@ impl Alarms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[test]
     fn durations_are_rounded_up_to_ticks() {
@@ -369,6 +389,10 @@ mod tests {
         struct Never;
         impl Busy for Never {
             fn is_busy(&self) -> bool {
+                false
+            }
+
+            fn wake_missed(&self) -> bool {
                 false
             }
         }
@@ -448,6 +472,10 @@ mod tests {
     impl Busy for Bomb {
         fn is_busy(&self) -> bool {
             self.work();
+            false
+        }
+
+        fn wake_missed(&self) -> bool {
             false
         }
     }
