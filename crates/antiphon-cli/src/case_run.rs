@@ -68,8 +68,8 @@ fn difference(case: &Case, ended: &Ended) -> Option<String> {
         }
         (Some(expected), _, Err(error)) => (expected.lines(), ExpectedError::of(error).lines()),
         (None, Some(expected), Ok(came)) => (expected.lines(), case.payload.alike(came).lines()),
-        (None, None, Ok(came)) => (String::new(), case.payload.alike(came).lines()),
-        (None, None, Err(error)) => (String::new(), ExpectedError::of(error).lines()),
+        (None, None, Ok(came)) => return Some(unexpected(&case.payload.alike(came).lines())),
+        (None, None, Err(error)) => return Some(unexpected(&ExpectedError::of(error).lines())),
     };
     Some(diff(&expected, &came))
 }
@@ -81,6 +81,12 @@ fn same(expected: &Payload, came: &[u8]) -> bool {
         Payload::Text(text) => came == text.as_bytes(),
         Payload::Hex(bytes) => came == bytes,
     }
+}
+
+/// What came of a case that does not say what is to come.
+fn unexpected(came: &str) -> String {
+    let came = came.lines().map(|line| format!("+{line}\n")).collect::<String>();
+    format!("{came} the case expects neither an answer nor an error: `--update` writes what came")
 }
 
 fn diff(expected: &str, came: &str) -> String {
@@ -108,6 +114,8 @@ mod tests {
         assert_eq!(diff("a\nb\nc", "a\nx\nc"), " a\n-b\n+x\n c");
         assert_eq!(diff("", "x"), "+x");
         assert!(diff("a", "a").contains("the same to the eye"));
+        assert!(unexpected("").starts_with(" the case expects neither"));
+        assert!(unexpected("x\ny").starts_with("+x\n+y\n the case expects neither"));
     }
 
     #[test]

@@ -105,7 +105,14 @@ pub(crate) fn check(engine: AnyEngine, cache: &CacheArgs, module: &[u8]) -> Resu
 
 /// What native code says about the module that it was made of.
 pub(crate) fn info(engine: AnyEngine, cache: &CacheArgs, artifact: &Path) -> Result<ModuleInfo, Error> {
-    Ok(open(engine, cache, artifact, &unlimited())?.module_info().clone())
+    let opened = open(engine, cache, artifact, &unlimited()).or_else(|refused| {
+        // Whether fuel is counted, and whether runs are deterministic, is in the code, and says nothing of the module.
+        let fuel = unlimited().limits(unlimited().limits.with_fuel(u64::MAX - 1));
+        let deterministic = unlimited().deterministic(0, std::time::Duration::ZERO);
+        let mut others = [fuel, deterministic].into_iter();
+        others.find_map(|options| open(engine, cache, artifact, &options).ok()).ok_or(refused)
+    });
+    Ok(opened?.module_info().clone())
 }
 
 /// How much memory a module wants is no reason against it: that is for the options of a call to allow.

@@ -59,11 +59,13 @@ pub(crate) fn answer(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
 pub(crate) fn cases(path: &Path) -> Result<String, Failure> {
     const WHAT: &str = "file of cases";
     let limit = Limits::new().module();
-    let bytes = read_file(WHAT, path, limit)?.ok_or(Failure::TooLarge(WHAT, limit))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let error = io::Error::new(io::ErrorKind::InvalidData, error);
+    let refused = |why: String| {
+        let error = io::Error::new(io::ErrorKind::InvalidData, why);
         Failure::Usage(format!("cannot read the {WHAT} {}", path.display()), error)
-    })
+    };
+    let bytes = read_file(WHAT, path, limit)?
+        .ok_or_else(|| refused(format!("it is over the limit of {limit} bytes")))?;
+    String::from_utf8(bytes).map_err(|error| refused(error.to_string()))
 }
 
 /// The bytes of a file; `None` if they are more than `limit`.

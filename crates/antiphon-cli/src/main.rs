@@ -52,6 +52,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command, ErrorFormat};
+use crate::failure::Failure;
 use crate::report::Report;
 
 fn main() -> ExitCode {
@@ -59,8 +60,11 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        // Help and version are no errors: clap writes them to standard output and exits with 0.
-        Err(error) if !error.use_stderr() => error.exit(),
+        // Help and version are no errors.
+        Err(error) if !error.use_stderr() => {
+            return output::written(error.print())
+                .map_or_else(failed(ErrorFormat::Text), |()| ExitCode::SUCCESS);
+        }
         Err(error) => match ErrorFormat::guess(&arguments) {
             ErrorFormat::Text => error.exit(),
             ErrorFormat::Json => {
@@ -82,9 +86,14 @@ fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args),
         Command::Completions(args) => completions::run(&args).map(|()| ExitCode::SUCCESS),
     };
-    result.unwrap_or_else(|failure| {
+    result.unwrap_or_else(failed(cli.error_format))
+}
+
+/// Says why a command failed. Its exit code.
+fn failed(format: ErrorFormat) -> impl FnOnce(Failure) -> ExitCode {
+    move |failure| {
         let report = Report::new(&failure);
-        report.print(cli.error_format);
+        report.print(format);
         report.exit_code()
-    })
+    }
 }

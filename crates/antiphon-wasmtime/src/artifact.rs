@@ -198,19 +198,44 @@ pub(crate) fn write(path: &Path, key: &SealKey, written: Written<'_>) -> Result<
     })?;
     let manifest = Manifest { module: *blake3::hash(bytes).as_bytes(), environment, info: info.to_bytes() };
     let tail = seal(&code, &manifest, key);
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let kept = private::create(&temporary).and_then(|mut file| {
-        file.write_all(&code)?;
-        file.write_all(&tail)?;
-        std::fs::rename(&temporary, path)
+    let kept = check_place(path).and_then(|()| {
+        let temporary = private::beside(path)?;
+        let kept = private::create(&temporary).and_then(|mut file| {
+            file.write_all(&code)?;
+            file.write_all(&tail)?;
+            std::fs::rename(&temporary, path)
+        });
+        if kept.is_err() {
+            // It may never have been there.
+            let _ = std::fs::remove_file(&temporary);
+        }
+        kept
     });
-    if kept.is_err() {
-        // It may never have been there.
-        let _ = std::fs::remove_file(&temporary);
+    kept.map_err(|error| unwritten(error, path))
+}
+
+/// Refuses a place where no artifact can go, before a module is compiled for it.
+pub(crate) fn check(path: &Path) -> Result<(), Error> {
+    check_place(path).map_err(|error| unwritten(error, path))
+}
+
+/// A rename would put a file in the place of whatever is there: a device, a pipe, a link that others have set up.
+fn check_place(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is no plain file"))
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+            directory.map_or(Ok(()), |directory| directory.metadata().map(drop))
+        }
+        Err(error) => Err(error),
     }
-    kept.map_err(|error| private::told(error, "cannot write the artifact", path).into())
+}
+
+fn unwritten(error: io::Error, path: &Path) -> Error {
+    private::told(error, "cannot write the artifact", path).into()
 }
 
 /// The lengths of the parts of a file.

@@ -132,12 +132,14 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     /// The file is this user's, on machines like this one, with this version of Wasmtime and these settings of the engine.
     ///
     /// # Errors
-    /// The module is refused, as by [`build`](Self::build); or the file cannot be written.
+    /// The module is refused, as by [`build`](Self::build); or the file cannot be written, or there is something in its place
+    /// that is no plain file.
     #[cfg(feature = "cache")]
     pub fn write_artifact(&self, path: &std::path::Path, key: &SealKey) -> Result<()> {
         let Some(bytes) = self.module_bytes else {
             return Err(invalid("an artifact is made of `module_bytes`"));
         };
+        crate::artifact::check(path)?;
         let settings = Settings { cache: None, ..self.settings()? };
         let compiled = Compiled::new(self.clocked(&settings)?, Source::Bytes(bytes), settings)?;
         crate::artifact::write(path, key, compiled.artifact(bytes))?;

@@ -1,9 +1,9 @@
 //! The secret that native code is sealed with.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
-use std::{fmt, process};
 
 use crate::private::{self, told};
 
@@ -32,7 +32,7 @@ impl SealKey {
         let path = directory.join(FILE);
         let secret = match read(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                make(directory, &path).map_err(|error| told(error, "cannot make the key", &path))?;
+                make(&path).map_err(|error| told(error, "cannot make the key", &path))?;
                 read(&path)
             }
             secret => secret,
@@ -66,12 +66,10 @@ fn read(path: &Path) -> io::Result<[u8; LENGTH]> {
 
 /// Makes the key under another name and links it to its own, which is done by one process and once: nobody ever reads
 /// half a key, or one that another process then replaces.
-fn make(directory: &Path, path: &Path) -> io::Result<()> {
+fn make(path: &Path) -> io::Result<()> {
     let mut secret = [0; LENGTH];
     getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
-    let mut name = [0; 8];
-    getrandom::fill(&mut name).map_err(|error| io::Error::other(error.to_string()))?;
-    let temporary = directory.join(format!("{FILE}.{}.{:016x}", process::id(), u64::from_le_bytes(name)));
+    let temporary = private::beside(path)?;
     let written = private::create(&temporary).and_then(|mut file| {
         file.write_all(&secret)?;
         // An empty file under the key's name would outlive a crash of the machine.

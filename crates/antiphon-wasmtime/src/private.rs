@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{error, fmt};
 
 /// Makes a directory that only this user can enter, and those above it as they are made usually. One that is there must
@@ -42,6 +42,15 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
     options.write(true).create_new(true);
     system::close_file(&mut options);
     options.open(path)
+}
+
+/// A name beside a file's own, for a new one that is to take its place. No other process has it, nor thread.
+pub(crate) fn beside(path: &Path) -> io::Result<PathBuf> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{:016x}.tmp", u64::from_le_bytes(random)));
+    Ok(path.with_file_name(name))
 }
 
 /// A file for a lock, made where it is missing.

@@ -264,15 +264,47 @@ fn an_artifact_takes_the_place_of_a_module_and_is_made_of_one() {
     assert!(Builder::new().module_bytes(ECHO).write_artifact(&nowhere, &fixture.key).is_err());
     let names = || fs::read_dir(fixture.directory.path()).unwrap().count();
     assert_eq!(names(), 2, "the artifact, and the directory of the key");
+    // Nor is anything compiled for such a place: this would be refused as a module.
     let taken = fixture.directory.path().join("keys");
-    assert!(Builder::new().module_bytes(ECHO).write_artifact(&taken, &fixture.key).is_err());
+    for place in [&nowhere, &taken] {
+        let refused =
+            Builder::new().module_bytes(b"(module)").write_artifact(place, &fixture.key).unwrap_err();
+        assert!(Error::from(refused).to_string().contains("cannot write the artifact"));
+    }
     assert_eq!(names(), 2);
+}
+
+#[test]
+fn artifacts_that_are_written_to_one_place_at_once_are_all_whole() {
+    let fixture = Fixture::written();
+    let path = fixture.path();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| Builder::new().module_bytes(ECHO).write_artifact(&path, &fixture.key).unwrap());
+        }
+    });
+    Builder::new().artifact(&path, &fixture.key).build().unwrap();
+    assert_eq!(fs::read_dir(fixture.directory.path()).unwrap().count(), 2);
 }
 
 #[cfg(unix)]
 mod unix {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn what_is_no_plain_file_is_not_replaced() {
+        let fixture = Fixture::written();
+        let [link, socket] = ["link", "socket"].map(|name| fixture.directory.path().join(name));
+        symlink("/dev/null", &link).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for place in [&link, &socket] {
+            let refused = Builder::new().module_bytes(ECHO).write_artifact(place, &fixture.key).unwrap_err();
+            let refused = Error::from(refused).to_string();
+            assert!(refused.contains("cannot write the artifact"), "{refused}");
+            assert!(!fs::symlink_metadata(place).unwrap().is_file());
+        }
+    }
 
     fn mode(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();

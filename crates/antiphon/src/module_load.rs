@@ -36,17 +36,29 @@ impl ModuleInfo {
         Ok((binary, info))
     }
 
-    /// Refuses a module by its size alone, as [`load`](Self::load) does first, for those who know the rest already.
+    /// Refuses a module by its size and its first look alone, as [`load`](Self::load) does first, for those who know the
+    /// rest already.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidModule`]: over the limit, or text over 1 MiB.
+    /// [`ErrorKind::InvalidModule`]: over the limit, neither of the formats, or text over 1 MiB.
     pub fn check_size(bytes: &[u8], limits: &Limits) -> Result<()> {
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if size > limits.module() {
             let limit = limits.module();
             return Err(refused(format!("the module has {size} bytes, over the limit of {limit} bytes")));
         }
-        if !bytes.starts_with(b"\0asm") && size > MAX_TEXT {
+        if bytes.starts_with(b"\0asm") {
+            return Ok(());
+        }
+        if bytes.is_empty() {
+            return Err(refused("not a WebAssembly module: there are no bytes".to_owned()));
+        }
+        if std::str::from_utf8(bytes).is_err() {
+            let what =
+                "not a WebAssembly module: neither the binary format, which begins with \\0asm, nor text";
+            return Err(refused(what.to_owned()));
+        }
+        if size > MAX_TEXT {
             return Err(refused(format!(
                 "the module's text has {size} bytes, over the limit of {MAX_TEXT} bytes"
             )));
@@ -102,6 +114,18 @@ mod tests {
         // The same bytes behind a binary's first four: it is its sections that are refused.
         let binary = [b"\0asm\x01\0\0\0".to_vec(), vec![b' '; 1 << 20]].concat();
         assert!(said(&binary, &Limits::new()).starts_with("not a WebAssembly module: "));
+    }
+
+    #[test]
+    fn what_is_neither_binary_nor_text_is_not_called_either() {
+        let limits = Limits::new();
+        assert_eq!(said(b"", &limits), "not a WebAssembly module: there are no bytes");
+        for junk in [&b"\x7fELF\x80"[..], &[0xff; 3 << 20]] {
+            assert_eq!(
+                said(junk, &limits),
+                "not a WebAssembly module: neither the binary format, which begins with \\0asm, nor text"
+            );
+        }
     }
 
     #[test]

@@ -69,6 +69,38 @@ fn an_artifact_is_called_and_inspected_like_its_module() {
 }
 
 #[test]
+fn an_artifact_for_fuel_or_for_deterministic_runs_is_inspected_like_any_other() {
+    for option in ["--fuel", "--deterministic"] {
+        let place = Place::new();
+        let artifact = place.compiled(&[option]);
+        let run = place.run(&[&"inspect", &artifact]);
+        assert_eq!(run.code, Some(0), "{option}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_place_that_takes_no_artifact_is_wrong_usage_and_stays_as_it_is() {
+    let place = Place::new();
+    let module = place.path("guest.wasm");
+    fs::copy(guest("rust.wasm"), &module).unwrap();
+    let json = "--error-format=json";
+    let all = [
+        (module.clone(), "it is the module itself"),
+        (place.path("./guest.wasm"), "it is the module itself"),
+        (place.path("no/such.sealed"), "No such file or directory"),
+        (place.path(""), "what is there is no plain file"),
+    ];
+    for (output, expected) in all {
+        let error = place.run(&[&"compile", &module, &"-o", &output, &json]).failed(2).error();
+        assert_eq!(error["code"], "usage");
+        assert_eq!(error["message"], format!("cannot write {}", output.display()));
+        let why = error["chain"][0].as_str().unwrap();
+        assert!(why.starts_with(expected), "{why}");
+    }
+    assert_eq!(fs::read(&module).unwrap(), fs::read(guest("rust.wasm")).unwrap());
+}
+
+#[test]
 fn an_artifact_that_is_not_what_was_sealed_here_is_refused_with_the_reason() {
     let place = Place::new();
     let artifact = place.compiled(&[]);
@@ -116,7 +148,7 @@ fn what_cannot_be_compiled_leaves_no_file() {
     assert!(error["message"].as_str().unwrap().contains("is compiled already"), "{error}");
     fs::remove_file(&again).unwrap();
     let nowhere = place.path("no/where.sealed");
-    place.run(&[&"compile", &guest("rust.wasm"), &"-o", &nowhere]).failed(3);
+    place.run(&[&"compile", &guest("rust.wasm"), &"-o", &nowhere]).failed(2);
     assert_eq!(fs::read_dir(place.0.path()).unwrap().count(), 1, "the keys");
 }
 

@@ -27,3 +27,14 @@ fn completions_survive_a_reader_that_goes_away() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_no_success() {
+    for arguments in [&["--help"][..], &["--version"], &["call", "--help"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let run = command(arguments).stdout(full).output().unwrap();
+        assert_eq!(run.status.code(), Some(3), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&run.stderr).contains("cannot write to standard output"));
+    }
+}

@@ -95,6 +95,7 @@ fn what_is_different_is_shown_and_accepted_where_asked_to() {
          FAIL  greets\n       {\n      -  \"length\": 12,\n      +  \"length\": 11,\n         \"text\": \"Hello, Ada!\"\n       }\n\
          FAIL  fail\n      +error kind: guest_failed\n      +error text: the guest refused: no tea\n\
          FAIL  <none>\n      +error kind: guest_failed\n      +error text: No handler registered for function nope\n\
+       \x20      the case expects neither an answer nor an error: `--update` writes what came\n\
          0 passed, 4 failed\n"
     );
     let report = fs::read_to_string(report).unwrap();
