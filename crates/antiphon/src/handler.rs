@@ -332,10 +332,13 @@ pub(crate) async fn answer(mut future: Answering<'_>, host: u64, terms: &Terms) 
         Ok(poll) => poll.map(|answer| Ok(answer.map_err(HostCallError::into_text))),
         Err(error) => std::task::Poll::Ready(Err(error)),
     });
-    match crate::wait::until(terms, polled).await {
+    let answer = match crate::wait::until(terms, polled).await {
         Ok(answer) => answer,
         Err(interrupt) => Err(terms.error(interrupt, crate::errors::Phase::HostCall)),
-    }
+    };
+    // To drop it runs the host's code once more.
+    guarded(host, || drop(future))?;
+    answer
 }
 
 /// Runs a handler's code, which may panic, and may call its host.

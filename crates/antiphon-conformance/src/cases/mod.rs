@@ -7,6 +7,7 @@ mod cancel;
 mod concurrency;
 mod deadline;
 mod deterministic;
+mod drops;
 mod exceeded;
 mod executor;
 mod features;
@@ -46,6 +47,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         fuel::CASES,
         cancel::CASES,
         concurrency::CASES,
+        drops::CASES,
         reentrancy::CASES,
         router::CASES,
         executor::CASES,
