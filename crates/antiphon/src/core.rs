@@ -44,7 +44,7 @@ pub(crate) struct Slot<E: ?Sized, S> {
     live: bool,
     /// Whether an instance serves one call only.
     fresh: bool,
-    /// Whether the engine may still write to the state: a call or a start did not return, or failed.
+    /// Whether the engine may still write to the state: a call, a start or a replacement did not return, or failed.
     tainted: bool,
 }
 
@@ -233,13 +233,12 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
         if self.tainted {
             self.state = Arc::new(S::create(Arc::clone(self.state.inner().shared())));
         }
-        self.tainted = true;
         self.begin_replace(terms);
     }
 
     /// Before the engine's `replace`, which knows the state from its `init`.
     pub(crate) fn begin_replace(&mut self, terms: Terms) {
-        self.live = false;
+        (self.live, self.tainted) = (false, true);
         self.state.inner().begin_init(terms);
     }
 
@@ -268,6 +267,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
     ) -> Result<(), BoxError> {
         self.state.inner().end_init();
         self.live = result.is_ok() || was_live;
+        self.tainted = !self.live;
         result
     }
 

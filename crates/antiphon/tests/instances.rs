@@ -39,18 +39,27 @@ impl WebAssemblyEngineProviderAsync for Leftover {
         Ok(1)
     }
 
-    async fn replace(&mut self, _bytes: &[u8]) -> Result<(), BoxError> {
+    async fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {
+        if bytes == b"hang" {
+            std::future::pending::<()>().await;
+        }
         Err("not here".into())
     }
 }
 
 #[test]
-fn what_a_dropped_call_still_writes_never_reaches_the_next_one() {
+fn what_a_dropped_call_or_replacement_still_writes_never_reaches_the_next_call() {
+    leaves_nothing(|host| Box::pin(async { drop(host.call("hang", b"").await) }));
+    leaves_nothing(|host| Box::pin(async { drop(host.replace_module(b"hang").await) }));
+}
+
+/// Begins something that hangs, drops it, and calls.
+fn leaves_nothing(begin: for<'a> fn(&'a WapcHostAsync) -> BoxFuture<'a, ()>) {
     let states = Arc::default();
     let engine = Leftover { states: Arc::clone(&states) };
     let host = block_on(WapcHostAsync::new(Box::new(engine), None)).unwrap();
     {
-        let mut hanging = pin!(host.call("hang", b""));
+        let mut hanging = pin!(begin(&host));
         assert!(hanging.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
     let error = block_on(host.call("answer", b"")).unwrap_err();
