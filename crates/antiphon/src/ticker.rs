@@ -53,7 +53,7 @@ static QUEUED: AtomicBool = AtomicBool::new(false);
 static AWAKE: AtomicUsize = AtomicUsize::new(0);
 static EPOCH: OnceLock<Instant> = OnceLock::new();
 static SHARED: Mutex<Shared> = Mutex::new(Shared {
-    started: false,
+    owner: None,
     engines: Vec::new(),
     gates: Vec::new(),
     alarms: Alarms { at: BTreeMap::new(), count: 0, prune_at: 1024 },
@@ -62,7 +62,8 @@ static SHARED: Mutex<Shared> = Mutex::new(Shared {
 static WAKE: Condvar = Condvar::new();
 
 struct Shared {
-    started: bool,
+    /// The process that the thread runs in: a fork has all of this, and no thread.
+    owner: Option<u32>,
     engines: Vec<Weak<dyn OnTick>>,
     gates: Vec<Weak<dyn Busy>>,
     alarms: Alarms,
@@ -156,17 +157,30 @@ fn epoch() -> Instant {
 
 fn started() -> io::Result<MutexGuard<'static, Shared>> {
     let mut shared = lock();
-    if !shared.started {
-        epoch();
-        thread::Builder::new().name("antiphon-ticker".into()).spawn(run)?;
-        shared.started = true;
-    }
+    shared.ensure_runs()?;
     Ok(shared)
+}
+
+impl Shared {
+    /// Starts the thread, if this process has none.
+    fn ensure_runs(&mut self) -> io::Result<()> {
+        let this = std::process::id();
+        if self.owner != Some(this) {
+            epoch();
+            thread::Builder::new().name("antiphon-ticker".into()).spawn(run)?;
+            self.owner = Some(this);
+        }
+        Ok(())
+    }
 }
 
 #[cold]
 fn unpark() {
-    let _shared = lock();
+    let mut shared = lock();
+    if shared.owner.is_some() && shared.ensure_runs().is_err() {
+        // A fork that can have no thread: the next call tries again.
+        return;
+    }
     // No call has read the old tick since the thread parked.
     NOW.fetch_max(true_tick().0, Ordering::Relaxed);
     PARKED.store(false, Ordering::SeqCst);
@@ -411,6 +425,30 @@ mod tests {
             assert!(Instant::now() < patience, "the ticker ended");
             thread::sleep(TICK);
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_fork_has_a_thread_of_its_own_at_its_next_call() {
+        let threads = || {
+            let comms = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+            let comms = comms.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+            comms.filter(|name| name.trim_end() == "antiphon-ticker").count()
+        };
+        started().map(drop).unwrap();
+        let before = threads();
+        // As a fork finds it: another process started it. (None has the number 0.)
+        lock().owner = Some(0);
+        unpark();
+        assert_eq!(lock().owner, Some(std::process::id()));
+        let patience = Instant::now() + Duration::from_secs(20);
+        while threads() <= before {
+            assert!(Instant::now() < patience, "no thread was started");
+            thread::sleep(TICK);
+        }
+        unpark();
+        assert!(threads() <= before + 1, "one is enough");
+        still_ticks();
     }
 
     #[test]
