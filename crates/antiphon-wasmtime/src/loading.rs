@@ -58,7 +58,7 @@ mod kept {
     use crate::cache::{self, ModuleCache, Wanted};
     use crate::environment::Environment;
     use crate::key::SealKey;
-    use crate::native;
+    use crate::{native, private};
 
     /// The same as [`compile`], unless the cache has it.
     pub(crate) fn cached(
@@ -98,7 +98,7 @@ mod kept {
         environment: &Environment,
     ) -> Result<Loaded> {
         let how = Opening { key, limit: cache::size_limit(limits), environment, module: None };
-        let file = File::open(path).map_err(|error| Error::from(ArtifactError::from(error)))?;
+        let file = private::open(path).map_err(|error| Error::from(ArtifactError::from(error)))?;
         let beside = || engine.pool.as_ref().and_then(|pool| Some((pool, pool.on_demand()?)));
         let (module, info, engine) = match open(&file, how, &engine) {
             Ok((module, info)) => (module, info, engine),

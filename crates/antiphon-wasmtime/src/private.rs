@@ -53,11 +53,20 @@ pub(crate) fn beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(name))
 }
 
+/// Opens a file to read it, without a wait for whoever would write to it if it is a pipe.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    system::never_wait(&mut options);
+    options.open(path)
+}
+
 /// A file for a lock, made where it is missing.
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     system::close_file(&mut options);
+    system::stay_and_never_wait(&mut options);
     options.open(path)
 }
 
@@ -128,6 +137,10 @@ mod system {
         options.mode(0o600);
     }
 
+    pub(super) fn never_wait(options: &mut OpenOptions) {
+        options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    }
+
     pub(super) fn stay_and_never_wait(options: &mut OpenOptions) {
         options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
     }
@@ -155,6 +168,8 @@ mod system {
     pub(super) fn close_directory(_: &mut DirBuilder) {}
 
     pub(super) fn close_file(_: &mut OpenOptions) {}
+
+    pub(super) fn never_wait(_: &mut OpenOptions) {}
 
     pub(super) fn stay_and_never_wait(_: &mut OpenOptions) {}
 

@@ -293,6 +293,15 @@ mod unix {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
+    fn a_pipe_in_the_place_of_an_artifact_is_refused_and_not_waited_for() {
+        let fixture = Fixture::written();
+        let path = fixture.directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let refused = Builder::new().artifact(&path, &fixture.key).build().map(drop).unwrap_err();
+        assert_eq!(Error::from(refused).kind(), ErrorKind::InvalidModule);
+    }
+
+    #[test]
     fn what_is_no_plain_file_is_not_replaced() {
         let fixture = Fixture::written();
         let [link, socket] = ["link", "socket"].map(|name| fixture.directory.path().join(name));
