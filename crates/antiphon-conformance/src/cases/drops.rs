@@ -95,16 +95,18 @@ fn a_call_that_is_polled_on_another_thread_each_time_keeps_its_payload(subject: 
             })
             .unwrap();
         assert!(answer == payload(length, 7), "{length} bytes came back changed");
-        assert!(polls >= 20, "{polls} polls");
+        // An engine may poll the guest more than once in a poll of the call.
+        assert!(polls >= 10, "{polls} polls");
     }
 }
 
 fn a_call_that_is_dropped_on_another_thread_leaves_nothing_on_either(subject: &Subject) {
-    let host = start(subject, Guest::new(TWICE).patient().handler(|_| pending_for(3)));
+    let host = start(subject, Guest::new(TWICE).patient().handler(|_| pending_for(30)));
     for polls in 1..=3 {
         let mut dropped = call(&host, payload(20_000, 1));
         for _ in 0..polls {
-            dropped = poll_elsewhere(dropped).unwrap_err();
+            let Err(pending) = poll_elsewhere(dropped) else { panic!("it has ended by now") };
+            dropped = pending;
         }
         thread::spawn(move || drop(dropped)).join().unwrap();
         let answer = runtime().block_on(call(&host, payload(10_000, 2))).unwrap();
