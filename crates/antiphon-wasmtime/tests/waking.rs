@@ -27,7 +27,9 @@ const GUEST: &str = r#"(module
         (i32.const 1)))"#;
 
 async fn host(handler: impl HostHandlerAsync + 'static) -> WapcHostAsync {
-    let provider = WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes()).build_async().unwrap();
+    let builder = WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes());
+    // Guests that give way at each tick wake their task for that, too.
+    let provider = builder.cooperative(false).build_async().unwrap();
     WapcHostAsync::builder(Box::new(provider)).handler(handler).build().await.unwrap()
 }
 
