@@ -94,7 +94,9 @@ impl Area {
         let (name, payload) = unsafe { memory.request(name_length, payload_length) };
         let answered = match serve_at_once(memory.key(), name, payload) {
             Some(answered) => answered,
-            None => self.serve_lent(name_length, payload_length),
+            // SAFETY: the memory is lent to this request, both lengths are less than `ROOM`, and what was borrowed of it is
+            // used no more.
+            None => unsafe { self.serve_lent(name_length, payload_length) },
         };
         self.room.set(ROOM);
         answered
@@ -102,10 +104,15 @@ impl Area {
 
     /// Serves the request that is in the memory, wherever its operation is. It begins anew, so that the common path has
     /// nothing to keep for it.
+    ///
+    /// # Safety
+    ///
+    /// The memory is lent to the caller: `room` is 0 until this returns. Both lengths are less than [`ROOM`], and no
+    /// reference into the memory is used again.
     #[cold]
     #[inline(never)]
-    fn serve_lent(&self, name_length: usize, payload_length: usize) -> bool {
-        // SAFETY: the caller has the memory to itself, has checked the lengths, and is done with its own borrow.
+    unsafe fn serve_lent(&self, name_length: usize, payload_length: usize) -> bool {
+        // SAFETY: the caller's promise: nobody writes to the memory meanwhile, and both lengths are within it.
         let (name, payload) = unsafe { (*self.memory.get()).request(name_length, payload_length) };
         serve(name, payload)
     }
