@@ -50,6 +50,13 @@ pub(crate) enum Guest {
     Zig,
 }
 
+/// What makes the commands of a project take the toolchain that is here.
+pub(crate) struct Environment {
+    /// The folder that has to come first on the path, if one has to.
+    pub(crate) programs: Option<&'static str>,
+    pub(crate) variables: Vec<(&'static str, &'static str)>,
+}
+
 /// The versions of the tools that built a module, by name.
 type Versions = BTreeMap<String, String>;
 
@@ -60,23 +67,21 @@ impl Guest {
         Self::value_variants().iter().filter_map(named)
     }
 
-    /// Whether the commands of a project in this language find their toolchain.
+    /// What makes the commands of a project in this language take the toolchain that is here.
     ///
     /// # Errors
     ///
     /// Says what is missing and how it is installed.
-    pub(crate) fn project_toolchain(self) -> Result<()> {
-        if matches!(self, Self::Rust) { rust::find_on_path() } else { self.toolchain() }
-    }
-
-    /// Variables that make `make` take the compiler that is here.
-    pub(crate) fn environment(self) -> Vec<(&'static str, &'static str)> {
-        match self {
+    pub(crate) fn environment(self) -> Result<Environment> {
+        self.toolchain()?;
+        let variables = match self {
+            Self::Rust => return rust::project_environment(),
             Self::C => make::C.environment(),
             Self::Go => make::GO.environment(),
             Self::Zig => make::ZIG.environment(),
-            Self::Rust | Self::AssemblyScript => Vec::new(),
-        }
+            Self::AssemblyScript => Vec::new(),
+        };
+        Ok(Environment { programs: None, variables })
     }
 
     /// The folder of the guest's source, from the root of the repository.

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::Versions;
+use super::{Environment, Versions};
 use crate::process::{output, run};
 
 /// What the guests are compiled for, in rustc's words.
@@ -33,18 +33,23 @@ or, on Debian 12, with
 /// Debian's linker, called by name: the `rust-lld` that rustc looks for is in a package
 /// that need not be there.
 const DEBIAN_LLD: &str = "/usr/bin/lld-22";
+/// Where Debian's rustc and cargo are.
+const DEBIAN_PROGRAMS: &str = "/usr/bin";
 
 /// Whether a toolchain for the guest is here.
 pub(crate) fn find() -> Result<()> {
     Toolchain::find().map(drop)
 }
 
-/// Whether plain `cargo` can build a guest, as a project's own commands do.
-pub(crate) fn find_on_path() -> Result<()> {
-    match Toolchain::on_path() {
-        Some(_) => Ok(()),
-        None => bail!("the rustc on the path has no {TARGET}; rustup target add {TARGET}"),
-    }
+/// What makes plain `cargo`, as in a project's own commands, build a guest.
+///
+/// # Errors
+///
+/// Says how a toolchain is installed, where there is none.
+pub(crate) fn project_environment() -> Result<Environment> {
+    let toolchain = Toolchain::find()?;
+    let programs = toolchain.debian.then_some(DEBIAN_PROGRAMS);
+    Ok(Environment { programs, variables: toolchain.variables() })
 }
 
 /// Where the checkout is seen from while its guests are compiled. Cargo makes names from the paths of crates, and the order of
@@ -135,17 +140,24 @@ impl Toolchain {
         let mut cargo = Command::new(self.cargo);
         cargo
             .current_dir(source)
-            .env("RUSTC", self.rustc)
             .env("CARGO_ENCODED_RUSTFLAGS", self.remaps(source)?.join("\u{1f}"))
+            .envs(self.variables())
             // Set by the cargo that runs xtask; another rustc must not load its libraries.
             .env_remove("LD_LIBRARY_PATH");
-        if self.debian {
-            cargo
-                .env("RUSTC_BOOTSTRAP", "1")
-                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", DEBIAN_LLD)
-                .arg("-Zbuild-std=std,panic_abort");
-        }
         Ok(cargo)
+    }
+
+    /// The variables that make cargo build for [`TARGET`].
+    fn variables(&self) -> Vec<(&'static str, &'static str)> {
+        let mut variables = vec![("RUSTC", self.rustc)];
+        if self.debian {
+            variables.extend([
+                ("RUSTC_BOOTSTRAP", "1"),
+                ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort"),
+                ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", DEBIAN_LLD),
+            ]);
+        }
+        variables
     }
 
     /// Compiler flags that give every folder with source in it a name of its own.
