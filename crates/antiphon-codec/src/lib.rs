@@ -10,7 +10,7 @@ mod codec;
 mod error;
 #[cfg(feature = "json")]
 mod json;
-#[cfg(any(feature = "json", feature = "messagepack"))]
+#[cfg(feature = "json")]
 mod located;
 #[cfg(feature = "messagepack")]
 mod messagepack;

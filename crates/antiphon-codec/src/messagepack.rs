@@ -2,13 +2,15 @@
 
 mod decode;
 mod encode;
+mod fault;
 mod header;
+mod input;
+mod path;
 
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::located::failed_field;
 use crate::{Codec, DecodeError, EncodeError};
 use decode::Decoder;
 use encode::Encoder;
@@ -54,12 +56,7 @@ impl Codec for MessagePack {
 
     fn decode<'de, T: Deserialize<'de>>(&self, bytes: &'de [u8]) -> Result<T, DecodeError> {
         let mut decoder = Decoder::new(bytes);
-        match T::deserialize(&mut decoder).and_then(|value| decoder.end().map(|()| value)) {
-            Ok(value) => Ok(value),
-            Err(fault) => {
-                let error = DecodeError::new(NAME, fault.kind, fault.offset.unwrap_or(0), fault.detail);
-                Err(error.in_field(failed_field::<T, _>(&mut Decoder::new(bytes))))
-            }
-        }
+        let decoded = T::deserialize(&mut decoder).and_then(|value| decoder.end().map(|()| value));
+        decoded.map_err(|fault| fault.into_error(NAME, bytes))
     }
 }

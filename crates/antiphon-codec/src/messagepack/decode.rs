@@ -1,100 +1,15 @@
 //! Reading: a serde deserializer over a byte slice.
 
-use alloc::string::{String, ToString};
 use core::fmt;
 
 use serde::de::value::{BorrowedBytesDeserializer, SeqDeserializer};
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::fault::Fault;
 use super::header::Header;
-use crate::error::bounded;
+use super::input::Input;
 use crate::{DecodeErrorKind, MAX_DEPTH};
-
-/// Why decoding stopped.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) kind: DecodeErrorKind,
-    /// In bytes from the beginning; unknown until the innermost value that failed notes it.
-    pub(super) offset: Option<usize>,
-    pub(super) detail: String,
-}
-
-impl Fault {
-    #[cold]
-    pub(super) fn new(kind: DecodeErrorKind, detail: impl fmt::Display) -> Self {
-        Self { kind, offset: None, detail: bounded(&detail.to_string()) }
-    }
-
-    /// The same fault, at `offset` if it has no place yet.
-    #[cold]
-    fn at(mut self, offset: usize) -> Self {
-        self.offset.get_or_insert(offset);
-        self
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail)
-    }
-}
-
-impl core::error::Error for Fault {}
-
-impl de::Error for Fault {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(DecodeErrorKind::Mismatch, message)
-    }
-}
-
-/// What is left of the bytes.
-pub(super) struct Input<'de> {
-    bytes: &'de [u8],
-    at: usize,
-}
-
-impl<'de> Input<'de> {
-    fn left(&self) -> usize {
-        self.bytes.len().saturating_sub(self.at)
-    }
-
-    /// The next `length` bytes.
-    fn take(&mut self, length: u32) -> Result<&'de [u8], Fault> {
-        let taken = usize::try_from(length).ok().and_then(|length| {
-            let end = self.at.checked_add(length)?;
-            Some((self.bytes.get(self.at..end)?, end))
-        });
-        let Some((taken, end)) = taken else { return Err(self.truncated(length, "bytes")) };
-        self.at = end;
-        Ok(taken)
-    }
-
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let Some(array) = rest.first_chunk() else { return Err(self.truncated(N, "bytes")) };
-        self.at += N;
-        Ok(*array)
-    }
-
-    pub(super) fn length8(&mut self) -> Result<u32, Fault> {
-        Ok(u8::from_be_bytes(self.array()?).into())
-    }
-
-    pub(super) fn length16(&mut self) -> Result<u32, Fault> {
-        Ok(u16::from_be_bytes(self.array()?).into())
-    }
-
-    pub(super) fn length32(&mut self) -> Result<u32, Fault> {
-        Ok(u32::from_be_bytes(self.array()?))
-    }
-
-    #[cold]
-    fn truncated(&self, wanted: impl fmt::Display, what: &str) -> Fault {
-        let detail = format_args!("the input ends, expected {wanted} {what} more, found {}", self.left());
-        Fault::new(DecodeErrorKind::Truncated, detail).at(self.bytes.len())
-    }
-}
 
 /// What a type asked for, where that changes how a value is shown to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,7 +34,7 @@ pub(super) struct Decoder<'de> {
 
 impl<'de> Decoder<'de> {
     pub(super) fn new(bytes: &'de [u8]) -> Self {
-        Self { input: Input { bytes, at: 0 }, depth: 0 }
+        Self { input: Input::new(bytes), depth: 0 }
     }
 
     /// Refuses what comes after the value.
@@ -127,13 +42,13 @@ impl<'de> Decoder<'de> {
         match self.input.left() {
             0 => Ok(()),
             left => Err(Fault::new(DecodeErrorKind::Trailing, format_args!("{left} bytes follow the value"))
-                .at(self.input.at)),
+                .at(self.input.at())),
         }
     }
 
     /// Runs `read`, and notes where its value began if it fails.
     fn placed<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R, Fault>) -> Result<R, Fault> {
-        let start = self.input.at;
+        let start = self.input.at();
         read(self).map_err(|fault| fault.at(start))
     }
 
@@ -186,9 +101,9 @@ impl<'de> Decoder<'de> {
             Header::Array(length) => self.contents(length, 1, |contents| visitor.visit_seq(contents)),
             Header::Map(length) => self.contents(length, 2, |contents| visitor.visit_map(contents)),
             Header::Ext(length) => {
-                let [tag] = self.input.array()?;
+                let tag = self.input.byte()?;
                 let data = self.input.take(length)?;
-                visitor.visit_seq(Extension { tag: Some(i8::from_be_bytes([tag])), data: Some(data) })
+                visitor.visit_seq(Extension { tag: Some(tag.cast_signed()), data: Some(data) })
             }
         }
     }
@@ -200,11 +115,7 @@ impl<'de> Decoder<'de> {
         values: usize,
         read: impl FnOnce(&mut Contents<'_, 'de>) -> Result<R, Fault>,
     ) -> Result<R, Fault> {
-        // A value takes a byte at least: what cannot be there is refused before anything is allocated for it.
-        let most = self.input.left().checked_div(values).unwrap_or(0);
-        if usize::try_from(length).map_or(true, |length| length > most) {
-            return Err(self.input.truncated(length, "entries"));
-        }
+        self.input.has_entries(length, values)?;
         self.nested(|decoder| {
             let mut contents = Contents { decoder, left: length };
             let value = read(&mut contents)?;
@@ -216,25 +127,6 @@ impl<'de> Decoder<'de> {
                 )),
             }
         })
-    }
-
-    /// Passes over one value, however deep, without a stack.
-    fn skip(&mut self) -> Result<(), Fault> {
-        let mut pending = 1_u64;
-        while pending > 0 {
-            pending -= 1;
-            match Header::read(&mut self.input)? {
-                Header::Str(length) | Header::Bin(length) => drop(self.input.take(length)?),
-                Header::Ext(length) => {
-                    let [_tag] = self.input.array()?;
-                    self.input.take(length)?;
-                }
-                Header::Array(length) => pending = pending.saturating_add(length.into()),
-                Header::Map(length) => pending = pending.saturating_add(u64::from(length) * 2),
-                _ => {}
-            }
-        }
-        Ok(())
     }
 }
 
@@ -250,14 +142,11 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        if self.input.bytes.get(self.input.at) == Some(&0xc0) {
-            self.placed(|decoder| {
-                decoder.input.at += 1;
-                visitor.visit_none()
-            })
-        } else {
-            visitor.visit_some(self)
-        }
+        self.placed(
+            |decoder| {
+                if decoder.input.take_nil() { visitor.visit_none() } else { visitor.visit_some(decoder) }
+            },
+        )
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -267,13 +156,13 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         self.placed(|decoder| {
-            let start = decoder.input.at;
+            let start = decoder.input.at();
             match Header::read(&mut decoder.input)? {
                 Header::Map(1) => {
                     decoder.nested(|decoder| visitor.visit_enum(Variant { decoder, has_data: true }))
                 }
                 Header::Str(_) | Header::Unsigned(_) => {
-                    decoder.input.at = start;
+                    decoder.input.back_to(start);
                     visitor.visit_enum(Variant { decoder, has_data: false })
                 }
                 Header::Map(length) => Err(de::Error::invalid_length(
@@ -336,7 +225,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         self.placed(|decoder| {
-            decoder.skip()?;
+            decoder.input.skip()?;
             visitor.visit_unit()
         })
     }

@@ -1,6 +1,7 @@
 //! The first bytes of a value: what it is, and how long.
 
-use super::decode::{Fault, Input};
+use super::fault::Fault;
+use super::input::Input;
 use crate::DecodeErrorKind;
 
 /// A value that has been begun: numbers are read, the contents of the others follow.
@@ -26,8 +27,20 @@ pub(super) enum Header {
 
 impl Header {
     /// Reads one.
+    #[expect(clippy::cast_possible_truncation, reason = "as many bytes were read as the number has")]
     pub(super) fn read(input: &mut Input<'_>) -> Result<Self, Fault> {
-        let [marker] = input.array()?;
+        let marker = input.byte()?;
+        // What follows the marker, as a number: a value or a length. It is of this many bytes, and each of the forms below
+        // has as many in its name.
+        let bytes = match marker {
+            0xc4 | 0xc7 | 0xcc | 0xd0 | 0xd9 => 1,
+            0xc5 | 0xc8 | 0xcd | 0xd1 | 0xda | 0xdc | 0xde => 2,
+            0xc6 | 0xc9 | 0xca | 0xce | 0xd2 | 0xdb | 0xdd | 0xdf => 4,
+            0xcb | 0xcf | 0xd3 => 8,
+            _ => 0,
+        };
+        let number = input.number(bytes)?;
+        let length = number as u32;
         Ok(match marker {
             0x00..=0x7f => Self::Unsigned(marker.into()),
             0x80..=0x8f => Self::Map((marker & 0x0f).into()),
@@ -37,35 +50,20 @@ impl Header {
             0xc1 => return Err(Fault::new(DecodeErrorKind::Malformed, "0xc1 begins no value")),
             0xc2 => Self::Bool(false),
             0xc3 => Self::Bool(true),
-            0xc4 => Self::Bin(input.length8()?),
-            0xc5 => Self::Bin(input.length16()?),
-            0xc6 => Self::Bin(input.length32()?),
-            0xc7 => Self::Ext(input.length8()?),
-            0xc8 => Self::Ext(input.length16()?),
-            0xc9 => Self::Ext(input.length32()?),
-            0xca => Self::F32(f32::from_be_bytes(input.array()?)),
-            0xcb => Self::F64(f64::from_be_bytes(input.array()?)),
-            0xcc => Self::Unsigned(input.length8()?.into()),
-            0xcd => Self::Unsigned(input.length16()?.into()),
-            0xce => Self::Unsigned(input.length32()?.into()),
-            0xcf => Self::Unsigned(u64::from_be_bytes(input.array()?)),
-            0xd0 => Self::Signed(i8::from_be_bytes(input.array()?).into()),
-            0xd1 => Self::Signed(i16::from_be_bytes(input.array()?).into()),
-            0xd2 => Self::Signed(i32::from_be_bytes(input.array()?).into()),
-            0xd3 => Self::Signed(i64::from_be_bytes(input.array()?)),
-            0xd4 => Self::Ext(1),
-            0xd5 => Self::Ext(2),
-            0xd6 => Self::Ext(4),
-            0xd7 => Self::Ext(8),
-            0xd8 => Self::Ext(16),
-            0xd9 => Self::Str(input.length8()?),
-            0xda => Self::Str(input.length16()?),
-            0xdb => Self::Str(input.length32()?),
-            0xdc => Self::Array(input.length16()?),
-            0xdd => Self::Array(input.length32()?),
-            0xde => Self::Map(input.length16()?),
-            0xdf => Self::Map(input.length32()?),
-            0xe0..=0xff => Self::Signed(i8::from_be_bytes([marker]).into()),
+            0xc4..=0xc6 => Self::Bin(length),
+            0xc7..=0xc9 => Self::Ext(length),
+            0xca => Self::F32(f32::from_bits(length)),
+            0xcb => Self::F64(f64::from_bits(number)),
+            0xcc..=0xcf => Self::Unsigned(number),
+            0xd0 => Self::Signed((number as u8).cast_signed().into()),
+            0xd1 => Self::Signed((number as u16).cast_signed().into()),
+            0xd2 => Self::Signed((number as u32).cast_signed().into()),
+            0xd3 => Self::Signed(number.cast_signed()),
+            0xd4..=0xd8 => Self::Ext(1 << (marker - 0xd4)),
+            0xd9..=0xdb => Self::Str(length),
+            0xdc | 0xdd => Self::Array(length),
+            0xde | 0xdf => Self::Map(length),
+            0xe0..=0xff => Self::Signed(marker.cast_signed().into()),
         })
     }
 }

@@ -1,0 +1,98 @@
+//! What is left of the bytes that are decoded.
+
+use super::fault::Fault;
+use super::header::Header;
+use crate::DecodeErrorKind;
+
+/// Bytes, and how many of them are read.
+pub(super) struct Input<'de> {
+    bytes: &'de [u8],
+    at: usize,
+}
+
+impl<'de> Input<'de> {
+    pub(super) fn new(bytes: &'de [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// How many bytes are read.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Reads on from an earlier place.
+    pub(super) fn back_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    pub(super) fn left(&self) -> usize {
+        self.bytes.len().saturating_sub(self.at)
+    }
+
+    /// The next `length` bytes.
+    pub(super) fn take(&mut self, length: u32) -> Result<&'de [u8], Fault> {
+        let taken = usize::try_from(length).ok().and_then(|length| {
+            let end = self.at.checked_add(length)?;
+            Some((self.bytes.get(self.at..end)?, end))
+        });
+        let Some((taken, end)) = taken else { return Err(self.truncated(length, "bytes")) };
+        self.at = end;
+        Ok(taken)
+    }
+
+    /// The next byte.
+    pub(super) fn byte(&mut self) -> Result<u8, Fault> {
+        let Some(&byte) = self.bytes.get(self.at) else { return Err(self.truncated(1, "bytes")) };
+        self.at += 1;
+        Ok(byte)
+    }
+
+    /// A number of so many bytes, eight at most, the highest first.
+    #[inline(never)]
+    pub(super) fn number(&mut self, bytes: u32) -> Result<u64, Fault> {
+        Ok(self.take(bytes)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
+    /// Whether nil is next, which is then read.
+    pub(super) fn take_nil(&mut self) -> bool {
+        let is_nil = self.bytes.get(self.at) == Some(&0xc0);
+        self.at += usize::from(is_nil);
+        is_nil
+    }
+
+    /// Refuses so many entries, of `values` values each, if they cannot be there: a value takes a byte at least. Asked
+    /// before anything is allocated for them.
+    pub(super) fn has_entries(&self, length: u32, values: usize) -> Result<(), Fault> {
+        let most = self.left().checked_div(values).unwrap_or(0);
+        match usize::try_from(length) {
+            Ok(length) if length <= most => Ok(()),
+            _ => Err(self.truncated(length, "entries")),
+        }
+    }
+
+    /// Passes over one value, however deep, without a stack.
+    pub(super) fn skip(&mut self) -> Result<(), Fault> {
+        let mut pending = 1_u64;
+        while pending > 0 {
+            pending -= 1;
+            match Header::read(self)? {
+                Header::Str(length) | Header::Bin(length) => drop(self.take(length)?),
+                Header::Ext(length) => {
+                    self.byte()?;
+                    self.take(length)?;
+                }
+                Header::Array(length) => pending = pending.saturating_add(length.into()),
+                Header::Map(length) => pending = pending.saturating_add(u64::from(length) * 2),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn truncated(&self, wanted: u32, what: &str) -> Fault {
+        let detail = format_args!("the input ends, expected {wanted} {what} more, found {}", self.left());
+        Fault::new(DecodeErrorKind::Truncated, detail).at(self.bytes.len())
+    }
+}
