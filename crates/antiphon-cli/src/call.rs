@@ -1,6 +1,5 @@
 //! `antiphon call`.
 
-use std::io;
 use std::ops::ControlFlow;
 
 use crate::calls::Calls;
@@ -41,9 +40,7 @@ fn write(args: &CallArgs, answer: &[u8]) -> Result<(), Failure> {
     if args.value.json.is_none() {
         return output::write(answer);
     }
-    let value = args.value.codec.decode(answer).map_err(|Unfit(what)| {
-        let error = io::Error::new(io::ErrorKind::InvalidData, what);
-        Failure::Usage("the answer is no value of the codec".to_owned(), error)
-    })?;
+    let codec = args.value.codec;
+    let value = codec.decode(answer).map_err(|Unfit(reason)| Failure::Answer(codec.name(), reason))?;
     output::write(text::json(&format!("{value:#}\n")).as_bytes())
 }

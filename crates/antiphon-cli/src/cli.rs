@@ -126,7 +126,7 @@ EXIT CODES:
   0  the guest answered
   1  the guest reported a failure
   2  wrong usage, an unreadable file, or an option that the engine lacks
-  3  the call failed in another way: a trap, a deadline, a limit
+  3  the call failed in another way: a trap, a deadline, a limit, an answer that is not in the codec of --json
   4  the module is no waPC guest, or did not start"#;
 
 /// Say what a module is, and whether it is a waPC guest
@@ -389,7 +389,8 @@ EXIT CODES:
 
 /// Run the cases of `antiphon test` again whenever the module or the file of cases changes
 ///
-/// Ends with Ctrl-C.
+/// Ends with Ctrl-C, at once, also while a case runs. What is wrong with the module or the cases is said, and waits for the
+/// next change.
 #[derive(Debug, Args)]
 #[command(after_help = WATCH_EXAMPLES)]
 pub(crate) struct WatchArgs {
@@ -399,7 +400,11 @@ pub(crate) struct WatchArgs {
 
 const WATCH_EXAMPLES: &str = "\
 EXAMPLE:
-  antiphon watch guest.wasm --cases cases.toml";
+  antiphon watch guest.wasm --cases cases.toml
+
+EXIT CODES:
+    2  wrong usage
+  130  Ctrl-C: by that signal, to which shells give this number";
 
 /// Write a shell's completions to standard output
 #[derive(Debug, Args)]

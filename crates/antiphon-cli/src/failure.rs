@@ -13,6 +13,8 @@ pub(crate) enum Failure {
     Library(Error),
     /// An input over its limit, in bytes; the guest was not called.
     TooLarge(&'static str, u64),
+    /// The guest answered, but not in the format that was asked for; with the reason.
+    Answer(&'static str, String),
     /// The answer is there, but standard output does not take it.
     Output(io::Error),
     /// The program itself could not get what it needs from the system.

@@ -17,6 +17,14 @@ pub(crate) enum Codec {
 }
 
 impl Codec {
+    /// What it is called, on the command line as well.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Msgpack => "msgpack",
+            Self::Json => "json",
+        }
+    }
+
     pub(crate) fn encode(self, value: &Value) -> Result<Vec<u8>, Unfit> {
         let encoded = match self {
             Self::Msgpack => MessagePack.encode(value),

@@ -19,6 +19,7 @@ const MAX_CHAIN: usize = 32;
 /// The codes of what is no error of the library.
 const USAGE: &str = "usage";
 const SYSTEM: &str = "system";
+const ANSWER: &str = "answer_unreadable";
 
 /// A failure, ready to be written. Its texts are hostile: they come from guests and modules.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -73,6 +74,11 @@ impl Report {
                 let message = format!("{what} is over its limit of {limit} bytes");
                 let kind = ErrorKind::TooLarge;
                 Self::of_caller(kind.code(), &format!("{kind:?}"), status(kind), message)
+            }
+            Failure::Answer(codec, reason) => {
+                let message = format!("the guest answered, but not in {codec}; without --json its bytes are shown");
+                let report = Self::of_caller(ANSWER, "AnswerUnreadable", 3, message);
+                Self { fault: "guest", fate: fate(Fate::Kept), chain: vec![reason.clone()], ..report }
             }
             Failure::Output(error) => Self::of_host("cannot write to standard output", error),
             Failure::System(what, error) => Self::of_host(what, error),
@@ -303,6 +309,14 @@ mod tests {
                 "message": "no\nway", "guest_error": "no\nway", "exit_code": null, "chain": [], "backtrace": null,
             })
         );
+    }
+
+    #[test]
+    fn an_answer_in_another_format_is_the_guests_fault() {
+        let report = Report::new(&Failure::Answer("msgpack", "at byte 0".into()));
+        assert_eq!((report.code, report.status), ("answer_unreadable", 3));
+        assert_eq!((report.fault, report.fate), ("guest", "kept"));
+        assert_eq!(report.chain, ["at byte 0"]);
     }
 
     #[test]

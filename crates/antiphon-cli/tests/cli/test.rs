@@ -153,8 +153,22 @@ fn a_person_calls_with_json_and_reads_json() {
         call(mode, "c.wasm", &["echo", "--json", "[1"]).failed(2);
         call(mode, "c.wasm", &["echo", "x", "--json", "1"]).failed(2);
         call(mode, "c.wasm", &["echo", "x", "--codec", "json"]).failed(2);
-        // Answers nothing, which is no value.
-        let none = call(mode, "c.wasm", &["log", "--json", "1"]).failed(2);
-        assert!(none.stderr.contains("the answer is no value of the codec"), "{}", none.stderr);
+        // Answers nothing, which is no value: the call was right, the guest's answer is not.
+        let none = call(mode, "c.wasm", &["log", "--json", "1", "--error-format", "json"]).failed(3);
+        let error = none.error();
+        assert_eq!((&error["code"], &error["fault"]), (&"answer_unreadable".into(), &"guest".into()));
+        assert_eq!(error["fate"], "kept");
+        assert_eq!(error["message"], "the guest answered, but not in msgpack; without --json its bytes are shown");
+        assert_eq!(
+            error["chain"][0],
+            "msgpack not decoded: at byte 0: the input ends, expected 1 bytes more, found 0"
+        );
+        // The bytes of the payload in one codec are not always a value of the other.
+        let other = call(mode, "c.wasm", &["greet", "--json", "1", "--codec", "json"]).failed(1);
+        assert!(other.stderr.contains("greet wants"), "{}", other.stderr);
+        let text = call(mode, "rust-antiphon.wasm", &["text/upper-case", "--json", "{}", "--codec", "json"]);
+        text.answered("{}\n");
+        let trailing = call(mode, "c.wasm", &["host", "--json", "1", "--host-call", "*=12"]).failed(3);
+        assert!(trailing.stderr.contains("[answer_unreadable, fault: guest, instance: kept]"), "{}", trailing.stderr);
     }
 }

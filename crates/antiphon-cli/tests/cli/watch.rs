@@ -32,3 +32,64 @@ fn the_cases_run_again_when_the_module_changes() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+/// What `antiphon watch` of this guest and these cases prints until Ctrl-C, which is pressed when `ready` says so of the lines
+/// so far. It ends by the signal, and at once.
+#[cfg(target_os = "linux")]
+fn until_interrupted(module: &std::path::Path, cases: &str, ready: impl Fn(&[String]) -> bool) -> Vec<String> {
+    use std::os::unix::process::ExitStatusExt;
+    use std::time::{Duration, Instant};
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cases.toml");
+    fs::write(&path, cases).unwrap();
+    let watch = command(["watch".as_ref(), module.as_os_str(), "--cases".as_ref(), path.as_os_str()]);
+    // What runs tests in the background may have them ignore the signal, and children inherit that.
+    let mut child = std::process::Command::new("env")
+        .args(["--default-signal=INT".as_ref(), watch.get_program()])
+        .args(watch.get_args())
+        .envs(watch.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut printed = Vec::new();
+    while !ready(&printed) {
+        printed.push(lines.next().unwrap());
+    }
+    // Into the wait for a change, or into the loop of a guest.
+    std::thread::sleep(Duration::from_millis(700));
+    let pressed = Instant::now();
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let status = child.wait().unwrap();
+    assert!(pressed.elapsed() < Duration::from_secs(2), "{:?}", pressed.elapsed());
+    assert_eq!((status.code(), status.signal()), (None, Some(2)));
+    let mut errors = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut errors).unwrap();
+    assert_eq!(errors, "");
+    printed.extend(lines);
+    printed
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_ends_it_between_two_runs() {
+    let cases = "[[case]]\noperation = 'echo'\npayload = 'hi'\nanswer = 'hi'\n";
+    let printed = until_interrupted(&guest("c.wasm"), cases, |lines| lines.len() == 3);
+    assert_eq!(printed, ["ok    echo", "1 passed, 0 failed", ""]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_ends_it_while_a_case_runs_and_nothing_is_half_written() {
+    use crate::program::Wat;
+
+    let endless = Wat::guest("", "(loop $forever (br $forever)) unreachable");
+    // Of the first case nothing is said before the second has ended, and that does not come to its deadline.
+    let cases = "[[case]]\noperation = 'a'\nerror = { kind = 'deadline_exceeded' }\n".repeat(20);
+    let printed = until_interrupted(&endless.path(), &cases, |_| true);
+    assert_eq!(printed, [""; 0]);
+}
