@@ -12,11 +12,9 @@ pub type CallResult = Result<Vec<u8>, Box<dyn core::error::Error + Sync + Send>>
 pub type HandlerResult<T> = Result<T, Box<dyn core::error::Error + Sync + Send>>;
 
 /// An error of this crate.
-#[derive(Debug)]
 pub struct Error(ErrorKind);
 
 /// What went wrong.
-#[derive(Debug)]
 pub enum ErrorKind {
     /// The host answered a call with an error, of this text.
     HostError(Vec<u8>),
@@ -41,6 +39,20 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ErrorKind::HostError(text) = &self.0;
         write!(f, "Host error: {}", String::from_utf8_lossy(text))
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// With the text as text: it is what a guest panics with that unwraps a call of the host.
+impl fmt::Debug for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::HostError(text) = self;
+        write!(f, "HostError({})", String::from_utf8_lossy(text))
     }
 }
 

@@ -28,6 +28,8 @@ pub mod testing;
 pub use antiphon_guest_macros::operation;
 
 pub use answer::{Answered, IntoResponse};
+#[cfg(any(feature = "json", feature = "messagepack"))]
+pub use antiphon_codec::DecodeError;
 #[cfg(feature = "json")]
 pub use codec::Json;
 #[cfg(feature = "messagepack")]

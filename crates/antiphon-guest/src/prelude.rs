@@ -4,6 +4,8 @@ pub use crate::{
     CallResult, HandlerResult, console_log, host_call, operation, operations, register_function,
 };
 
+#[cfg(any(feature = "json", feature = "messagepack"))]
+pub use crate::DecodeError;
 #[cfg(feature = "json")]
 pub use crate::Json;
 #[cfg(feature = "messagepack")]

@@ -7,14 +7,14 @@ use core::convert::Infallible;
 use core::fmt::Display;
 use core::str::Utf8Error;
 
-/// What an operation may take: the payload as bytes or as text, borrowed or owned, or a decoded value in `Json` or
-/// `MessagePack`.
+/// What an operation may take: the payload as bytes or as text, borrowed or owned, a decoded value in `Json` or
+/// `MessagePack`, or the `Result` of any of these, if it says itself what is wrong with a payload.
 ///
 /// What is borrowed is borrowed from the memory that the request was read into, and lives until the operation returns.
 /// Implement it for formats of your own.
 #[diagnostic::on_unimplemented(
     message = "an operation cannot take `{Self}`",
-    note = "it takes `&[u8]`, `Vec<u8>`, `&str`, `String`, `Json<T>` or `MessagePack<T>`"
+    note = "it takes `&[u8]`, `Vec<u8>`, `&str`, `String`, `Json<T>`, `MessagePack<T>`, or a `Result` of these and their error"
 )]
 pub trait FromRequest<'a>: Sized {
     /// Why a payload is refused. The host gets its text.
@@ -58,5 +58,32 @@ impl FromRequest<'_> for String {
 
     fn from_request(payload: &[u8]) -> Result<Self, Utf8Error> {
         core::str::from_utf8(payload).map(ToOwned::to_owned)
+    }
+}
+
+/// For an operation that says itself what is wrong with a payload.
+///
+/// ```
+/// use antiphon_guest::{operation, operations};
+/// use std::str::Utf8Error;
+///
+/// #[operation]
+/// fn greet(name: Result<&str, Utf8Error>) -> Result<String, &'static str> {
+///     let name = name.map_err(|_| "greet wants a name in UTF-8")?;
+///     Ok(format!("hello, {name}"))
+/// }
+///
+/// operations![greet];
+/// # wapc_init();
+/// # use antiphon_guest::testing::call;
+/// # assert_eq!(call("greet", b"Ada").unwrap(), b"hello, Ada");
+/// # assert_eq!(call("greet", b"\xff").unwrap_err(), "greet wants a name in UTF-8");
+/// ```
+impl<'a, T: FromRequest<'a>> FromRequest<'a> for Result<T, T::Error> {
+    type Error = Infallible;
+
+    #[inline]
+    fn from_request(payload: &'a [u8]) -> Result<Self, Infallible> {
+        Ok(T::from_request(payload))
     }
 }

@@ -178,6 +178,7 @@ fn the_hosts_error_is_the_guests_to_read() {
     on_host_call(|call| Err(format!("no {}/{}/{}", call.binding, call.namespace, call.operation)));
     let error = host_call("b", "n", "o", b"").unwrap_err();
     assert_eq!(error.to_string(), "Host error: no b/n/o");
+    assert_eq!(format!("{error:?}"), "HostError(no b/n/o)");
     let error = error.downcast::<antiphon_guest::errors::Error>().unwrap();
     assert_eq!(error.host_text(), "no b/n/o");
 }

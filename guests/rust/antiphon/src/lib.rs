@@ -44,24 +44,39 @@ fn log(payload: &[u8]) {
     console_log(&text(payload));
 }
 
-/// Whom to greet.
+/// Whom to greet, and how often.
 #[derive(Deserialize)]
-struct Person<'a> {
+struct Request<'a> {
     name: &'a str,
-    age: u8,
+    count: u32,
 }
 
 /// What `greet` answers.
 #[derive(Serialize)]
 struct Greeting {
     text: String,
-    adult: bool,
+    /// Of the text, in bytes.
+    length: usize,
 }
 
-/// Greets a person, in MessagePack.
+/// Takes `{name: str, count: u32}` and answers `{text: str, length: u32}`, both in MessagePack. It says itself what is wrong
+/// with a payload that is something else.
 #[operation]
-fn greet(MessagePack(Person { name, age }): MessagePack<Person<'_>>) -> MessagePack<Greeting> {
-    MessagePack(Greeting { text: format!("hello, {name}"), adult: age >= 18 })
+fn greet(request: Result<MessagePack<Request<'_>>, DecodeError>) -> Result<MessagePack<Greeting>, &'static str> {
+    let MessagePack(Request { name, count }) =
+        request.map_err(|_| "greet wants {name: str, count: u32} in MessagePack")?;
+    if count > 1000 {
+        return Err("greet says hello 1000 times at most");
+    }
+    let text = vec![format!("Hello, {name}!"); count as usize].join(" ");
+    Ok(MessagePack(Greeting { length: text.len(), text }))
+}
+
+/// Adds two numbers. Here a payload that is something else is refused before the function runs: the host is told at which
+/// byte, and in which field.
+#[operation(name = "math/add")]
+fn add(MessagePack((a, b)): MessagePack<(u32, u32)>) -> Result<MessagePack<u32>, &'static str> {
+    a.checked_add(b).map(MessagePack).ok_or("too large")
 }
 
 /// An operation with a long name: it is compared as a whole.
@@ -70,7 +85,7 @@ fn upper_case(payload: &str) -> String {
     payload.to_ascii_uppercase()
 }
 
-operations![echo, null, fail, panics, host, log, greet, upper_case];
+operations![echo, null, fail, panics, host, log, greet, add, upper_case];
 
 /// The payload as text; bytes that are no UTF-8 become replacement characters.
 fn text(payload: &[u8]) -> Cow<'_, str> {
