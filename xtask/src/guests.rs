@@ -95,26 +95,22 @@ impl Guest {
         }
     }
 
-    /// The target the guest is compiled for, in its compiler's words.
-    fn target(self) -> &'static str {
+    /// The modules the guest is built into, each with the target that it is compiled for, in its compiler's words.
+    fn modules(self) -> Vec<(&'static str, &'static str)> {
         match self {
-            Self::Rust => rust::TARGET,
-            Self::AssemblyScript => assemblyscript::TARGET,
-            Self::C => make::C.target,
-            Self::Go => make::GO.target,
-            Self::Zig => make::ZIG.target,
+            Self::Rust => rust::MODULES.map(|built| (built.file, built.target)).to_vec(),
+            Self::AssemblyScript => {
+                assemblyscript::MODULES.map(|(file, _)| (file, assemblyscript::TARGET)).to_vec()
+            }
+            Self::C => vec![(make::C.file, make::C.target)],
+            Self::Go => vec![(make::GO.file, make::GO.target)],
+            Self::Zig => vec![(make::ZIG.file, make::ZIG.target)],
         }
     }
 
-    /// The modules the guest is built into.
-    fn files(self) -> Vec<&'static str> {
-        match self {
-            Self::Rust => rust::MODULES.map(|(file, _)| file).to_vec(),
-            Self::AssemblyScript => assemblyscript::MODULES.map(|(file, _)| file).to_vec(),
-            Self::C => vec![make::C.file],
-            Self::Go => vec![make::GO.file],
-            Self::Zig => vec![make::ZIG.file],
-        }
+    /// The same without the targets.
+    fn files(self) -> impl Iterator<Item = &'static str> {
+        self.modules().into_iter().map(|(file, _)| file)
     }
 
     /// Whether the guest's toolchain is here.
@@ -143,16 +139,16 @@ impl Guest {
             Self::Zig => make::ZIG.build(&source, out),
         }
         .with_context(|| format!("{} was not built", self.source()))?;
-        let module = |file: &str| {
+        let module = |(file, target): (&str, &str)| {
             Ok(Module {
                 file: file.to_owned(),
                 fingerprint: Fingerprint::of(&out.join(file))?,
                 source: self.source().to_owned(),
-                target: self.target().to_owned(),
+                target: target.to_owned(),
                 toolchain: toolchain.clone(),
             })
         };
-        self.files().into_iter().map(module).collect()
+        self.modules().into_iter().map(module).collect()
     }
 }
 
@@ -298,7 +294,7 @@ mod tests {
     #[test]
     fn a_changed_module_fails_unless_another_is_asked_for() {
         let (manifest, mut found) = manifest_and_found();
-        found.get_mut(rust::MODULES[0].0).unwrap().sha256 = "11".to_owned();
+        found.get_mut(rust::MODULES[0].file).unwrap().sha256 = "11".to_owned();
         compare(all(), &manifest, &found, "found").unwrap_err();
         compare(&[Guest::AssemblyScript], &manifest, &found, "found").unwrap();
     }
@@ -306,7 +302,7 @@ mod tests {
     #[test]
     fn a_missing_module_fails() {
         let (manifest, mut found) = manifest_and_found();
-        found.remove(rust::MODULES[0].0);
+        found.remove(rust::MODULES[0].file);
         compare(all(), &manifest, &found, "found").unwrap_err();
     }
 

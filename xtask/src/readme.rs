@@ -52,16 +52,16 @@ fn check(root: &Path, page: &Path) -> Result<()> {
 
 /// A fenced block.
 #[derive(Debug, PartialEq)]
-struct Block {
-    language: String,
+pub(crate) struct Block {
+    pub(crate) language: String,
     /// The file that it shows, if the line before says so.
     file: Option<String>,
     /// Whether it is any part of the file, not its end.
     part: bool,
-    text: String,
+    pub(crate) text: String,
 }
 
-fn blocks(markdown: &str) -> Vec<Block> {
+pub(crate) fn blocks(markdown: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
     let mut previous = "";

@@ -1,4 +1,7 @@
-//! `cargo xtask scaffolds`: what `antiphon new guest` writes builds and passes its own test, by the commands of its README.
+//! `cargo xtask scaffolds`: what `antiphon new guest` writes builds and passes its own test, by the commands of its README;
+//! and whoever follows the guide for Rust gets a guest that runs.
+
+mod guide;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::guests::Guest;
+use crate::guests::{Environment, Guest};
 use crate::process::{output, run};
 
 /// A command of a project takes so many seconds at most. Rust's may build a standard library.
@@ -16,6 +19,7 @@ const TIME: &str = "300";
 pub(crate) fn scaffolds(root: &Path) -> Result<()> {
     let bin = program(root)?;
     let scratch = tempfile::tempdir()?;
+    use_these_crates(root, scratch.path())?;
     let mut done = 0;
     for (lang, guest) in Guest::languages() {
         let environment = match guest.environment() {
@@ -25,32 +29,53 @@ pub(crate) fn scaffolds(root: &Path) -> Result<()> {
                 continue;
             }
         };
-        let rest = std::env::var("PATH").unwrap_or_default();
-        let path = [bin.to_str(), environment.programs, Some(&*rest)];
-        let path = path.into_iter().flatten().collect::<Vec<_>>().join(":");
         let project = scratch.path().join(&lang);
         run(Command::new(bin.join("antiphon")).args(["new", "guest"]).arg(&project).args(["--lang", &lang]))?;
-        if lang == "rust" {
-            use_this_sdk(root, &project)?;
-        }
         for command in commands(&project)? {
             println!("{lang}: {command}");
-            run(Command::new("timeout")
-                .args([TIME, "sh", "-ec", &command])
-                .current_dir(&project)
-                .env("PATH", &path)
-                // Set by the cargo that runs xtask; another rustc must not load its libraries.
-                .env_remove("LD_LIBRARY_PATH")
-                // The step's own, which a project does not share.
-                .env_remove("CARGO_TARGET_DIR")
-                .envs(environment.variables.iter().copied()))
-            .with_context(|| format!("the scaffold for {lang} does not do what its README says"))?;
+            let shell = Shell { bin: &bin, environment: Some(&environment), folder: &project };
+            run(&mut shell.command(&command)?)
+                .with_context(|| format!("the scaffold for {lang} does not do what its README says"))?;
+        }
+        if matches!(guest, Guest::Rust) {
+            guide::follow(root, &bin, &environment, scratch.path())?;
         }
         done += 1;
     }
     ensure!(done > 0, "no toolchain is here: nothing was checked");
     println!("{done} scaffolds built and tested");
     Ok(())
+}
+
+/// Where somebody types commands.
+struct Shell<'a> {
+    /// Where the program is.
+    bin: &'a Path,
+    /// What leads to the toolchain, where that is not the one on the path.
+    environment: Option<&'a Environment>,
+    folder: &'a Path,
+}
+
+impl Shell<'_> {
+    /// What runs this, for a bounded time.
+    fn command(&self, script: &str) -> Result<Command> {
+        let mut command = Command::new("timeout");
+        let first = self.environment.and_then(|environment| environment.programs).map(Path::new);
+        let rest = std::env::var_os("PATH").unwrap_or_default();
+        let path = [Some(self.bin), first].into_iter().flatten().map(Path::to_owned);
+        command
+            .args([TIME, "sh", "-ec", script])
+            .current_dir(self.folder)
+            .env("PATH", std::env::join_paths(path.chain(std::env::split_paths(&rest)))?)
+            // Set by the cargo that runs xtask; another rustc must not load its libraries.
+            .env_remove("LD_LIBRARY_PATH")
+            // CI's own, which a project does not share.
+            .env_remove("CARGO_TARGET_DIR");
+        if let Some(environment) = self.environment {
+            command.envs(environment.variables.iter().copied());
+        }
+        Ok(command)
+    }
 }
 
 /// The folder with the program, built.
@@ -66,13 +91,15 @@ fn program(root: &Path) -> Result<PathBuf> {
     Ok(Path::new(target).join("debug"))
 }
 
-/// The SDK is that of this checkout, which no registry has yet.
-fn use_this_sdk(root: &Path, project: &Path) -> Result<()> {
-    let manifest = project.join("Cargo.toml");
-    let sdk = root.join("crates/antiphon-guest");
-    let patch =
-        format!("\n[patch.crates-io]\nantiphon-guest = {{ path = {:?} }}\n", sdk.display().to_string());
-    Ok(fs::write(&manifest, fs::read_to_string(&manifest)? + &patch)?)
+/// The crates are those of this checkout for all projects in this folder: they need not be in a registry yet.
+fn use_these_crates(root: &Path, folder: &Path) -> Result<()> {
+    let mut config = "[patch.crates-io]\n".to_owned();
+    for name in ["antiphon-guest", "antiphon-guest-macros", "antiphon-codec"] {
+        let path = root.join("crates").join(name).display().to_string();
+        config.push_str(&format!("{name} = {{ path = {path:?} }}\n"));
+    }
+    fs::create_dir(folder.join(".cargo"))?;
+    Ok(fs::write(folder.join(".cargo/config.toml"), config)?)
 }
 
 /// The commands of a project's README: one that builds, one that tests.

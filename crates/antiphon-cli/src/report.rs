@@ -76,7 +76,8 @@ impl Report {
                 Self::of_caller(kind.code(), &format!("{kind:?}"), status(kind), message)
             }
             Failure::Answer(codec, reason) => {
-                let message = format!("the guest answered, but not in {codec}; without --json its bytes are shown");
+                let message =
+                    format!("the guest answered, but not in {codec}; without --json its bytes are shown");
                 let report = Self::of_caller(ANSWER, "AnswerUnreadable", 3, message);
                 Self { fault: "guest", fate: fate(Fate::Kept), chain: vec![reason.clone()], ..report }
             }

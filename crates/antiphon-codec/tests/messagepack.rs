@@ -135,10 +135,23 @@ fn read_as_many_types(bytes: &[u8]) {
                 let again = MessagePack.encode(&value).unwrap();
                 let value: T = MessagePack.decode(&again).unwrap();
                 assert_eq!(MessagePack.encode(&value).unwrap(), again);
+                // Nothing is read that is not there: with a byte less it is no value, with one more it is one and a rest.
+                if let Some((_, shorter)) = bytes.split_last() {
+                    assert_eq!(
+                        MessagePack.decode::<T>(shorter).err().unwrap().kind(),
+                        DecodeErrorKind::Truncated
+                    );
+                }
+                let longer = [bytes, &[0xc0]].concat();
+                let error = MessagePack.decode::<T>(&longer).err().unwrap();
+                assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::Trailing, bytes.len()));
             }
             Err(error) => {
                 assert!(error.offset() <= bytes.len(), "{error}");
                 assert!(error.detail().len() <= 600);
+                assert!(error.field().is_none_or(|field| field.len() <= 600));
+                // An error is always of the same place, whoever asks.
+                assert_eq!(MessagePack.decode::<T>(bytes).err(), Some(error));
             }
         }
     }
@@ -281,6 +294,63 @@ fn errors_name_the_field_and_the_offset() {
     {
         assert_eq!(MessagePack.decode::<Shape>(no_variant).unwrap_err().kind(), DecodeErrorKind::Mismatch);
     }
+}
+
+#[test]
+fn the_field_of_an_error_is_found_in_any_kind_of_value() {
+    fn field<T: DeserializeOwned>(bytes: &[u8]) -> (Option<String>, usize) {
+        let error = MessagePack.decode::<T>(bytes).err().unwrap();
+        (error.field().map(str::to_owned), error.offset())
+    }
+    let found = |path: &str, offset| (Some(path.to_owned()), offset);
+    // By numbers, and by what is neither text nor a number.
+    assert_eq!(field::<BTreeMap<i16, u8>>(b"\x82\x01\x02\xd1\xff\x00\xc0"), found("-256", 6));
+    assert_eq!(field::<BTreeMap<(u8, u8), u8>>(b"\x81\x92\x01\x02\xc3"), found("?", 4));
+    assert_eq!(field::<BTreeMap<String, Vec<u8>>>(b"\x82\xa1a\x90\xa1b\x92\x01\xc2"), found("b[1]", 8));
+    // A key that is wrong is the map's fault, and what is in front of the value is not looked at again.
+    assert_eq!(field::<Vec<BTreeMap<String, u8>>>(b"\x92\x81\xa1a\x07\x81\x08\x09"), found("[1]", 6));
+    assert_eq!(field::<(u8, Vec<u8>, bool)>(b"\x93\x01\x91\x02\x07"), found("[2]", 4));
+    // Structs as arrays have no names.
+    assert_eq!(field::<Line>(b"\x92\xa3tea\xc0"), found("[1]", 5));
+    // As a whole, and behind it.
+    assert_eq!(field::<u8>(b"\xc3"), (None, 0));
+    assert_eq!(field::<Vec<u8>>(b"\x91\x01\x01"), (None, 2));
+    // Where the bytes end: in the value that is read, in the key, in the array that is too long for them.
+    assert_eq!(field::<BTreeMap<String, String>>(b"\x81\xa1k\xa3ab"), found("k", 6));
+    assert_eq!(field::<Vec<BTreeMap<String, u8>>>(b"\x91\x81\xa3ab"), found("[0]", 5));
+    assert_eq!(field::<Vec<Vec<u8>>>(b"\x92\x90\x95\x01"), found("[1]", 4));
+    // In what nobody asked for, as deep as values may nest and no deeper.
+    let ignored = [b"\x83\xa7article\xa3tea\xa1x".as_slice(), &[0x91; 300]].concat();
+    let (path, offset) = field::<Line>(&ignored);
+    assert_eq!((path.unwrap(), offset), (["x", &"[0]".repeat(MAX_DEPTH - 1)].concat(), ignored.len()));
+    // A key of any length and any bytes.
+    for key in [vec![b'k'; 100_000], vec![0xff; 100_000]] {
+        let wrong = [b"\x81\xdb\x00\x01\x86\xa0", key.as_slice(), b"\xc0"].concat();
+        let error = MessagePack.decode::<BTreeMap<serde_bytes::ByteBuf, u8>>(&wrong).unwrap_err();
+        assert!((500..600).contains(&error.field().unwrap().len()), "{error}");
+        assert_eq!(error.offset(), wrong.len() - 1);
+    }
+}
+
+#[test]
+fn what_was_found_is_told_in_words_of_bounded_length() {
+    let detail = |bytes: &[u8]| MessagePack.decode::<u8>(bytes).unwrap_err().detail().to_owned();
+    for (bytes, found) in [
+        (&b"\xc0"[..], "unit value"),
+        (b"\xc3", "boolean `true`"),
+        (b"\xc2", "boolean `false`"),
+        (b"\xca\x3f\x80\x00\x00", "floating point number"),
+        (b"\xa7a\"\\\n\xc3\xbc ", "string \"a\\\"\\\\\\nü \""),
+        (b"\xc4\x01\xff", "byte array"),
+        (b"\x90", "sequence"),
+        (b"\x80", "map"),
+    ] {
+        assert_eq!(detail(bytes), format!("invalid type: {found}, expected u8"));
+    }
+    assert_eq!(detail(b"\xcd\x01\x00"), "invalid value: integer `256`, expected u8");
+    assert_eq!(detail(b"\xff"), "invalid value: integer `-1`, expected u8");
+    let long = [b"\xdb\x00\x01\x00\x00".as_slice(), &[b'x'; 65_536]].concat();
+    assert!((500..600).contains(&detail(&long).len()));
 }
 
 #[test]

@@ -239,6 +239,20 @@ mod host {
         AREA.with(|area| area.serve(name_length, payload_length)).into()
     }
 
+    /// Starts what C would start. The host calls it once, before anything else.
+    ///
+    /// A module without it is taken for a program: the linker has every call of an export end it, with what runs at a
+    /// program's end.
+    #[cfg(target_os = "wasi")]
+    #[unsafe(no_mangle)]
+    extern "C" fn _initialize() {
+        unsafe extern "C" {
+            fn __wasm_call_ctors();
+        }
+        // SAFETY: the linker makes it, of the constructors that are in the module, and nobody else calls it.
+        unsafe { __wasm_call_ctors() }
+    }
+
     /// Hands over an answer.
     #[inline(always)]
     pub(crate) fn guest_response(bytes: &[u8]) {

@@ -236,6 +236,11 @@ macro_rules! table {
         const ENTRIES: &[$crate::Entry] = &$crate::sorted([$($crate::Entry::of::<$operation>()),*]);
         $crate::Table::new(ENTRIES, const { &$crate::Index::of(ENTRIES) })
     }};
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "expected the paths of functions with #[operation], as in operations![greet, math::add]"
+        )
+    };
 }
 
 /// Makes a guest of operations: their table, and the `wapc_init` that installs it.
@@ -276,5 +281,10 @@ macro_rules! operations {
             static TABLE: $crate::Table = $crate::table![$($operation),*];
             $crate::install(&TABLE);
         }
+    };
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "expected the paths of functions with #[operation], as in operations![greet, math::add]"
+        );
     };
 }

@@ -10,29 +10,54 @@ use serde::Deserialize;
 use super::{Environment, Versions};
 use crate::process::{output, run};
 
-/// What the guests are compiled for, in rustc's words.
+/// What guests are compiled for where nothing else is said, in rustc's words.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
-/// The modules' file names, and the packages that they are built from.
-pub(crate) const MODULES: [(&str, &str); 5] = [
-    ("rust.wasm", "antiphon-guest-rust"),
-    ("rust-antiphon.wasm", "antiphon-guest-rust-antiphon"),
-    ("rust-renamed.wasm", "antiphon-guest-rust-renamed"),
-    ("rust-smallest.wasm", "antiphon-guest-rust-smallest"),
-    ("rust-smallest-wapc-guest.wasm", "antiphon-guest-rust-smallest-wapc-guest"),
+/// The target whose standard library is made of WASI.
+const WASI: &str = "wasm32-wasip1";
+
+/// A module.
+#[derive(Clone, Copy)]
+pub(crate) struct Built {
+    pub(crate) file: &'static str,
+    /// The package that it is built from.
+    package: &'static str,
+    pub(crate) target: &'static str,
+}
+
+impl Built {
+    const fn new(file: &'static str, package: &'static str) -> Self {
+        Self { file, package, target: TARGET }
+    }
+
+    const fn for_wasi(self) -> Self {
+        Self { target: WASI, ..self }
+    }
+}
+
+pub(crate) const MODULES: [Built; 7] = [
+    Built::new("rust.wasm", "antiphon-guest-rust"),
+    Built::new("rust-antiphon.wasm", "antiphon-guest-rust-antiphon"),
+    Built::new("rust-antiphon-wasip1.wasm", "antiphon-guest-rust-antiphon").for_wasi(),
+    Built::new("rust-no-std.wasm", "antiphon-guest-rust-no-std"),
+    Built::new("rust-renamed.wasm", "antiphon-guest-rust-renamed"),
+    Built::new("rust-smallest.wasm", "antiphon-guest-rust-smallest"),
+    Built::new("rust-smallest-wapc-guest.wasm", "antiphon-guest-rust-smallest-wapc-guest"),
 ];
 /// The SDKs, whose versions the manifest has.
 const SDKS: [&str; 2] = ["antiphon-guest", "wapc-guest"];
 
 /// What to do where no toolchain was found.
 const ADVICE: &str = "\
-no Rust toolchain here can compile for wasm32-unknown-unknown; install one with
-  rustup target add wasm32-unknown-unknown
+no Rust toolchain here can compile for wasm32-unknown-unknown and wasm32-wasip1; install one with
+  rustup target add wasm32-unknown-unknown wasm32-wasip1
 or, on Debian 12, with
-  apt-get update && apt-get install -y rustc-web cargo-web rust-web-src lld-22";
+  apt-get update && apt-get install -y rustc-web cargo-web rust-web-src lld-22 wasi-libc";
 
 /// Debian's linker, called by name: the `rust-lld` that rustc looks for is in a package
 /// that need not be there.
 const DEBIAN_LLD: &str = "/usr/bin/lld-22";
+/// Where Debian's C library for WASI is, which the standard library for WASI is made of. rustc brings one of its own elsewhere.
+const DEBIAN_WASI_LIBC: &str = "/usr/lib/wasm32-wasi";
 /// Where Debian's rustc and cargo are.
 const DEBIAN_PROGRAMS: &str = "/usr/bin";
 
@@ -86,26 +111,26 @@ pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
     let source = &Path::new(SEEN_AT).join("guests/rust");
     let manifest = &source.join("Cargo.toml");
     // First, since the sources must be there for their folders to be renamed.
-    run(toolchain.cargo(source)?.args(["fetch", "--locked", "--manifest-path"]).arg(manifest))?;
+    run(toolchain.cargo(source, TARGET)?.args(["fetch", "--locked", "--manifest-path"]).arg(manifest))?;
     // A folder of its own, so that nothing stale and nobody's lock is met.
     let target = tempfile::tempdir()?;
-    for (file, package) in MODULES {
+    for Built { file, package, target: triple } in MODULES {
         // One at a time: together, each would be built with the features that the others want.
         run(toolchain
-            .cargo(source)?
-            .args(["build", "--release", "--locked", "--package", package, "--target", TARGET])
+            .cargo(source, triple)?
+            .args(["build", "--release", "--locked", "--package", package, "--target", triple])
             .arg("--manifest-path")
             .arg(manifest)
             .arg("--target-dir")
             .arg(target.path()))?;
-        let release = target.path().join(TARGET).join("release");
+        let release = target.path().join(triple).join("release");
         let module = release.join(package.replace('-', "_")).with_extension("wasm");
         fs::copy(&module, out.join(file)).with_context(|| format!("{} was not copied", module.display()))?;
     }
     toolchain.versions(source)
 }
 
-/// A rustc and a cargo that can compile for [`TARGET`].
+/// A rustc and a cargo that can compile for [`TARGET`] and [`WASI`].
 struct Toolchain {
     /// The compiler, by name or path.
     rustc: &'static str,
@@ -116,38 +141,42 @@ struct Toolchain {
 }
 
 impl Toolchain {
-    /// Prefers the toolchain on the path, if it has the target, to Debian's.
+    /// Prefers the toolchain on the path, if it has the targets, to Debian's.
     fn find() -> Result<Self> {
         if let Some(on_path) = Self::on_path() {
             return Ok(on_path);
         }
         let debian = Self { rustc: "/usr/bin/rustc", cargo: "/usr/bin/cargo", debian: true };
-        let is_whole = Path::new(debian.cargo).exists()
-            && Path::new(DEBIAN_LLD).exists()
-            && debian.std_source().is_ok_and(|source| source.exists());
+        let is_whole =
+            [debian.cargo, DEBIAN_LLD, DEBIAN_WASI_LIBC].iter().all(|path| Path::new(path).exists())
+                && debian.std_source().is_ok_and(|source| source.exists());
         if is_whole { Ok(debian) } else { bail!(ADVICE) }
     }
 
-    /// The toolchain on the path, if it has the target.
+    /// The toolchain on the path, if it has both targets.
     fn on_path() -> Option<Self> {
         let on_path = Self { rustc: "rustc", cargo: "cargo", debian: false };
-        let has_target = on_path.ask(&["--print", "target-libdir", "--target", TARGET]).is_ok_and(is_dir);
-        has_target.then_some(on_path)
+        let has = |target| on_path.ask(&["--print", "target-libdir", "--target", target]).is_ok_and(is_dir);
+        (has(TARGET) && has(WASI)).then_some(on_path)
     }
 
-    /// A cargo command in `source` that leaves no path of this machine in the module.
-    fn cargo(&self, source: &Path) -> Result<Command> {
+    /// A cargo command in `source`, for this target, that leaves no path of this machine in the module.
+    fn cargo(&self, source: &Path, target: &str) -> Result<Command> {
+        let mut flags = self.remaps(source)?;
+        if self.debian && target == WASI {
+            flags.extend(["-Clink-self-contained=no".to_owned(), format!("-Lnative={DEBIAN_WASI_LIBC}")]);
+        }
         let mut cargo = Command::new(self.cargo);
         cargo
             .current_dir(source)
-            .env("CARGO_ENCODED_RUSTFLAGS", self.remaps(source)?.join("\u{1f}"))
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
             .envs(self.variables())
             // Set by the cargo that runs xtask; another rustc must not load its libraries.
             .env_remove("LD_LIBRARY_PATH");
         Ok(cargo)
     }
 
-    /// The variables that make cargo build for [`TARGET`].
+    /// The variables that make cargo build for [`TARGET`], and link for [`WASI`].
     fn variables(&self) -> Vec<(&'static str, &'static str)> {
         let mut variables = vec![("RUSTC", self.rustc)];
         if self.debian {
@@ -155,6 +184,7 @@ impl Toolchain {
                 ("RUSTC_BOOTSTRAP", "1"),
                 ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort"),
                 ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", DEBIAN_LLD),
+                ("CARGO_TARGET_WASM32_WASIP1_LINKER", DEBIAN_LLD),
             ]);
         }
         variables

@@ -158,7 +158,10 @@ fn a_person_calls_with_json_and_reads_json() {
         let error = none.error();
         assert_eq!((&error["code"], &error["fault"]), (&"answer_unreadable".into(), &"guest".into()));
         assert_eq!(error["fate"], "kept");
-        assert_eq!(error["message"], "the guest answered, but not in msgpack; without --json its bytes are shown");
+        assert_eq!(
+            error["message"],
+            "the guest answered, but not in msgpack; without --json its bytes are shown"
+        );
         assert_eq!(
             error["chain"][0],
             "msgpack not decoded: at byte 0: the input ends, expected 1 bytes more, found 0"
@@ -169,6 +172,10 @@ fn a_person_calls_with_json_and_reads_json() {
         let text = call(mode, "rust-antiphon.wasm", &["text/upper-case", "--json", "{}", "--codec", "json"]);
         text.answered("{}\n");
         let trailing = call(mode, "c.wasm", &["host", "--json", "1", "--host-call", "*=12"]).failed(3);
-        assert!(trailing.stderr.contains("[answer_unreadable, fault: guest, instance: kept]"), "{}", trailing.stderr);
+        assert!(
+            trailing.stderr.contains("[answer_unreadable, fault: guest, instance: kept]"),
+            "{}",
+            trailing.stderr
+        );
     }
 }

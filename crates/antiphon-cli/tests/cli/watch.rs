@@ -36,7 +36,11 @@ fn the_cases_run_again_when_the_module_changes() {
 /// What `antiphon watch` of this guest and these cases prints until Ctrl-C, which is pressed when `ready` says so of the lines
 /// so far. It ends by the signal, and at once.
 #[cfg(target_os = "linux")]
-fn until_interrupted(module: &std::path::Path, cases: &str, ready: impl Fn(&[String]) -> bool) -> Vec<String> {
+fn until_interrupted(
+    module: &std::path::Path,
+    cases: &str,
+    ready: impl Fn(&[String]) -> bool,
+) -> Vec<String> {
     use std::os::unix::process::ExitStatusExt;
     use std::time::{Duration, Instant};
 

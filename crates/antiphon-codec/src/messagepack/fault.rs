@@ -113,7 +113,8 @@ impl fmt::Display for Found<'_> {
 /// Text between quotation marks, on one line.
 fn quote(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("string \"")?;
-    for letter in text.chars() {
+    // Bounded now: the whole of a long text would be written first, and cut then.
+    for letter in bounded(text).chars() {
         if letter.is_control() || letter == '"' || letter == '\\' {
             for escaped in letter.escape_default() {
                 f.write_char(escaped)?;

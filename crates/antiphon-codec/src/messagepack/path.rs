@@ -13,6 +13,9 @@ use super::input::Input;
 use crate::MAX_DEPTH;
 use crate::error::bounded;
 
+/// So many bytes of a key are in a path, at most.
+const LONG: usize = 512;
+
 /// The path of the value that begins at `offset`, or of the one in which the bytes end before it: `person.emails[2]`. Empty
 /// where that is the value as a whole.
 ///
@@ -57,7 +60,7 @@ impl fmt::Display for Place<'_> {
         match self {
             Self::Between => Ok(()),
             Self::Index(index) => write!(f, "[{index}]"),
-            Self::Key(key) => write!(f, ".{}", bounded(&String::from_utf8_lossy(key))),
+            Self::Key(key) => write!(f, ".{}", String::from_utf8_lossy(key.get(..LONG).unwrap_or(key))),
             Self::Unsigned(key) => write!(f, ".{key}"),
             Self::Signed(key) => write!(f, ".{key}"),
             Self::Unnamed => f.write_str(".?"),

@@ -14,6 +14,9 @@ pub(super) const CASES: &[Case] = &[
     case!(guests::rust).needs(NEEDS),
     case!(guests::rust_under_the_name_of_the_public_sdk).needs(NEEDS),
     case!(guests::rust_with_antiphons_sdk).needs(NEEDS),
+    // Its standard library is made of WASI.
+    case!(guests::rust_for_wasi).needs(&[Need::Guests, Need::Wasi]),
+    case!(guests::rust_without_the_standard_library).needs(NEEDS),
     case!(guests::rust_decodes_and_encodes).needs(NEEDS),
     case!(guests::rust_takes_requests_of_every_size).needs(NEEDS),
     case!(guests::assembly_script).needs(NEEDS),
@@ -50,6 +53,17 @@ fn rust_under_the_name_of_the_public_sdk(subject: &Subject) {
 fn rust_with_antiphons_sdk(subject: &Subject) {
     let panic = &["the guest panicked: no milk, at antiphon/src/lib.rs:29:5"];
     serves(subject, &Built { file: "rust-antiphon.wasm", unknown: UNKNOWN, panic, greets: true });
+}
+
+fn rust_for_wasi(subject: &Subject) {
+    let panic = &["the guest panicked: no milk, at antiphon/src/lib.rs:29:5"];
+    serves(subject, &Built { file: "rust-antiphon-wasip1.wasm", unknown: UNKNOWN, panic, greets: true });
+}
+
+/// What it says of a panic is said by `panic_handler!`.
+fn rust_without_the_standard_library(subject: &Subject) {
+    let panic = &["the guest panicked: no milk, at no-std/src/lib.rs:37:5"];
+    serves(subject, &Built { file: "rust-no-std.wasm", unknown: UNKNOWN, panic, greets: true });
 }
 
 fn assembly_script(subject: &Subject) {
@@ -232,7 +246,7 @@ fn rust_decodes_and_encodes(subject: &Subject) {
 }
 
 fn rust_takes_requests_of_every_size(subject: &Subject) {
-    for name in ["rust.wasm", "rust-renamed.wasm", "rust-antiphon.wasm"] {
+    for name in ["rust.wasm", "rust-renamed.wasm", "rust-antiphon.wasm", "rust-no-std.wasm"] {
         let host = subject.host(Guest::binary(subject.built_guest(name)));
         // Around what antiphon-guest reads into memory that is always there; large ones between small ones.
         for length in [1_023, 0, 1_024, 1, 1_025, 100_000, 1_023, 99_999, 7] {

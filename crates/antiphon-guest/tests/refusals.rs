@@ -1,0 +1,160 @@
+//! What the compiler says of a guest that is none: it has to say what to write.
+//!
+//! Cargo builds a project of files, each with its mistakes. Every message is expected at its line.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What every file begins with, in one line.
+const HEAD: &str = "#![allow(unused)] use antiphon_guest::{operation, operations, table}; fn main() {}\n";
+
+/// Mistakes that the macros refuse, each with what they say. A file of its own has the later mistakes: the compiler does not come
+/// to them before.
+const REFUSED: &[(&str, &str)] = &[
+    ("#[operation] struct S;", "an operation is a function: `fn name(payload: &[u8]) -> Vec<u8>`"),
+    ("#[operation] mod m {}", "an operation is a function: `fn name(payload: &[u8]) -> Vec<u8>`"),
+    ("#[operation] async fn a1() {}", "an operation cannot be async: a guest answers before it returns"),
+    ("#[operation] unsafe fn u1() {}", "an operation cannot be unsafe: its payload is whatever a host sends"),
+    (
+        "#[operation] extern \"C\" fn e1() {}",
+        "an operation needs no `extern`: antiphon-guest exports what the host calls",
+    ),
+    (
+        "#[operation] fn two(a: &[u8], b: &[u8]) {}",
+        "an operation takes one parameter, the payload: several values go into one type, as in `Json((a, b)): Json<(u32, u32)>`",
+    ),
+    (
+        "#[operation] fn generic<T>(a: T) {}",
+        "an operation has no type parameters: it has one type of payload",
+    ),
+    (
+        "#[operation] fn constant<const N: usize>(a: [u8; N]) {}",
+        "an operation has no type parameters: it has one type of payload",
+    ),
+    (
+        "struct A; impl A { #[operation] fn method(&self) {} }",
+        "an operation is a free function, not a method",
+    ),
+    ("#[operation(\"x\")] fn n1() {}", "expected nothing, or `name = \"...\"`"),
+    ("#[operation(title = \"x\")] fn n2() {}", "expected nothing, or `name = \"...\"`"),
+    ("#[operation(name)] fn n3() {}", "expected nothing, or `name = \"...\"`"),
+    ("#[operation(name = 1)] fn n4() {}", "expected nothing, or `name = \"...\"`"),
+    ("#[operation(name = \"x\", name = \"y\")] fn n5() {}", "expected nothing, or `name = \"...\"`"),
+    (
+        "operations![\"echo\"];",
+        "the paths of functions with #[operation], as in operations![greet, math::add]",
+    ),
+    ("operations!{ 1 + 1 }", "the paths of functions with #[operation], as in operations![greet, math::add]"),
+    (
+        "static T: antiphon_guest::Table = table![\"echo\"];",
+        "the paths of functions with #[operation], as in operations![greet, math::add]",
+    ),
+];
+
+/// Mistakes in types.
+const UNTYPED: &[(&str, &str)] = &[
+    ("#[operation] fn takes(payload: u32) {}", "an operation cannot take `u32`"),
+    ("#[operation] fn returns() -> u32 { 1 }", "an operation cannot return `u32`"),
+    (
+        "#[operation] fn fails() -> Result<(), Vec<u8>> { Ok(()) }",
+        "`Vec<u8>` doesn't implement `std::fmt::Display`",
+    ),
+];
+
+/// A mistake in the table, which is made once the types are right.
+const TWICE: &[(&str, &str)] = &[(
+    "#[operation] fn one() {} #[operation(name = \"one\")] fn other() {} operations![one, other];",
+    "two operations have the same name",
+)];
+
+/// A guest that has this crate under the name of the one it used before.
+const RENAMED: &str = "
+    extern crate wapc_guest as antiphon_guest;
+    use wapc_guest::prelude::*;
+
+    #[operation]
+    fn echo(payload: &[u8]) -> &[u8] { payload }
+
+    fn old(_: &[u8]) -> CallResult { Ok(Vec::new()) }
+
+    static TABLE: wapc_guest::Table = wapc_guest::table![echo];
+
+    fn main() {
+        wapc_guest::install(&TABLE);
+        register_function(\"old\", old);
+    }
+";
+
+#[test]
+fn what_is_no_guest_is_refused_with_what_to_write() {
+    let files = [("refused", REFUSED), ("untyped", UNTYPED), ("twice", TWICE)];
+    let project = Project::new("refusals", "antiphon-guest");
+    for (name, mistakes) in files {
+        let mut source = HEAD.to_owned();
+        for (mistake, _) in mistakes {
+            writeln!(source, "{mistake}").unwrap();
+        }
+        project.write(name, &source);
+    }
+    let (built, said) = project.build();
+    assert!(!built, "{said}");
+    for (name, mistakes) in files {
+        for (line, (mistake, expected)) in (2..).zip(mistakes) {
+            let place = format!("{name}.rs:{line}:");
+            let found = said.lines().any(|said| said.contains(&place) && said.contains(expected));
+            assert!(found, "{mistake}\nis not refused at {place} with\n{expected}\nbut\n{said}");
+        }
+    }
+}
+
+#[test]
+fn operations_and_the_name_of_another_crate_go_together() {
+    let project = Project::new("renamed", "wapc-guest");
+    project.write("renamed", RENAMED);
+    let (built, said) = project.build();
+    assert!(built, "{said}");
+}
+
+/// A project of programs.
+struct Project {
+    folder: PathBuf,
+}
+
+impl Project {
+    /// One that has this crate under the name of `dependency`.
+    fn new(name: &str, dependency: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let sdk = env!("CARGO_MANIFEST_DIR");
+        fs::create_dir_all(folder.join("src/bin")).unwrap();
+        let manifest = format!(
+            "[package]\nname = \"{name}\"\nedition = \"2024\"\n\n[dependencies]\n{dependency} = {{ package = \
+             \"antiphon-guest\", path = {sdk:?} }}\n\n[workspace]\n"
+        );
+        fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+        // The versions that are here: nothing is fetched.
+        if let Ok(lock) = fs::read(Path::new(sdk).join("../../Cargo.lock")) {
+            fs::write(folder.join("Cargo.lock"), lock).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn write(&self, name: &str, source: &str) {
+        fs::write(self.folder.join("src/bin").join(name).with_extension("rs"), source).unwrap();
+    }
+
+    /// Whether it was built, and what was said. Not only checked: a table is made no earlier.
+    fn build(&self) -> (bool, String) {
+        let output = Command::new(env!("CARGO"))
+            .args(["build", "--offline", "--keep-going", "--message-format=short", "--color=never"])
+            .current_dir(&self.folder)
+            .env("CARGO_TARGET_DIR", self.folder.join("target"))
+            .env_remove("RUSTFLAGS")
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    }
+}

@@ -1,0 +1,54 @@
+//! The guide for Rust, followed to the letter: its commands are run, its files are written, in their order.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Shell;
+use crate::guests::Environment;
+use crate::process::output;
+use crate::readme::blocks;
+
+const GUIDE: &str = "docs/guests/rust.md";
+/// The part of it that goes from an empty folder to a module that runs.
+const PART: &str = "\n## A project\n";
+/// What is in a command that needs the toolchain for guests. The others are for the machine that they are typed on.
+const FOR_GUESTS: &str = "wasm32";
+
+/// Follows the guide in an empty folder.
+pub(super) fn follow(root: &Path, bin: &Path, environment: &Environment, scratch: &Path) -> Result<()> {
+    let guide = fs::read_to_string(root.join(GUIDE)).context(GUIDE)?;
+    let part = guide.split(PART).nth(1).with_context(|| format!("{GUIDE} has no part{PART}"))?;
+    let part = part.split("\n## ").next().unwrap_or_default();
+    let mut folder = scratch.to_owned();
+    let mut manifest = String::new();
+    let (mut commands, mut sources) = (0, 0);
+    for block in blocks(part) {
+        match block.language.as_str() {
+            "sh" => {
+                println!("{GUIDE}: {}", block.text.trim_end());
+                let environment = block.text.contains(FOR_GUESTS).then_some(environment);
+                let shell = Shell { bin, environment, folder: &folder };
+                let said = output(&mut shell.command(&format!("{}\npwd", block.text))?)
+                    .with_context(|| format!("whoever follows {GUIDE} comes to grief"))?;
+                println!("{said}");
+                // Where the block has gone to, the next one begins.
+                folder = said.lines().last().context("no folder is current")?.into();
+                commands += 1;
+            }
+            "toml" => {
+                manifest.push_str(&block.text);
+                manifest.push('\n');
+                fs::write(folder.join("Cargo.toml"), &manifest)?;
+            }
+            "rust" => {
+                fs::write(folder.join("src/lib.rs"), &block.text)?;
+                sources += 1;
+            }
+            _ => {}
+        }
+    }
+    ensure!(commands > 2 && sources == 1, "{GUIDE} has {commands} commands and {sources} sources{PART}");
+    Ok(())
+}
