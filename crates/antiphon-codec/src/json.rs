@@ -62,7 +62,11 @@ fn decode_error(bytes: &[u8], error: &serde_json::Error) -> DecodeError {
         _ if said.starts_with("trailing characters") => DecodeErrorKind::Trailing,
         _ => DecodeErrorKind::Malformed,
     };
-    DecodeError::new(NAME, kind, offset(bytes, error.line(), error.column()), said)
+    let offset = match kind {
+        DecodeErrorKind::Truncated => bytes.len(),
+        _ => offset(bytes, error.line(), error.column()),
+    };
+    DecodeError::new(NAME, kind, offset, said)
 }
 
 /// What the error says, without the place, which we give in bytes.

@@ -40,7 +40,7 @@ fn json_errors_name_the_field_and_the_offset() {
 
     for (text, kind, offset) in [
         ("", DecodeErrorKind::Truncated, 0),
-        (r#"{"name":"Ad"#, DecodeErrorKind::Truncated, 10),
+        (r#"{"name":"Ad"#, DecodeErrorKind::Truncated, 11),
         (r#"{"name":!}"#, DecodeErrorKind::Malformed, 8),
         (r#"{"name":"Ada","age":36} {"#, DecodeErrorKind::Trailing, 24),
     ] {
@@ -133,6 +133,25 @@ proptest! {
             prop_assert!(error.offset() <= bytes.len());
         }
         prop_assert_eq!(Raw.decode::<Vec<u8>>(&bytes).unwrap(), bytes);
+    }
+
+    #[test]
+    fn json_that_ends_early_is_truncated_and_json_with_a_byte_changed_is_a_value_or_an_error(
+        value in prop::collection::btree_map(".{0,9}", prop::collection::vec(any::<Option<i16>>(), 0..4), 0..6),
+        at in any::<prop::sample::Index>(),
+        byte: u8,
+    ) {
+        type Value = BTreeMap<String, Vec<Option<i16>>>;
+        let mut bytes = Json.encode(&value).unwrap();
+        prop_assert_eq!(&Json.decode::<Value>(&bytes).unwrap(), &value);
+        let at = at.index(bytes.len());
+        let cut = &bytes[..at];
+        let error = Json.decode::<Value>(cut).unwrap_err();
+        prop_assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::Truncated, at), "{}", error);
+        bytes[at] = byte;
+        if let Err(error) = Json.decode::<Value>(&bytes) {
+            prop_assert!(error.offset() <= bytes.len() && error.to_string().len() < 1_200, "{}", error);
+        }
     }
 
     #[test]
