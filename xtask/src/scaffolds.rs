@@ -93,7 +93,9 @@ fn program(root: &Path) -> Result<PathBuf> {
 
 /// The crates are those of this checkout for all projects in this folder: they need not be in a registry yet.
 fn use_these_crates(root: &Path, folder: &Path) -> Result<()> {
-    let mut config = "[patch.crates-io]\n".to_owned();
+    // One build for all of what they have in common, which for a toolchain without a built standard library is that.
+    let build = folder.join("build").display().to_string();
+    let mut config = format!("[build]\nbuild-dir = {build:?}\n\n[patch.crates-io]\n");
     for name in ["antiphon-guest", "antiphon-guest-macros", "antiphon-codec"] {
         let path = root.join("crates").join(name).display().to_string();
         config.push_str(&format!("{name} = {{ path = {path:?} }}\n"));

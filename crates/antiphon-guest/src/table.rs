@@ -248,6 +248,8 @@ macro_rules! table {
 /// Once in a guest. A guest that has a `wapc_init` of its own makes a [`table!`](crate::table) instead, and
 /// [installs](crate::install) it there.
 ///
+/// Of a function without the attribute `#[operation]` the compiler says `expected type, found function`.
+///
 /// ```
 /// use antiphon_guest::{operation, operations};
 ///

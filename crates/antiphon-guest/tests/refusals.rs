@@ -77,6 +77,15 @@ const TWICE: &[(&str, &str)] = &[(
     "two operations have the same name",
 )];
 
+/// A function that lacks its attribute, and one that is not there: the compiler comes to them before types.
+const UNMARKED: &[(&str, &str)] = &[
+    (
+        "mod a { pub fn plain() {} antiphon_guest::operations![plain]; }",
+        "expected type, found function `plain`",
+    ),
+    ("operations![nowhere];", "cannot find type `nowhere` in this scope"),
+];
+
 /// A guest that has this crate under the name of the one it used before.
 const RENAMED: &str = "
     extern crate wapc_guest as antiphon_guest;
@@ -97,7 +106,7 @@ const RENAMED: &str = "
 
 #[test]
 fn what_is_no_guest_is_refused_with_what_to_write() {
-    let files = [("refused", REFUSED), ("untyped", UNTYPED), ("twice", TWICE)];
+    let files = [("refused", REFUSED), ("unmarked", UNMARKED), ("untyped", UNTYPED), ("twice", TWICE)];
     let project = Project::new("refusals", "antiphon-guest");
     for (name, mistakes) in files {
         let mut source = HEAD.to_owned();

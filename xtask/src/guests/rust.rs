@@ -1,6 +1,6 @@
 //! Builds the Rust guests with whichever toolchain can compile for WebAssembly.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -81,19 +81,23 @@ pub(crate) fn project_environment() -> Result<Environment> {
 /// what is in a module comes from those names: wherever the checkout is, the path has to be the same.
 const SEEN_AT: &str = "/tmp/antiphon-guests";
 
-/// A link to the checkout, for as long as it lives.
-struct Seen;
+/// A link to the checkout, for as long as it lives. Other builds wait for its end.
+struct Seen {
+    _lock: File,
+}
 
 impl Seen {
     fn new(root: &Path) -> Result<Self> {
+        // Of the process: one that is killed leaves the link, but not the lock.
+        let lock = File::create(Path::new(SEEN_AT).with_extension("lock"))?;
+        lock.lock()?;
+        let _ = fs::remove_file(SEEN_AT);
         #[cfg(unix)]
         let linked = std::os::unix::fs::symlink(root, SEEN_AT);
         #[cfg(not(unix))]
         let linked: std::io::Result<()> = Err(std::io::ErrorKind::Unsupported.into());
-        linked.with_context(|| {
-            format!("no link {SEEN_AT}; where it is there already, another build runs or was killed: remove it then")
-        })?;
-        Ok(Self)
+        linked.with_context(|| format!("no link {SEEN_AT} to the checkout"))?;
+        Ok(Self { _lock: lock })
     }
 }
 
