@@ -9,6 +9,8 @@ use crate::Refusal;
 
 /// A function that can be an operation.
 pub(crate) struct Function {
+    /// Its attributes `#[cfg(...)]`: what is made of it is there only where it is.
+    pub(crate) conditions: TokenStream,
     /// `pub`, `pub(crate)`, or nothing.
     pub(crate) visibility: TokenStream,
     pub(crate) name: Ident,
@@ -20,7 +22,7 @@ impl Function {
     /// Reads an item, and says why if it is not such a function.
     pub(crate) fn parse(item: TokenStream) -> Result<Self, Refusal> {
         let mut tokens = item.into_iter().peekable();
-        skip_attributes(&mut tokens);
+        let conditions = conditions(&mut tokens);
         let visibility = visibility(&mut tokens);
         let name = name(&mut tokens)?;
         lifetimes_only(&mut tokens)?;
@@ -28,7 +30,7 @@ impl Function {
             Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => group,
             _ => return Err(Refusal::new(name.span(), "expected a function")),
         };
-        Ok(Self { visibility, has_parameter: has_parameter(&parameters)?, name })
+        Ok(Self { conditions, visibility, has_parameter: has_parameter(&parameters)?, name })
     }
 }
 
@@ -38,12 +40,19 @@ fn is_punct(token: Option<&TokenTree>, mark: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == mark)
 }
 
-/// Passes over `#[...]`, doc comments among them.
-fn skip_attributes(tokens: &mut Tokens) {
+/// Passes over `#[...]`, doc comments among them, and keeps each `#[cfg(...)]`.
+fn conditions(tokens: &mut Tokens) -> TokenStream {
+    let mut out = TokenStream::new();
     while is_punct(tokens.peek(), '#') {
-        tokens.next();
-        tokens.next();
+        let attribute = [tokens.next(), tokens.next()].into_iter().flatten();
+        let attribute: Vec<TokenTree> = attribute.collect();
+        if let Some(TokenTree::Group(group)) = attribute.last()
+            && matches!(group.stream().into_iter().next(), Some(TokenTree::Ident(ident)) if ident.to_string() == "cfg")
+        {
+            out.extend(attribute);
+        }
     }
+    out
 }
 
 fn visibility(tokens: &mut Tokens) -> TokenStream {
@@ -108,7 +117,8 @@ fn lifetimes_only(tokens: &mut Tokens) -> Result<(), Refusal> {
 /// Whether there is one parameter, or none; anything else is refused.
 fn has_parameter(parameters: &Group) -> Result<bool, Refusal> {
     let mut tokens = parameters.stream().into_iter().peekable();
-    skip_attributes(&mut tokens);
+    // A parameter may have attributes; what they say is the compiler's affair.
+    let _ = conditions(&mut tokens);
     let mut angles = 0_usize;
     let mut any = false;
     while let Some(token) = tokens.next() {

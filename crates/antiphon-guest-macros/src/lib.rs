@@ -50,9 +50,11 @@ fn adapter(function: &Function, name: Option<Literal>) -> TokenStream {
         "{ let _ = payload; ::antiphon_guest::IntoResponse::respond(FUNCTION()) }"
     };
     let template = format!(
-        "#[doc = \"The operation of the function of the same name.\"]
+        "CONDITIONS
+        #[doc = \"The operation of the function of the same name.\"]
         #[allow(non_camel_case_types, missing_docs, dead_code)]
         VISIBILITY enum FUNCTION {{}}
+        CONDITIONS
         impl ::antiphon_guest::Operation for FUNCTION {{
             const NAME: &'static str = NAME_TEXT;
             #[inline]
@@ -72,6 +74,7 @@ fn fill(template: TokenStream, function: &Function, name: &Literal) -> TokenStre
     for token in template {
         match token {
             TokenTree::Ident(ident) => match ident.to_string().as_str() {
+                "CONDITIONS" => out.extend(function.conditions.clone()),
                 "VISIBILITY" => out.extend(function.visibility.clone()),
                 "FUNCTION" => out.extend([TokenTree::Ident(function.name.clone())]),
                 "NAME_TEXT" => out.extend([TokenTree::Literal(name.clone())]),

@@ -3,6 +3,10 @@
 use crate::answer::Answered;
 
 /// An operation as a type: what `#[operation]` makes of a function.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no operation",
+    note = "put `#[operation]` above the function"
+)]
 pub trait Operation {
     /// The name that the host calls it by.
     const NAME: &'static str;
@@ -25,7 +29,13 @@ impl Entry {
     /// The entry of an operation.
     #[must_use]
     pub const fn of<O: Operation>() -> Self {
-        Self { name: O::NAME, run: O::run }
+        Self::new(O::NAME, O::run)
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(name: &'static str, run: fn(&[u8]) -> Answered) -> Self {
+        Self { name, run }
     }
 }
 
@@ -233,7 +243,11 @@ impl Table {
 #[macro_export]
 macro_rules! table {
     ($($operation:path),* $(,)?) => {{
-        const ENTRIES: &[$crate::Entry] = &$crate::sorted([$($crate::Entry::of::<$operation>()),*]);
+        // Each as the type in front of a name: as the argument of a generic, a function would be taken for a constant.
+        const ENTRIES: &[$crate::Entry] = &$crate::sorted([$($crate::Entry::new(
+            <$operation as $crate::Operation>::NAME,
+            <$operation as $crate::Operation>::run,
+        )),*]);
         $crate::Table::new(ENTRIES, const { &$crate::Index::of(ENTRIES) })
     }};
     ($($other:tt)*) => {

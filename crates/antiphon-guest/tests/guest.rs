@@ -35,6 +35,21 @@ pub(crate) const fn constant() -> [u8; 3] {
     *b"abc"
 }
 
+/// Not there, and neither is what would be made of it.
+#[operation]
+#[cfg(any())]
+fn left_out(payload: &NoType) -> NoType {
+    payload
+}
+
+#[operation]
+/// Between conditions that hold.
+#[cfg(not(target_arch = "wasm32"))]
+#[cfg(not(any()))]
+fn conditional() -> &'static str {
+    "here"
+}
+
 /// In no table.
 #[operation]
 fn unlisted(payload: &[u8]) -> Result<(), String>
@@ -71,7 +86,7 @@ mod other {
     }
 }
 
-static TABLE: Table = table![echo, owned, text, named, nothing, constant, again, other::r#type];
+static TABLE: Table = table![echo, owned, text, named, nothing, constant, conditional, again, other::r#type];
 
 #[test]
 fn operations_take_and_return_what_they_declare() {
@@ -85,12 +100,14 @@ fn operations_take_and_return_what_they_declare() {
     assert_eq!(call("nothing", b"ignored").unwrap(), b"");
     assert_eq!(call("constant", b"").unwrap(), b"abc");
     assert_eq!(call("raw", b"four").unwrap(), b"4");
+    assert_eq!(call("conditional", b"").unwrap(), b"here");
     // The functions are still functions.
     assert_eq!((echo(b"x"), owned(vec![1, 2]), constant()), (&b"x"[..], vec![2, 1], *b"abc"));
     let sorted: Vec<_> = TABLE.names().collect();
     let expected = [
         "a name/with \"quotes\" and ünïcode",
         "again",
+        "conditional",
         "constant",
         "echo",
         "nothing",

@@ -65,6 +65,7 @@ const UNTYPED: &[(&str, &str)] = &[
         "#[operation] fn returns() -> u32 { 1 }",
         "it returns bytes, text, `()`, `Json<T>`, `MessagePack<T>`, or a `Result` of these whose error implements `Display`",
     ),
+    ("static T: antiphon_guest::Table = table![u32];", "put `#[operation]` above the function"),
     (
         "#[operation] fn fails() -> Result<(), Vec<u8>> { Ok(()) }",
         "`Vec<u8>` doesn't implement `std::fmt::Display`",
