@@ -17,6 +17,13 @@ pub(crate) enum Engine {
 impl Engine {
     const ALL: [Self; 2] = [Self::Wasmtime, Self::Wasmi];
 
+    fn name(self) -> &'static str {
+        match self {
+            Self::Wasmtime => "wasmtime",
+            Self::Wasmi => "wasmi",
+        }
+    }
+
     fn package(self) -> &'static str {
         match self {
             Self::Wasmtime => "antiphon-wasmtime",
@@ -37,6 +44,9 @@ pub(crate) struct Soak {
     /// On which engine
     #[arg(long, value_enum, default_value_t = Engine::Wasmtime)]
     engine: Engine,
+    /// Pools of hosts instead of hosts
+    #[arg(long)]
+    pool: bool,
     /// Optimise the program
     #[arg(long)]
     release: bool,
@@ -58,10 +68,15 @@ pub(crate) struct Stress {
     filter: Option<String>,
 }
 
-/// Soaks a provider; its exit code says whether it held.
+/// Soaks a provider, or the pool over it; its exit code says whether it held.
 pub(crate) fn soak(root: &Path, args: &Soak) -> Result<()> {
     let mut cargo = cargo(root, "run", args.release);
-    cargo.args(["--package", args.engine.package(), "--example", "soak", "--"]);
+    if args.pool {
+        cargo.args(["--package=antiphon-pool", "--example=soak", "--"]);
+        cargo.arg(format!("--engine={}", args.engine.name()));
+    } else {
+        cargo.args(["--package", args.engine.package(), "--example", "soak", "--"]);
+    }
     cargo.arg(format!("--minutes={}", args.minutes)).arg(format!("--seed={}", args.seed));
     process::run(&mut cargo)
 }

@@ -12,6 +12,7 @@
 )]
 
 mod bounded;
+mod callee;
 mod case;
 mod cases;
 mod expect;
@@ -30,11 +31,12 @@ mod subject;
 mod traffic;
 mod wat;
 
+pub use callee::{Callee, Parts};
 pub use case::{Case, Mode, Need};
 pub use cases::cases;
 pub use module::Module;
 pub use run::{Setup, run};
-pub use soak::soak;
+pub use soak::{SoakLength, soak, soak_callees};
 pub use stress::stress;
 pub use subject::{Subject, guests_dir};
 

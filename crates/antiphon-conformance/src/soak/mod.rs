@@ -2,69 +2,48 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use antiphon::EngineProviderFactory;
-use antiphon::errors::BoxError;
+use antiphon::errors::{BoxError, Error};
+use antiphon::{EngineProviderFactory, Isolation};
 use clap::Parser;
 
+use crate::callee::{Callee, Parts};
 use crate::case::{Mode, Need};
 use crate::host::runtime;
-use crate::job::Job;
-use crate::latencies::Latencies;
 use crate::module::Module;
-use crate::others::Others;
 use crate::run::Setup;
 use crate::subject::{Provider, Subject};
-use crate::traffic::{Caller, Kind, Mix, Site};
+use crate::traffic::Site;
 
 mod memory;
+mod run;
 mod verdict;
 
-use verdict::{Sample, Verdict, Window};
+use run::{Post, run};
 
 /// Hosts of each mode, and callers of each host.
 const HOSTS: usize = 4;
 const CALLERS: usize = 4;
 
-/// Windows of a run. The first one is the warm-up.
-const WINDOWS: u32 = 10;
+/// Callees of each isolation, and callers of each in either mode: as many callers as there are of hosts.
+const CALLEES: usize = 2;
+const CALLERS_IN_EACH_MODE: usize = 4;
 
-/// How often a line says how it goes, at most.
-const PROGRESS: Duration = Duration::from_secs(5);
-
-/// Of a hundred calls 94 are good ones.
-const MIX: Mix = Mix(&[
-    (Kind::Echo, 4_700),
-    (Kind::Relay, 3_500),
-    (Kind::Log, 1_200),
-    (Kind::Fail, 120),
-    (Kind::Trap, 150),
-    (Kind::Bomb, 80),
-    (Kind::Drop, 80),
-    (Kind::CancelBefore, 50),
-    (Kind::CancelWaiting, 70),
-    (Kind::CancelLooping, 15),
-    (Kind::Loop, 25),
-    (Kind::Replace, 8),
-    (Kind::ReplaceBadly, 2),
-]);
-
-/// Of its calls some loop, some wait, and some take all the memory that there is.
+/// Of the calls some loop, some wait, and some take all the memory that there is.
 const NEEDS: &[Need] = &[Need::Deadline, Need::Suspend, Need::MemoryLimit];
 
 /// Calls a provider for a time, and prints what became of it.
-#[derive(Parser)]
-struct Arguments {
+///
+/// The arguments of a soak's program: how long it is, and which calls come in which order.
+#[derive(Clone, Copy, Debug, PartialEq, Parser)]
+pub struct SoakLength {
     /// For how long
     #[arg(long, default_value_t = 2.0, value_name = "N")]
-    minutes: f64,
+    pub minutes: f64,
     /// Which calls come in which order
     #[arg(long, default_value_t = 1, value_name = "SEED")]
-    seed: u64,
+    pub seed: u64,
 }
 
 /// Soaks a provider, as a program's `main` does: `--minutes N` of calls by 32 callers over four synchronous and four
@@ -82,55 +61,51 @@ where
     F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
     E: Into<BoxError>,
 {
-    let arguments = Arguments::parse();
-    let Ok(time) = Duration::try_from_secs_f64(arguments.minutes * 60.0) else {
-        eprintln!("not a time: {} minutes", arguments.minutes);
-        return ExitCode::from(2);
-    };
     let provider: Arc<Provider> = Arc::new(move |module: &Module| provider(module).map_err(Into::into));
-    match Subject::new(Arc::clone(&provider), Mode::Sync, None).capabilities() {
-        Ok(capabilities) => {
-            if let Some(reason) = NEEDS.iter().find_map(|need| need.missing(Mode::Async, &capabilities)) {
-                eprintln!("{} cannot be soaked: {reason}", setup.name());
-                return ExitCode::FAILURE;
+    judged(&setup, SoakLength::parse(), &provider, |name| {
+        let mut posts = Vec::new();
+        for mode in [Mode::Sync, Mode::Async] {
+            let subject = Subject::new(Arc::clone(&provider), mode, None);
+            if let Some(reason) = subject.absent() {
+                println!("no {} hosts: {reason}", mode.name());
+                continue;
+            }
+            for _ in 0..HOSTS {
+                let site =
+                    runtime().block_on(Site::start(&subject)).map_err(|error| refused(name, &error))?;
+                posts.push(Post { site: Arc::new(site), callers: vec![mode; CALLERS] });
             }
         }
-        Err(error) => {
-            eprintln!("{} refuses the smallest guest: {error:#?}", setup.name());
-            return ExitCode::FAILURE;
-        }
-    }
-    let mut sites = Vec::new();
-    for mode in [Mode::Sync, Mode::Async] {
-        let subject = Subject::new(Arc::clone(&provider), mode, None);
-        if let Some(reason) = subject.absent() {
-            println!("no {} hosts: {reason}", mode.name());
-            continue;
-        }
-        for _ in 0..HOSTS {
-            match runtime().block_on(Site::start(&subject)) {
-                Ok(site) => sites.push(Arc::new(site)),
-                Err(error) => {
-                    eprintln!("{} does not start the guest: {error:#?}", setup.name());
-                    return ExitCode::FAILURE;
-                }
+        Ok(posts)
+    })
+}
+
+/// Soaks what is built over a provider's asynchronous hosts, such as a pool of them, with the calls and the bounds of
+/// [`soak()`]: two callees whose calls share instances and two whose calls do not, each called by four tasks and by four
+/// threads that have no runtime.
+///
+/// `build` makes a callee of its parts. It runs on a runtime.
+pub fn soak_callees<F, E, B, C>(setup: Setup, length: SoakLength, provider: F, build: B) -> ExitCode
+where
+    F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
+    E: Into<BoxError>,
+    B: AsyncFn(Parts) -> Result<C, Error>,
+    C: Callee + 'static,
+{
+    let provider: Arc<Provider> = Arc::new(move |module: &Module| provider(module).map_err(Into::into));
+    judged(&setup, length, &provider, |name| {
+        let mut posts = Vec::new();
+        for isolation in [Isolation::Reuse, Isolation::PerCall] {
+            let subject = Subject::new(Arc::clone(&provider), Mode::Async, None).isolated(isolation);
+            for _ in 0..CALLEES {
+                let site = runtime().block_on(Site::build(&subject, &build));
+                let site = Arc::new(site.map_err(|error| refused(name, &error))?);
+                let callers = [Mode::Sync, Mode::Async].repeat(CALLERS_IN_EACH_MODE);
+                posts.push(Post { site, callers });
             }
         }
-    }
-    if sites.is_empty() {
-        return ExitCode::FAILURE;
-    }
-    println!(
-        "{}: {} minutes, seed {}, {} callers over {} hosts",
-        setup.name(),
-        arguments.minutes,
-        arguments.seed,
-        sites.len() * CALLERS,
-        sites.len()
-    );
-    let verdict = run(&sites, time, arguments.seed);
-    print!("{verdict}");
-    if verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        Ok(posts)
+    })
 }
 
 /// What the `soak!` macro expands to.
@@ -143,110 +118,47 @@ where
     soak(Setup::new(name), provider)
 }
 
-/// What the callers tell the one who watches.
-struct Shared {
-    stop: AtomicBool,
-    counts: [AtomicU64; Kind::ALL.len()],
-    /// Good calls since the last look.
-    latencies: Mutex<Latencies>,
-    /// Calls that ended as they must not; the first few, and how many.
-    unexpected: Mutex<(Vec<String>, u64)>,
+/// Calls at the posts, and prints what became of it; or says why there is nothing to be called.
+fn judged(
+    setup: &Setup,
+    length: SoakLength,
+    provider: &Arc<Provider>,
+    posts: impl FnOnce(&str) -> Result<Vec<Post>, String>,
+) -> ExitCode {
+    let SoakLength { minutes, seed } = length;
+    let Ok(time) = Duration::try_from_secs_f64(minutes * 60.0) else {
+        eprintln!("not a time: {minutes} minutes");
+        return ExitCode::from(2);
+    };
+    let name = setup.name();
+    let posts = match lacks(name, provider).and_then(|()| posts(name)) {
+        Ok(posts) => posts,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let callers: usize = posts.iter().map(|post| post.callers.len()).sum();
+    println!("{name}: {minutes} minutes, seed {seed}, {callers} callers at {} posts", posts.len());
+    if posts.is_empty() {
+        return ExitCode::FAILURE;
+    }
+    let verdict = run(&posts, time, seed);
+    print!("{verdict}");
+    if verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// How many of them are kept and printed.
-const KEPT: usize = 10;
-
-impl Shared {
-    fn new() -> Self {
-        let counts = [const { AtomicU64::new(0) }; Kind::ALL.len()];
-        let (stop, latencies) = (AtomicBool::new(false), Mutex::new(Latencies::new()));
-        Self { stop, counts, latencies, unexpected: Mutex::default() }
-    }
-
-    fn unexpected(&self, why: String) {
-        let mut unexpected = self.unexpected.lock().unwrap_or_else(PoisonError::into_inner);
-        unexpected.1 += 1;
-        if unexpected.0.len() < KEPT {
-            println!("UNEXPECTED: {why}");
-            unexpected.0.push(why);
-        }
-    }
-
-    fn calls(&self) -> u64 {
-        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
-    }
-}
-
-fn run(sites: &[Arc<Site>], time: Duration, seed: u64) -> Verdict {
-    let shared = Arc::new(Shared::new());
-    let callers: Vec<_> = (0..sites.len() * CALLERS)
-        .map(|number| {
-            let (site, shared) = (Arc::clone(&sites[number % sites.len()]), Arc::clone(&shared));
-            Job::start(site.mode(), call_until_stopped(site, shared, Caller::new(seed, number)))
-        })
-        .collect();
-
-    let started = Instant::now();
-    let mut verdict = Verdict::new(time);
-    for window in 1..=WINDOWS {
-        let end = started + time * window / WINDOWS;
-        let (mut latencies, others) = (Latencies::new(), Others::watch());
-        while Instant::now() < end {
-            thread::sleep(PROGRESS.min(end.saturating_duration_since(Instant::now())));
-            let passed = {
-                let mut recent = shared.latencies.lock().unwrap_or_else(PoisonError::into_inner);
-                std::mem::replace(&mut *recent, Latencies::new())
-            };
-            let sample = Sample::now(started);
-            println!("{sample}, {} calls; good ones {passed}", shared.calls());
-            verdict.samples.extend(sample.memory.is_some().then_some(sample));
-            latencies.add(&passed);
-        }
-        verdict.windows.push(Window { latencies, others: others.had() });
-    }
-
-    shared.stop.store(true, Ordering::Relaxed);
-    for caller in callers {
-        caller.join();
-    }
-    for site in sites {
-        match site.log_lines() {
-            Ok((lines, due)) if lines == due => {}
-            Ok((lines, due)) => shared.unexpected(format!("{lines} lines in a log that had to have {due}")),
-            Err(why) => shared.unexpected(why),
-        }
-    }
-    for (kind, count) in Kind::ALL.iter().zip(&shared.counts) {
-        verdict.counts.push((*kind, count.load(Ordering::Relaxed)));
-    }
-    verdict.unexpected = shared.unexpected.lock().unwrap_or_else(PoisonError::into_inner).1;
-    verdict
-}
-
-async fn call_until_stopped(site: Arc<Site>, shared: Arc<Shared>, mut caller: Caller) {
-    while !shared.stop.load(Ordering::Relaxed) {
-        let kind = caller.draw(MIX);
-        let started = Instant::now();
-        let ended = caller.call(&site, kind).await;
-        let took = started.elapsed();
-        shared.counts[kind as usize].fetch_add(1, Ordering::Relaxed);
-        match ended {
-            Ok(()) if kind.is_good() => {
-                shared.latencies.lock().unwrap_or_else(PoisonError::into_inner).record(took);
-            }
-            Ok(()) => {}
-            Err(why) => shared.unexpected(why),
-        }
+/// What the provider lacks for the traffic.
+fn lacks(name: &str, provider: &Arc<Provider>) -> Result<(), String> {
+    let capabilities = Subject::new(Arc::clone(provider), Mode::Sync, None).capabilities();
+    let capabilities =
+        capabilities.map_err(|error| format!("{name} refuses the smallest guest: {error:#?}"))?;
+    match NEEDS.iter().find_map(|need| need.missing(Mode::Async, &capabilities)) {
+        Some(reason) => Err(format!("{name} cannot be soaked: {reason}")),
+        None => Ok(()),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ninety_four_calls_of_a_hundred_are_good() {
-        assert_eq!(MIX.share(|_| true), 10_000);
-        assert_eq!(MIX.share(Kind::is_good), 9_400);
-    }
+fn refused(name: &str, error: &Error) -> String {
+    format!("{name} does not start the guest: {error:#?}")
 }

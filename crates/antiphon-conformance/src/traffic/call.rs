@@ -13,8 +13,8 @@ use fastrand::Rng;
 use super::canary::{Canary, Text};
 use super::kind::{Kind, Mix};
 use super::site::Site;
+use crate::callee::Callee;
 use crate::case::Mode;
-use crate::host::Host;
 
 /// The deadline of a call that loops.
 const LOOP: Duration = Duration::from_millis(20);
@@ -55,62 +55,61 @@ impl Caller {
     async fn run(&mut self, site: &Site, kind: Kind, canary: Canary, op: &str) -> Result<(), String> {
         let sent = canary.text(Text::Request);
         let request = || Request::new(op, &sent[..]);
-        let (host, context) = (&site.host, || Context::new().with(canary));
+        let (callee, context) = (&*site.callee, || Context::new().with(canary));
         match kind {
-            Kind::Echo => answered(call(host, op, &sent).await, canary, Text::Request),
+            Kind::Echo => answered(callee.call(op, &sent).await, canary, Text::Request),
             Kind::Log => {
-                answered(call(host, op, &sent).await, canary, Text::Request)?;
+                answered(callee.call(op, &sent).await, canary, Text::Request)?;
                 site.logged.fetch_add(1, Ordering::Relaxed);
                 site.check_log()
             }
             Kind::Relay => {
                 // With a context and without take different paths.
                 let request = if canary.0 & 2 == 0 { request() } else { request().context(context()) };
-                answered(call_with(host, request).await, canary, Text::Answer)
+                answered(call_with(callee, request).await, canary, Text::Answer)
             }
             Kind::Fail => {
-                failed_with(call(host, op, &sent).await, canary, ErrorKind::GuestFailed, Some(&sent))
+                failed_with(callee.call(op, &sent).await, canary, ErrorKind::GuestFailed, Some(&sent))
             }
-            Kind::Trap => failed_with(call(host, op, &sent).await, canary, ErrorKind::Trapped, Some(&sent)),
-            Kind::Bomb => failed_with(call(host, op, &sent).await, canary, ErrorKind::MemoryLimit, None),
+            Kind::Trap => failed_with(callee.call(op, &sent).await, canary, ErrorKind::Trapped, Some(&sent)),
+            Kind::Bomb => failed_with(callee.call(op, &sent).await, canary, ErrorKind::MemoryLimit, None),
             Kind::Loop => {
-                let ended = call_with(host, request().deadline(LOOP)).await;
+                let ended = call_with(callee, request().deadline(LOOP)).await;
                 failed_with(ended, canary, ErrorKind::DeadlineExceeded, None)
             }
             Kind::CancelWaiting | Kind::CancelLooping => {
                 let cancel = CancelHandle::new();
                 let request = request().context(context().with(cancel.clone())).cancel(cancel);
-                failed_with(call_with(host, request).await, canary, ErrorKind::Cancelled, None)
+                failed_with(call_with(callee, request).await, canary, ErrorKind::Cancelled, None)
             }
             Kind::CancelBefore => {
                 let cancel = CancelHandle::new();
                 cancel.cancel();
                 failed_with(
-                    call_with(host, request().cancel(cancel)).await,
+                    call_with(callee, request().cancel(cancel)).await,
                     canary,
                     ErrorKind::Cancelled,
                     None,
                 )
             }
-            Kind::Drop => match host {
-                _ if site.mode == Mode::Sync => {
-                    answered(call_with(host, request().context(context())).await, canary, Text::Answer)
+            // A synchronous host blocks in its first poll.
+            Kind::Drop if site.mode == Mode::Sync => {
+                answered(call_with(callee, request().context(context())).await, canary, Text::Answer)
+            }
+            Kind::Drop => {
+                let polls = self.random.usize(1..=4);
+                match polled(polls, call_with(callee, request().context(context()))).await {
+                    Some(ended) => answered(ended, canary, Text::Answer),
+                    None => Ok(()),
                 }
-                host => {
-                    let polls = self.random.usize(1..=4);
-                    match polled(polls, host.call_later(request().context(context()))).await {
-                        Some(ended) => answered(ended.map(|answer| answer.payload), canary, Text::Answer),
-                        None => Ok(()),
-                    }
-                }
-            },
-            Kind::Replace => replace(host, &site.module).await.map_err(|error| format!("{error:#?}")),
+            }
+            Kind::Replace => callee.replace(&site.module).await.map_err(|error| format!("{error:#?}")),
             Kind::ReplaceBadly => {
                 let (module, cause) = match self.random.bool() {
                     true => (&site.module[..site.module.len() / 2], ErrorKind::InvalidModule),
                     false => (&site.trapping[..], ErrorKind::InitFailed),
                 };
-                match replace(host, module).await {
+                match callee.replace(module).await {
                     Ok(()) => Err("a bad module was taken".into()),
                     Err(error) => {
                         is_kind(&error, ErrorKind::ReplaceFailed)?;
@@ -122,35 +121,21 @@ impl Caller {
     }
 }
 
-/// The shortest path, without options.
-async fn call(host: &Host, op: &str, payload: &[u8]) -> Result<Vec<u8>, Error> {
-    match host {
-        Host::Sync(host) => host.call(op, payload),
-        Host::Async(host) => host.call(op, payload).await,
-    }
+async fn call_with(callee: &dyn Callee, request: Request<'_>) -> Result<Vec<u8>, Error> {
+    callee.call_with(request).await.map(|answer| answer.payload)
 }
 
-async fn call_with(host: &Host, request: Request<'_>) -> Result<Vec<u8>, Error> {
-    host.call_later(request).await.map(|answer| answer.payload)
-}
-
-async fn replace(host: &Host, module: &[u8]) -> Result<(), Error> {
-    host.replace_later(module).await
-}
-
-/// Polls a future so often at most, then drops it.
+/// Polls a future so often at most, each time that it wakes its task, then drops it.
 async fn polled<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        let ended = poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending => Poll::Ready(None),
-        });
-        if let Some(ended) = ended.await {
-            return Some(ended);
+    let (mut future, mut left) = (pin!(future), polls);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        Poll::Pending => {
+            left -= 1;
+            if left == 0 { Poll::Ready(None) } else { Poll::Pending }
         }
-    }
-    None
+    })
+    .await
 }
 
 fn answered(ended: Result<Vec<u8>, Error>, canary: Canary, which: Text) -> Result<(), String> {

@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     CancelLooping,
     /// The handle was used before the call.
     CancelBefore,
-    /// The call's future is dropped after a poll or some. A synchronous caller relays.
+    /// The call's future is dropped after a poll or some. A caller of a synchronous host relays.
     Drop,
     /// The module is replaced with a copy of itself.
     Replace,

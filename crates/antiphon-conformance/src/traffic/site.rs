@@ -1,5 +1,6 @@
-//! A host that is called by many, with a guest that serves every kind of call.
+//! What is called by many, a host or another callee, with a guest that serves every kind of call.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -7,10 +8,10 @@ use antiphon::errors::Error;
 use antiphon::{Bytes, CancelHandle, HostCall, Limits};
 
 use super::canary::{Canary, Text};
+use crate::callee::{Callee, Parts};
 use crate::case::Mode;
 use crate::guest::{Guest, Log};
 use crate::handler::Answer;
-use crate::host::Host;
 use crate::subject::Subject;
 
 /// Does what the first letter of its operation says; see [`Kind`](super::Kind). The operation is at 256, the request at
@@ -46,7 +47,8 @@ const GUEST: &str = r#"
 "#;
 
 pub(crate) struct Site {
-    pub(super) host: Host,
+    pub(super) callee: Arc<dyn Callee>,
+    /// Whether its handlers may wait.
     pub(super) mode: Mode,
     pub(super) log: Log,
     /// Lines that came out of the log, and those that had to.
@@ -57,25 +59,34 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// A site with one host.
     pub(crate) async fn start(subject: &Subject) -> Result<Self, Error> {
-        let log = Log::default();
-        let limits = Limits::new()
-            .with_memory(4 << 20)
-            // Every caller may have to wait for all the others.
-            .with_deadline(Duration::from_secs(100))
-            .with_init_deadline(Duration::from_secs(100));
-        let mode = subject.mode();
-        let guest = Guest::new(GUEST).limits(limits).log(&log).handler(move |call| answer(mode, call));
-        let module = guest.module.bytes.clone();
-        let trapping = Guest::new(&format!("(start $trap) (func $trap unreachable) {GUEST}")).module.bytes;
+        let (guest, log) = guest(subject.mode());
         let factory = subject.factory(&guest)?;
+        let module = guest.module.bytes.clone();
         let host = subject.start_later(&*factory, guest).await?;
-        let (lines, logged) = Default::default();
-        Ok(Self { host, mode, log, lines, logged, module, trapping })
+        Ok(Self::new(Arc::new(host), subject.mode(), log, module))
     }
 
-    pub(crate) fn mode(&self) -> Mode {
-        self.mode
+    /// A site with a callee of somebody else's.
+    pub(crate) async fn build<F, E>(subject: &Subject, build: &F) -> Result<Self, Error>
+    where
+        F: AsyncFn(Parts) -> Result<E, Error>,
+        E: Callee + 'static,
+    {
+        let (guest, log) = guest(subject.mode());
+        let Some(handler) = guest.handler.clone() else { unreachable!("the guest has a handler") };
+        let factory = subject.factory(&guest)?;
+        let limits = guest.limits_of_host(&factory.capabilities());
+        let parts = Parts { factory, limits, isolation: subject.isolation(), handler, log: log.clone() };
+        let callee = build(parts).await?;
+        Ok(Self::new(Arc::new(callee), subject.mode(), log, guest.module.bytes))
+    }
+
+    fn new(callee: Arc<dyn Callee>, mode: Mode, log: Log, module: Vec<u8>) -> Self {
+        let trapping = Guest::new(&format!("(start $trap) (func $trap unreachable) {GUEST}")).module.bytes;
+        let (lines, logged) = Default::default();
+        Self { callee, mode, log, lines, logged, module, trapping }
     }
 
     /// Looks at the lines that have been logged since the last time, by whichever call.
@@ -84,11 +95,16 @@ impl Site {
             self.lines.fetch_add(1, Ordering::Relaxed);
             let right = Canary::of_operation(&line.operation)
                 .is_some_and(|call| call.text(Text::Request) == line.text.as_bytes());
-            if !right || line.host_id != self.host.id() {
+            if !right || self.callee.host_id().is_some_and(|id| line.host_id != id) {
                 return Err(format!("a line of the log is not of its call: {line:?}"));
             }
         }
         Ok(())
+    }
+
+    /// Lets the callee look whether all is back, once nobody calls any more.
+    pub(crate) async fn end(&self) -> Result<(), String> {
+        self.callee.end().await
     }
 
     /// How many lines have come out of the log, and how many had to: the same once nobody calls any more.
@@ -96,6 +112,18 @@ impl Site {
         self.check_log()?;
         Ok((self.lines.load(Ordering::Relaxed), self.logged.load(Ordering::Relaxed)))
     }
+}
+
+/// The guest of a site, with the log that it writes to.
+fn guest(mode: Mode) -> (Guest, Log) {
+    let log = Log::default();
+    let limits = Limits::new()
+        .with_memory(4 << 20)
+        // Every caller may have to wait for all the others.
+        .with_deadline(Duration::from_secs(100))
+        .with_init_deadline(Duration::from_secs(100));
+    let guest = Guest::new(GUEST).limits(limits).log(&log).handler(move |call| answer(mode, call));
+    (guest, log)
 }
 
 /// Answers a guest, if all that it gets belongs to one call.
