@@ -3,6 +3,7 @@
 //! Unlike times, counts do not depend on what else the machine does, so that a few percent can fail a build.
 
 mod callgrind;
+mod dump;
 mod figures;
 
 use std::path::Path;
@@ -21,9 +22,9 @@ pub(crate) struct Args {
     /// Write what was counted as the new figures
     #[arg(long)]
     update: bool,
-    /// Show instead in which functions a call spends them, such as "wasmtime sync null"
+    /// Show instead in which functions a call spends them, such as "wasmtime sync null"; without a name, all of them
     #[arg(long, value_name = "CALL", conflicts_with = "update")]
-    profile: Option<String>,
+    profile: Option<Option<String>>,
 }
 
 /// Counts, and compares or updates.
@@ -33,7 +34,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         "the figures are those of Linux on x86_64, and hold nowhere else"
     );
     if let Some(call) = &args.profile {
-        return callgrind::profile(root, call);
+        return callgrind::profile(root, call.as_deref());
     }
     let tools = figures::Tools::here(root)?;
     let file = root.join("xtask/instructions/figures.toml");

@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use antiphon::{EngineProviderFactory, HostCallback, HostCallbackAsync, WapcHost, WapcHostAsync};
+use antiphon::{
+    Bytes, EngineProviderFactory, HostCallback, HostCallbackAsync, WapcHost, WapcHostAsync, handler_fn_async,
+};
+use antiphon_pool::HostPool;
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 use anyhow::{Context as _, Error, Result, ensure};
@@ -26,10 +29,13 @@ const OPERATION: &str = "echo";
 
 /// A call: its name, its guest, the bytes of its payload.
 const TARGETS: [(&str, &str, usize); 3] = [
-    ("null", include_str!("../../../benches/guests/echo.wat"), 0),
-    ("echo-1-kib", include_str!("../../../benches/guests/echo.wat"), 1 << 10),
+    ("null", ECHO, 0),
+    ("echo-1-kib", ECHO, 1 << 10),
     ("host-call", include_str!("../../../benches/guests/host.wat"), 0),
 ];
+
+/// The guest of a null call.
+const ECHO: &str = include_str!("../../../benches/guests/echo.wat");
 
 /// Makes a factory of a guest's text; the second argument says whether it is to be cooperative.
 type MakeFactory = fn(&str, bool) -> Result<Arc<dyn EngineProviderFactory>>;
@@ -45,6 +51,9 @@ const ENGINES: [(&str, MakeFactory); 2] = [
     }),
 ];
 
+/// Names of asynchronous modes, and whether their guests are cooperative.
+const MODES: [(&str, bool); 2] = [("straight", false), ("cooperative", true)];
+
 fn main() -> Result<()> {
     let payload: Vec<u8> = (0_u8..=255).cycle().take(1 << 10).collect();
     for (engine, factory) in ENGINES {
@@ -56,7 +65,7 @@ fn main() -> Result<()> {
             let host = WapcHost::new(provider, Some(callback))?;
             measure(&format!("{engine} sync {call}"), payload, || Ok(host.call(OPERATION, payload)?))?;
 
-            for (mode, cooperative) in [("straight", false), ("cooperative", true)] {
+            for (mode, cooperative) in MODES {
                 let callback: Box<HostCallbackAsync> =
                     Box::new(|_id, _bd, _ns, _op, payload| Box::pin(async move { Ok(payload) }));
                 let provider = factory(guest, cooperative)?.provider_async().map_err(Error::from_boxed)?;
@@ -66,8 +75,20 @@ fn main() -> Result<()> {
                 })?;
             }
         }
+        for (mode, cooperative) in MODES {
+            let pool = pool(factory(ECHO, cooperative)?)?;
+            measure(&format!("{engine} pool-{mode} null"), &[], || Ok(block_on(pool.call(OPERATION, &[]))?))?;
+        }
+        let pool = pool(factory(ECHO, true)?)?;
+        measure(&format!("{engine} pool-blocking null"), &[], || Ok(pool.call_blocking(OPERATION, &[])?))?;
     }
     Ok(())
+}
+
+/// A pool whose one instance is always free, with a handler that may wait, as the hosts have.
+fn pool(factory: Arc<dyn EngineProviderFactory>) -> Result<HostPool> {
+    let echo = handler_fn_async(|call| Box::pin(async move { Ok(Bytes::copy_from_slice(call.payload)) }));
+    Ok(block_on(HostPool::builder(factory).min(1).max(1).handler(echo).build())?)
 }
 
 /// Warms a call up and makes its batches.

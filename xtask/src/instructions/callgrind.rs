@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::dump::Dump;
 use super::{Counts, process};
 
 /// The function whose instructions count, with all that it calls.
@@ -38,19 +39,33 @@ pub(super) fn count(root: &Path) -> Result<Counts> {
     Ok(counts)
 }
 
-/// Prints the instructions of one batch of a call by the functions that they are in, as valgrind's own tool does.
-pub(super) fn profile(root: &Path, call: &str) -> Result<()> {
+/// Prints in which functions a call spends its instructions, or each call: those of its best batch.
+pub(super) fn profile(root: &Path, call: Option<&str>) -> Result<()> {
     version()?;
     let folder = tempfile::tempdir()?;
     let batches = run_once(&build(root)?, folder.path(), 0)?;
     let name = |batch: &Batch| format!("{} {} {}", batch.engine, batch.mode, batch.call);
-    let Some(number) = batches.iter().position(|batch| name(batch) == call) else {
-        let mut names: Vec<String> = batches.iter().map(name).collect();
-        names.dedup();
-        bail!("no call {call:?}; there are: {}", names.join(", "))
-    };
-    let dump = folder.path().join(format!("batch.{}", number + 1));
-    process::run(Command::new("callgrind_annotate").args(["--auto=no", "--threshold=99"]).arg(dump))
+    let mut profiles: Vec<(String, u64, Dump)> = Vec::new();
+    for (number, batch) in (1..).zip(&batches) {
+        let dump = Dump::read(&text(&folder.path().join(format!("batch.{number}")))?)?;
+        match profiles.last_mut() {
+            Some((last, _, best)) if *last == name(batch) => {
+                if dump.total() < best.total() {
+                    *best = dump;
+                }
+            }
+            _ => profiles.push((name(batch), batch.calls, dump)),
+        }
+    }
+    let is_asked_for = |name: &str| call.is_none_or(|call| call == name);
+    if !profiles.iter().any(|(name, ..)| is_asked_for(name)) {
+        let names: Vec<&str> = profiles.iter().map(|(name, ..)| name.as_str()).collect();
+        bail!("no call {:?}; there are: {}", call.unwrap_or_default(), names.join(", "))
+    }
+    for (name, calls, dump) in profiles.iter().filter(|(name, ..)| is_asked_for(name)) {
+        println!("### {name}\n\n{}", dump.table(*calls));
+    }
+    Ok(())
 }
 
 /// A line of the program.
@@ -112,9 +127,13 @@ pub(super) fn version() -> Result<String> {
     Ok(String::from_utf8(found.stdout).context("valgrind says no version")?.trim().to_owned())
 }
 
+fn text(dump: &Path) -> Result<String> {
+    fs::read_to_string(dump).context("valgrind wrote fewer dumps than there were batches")
+}
+
 /// The instructions in one dump.
 fn total(dump: &Path) -> Result<u64> {
-    let text = fs::read_to_string(dump).context("valgrind wrote fewer dumps than there were batches")?;
+    let text = text(dump)?;
     let line = text.lines().find_map(|line| line.strip_prefix("summary: "));
     let count = line.context("a dump without a summary")?.trim().parse()?;
     // What the toggle did not find is no instruction at all.
