@@ -29,15 +29,19 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The payload of a `WORK` that takes about so long.
+/// The payload of a `WORK` that takes about so long, each time.
 fn work_of(pool: &HostPool, time: Duration) -> [u8; 4] {
     let mut turns = 1000_u32;
     loop {
-        let since = Instant::now();
-        pool.call_blocking(WORK, &turns.to_le_bytes()).unwrap();
-        let took = since.elapsed();
-        if took >= time {
-            return turns.to_le_bytes();
+        let payload = turns.to_le_bytes();
+        // The best of some: one that was interrupted would make very little work do.
+        let took = (0..5).map(|_| {
+            let since = Instant::now();
+            pool.call_blocking(WORK, &payload).unwrap();
+            since.elapsed()
+        });
+        if took.min().unwrap() >= time {
+            return payload;
         }
         turns = turns.saturating_add(turns / 4);
     }
@@ -49,21 +53,23 @@ fn percentile(mut times: Vec<Duration>, part: f64) -> Duration {
     times[rank.min(times.len() - 1)]
 }
 
-/// So many calls by four callers, beside a loop or not: the times of the calls, and of the loop.
-fn innocents(engine: AnyEngine, threads: usize, looping: bool) -> (Duration, Option<Duration>) {
-    let builder = HostPool::builder(factory(engine, Isolation::Reuse)).max(3).queue(1000);
-    let pool = builder.limits(patient()).build_blocking().unwrap();
-    let work = work_of(&pool, Duration::from_micros(500));
-    let runtime = runtime(threads);
-    let times = runtime.block_on(async {
-        let deadline = Duration::from_millis(700);
+/// How long the guest loops that stands beside the innocents.
+const LOOPS: Duration = Duration::from_millis(700);
+/// By when it has to be gone, beside innocents that keep a single thread busy.
+const GONE: Duration = Duration::from_millis(900);
+
+/// A thousand calls by four callers, beside a loop or not: their p99, and how long the loop took.
+fn innocents(pool: &HostPool, runtime: &tokio::runtime::Runtime, work: [u8; 4], looping: bool) -> Innocents {
+    let failed = |pool: &HostPool| pool.stats().errors.iter().map(|(_, count)| count).sum::<u64>();
+    let before = failed(pool);
+    let innocents = runtime.block_on(async {
         let spinning = looping.then(|| {
             let pool = pool.clone();
             tokio::spawn(async move {
                 let since = Instant::now();
-                let error = pool.call_with(Request::new(SPIN, b"").deadline(deadline)).await.unwrap_err();
+                let error = pool.call_with(Request::new(SPIN, b"").deadline(LOOPS)).await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
-                assert!(since.elapsed() >= deadline, "{:?}", since.elapsed());
+                assert!(since.elapsed() >= LOOPS, "{:?}", since.elapsed());
                 since.elapsed()
             })
         });
@@ -87,30 +93,82 @@ fn innocents(engine: AnyEngine, threads: usize, looping: bool) -> (Duration, Opt
             times.extend(caller.await.unwrap());
         }
         let spun = match spinning {
-            Some(spinning) => Some(spinning.await.unwrap()),
-            None => None,
+            Some(spinning) => spinning.await.unwrap(),
+            None => Duration::ZERO,
         };
-        (percentile(times, 0.99), spun)
+        Innocents { p50: percentile(times.clone(), 0.5), p99: percentile(times, 0.99), spun }
     });
-    assert_eq!(pool.stats().errors.len(), usize::from(looping), "an innocent failed: {:?}", pool.stats());
-    times
+    assert_eq!(failed(pool) - before, u64::from(looping), "an innocent failed: {:?}", pool.stats());
+    innocents
+}
+
+struct Innocents {
+    p50: Duration,
+    p99: Duration,
+    spun: Duration,
+}
+
+/// What innocents have of a loop beside them: medians over rounds in which there is one and in which there is none, in turns.
+///
+/// A call that a tick finds in its guest gives way for as many polls as a loop does, so some of them take milliseconds
+/// without a loop too: four callers keep each other busy.
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are printed")]
+struct Beside {
+    engine: AnyEngine,
+    threads: usize,
+    rounds: u64,
+    alone_p50: Duration,
+    alone_p99: Duration,
+    beside_p50: Duration,
+    beside_p99: Duration,
+    /// Of the two p99.
+    ratio: f64,
+    longest_loop: Duration,
+}
+
+fn beside_a_loop(engine: AnyEngine, threads: usize) -> Beside {
+    let builder = HostPool::builder(factory(engine, Isolation::Reuse)).max(3).queue(1000);
+    let pool = builder.limits(patient()).build_blocking().unwrap();
+    let work = work_of(&pool, Duration::from_micros(500));
+    let runtime = runtime(threads);
+    let rounds = full_or(15, 3);
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        // Neither is always the one that comes first.
+        for looping in if round % 2 == 0 { [false, true] } else { [true, false] } {
+            let innocents = innocents(&pool, &runtime, work, looping);
+            if looping { beside.push(innocents) } else { alone.push(innocents) }
+        }
+    }
+    let median =
+        |of: &[Innocents], which: fn(&Innocents) -> Duration| percentile(of.iter().map(which).collect(), 0.5);
+    let (alone_p99, beside_p99) = (median(&alone, |of| of.p99), median(&beside, |of| of.p99));
+    Beside {
+        engine,
+        threads,
+        rounds,
+        alone_p50: median(&alone, |of| of.p50),
+        alone_p99,
+        beside_p50: median(&beside, |of| of.p50),
+        beside_p99,
+        ratio: beside_p99.as_secs_f64() / alone_p99.as_secs_f64(),
+        longest_loop: beside.iter().map(|of| of.spun).max().unwrap(),
+    }
 }
 
 #[test]
 fn a_guest_that_loops_ends_by_its_deadline_and_fails_no_innocent() {
     let _alone = alone();
     for engine in engines() {
-        at_best(|| {
-            let (_, spun) = innocents(engine, 1, true);
-            // Beside innocents that keep the one thread busy.
-            if spun < Some(Duration::from_millis(900)) { Ok(spun) } else { Err(spun) }
-        });
-        at_best(|| {
-            let ((calm, _), (beside, spun)) = (innocents(engine, 2, false), innocents(engine, 2, true));
-            let figures = (engine, calm, beside, spun);
-            let is_met = beside < calm * 3 && spun < Some(Duration::from_millis(900));
-            if is_met { Ok(figures) } else { Err(figures) }
-        });
+        // One thread has the loop and the innocents: how long these wait is the tick, and no bar.
+        for (threads, most) in [(1, f64::INFINITY), (2, 3.0)] {
+            at_best(|| {
+                let figures = beside_a_loop(engine, threads);
+                let is_met = figures.ratio < most && figures.longest_loop < GONE;
+                if is_met { Ok(figures) } else { Err(figures) }
+            });
+        }
     }
 }
 

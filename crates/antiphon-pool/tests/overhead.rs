@@ -62,9 +62,9 @@ fn a_call_that_finds_an_instance_free_costs_little_more_than_a_bare_one() {
     }
 }
 
-/// Calls of two threads together in some time, each with a caller of its own.
-fn two_threads<C: AsyncFnMut() + Send>(time: Duration, callers: [C; 2]) -> u64 {
-    let barrier = Barrier::new(2);
+/// Calls of as many threads together as there are callers, in some time.
+fn threads<C: AsyncFnMut() + Send, const N: usize>(time: Duration, callers: [C; N]) -> u64 {
+    let barrier = Barrier::new(N);
     thread::scope(|scope| {
         let threads = callers.map(|mut call| {
             let barrier = &barrier;
@@ -90,16 +90,18 @@ fn two_threads<C: AsyncFnMut() + Send>(time: Duration, callers: [C; 2]) -> u64 {
 struct Scaling {
     engine: AnyEngine,
     operation: &'static str,
-    /// Calls of two threads with a host each, and of two threads that share a pool.
-    own: u64,
-    pooled: u64,
+    /// Calls of one thread and of two: with a host each, and with a pool that they share.
+    own: [u64; 2],
+    pooled: [u64; 2],
+    /// By how much two threads do more than one: those of the pool over the others.
+    scaling: f64,
+    /// What two threads do: those of the pool over the others. A short call shows what the pool itself takes of it.
     ratio: f64,
 }
 
 #[test]
 fn two_callers_of_a_pool_scale_like_two_with_a_host_each() {
     for engine in engines() {
-        // A short call shows what they cost each other at its worst: there only the pool's own time may be missing.
         for (operation, payload, share) in [(WORK, 2000_u32.to_le_bytes(), 0.95), (ECHO, [0; 4], 0.5)] {
             let share = if cfg!(debug_assertions) { share * 0.6 } else { share };
             let host = || {
@@ -110,22 +112,21 @@ fn two_callers_of_a_pool_scale_like_two_with_a_host_each() {
             let pool =
                 HostPool::builder(factory(engine, Isolation::Reuse)).min(2).max(2).build_blocking().unwrap();
             at_best(|| {
-                let (mut own, mut pooled) = (0, 0);
+                let (mut own, mut pooled) = ([0; 2], [0; 2]);
+                let hosted = |host: usize| {
+                    let host = &hosts[host];
+                    async move || _ = host.call(operation, &payload).await.unwrap()
+                };
+                let shared = || async || _ = pool.call(operation, &payload).await.unwrap();
                 for _ in 0..full_or(40, 6) {
                     let time = Duration::from_millis(25);
-                    own += two_threads(
-                        time,
-                        [&hosts[0], &hosts[1]]
-                            .map(|host| async move || _ = host.call(operation, &payload).await.unwrap()),
-                    );
-                    pooled += two_threads(
-                        time,
-                        [&pool, &pool]
-                            .map(|pool| async move || _ = pool.call(operation, &payload).await.unwrap()),
-                    );
+                    own[0] += threads(time, [hosted(0)]);
+                    pooled[0] += threads(time, [shared()]);
+                    own[1] += threads(time, [hosted(0), hosted(1)]);
+                    pooled[1] += threads(time, [shared(), shared()]);
                 }
-                let ratio = pooled as f64 / own as f64;
-                let figures = Scaling { engine, operation, own, pooled, ratio };
+                let [alone, ratio] = [0, 1].map(|threads| pooled[threads] as f64 / own[threads] as f64);
+                let figures = Scaling { engine, operation, own, pooled, scaling: ratio / alone, ratio };
                 if ratio >= share { Ok(figures) } else { Err(figures) }
             });
         }

@@ -5,18 +5,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::thread;
 
-use antiphon::{
-    Bytes, EngineProviderFactory, HostCallback, HostCallbackAsync, WapcHost, WapcHostAsync, handler_fn_async,
-};
-use antiphon_pool::HostPool;
+use antiphon::{EngineProviderFactory, HostCallback, HostCallbackAsync, WapcHost, WapcHostAsync};
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
-use anyhow::{Context as _, Error, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
+use pooled::{Pooled, block_on};
 
 /// Calls in a batch.
 const CALLS: u32 = 64;
@@ -76,19 +71,13 @@ fn main() -> Result<()> {
             }
         }
         for (mode, cooperative) in MODES {
-            let pool = pool(factory(ECHO, cooperative)?)?;
-            measure(&format!("{engine} pool-{mode} null"), &[], || Ok(block_on(pool.call(OPERATION, &[]))?))?;
+            let pool = Pooled::new(factory(ECHO, cooperative)?)?;
+            measure(&format!("{engine} pool-{mode} null"), &[], || pool.call(OPERATION, &[]))?;
         }
-        let pool = pool(factory(ECHO, true)?)?;
-        measure(&format!("{engine} pool-blocking null"), &[], || Ok(pool.call_blocking(OPERATION, &[])?))?;
+        let pool = Pooled::new(factory(ECHO, true)?)?;
+        measure(&format!("{engine} pool-blocking null"), &[], || pool.call_blocking(OPERATION, &[]))?;
     }
     Ok(())
-}
-
-/// A pool whose one instance is always free, with a handler that may wait, as the hosts have.
-fn pool(factory: Arc<dyn EngineProviderFactory>) -> Result<HostPool> {
-    let echo = handler_fn_async(|call| Box::pin(async move { Ok(Bytes::copy_from_slice(call.payload)) }));
-    Ok(block_on(HostPool::builder(factory).min(1).max(1).handler(echo).build())?)
 }
 
 /// Warms a call up and makes its batches.
@@ -114,16 +103,4 @@ fn batch(call: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         call()?;
     }
     Ok(())
-}
-
-/// Polls until it is ready: an executor of which nothing counts.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::yield_now(),
-        }
-    }
 }
