@@ -10,7 +10,8 @@ use crate::meters::{Meters, Present};
 use crate::queue::Serves;
 use crate::version::Version;
 
-/// A host with its one instance.
+/// A host with its one instance. Each call writes into it: two of them side by side would share a cache line.
+#[repr(align(128))]
 pub(crate) struct Instance {
     pub(crate) host: WapcHostAsync,
     pub(crate) version: Arc<Version>,
