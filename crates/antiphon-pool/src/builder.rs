@@ -14,7 +14,6 @@ use crate::keeper::Bell;
 use crate::meters::Meters;
 use crate::pool::{HostPool, Inner, Settings};
 use crate::queue::{Bounds, Queue};
-use crate::seats::Seats;
 use crate::stats::Tally;
 use crate::version::{History, Version};
 
@@ -179,7 +178,6 @@ impl HostPoolBuilder {
         });
         let inner = Arc::new(Inner {
             queue,
-            seats: Seats::new(settings.max),
             settings,
             blueprint,
             history,

@@ -6,8 +6,8 @@ use antiphon::{block_on, ticker};
 
 use crate::pool::HostPool;
 
-/// How long calls that were cut off have to be gone. A guest that yields is, after a tick or two; a call that nobody polls
-/// never is, until it is dropped.
+/// How long calls that were cut off have to be gone. A guest is, after a tick or two; a call that nobody polls never is,
+/// until it is dropped.
 const GONE: Duration = Duration::from_secs(1);
 
 /// What a drain cut off.
@@ -24,8 +24,9 @@ impl HostPool {
     /// Takes no more calls, waits for those that it has, for as long as the grace, and frees everything. What then still
     /// runs or waits is cut off.
     ///
-    /// A guest is cut off where it waits or yields. One that does neither (a handler that blocks its thread, an engine
-    /// without cooperation) ends by its deadline; it is counted, and not waited for.
+    /// A guest is cut off where it waits, or at its next tick. What cannot be (a handler that blocks its thread, an engine that
+    /// was told not to interrupt guests, a call whose future nobody polls) ends by its deadline or when it is dropped; it is
+    /// counted, and waited for a second at most.
     ///
     /// # Cancel safety
     /// The future may be dropped at any await: the pool takes no more calls, and nothing is cut off.
@@ -33,11 +34,13 @@ impl HostPool {
         let inner = &*self.inner;
         inner.queue.close();
         if ticker::within(grace, inner.queue.ended()).await.is_some() {
+            // What a replacement is starting aside serves nobody any more.
+            inner.blueprint.stop.cancel();
             return Drained::default();
         }
         let queued = inner.queue.cut();
         let running = inner.queue.counts().busy;
-        inner.seats.cut();
+        inner.blueprint.stop.cancel();
         // Not waited for any longer: the future of such a call may be one that nobody polls.
         let _ = ticker::within(GONE, inner.queue.ended()).await;
         Drained { running, queued }

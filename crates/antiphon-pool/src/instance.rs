@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon::errors::{Error, ErrorKind, Fate, Result};
-use antiphon::{HostHandler, HostHandlerAsync, Isolation, Limits, LogLine, WapcHostAsync};
+use antiphon::{
+    Awaiting, CancelHandle, HostHandler, HostHandlerAsync, Isolation, Limits, LogLine, WapcHostAsync,
+};
 
 use crate::meters::{Meters, Present};
-use crate::queue::Serves;
+use crate::queue::{Callers, Serves};
 use crate::version::Version;
 
 /// A host with its one instance. Each call writes into it: two of them side by side would share a cache line.
@@ -26,10 +28,17 @@ pub(crate) struct Instance {
 impl Serves for Instance {
     type Version = Arc<Version>;
     type Failure = Arc<Error>;
+    type Callers = Awaiting;
 
     #[inline]
     fn version(&self) -> u64 {
         self.version.number
+    }
+}
+
+impl Callers for Awaiting {
+    fn include(&self, instance: u64) -> bool {
+        self.includes(instance)
     }
 }
 
@@ -69,6 +78,8 @@ pub(crate) struct Blueprint {
     pub(crate) isolation: Isolation,
     pub(crate) log: Option<LogSink>,
     pub(crate) host_calls_in_init: bool,
+    /// Ends all calls and starts, at the end of a drain.
+    pub(crate) stop: CancelHandle,
     pub(crate) meters: Meters,
 }
 
@@ -80,7 +91,8 @@ impl Blueprint {
         let mut builder = WapcHostAsync::builder(provider)
             .limits(self.limits)
             .isolation(self.isolation)
-            .host_calls_in_init(self.host_calls_in_init);
+            .host_calls_in_init(self.host_calls_in_init)
+            .stop(self.stop.clone());
         builder = match &self.handler {
             Handler::None => builder,
             Handler::Sync(handler) => builder.handler_sync(Arc::clone(handler)),

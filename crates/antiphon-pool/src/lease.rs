@@ -2,7 +2,6 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::task::Poll;
 use std::time::Instant;
 
 use antiphon::errors::{Error, Result};
@@ -71,15 +70,12 @@ impl<'a> Lease<'a> {
             None => unreachable!("only the end of the call takes the instance away"),
             Some(Held { place, value: instance }) => {
                 span.begin(instance.host.id(), instance.version.number);
-                self.pool.seats.begin(*place, instance.host.id());
+                self.pool.queue.occupy(*place, instance.host.id());
                 let _busy = self.pool.blueprint.meters.busy();
                 let mut call = pin!(ask.ask(&instance.host));
                 poll_fn(|cx| {
                     let _entered = span.enter();
-                    match call.as_mut().poll(cx) {
-                        Poll::Ready(result) => Poll::Ready(result),
-                        Poll::Pending => self.pool.seats.wait(*place, cx).map(Err),
-                    }
+                    call.as_mut().poll(cx)
                 })
                 .await
             }
@@ -95,7 +91,6 @@ impl<'a> Lease<'a> {
     fn end(&mut self, started: Instant, error: Option<&Error>) {
         let Some(Held { place, value: mut instance }) = self.held.take() else { return };
         let ended = Instant::now();
-        self.pool.seats.end(place);
         let run = ended.saturating_duration_since(started);
         instance.version.count(place, run, error);
         self.pool.blueprint.meters.ran(run, error);
@@ -115,7 +110,6 @@ impl<'a> Lease<'a> {
     /// The call was dropped.
     #[cold]
     fn lose(&self, Held { place, value: instance }: Held<Instance>) {
-        self.pool.seats.end(place);
         instance.version.count_dropped(place);
         self.pool.blueprint.meters.dropped();
         drop(instance);

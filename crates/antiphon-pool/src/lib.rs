@@ -12,7 +12,6 @@ mod meters;
 mod pool;
 mod queue;
 mod replace;
-mod seats;
 mod state;
 mod stats;
 mod sync;

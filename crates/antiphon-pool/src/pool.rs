@@ -13,7 +13,6 @@ use crate::instance::{Blueprint, Instance};
 use crate::keeper::Bell;
 use crate::lease::{Lease, Plain};
 use crate::queue::Queue;
-use crate::seats::Seats;
 use crate::stats::{PoolStats, Tally};
 use crate::ticket::Refusal;
 use crate::trace::CallSpan;
@@ -55,7 +54,6 @@ pub struct HostPool {
 /// What all clones of a pool share.
 pub(crate) struct Inner {
     pub(crate) queue: Queue<Instance>,
-    pub(crate) seats: Seats,
     pub(crate) settings: Settings,
     pub(crate) blueprint: Blueprint,
     pub(crate) history: Arc<History>,
@@ -218,32 +216,23 @@ impl Inner {
     }
 
     async fn wait(&self, request: &mut Request<'_>, promised: bool) -> Result<Lease<'_>> {
-        if let Err(refusal) = self.refuse_circle(request) {
+        if let Err(too_deep) = request.check_depth() {
             if promised {
                 self.queue.forgo_promise();
             }
-            return Err(refusal);
+            return Err(too_deep);
         }
         let since = Instant::now();
         request.begin(self.queue.current().deadline());
         let _queued = self.blueprint.meters.queued();
-        let turn = async { self.queue.enter(promised).await.map(|held| Lease::new(self, held)) };
+        let awaiting = request.awaiting();
+        let turn = async { self.queue.enter(promised, awaiting).await.map(|held| Lease::new(self, held)) };
         let lease =
             request.queue(self.settings.wait, turn).await?.map_err(|refusal| self.refusal(refusal))?;
         let waited = since.elapsed();
         self.tally.waits.record(waited);
         self.blueprint.meters.waited(waited);
         Ok(lease)
-    }
-
-    /// Refuses a call of a handler that would wait for itself, or that goes too deep.
-    fn refuse_circle(&self, request: &Request<'_>) -> Result<()> {
-        request.check_depth()?;
-        if self.seats.all_wait_for(request) {
-            let what = "a handler called the pool whose every instance waits for it: more instances, or one pool each";
-            return Err(Error::new(ErrorKind::Reentrancy, what).never_began());
-        }
-        Ok(())
     }
 
     pub(crate) fn refusal(&self, refusal: Refusal<Arc<Error>>) -> Error {
@@ -259,6 +248,14 @@ impl Inner {
             }
             Refusal::Closed => {
                 Error::new(ErrorKind::Overloaded, "the pool takes no more calls: it was drained")
+            }
+            Refusal::Circle => {
+                let max = self.settings.max;
+                let what = format!(
+                    "a handler called its own pool, all {max} of whose instances wait for handlers that do so: none would ever be \
+                     free; give the pool a larger `max` than there are such calls at once, or let them call a pool of their own"
+                );
+                Error::new(ErrorKind::Reentrancy, what).never_began()
             }
             Refusal::Cut => {
                 let what = "the pool was drained: the call waited until the end of the grace";

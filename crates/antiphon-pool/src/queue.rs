@@ -8,11 +8,11 @@
 //! The module is checked by a model (`tests/model.rs`), so it knows nothing but `sync`.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{self, AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 
-use crate::state::{Counts, Effects, Entry, Filling, State, Turn, Wanted};
+use crate::state::{Counts, Effects, Entry, Filling, Newcomer, State, Turn, Wanted};
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Slot, hint, set_hint};
 use crate::ticket::{Departure, Held, Refusal, Ticket};
 
@@ -22,9 +22,17 @@ pub(crate) trait Serves {
     type Version: Clone;
     /// Why none can be started.
     type Failure: Clone;
+    /// Who waits for somebody who waits here.
+    type Callers: Callers;
 
     /// The number of the version that this one was started from.
     fn version(&self) -> u64;
+}
+
+/// The calls that wait for a call.
+pub(crate) trait Callers {
+    /// Whether the call that runs in that instance is one of them.
+    fn include(&self, instance: u64) -> bool;
 }
 
 /// How much of everything a queue has.
@@ -56,6 +64,9 @@ pub(crate) struct Place<T> {
     pub(crate) slot: Slot<T>,
     /// For statistics only: whether somebody has its instance.
     pub(crate) busy: AtomicBool,
+    /// The number of the instance that the last call here ran in. Not part of the model: whoever asks for it has met that
+    /// call under the lock since.
+    tenant: atomic::AtomicU64,
 }
 
 impl<T: Serves> Queue<T> {
@@ -65,7 +76,11 @@ impl<T: Serves> Queue<T> {
         (version, current): (u64, T::Version),
         call_keeper: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let place = |_| Place { slot: Slot::empty(), busy: AtomicBool::new(false) };
+        let place = |_| Place {
+            slot: Slot::empty(),
+            busy: AtomicBool::new(false),
+            tenant: atomic::AtomicU64::new(0),
+        };
         Self {
             places: (0..bounds.places).map(place).collect(),
             attention: AtomicUsize::new(0),
@@ -94,21 +109,46 @@ impl<T: Serves> Queue<T> {
         }
     }
 
-    /// An instance after everybody who came before. A place in the queue that was promised is used
-    /// up.
+    /// A call begins to run in the instance of that number, in a place that it holds.
+    #[inline]
+    pub(crate) fn occupy(&self, place: usize, instance: u64) {
+        if let Some(home) = self.places.get(place)
+            && home.tenant.load(Ordering::Relaxed) != instance
+        {
+            home.tenant.store(instance, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the call in that place waits for somebody.
+    pub(crate) fn waits_in(&self, place: usize, is_awaited_by: impl Fn(u64) -> bool) -> bool {
+        match self.places.get(place).map(|home| home.tenant.load(Ordering::Relaxed)) {
+            None | Some(0) => false,
+            Some(tenant) => is_awaited_by(tenant),
+        }
+    }
+
+    /// An instance after everybody who came before, for one whom some others wait for. A place in the queue that was
+    /// promised is used up.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place; a turn that had already come is handed on.
-    pub(crate) async fn enter(&self, promised: bool) -> Turn<T> {
+    pub(crate) async fn enter(&self, promised: bool, callers: T::Callers) -> Turn<T> {
+        let mut callers = Some(callers);
         let mut waiting = Waiting { queue: self, ticket: None };
         let turn = poll_fn(|cx| match &waiting.ticket {
-            None => match self.with_state(|state, effects| state.queue_up(self, promised, cx, effects)) {
-                Entry::Waits(ticket) => {
-                    waiting.ticket = Some(ticket);
-                    Poll::Pending
+            None => {
+                let Some(callers) = callers.take() else {
+                    unreachable!("who has no ticket has not been here")
+                };
+                let newcomer = Newcomer { promised, callers, waker: cx.waker() };
+                match self.with_state(|state, effects| state.queue_up(self, newcomer, effects)) {
+                    Entry::Waits(ticket) => {
+                        waiting.ticket = Some(ticket);
+                        Poll::Pending
+                    }
+                    Entry::Turn(turn) => Poll::Ready(turn),
                 }
-                Entry::Turn(turn) => Poll::Ready(turn),
-            },
+            }
             Some(ticket) => ticket.poll(cx.waker()),
         })
         .await;
@@ -365,7 +405,7 @@ impl<T: Serves> Queue<T> {
 /// One who waits; the place is given up when dropped.
 struct Waiting<'a, T: Serves> {
     queue: &'a Queue<T>,
-    ticket: Option<Arc<Ticket<T, T::Failure>>>,
+    ticket: Option<Arc<Ticket<T>>>,
 }
 
 impl<T: Serves> Drop for Waiting<'_, T> {

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Waker};
+use std::task::Waker;
 
-use crate::queue::{Bounds, Queue, Serves};
+use crate::queue::{Bounds, Callers, Queue, Serves};
 use crate::ticket::{Departure, Held, Refusal, Ticket};
 
 /// Set in the queue's `attention` when it is closed; the bits below count those who wait.
@@ -38,7 +38,7 @@ pub(crate) enum Wanted {
 pub(crate) struct State<T: Serves> {
     pub(crate) current: T::Version,
     fillings: Box<[Filling]>,
-    tickets: VecDeque<Arc<Ticket<T, T::Failure>>>,
+    tickets: VecDeque<Arc<Ticket<T>>>,
     /// How many of them have left: they are swept out together, since to find one costs a walk.
     left: usize,
     /// Instances of the current version that were started before there was a place for them.
@@ -57,12 +57,21 @@ pub(crate) struct State<T: Serves> {
 /// What comes of waiting.
 pub(crate) type Turn<T> = Result<Held<T>, Refusal<<T as Serves>::Failure>>;
 
+/// Somebody who enters the queue.
+pub(crate) struct Newcomer<'a, C> {
+    /// Whether a place in the queue was promised.
+    pub(crate) promised: bool,
+    /// Who waits for them.
+    pub(crate) callers: C,
+    pub(crate) waker: &'a Waker,
+}
+
 /// What becomes of somebody who enters the queue.
 pub(crate) enum Entry<T: Serves> {
     /// It need not wait.
     Turn(Turn<T>),
     /// It has to.
-    Waits(Arc<Ticket<T, T::Failure>>),
+    Waits(Arc<Ticket<T>>),
 }
 
 /// What is left to do when the lock is free: wakers and destructors are others' code.
@@ -153,10 +162,10 @@ impl<T: Serves> State<T> {
     pub(crate) fn queue_up(
         &mut self,
         queue: &Queue<T>,
-        promised: bool,
-        cx: &Context<'_>,
+        newcomer: Newcomer<'_, T::Callers>,
         effects: &mut Effects<T>,
     ) -> Entry<T> {
+        let Newcomer { promised, callers, waker } = newcomer;
         if promised {
             self.promised = self.promised.saturating_sub(1);
         }
@@ -175,15 +184,36 @@ impl<T: Serves> State<T> {
             self.publish(queue);
             return Entry::Turn(Err(Refusal::Failing(failure)));
         }
+        if self.closes_circle(queue, &callers) {
+            self.publish(queue);
+            return Entry::Turn(Err(Refusal::Circle));
+        }
         if !promised && self.expected() >= queue.bounds.waiting {
             self.publish(queue);
             return Entry::Turn(Err(Refusal::Full));
         }
-        let ticket = Ticket::new(cx.waker().clone());
+        let ticket = Ticket::new(waker.clone(), callers);
         self.tickets.push_back(Arc::clone(&ticket));
         self.publish(queue);
         effects.call_keeper |= self.next_start(queue.bounds).is_some();
         Entry::Waits(ticket)
+    }
+
+    /// Whether a newcomer would wait for ever, and all others here with it: every place is held by a call that waits for
+    /// the newcomer or for another one of them. Each place that is not comes free some time, or has an instance again.
+    ///
+    /// Nobody is waited for as long as only calls from outside come here, so that nothing is searched then.
+    fn closes_circle(&self, queue: &Queue<T>, newcomer: &T::Callers) -> bool {
+        let is_inner = |place| queue.waits_in(place, |instance| newcomer.include(instance));
+        if !(0..self.fillings.len()).any(is_inner) {
+            return false;
+        }
+        self.fillings.iter().enumerate().all(|(place, filling)| {
+            let waits = |instance| {
+                newcomer.include(instance) || self.tickets.iter().any(|ticket| ticket.is_awaited_by(instance))
+            };
+            *filling == Filling::Live && queue.waits_in(place, waits)
+        })
     }
 
     /// A free instance; those of an old version that lie in its way are let go.
@@ -201,7 +231,7 @@ impl<T: Serves> State<T> {
     pub(crate) fn leave(
         &mut self,
         queue: &Queue<T>,
-        ticket: &Ticket<T, T::Failure>,
+        ticket: &Ticket<T>,
         effects: &mut Effects<T>,
     ) -> Departure<T> {
         let departure = ticket.leave();

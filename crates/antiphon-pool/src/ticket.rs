@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
+use crate::queue::{Callers, Serves};
 use crate::sync::{Mutex, MutexGuard};
 
 /// A value that runs guests, with the place in the pool that it fills.
@@ -22,11 +23,15 @@ pub(crate) enum Refusal<F> {
     Closed,
     /// It was closed, and the patience with those who still waited is at its end.
     Cut,
+    /// Every place would be held by a call that waits for one who waits here.
+    Circle,
 }
 
 /// One who waits.
-pub(crate) struct Ticket<T, F> {
-    turn: Mutex<Turn<T, F>>,
+pub(crate) struct Ticket<T: Serves> {
+    turn: Mutex<Turn<T, T::Failure>>,
+    /// Who waits for its holder.
+    callers: T::Callers,
 }
 
 /// How it stands with one who waits.
@@ -38,12 +43,12 @@ enum Turn<T, F> {
     Left,
 }
 
-impl<T, F> Ticket<T, F> {
-    pub(crate) fn new(waker: Waker) -> Arc<Self> {
-        Arc::new(Self { turn: Mutex::new(Turn::Waiting(waker)) })
+impl<T: Serves> Ticket<T> {
+    pub(crate) fn new(waker: Waker, callers: T::Callers) -> Arc<Self> {
+        Arc::new(Self { turn: Mutex::new(Turn::Waiting(waker)), callers })
     }
 
-    fn turn(&self) -> MutexGuard<'_, Turn<T, F>> {
+    fn turn(&self) -> MutexGuard<'_, Turn<T, T::Failure>> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -63,7 +68,7 @@ impl<T, F> Ticket<T, F> {
     }
 
     /// Refuses this ticket; the waker is to be woken. `None` where its holder has left.
-    pub(crate) fn refuse(&self, refusal: Refusal<F>) -> Option<Waker> {
+    pub(crate) fn refuse(&self, refusal: Refusal<T::Failure>) -> Option<Waker> {
         let mut turn = self.turn();
         match std::mem::replace(&mut *turn, Turn::Refused(refusal)) {
             Turn::Waiting(waker) => Some(waker),
@@ -75,7 +80,7 @@ impl<T, F> Ticket<T, F> {
     }
 
     /// Looks whether the turn has come.
-    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Result<Held<T>, Refusal<F>>> {
+    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Result<Held<T>, Refusal<T::Failure>>> {
         // Cloned before and dropped after the lock: both are code of the executor's.
         let waker = waker.clone();
         let mut turn = self.turn();
@@ -103,6 +108,11 @@ impl<T, F> Ticket<T, F> {
 
     pub(crate) fn has_left(&self) -> bool {
         matches!(*self.turn(), Turn::Left)
+    }
+
+    /// Whether the call of that instance waits for one who still waits here.
+    pub(crate) fn is_awaited_by(&self, instance: u64) -> bool {
+        self.callers.include(instance) && !self.has_left()
     }
 }
 

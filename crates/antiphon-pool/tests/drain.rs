@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use antiphon::errors::ErrorKind;
+use antiphon::errors::{ErrorKind, Fate};
 use antiphon::testing::TestEngine;
-use antiphon::{HostCall, HostCallError, HostHandlerAsync, Isolation};
+use antiphon::{HostCall, HostCallError, HostHandlerAsync, Isolation, Request};
 use antiphon_pool::HostPool;
-use support::{ASK, ECHO, SPIN, TRAP, engines, eventually, factory, patient, run, test_factory};
+use support::{
+    ASK, ECHO, SPIN, TRAP, engines, eventually, factory, guest, options, patient, run, test_factory,
+};
 
 /// Never answers.
 struct Silent;
@@ -100,6 +102,63 @@ fn what_is_left_at_the_end_of_the_grace_is_cut_off_on_every_engine() {
                 assert_eq!((stats.idle, stats.busy, stats.starting, stats.queued), (0, 0, 0, 0));
             });
         }
+    }
+}
+
+/// On an engine that never yields, for callers of either kind; long before the deadline of their calls.
+#[test]
+fn a_guest_that_never_yields_is_cut_off_at_its_next_tick() {
+    for engine in engines() {
+        let options = options(Isolation::Reuse).cooperative(false);
+        for isolation in [Isolation::Reuse, Isolation::PerCall] {
+            let factory = engine.factory(&guest(1, ""), &options).unwrap();
+            let builder = HostPool::builder(factory).min(2).max(2).isolation(isolation);
+            let pool = builder.limits(patient()).build_blocking().unwrap();
+            let callers = [false, true].map(|blocking| {
+                let pool = pool.clone();
+                std::thread::spawn(move || match blocking {
+                    true => pool.call_with_blocking(Request::new(SPIN, b"")).map(|response| response.payload),
+                    false => run(1, pool.call(SPIN, b"")),
+                })
+            });
+            eventually(&pool, "both run", |stats| stats.busy == 2);
+            let since = Instant::now();
+            let drained = pool.drain_blocking(Duration::from_millis(20));
+            assert_eq!((drained.running, drained.queued), (2, 0), "on {engine}");
+            // They are gone when the drain returns, which waits a second for that at most.
+            let stats = pool.stats();
+            assert_eq!((stats.idle, stats.busy, stats.starting), (0, 0, 0), "on {engine}");
+            for caller in callers {
+                let error = caller.join().unwrap().unwrap_err();
+                assert_eq!(
+                    (error.kind(), error.fate()),
+                    (ErrorKind::Cancelled, Fate::Discarded),
+                    "on {engine}"
+                );
+                assert!(error.to_string().contains("drained"), "{error}");
+            }
+            assert!(since.elapsed() < Duration::from_secs(20), "on {engine}: {:?}", since.elapsed());
+            assert_eq!(pool.stats().errors_of(ErrorKind::Cancelled), 2);
+        }
+    }
+}
+
+#[test]
+fn a_module_that_is_still_starting_is_cut_off_as_well() {
+    for engine in engines() {
+        let factory = engine.factory(&guest(1, ""), &options(Isolation::Reuse).cooperative(false)).unwrap();
+        let pool = HostPool::builder(factory).max(1).limits(patient()).build_blocking().unwrap();
+        let replacing = std::thread::spawn({
+            let pool = pool.clone();
+            move || pool.replace_blocking(&guest(2, "(loop $ever (br $ever))"))
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        let since = Instant::now();
+        pool.drain_blocking(Duration::ZERO);
+        // It may have begun after that.
+        let error = replacing.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ReplaceFailed, "on {engine}");
+        assert!(since.elapsed() < Duration::from_secs(30), "on {engine}: {:?}", since.elapsed());
     }
 }
 

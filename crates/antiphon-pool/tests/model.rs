@@ -51,7 +51,7 @@ use std::task::{Context, Waker};
 use loom::future::block_on;
 use loom::thread;
 
-use queue::{Bounds, Queue, Serves};
+use queue::{Bounds, Callers, Queue, Serves};
 use state::Counts;
 use ticket::{Held, Refusal};
 
@@ -86,9 +86,17 @@ impl Drop for Instance {
 impl Serves for Instance {
     type Version = u64;
     type Failure = &'static str;
+    type Callers = Vec<u64>;
 
     fn version(&self) -> u64 {
         self.version
+    }
+}
+
+/// The numbers of the instances whose calls wait.
+impl Callers for Vec<u64> {
+    fn include(&self, instance: u64) -> bool {
+        self.contains(&instance)
     }
 }
 
@@ -126,7 +134,7 @@ impl Pool {
     fn take(&self) -> Result<Held<Instance>, Refusal<&'static str>> {
         let held = match self.queue.try_take() {
             Some(held) => held,
-            None => block_on(self.queue.enter(false))?,
+            None => block_on(self.queue.enter(false, Vec::new()))?,
         };
         let running = self.world.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.world.most_running.fetch_max(running, Ordering::SeqCst);
@@ -145,6 +153,23 @@ impl Pool {
         thread::yield_now();
         self.put(held);
         Ok(version)
+    }
+
+    /// A call that calls the pool from its handler, in an instance of that number.
+    fn nest(&self, instance: u64) -> Result<u64, Refusal<&'static str>> {
+        let outer = self.take()?;
+        self.queue.occupy(outer.place, instance);
+        let inner = match self.queue.try_take() {
+            Some(held) => Ok(held),
+            None => block_on(self.queue.enter(false, vec![instance])),
+        };
+        let ended = inner.map(|held| {
+            let version = held.value.version;
+            self.queue.put(held);
+            version
+        });
+        self.put(outer);
+        ended
     }
 
     /// A call that costs its instance.
@@ -215,7 +240,7 @@ fn a_turn_that_comes_to_one_who_leaves_is_handed_on() {
         let leaver = thread::spawn({
             let pool = pool.clone();
             move || {
-                let mut entering = pin!(pool.queue.enter(false));
+                let mut entering = pin!(pool.queue.enter(false, Vec::new()));
                 if let std::task::Poll::Ready(turn) =
                     entering.as_mut().poll(&mut Context::from_waker(Waker::noop()))
                 {
@@ -437,5 +462,83 @@ fn an_instance_that_comes_back_for_somebody_is_not_idle() {
         assert_eq!(caller.join().unwrap(), 1);
         pool.queue.reap(|_| true);
         pool.is_at_rest_with(0);
+    });
+}
+
+#[test]
+fn of_two_calls_that_want_another_instance_one_is_refused_and_nobody_waits_for_ever() {
+    model(|| {
+        let pool = Pool::new(2, 2);
+        let other = thread::spawn({
+            let pool = pool.clone();
+            move || pool.nest(1)
+        });
+        let ended = [pool.nest(2), other.join().unwrap()];
+        assert!(ended.contains(&Ok(1)), "{ended:?}");
+        assert!(ended.iter().all(|ended| matches!(ended, Ok(1) | Err(Refusal::Circle))), "{ended:?}");
+        pool.is_at_rest_with(2);
+    });
+}
+
+#[test]
+fn a_call_that_wants_another_instance_gets_that_of_one_who_wants_none() {
+    model(|| {
+        let pool = Pool::new(2, 2);
+        let other = thread::spawn({
+            let pool = pool.clone();
+            move || pool.call()
+        });
+        assert_eq!(pool.nest(1), Ok(1));
+        assert_eq!(other.join().unwrap(), Ok(1));
+        pool.is_at_rest_with(2);
+    });
+}
+
+#[test]
+fn a_call_that_wants_another_instance_gets_one_in_the_place_of_one_that_is_lost() {
+    model(|| {
+        let pool = Pool::new(2, 2);
+        let other = thread::spawn({
+            let pool = pool.clone();
+            move || pool.trap()
+        });
+        assert_eq!(pool.nest(1), Ok(1));
+        other.join().unwrap().unwrap();
+        pool.is_at_rest_with(2);
+    });
+}
+
+#[test]
+fn who_leaves_the_queue_does_not_close_a_circle() {
+    model(|| {
+        let pool = Pool::new(2, 2);
+        let [ours, theirs] = [pool.take().unwrap(), pool.take().unwrap()];
+        pool.queue.occupy(ours.place, 1);
+        pool.queue.occupy(theirs.place, 2);
+        let other = thread::spawn({
+            let pool = pool.clone();
+            move || {
+                // Waits, and gives up.
+                let turn = pin!(pool.queue.enter(false, vec![2]))
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()));
+                if let std::task::Poll::Ready(Ok(held)) = turn {
+                    pool.queue.put(held);
+                }
+                pool.put(theirs);
+            }
+        });
+        // While the other one waits this may be refused; it never waits for ever.
+        match block_on(pool.queue.enter(false, vec![1])) {
+            Ok(held) => pool.queue.put(held),
+            Err(refusal) => assert_eq!(refusal, Refusal::Circle),
+        }
+        other.join().unwrap();
+        match block_on(pool.queue.enter(false, vec![1])) {
+            Ok(held) => pool.queue.put(held),
+            Err(refusal) => panic!("nobody waits any more: {refusal:?}"),
+        }
+        pool.put(ours);
+        pool.is_at_rest_with(2);
     });
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use antiphon_protocol::Limits;
 
+use crate::cancel::CancelHandle;
 use crate::conversation::Shared;
 use crate::engine::WebAssemblyEngineProvider;
 #[cfg(feature = "async")]
@@ -18,6 +19,7 @@ use crate::host::WapcHost;
 use crate::host_async::WapcHostAsync;
 use crate::isolation::Isolation;
 use crate::log::LogLine;
+use crate::terms::Terms;
 
 /// Builds a [`WapcHost`] or a [`WapcHostAsync`](crate::WapcHostAsync).
 ///
@@ -67,6 +69,14 @@ impl<E: ?Sized> HostBuilder<E> {
     /// Sends the guest's log lines to a function rather than to `tracing` (target `antiphon::guest`). It must not block.
     pub fn log(mut self, sink: impl Fn(LogLine<'_>) + Send + Sync + 'static) -> Self {
         self.shared.log = Some(Arc::new(sink));
+        self
+    }
+
+    /// Lets a handle end every call of the host, and every start of its guest, as
+    /// [`Request::cancel`](crate::Request::cancel) does for one call: for who shuts many hosts down at once. A host whose handle
+    /// was used serves no call any more: one that begins later ends at its first wait, or within two ticks.
+    pub fn stop(mut self, handle: CancelHandle) -> Self {
+        self.shared.standing = Terms::stopped_by(handle);
         self
     }
 

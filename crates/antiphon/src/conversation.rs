@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) isolation: Isolation,
     pub(crate) log: Option<LogSink>,
     pub(crate) host_calls_in_init: bool,
+    /// What holds for each call, whatever its request says.
+    pub(crate) standing: Terms,
 }
 
 /// One guest call in progress, or the start of an instance, as an engine sees it.
@@ -55,8 +57,8 @@ impl Conversation {
     pub(crate) fn idle(shared: Arc<Shared>) -> Self {
         Self {
             protocol: protocol::Conversation::new(shared.limits),
+            terms: shared.standing.clone(),
             shared,
-            terms: Terms::default(),
             ledger: Ledger::default(),
             meter: None,
             in_place: false,
@@ -411,7 +413,7 @@ impl Conversation {
 
     #[inline(never)]
     fn tidy(&mut self) {
-        self.terms.release();
+        self.terms.release(&self.shared.standing);
         self.meter = None;
         self.in_place = false;
         self.failure = None;

@@ -142,7 +142,7 @@ where
     /// It limits its fuel on an engine that counts none, or is made too deep inside others.
     pub(crate) fn terms(&self, options: Option<Box<Options>>) -> Result<(Terms, Option<Box<Meter>>)> {
         let now = ticker::now();
-        let terms = Terms::new(Deadline::after(now, self.ticks, self.limit));
+        let terms = self.shared.standing.by(Deadline::after(now, self.ticks, self.limit));
         match options {
             None => Ok((terms, None)),
             Some(options) => {
@@ -201,7 +201,7 @@ where
     /// The terms of an instance's start.
     pub(crate) fn init_terms(&self) -> Terms {
         let limit = self.shared.limits.init_deadline();
-        Terms::new(Deadline::after(ticker::now(), ticker::ticks(limit), limit))
+        self.shared.standing.by(Deadline::after(ticker::now(), ticker::ticks(limit), limit))
     }
 
     /// The terms of a start on the way to a call, which counts against the call's deadline.

@@ -101,6 +101,7 @@ pub use module_state::ModuleStateAsync;
 #[cfg(feature = "async")]
 pub use offload::offload;
 pub use options::EngineOptions;
+pub use queueing::Awaiting;
 pub use request::{Request, Response};
 pub use route::Route;
 pub use router::HostRouter;

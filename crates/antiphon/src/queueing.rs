@@ -1,13 +1,14 @@
 //! A request that waits for something before a host gets it: its time counts from there.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::errors::{Phase, Result};
 use crate::exceeded::Exceeded;
 use crate::request::Request;
-use crate::terms::{Interrupt, Terms};
+use crate::terms::{Interrupt, Link, Terms};
 use crate::{reentrancy, ticker, wait};
 
 /// When the time of a request began to count, and when it ends.
@@ -84,12 +85,28 @@ impl Request<'_> {
         }
     }
 
-    /// Whether that host waits for this very call: one of its handlers makes it, on this thread, or on behalf of a
-    /// [`Caller`](crate::Caller). A call that then waited for the host would wait for itself.
-    #[must_use]
-    pub fn is_awaited_by(&self, host: u64) -> bool {
+    /// Who waits for this very call, as far as can be known: the hosts whose handlers run on this thread, and those of its
+    /// [`Caller`](crate::Caller).
+    pub fn awaiting(&self) -> Awaiting {
         let caller = self.options.as_ref().and_then(|options| options.caller.as_ref());
-        reentrancy::is_running(host) || caller.is_some_and(|caller| caller.link.waits(host))
+        Awaiting { here: reentrancy::running(), link: caller.map(|caller| Arc::clone(&caller.link)) }
+    }
+}
+
+/// Who waits for a request: [`Request::awaiting`].
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Awaiting {
+    here: Vec<u64>,
+    link: Option<Arc<Link>>,
+}
+
+impl Awaiting {
+    /// Whether that host waits for the request: one of its handlers made it, and still runs. A request that waited for the
+    /// host would wait for itself.
+    #[must_use]
+    pub fn includes(&self, host: u64) -> bool {
+        self.here.contains(&host) || self.link.as_ref().is_some_and(|link| link.waits(host))
     }
 }
 

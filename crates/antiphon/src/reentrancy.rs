@@ -11,6 +11,11 @@ pub(crate) fn is_running(host: u64) -> bool {
     RUNNING.with_borrow(|running| running.contains(&host))
 }
 
+/// The hosts whose handlers are running on this thread.
+pub(crate) fn running() -> Vec<u64> {
+    RUNNING.with_borrow(Clone::clone)
+}
+
 /// Marks a handler of the host as running until dropped: around a call of a handler, or one poll of its future.
 pub(crate) fn enter(host: u64) -> Running {
     RUNNING.with_borrow_mut(|running| running.push(host));

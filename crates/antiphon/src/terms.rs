@@ -23,6 +23,8 @@ pub(crate) struct Terms {
 #[derive(Debug, Default)]
 struct Extra {
     cancel: Option<CancelHandle>,
+    /// Ends every call of the host.
+    stop: Option<CancelHandle>,
     context: Option<Context>,
     behalf: Option<Arc<Link>>,
     /// The fuel of this call.
@@ -57,22 +59,36 @@ impl Terms {
         Self { deadline, extra: None }
     }
 
-    /// The terms of a request that has some of its own; `host` are those of one that sets no deadline.
+    /// The terms of all calls of a host that a handle ends.
+    pub(crate) fn stopped_by(stop: CancelHandle) -> Self {
+        let extra = Extra { stop: Some(stop), ..Extra::default() };
+        Self { deadline: Deadline::NEVER, extra: Some(Arc::new(extra)) }
+    }
+
+    /// The terms of a request that has some of its own; `host` are those of one that has none.
     #[cold]
     pub(crate) fn of_request(options: Options, now: u64, host: Self) -> Self {
+        let stop = host.stop().cloned();
         let mut terms = match (options.begun, options.deadline) {
-            (Some(begun), _) => Self::new(begun.deadline),
+            (Some(begun), _) => Self { deadline: begun.deadline, ..host },
             (None, None) => host,
-            (None, Some(limit)) => Self::new(Deadline::after(now, ticker::ticks(limit), limit)),
+            (None, Some(limit)) => {
+                Self { deadline: Deadline::after(now, ticker::ticks(limit), limit), ..host }
+            }
         };
-        let mut extra =
-            Extra { cancel: options.cancel, context: options.context, behalf: None, fuel: options.fuel };
+        let mut extra = Extra {
+            cancel: options.cancel,
+            stop,
+            context: options.context,
+            behalf: None,
+            fuel: options.fuel,
+        };
         if let Some(Caller { deadline, cancel, link }) = options.caller {
             terms.deadline = terms.deadline.earlier(deadline);
             extra.cancel = extra.cancel.or(cancel);
             extra.behalf = Some(link);
         }
-        let Extra { cancel, context, behalf, fuel } = &extra;
+        let Extra { cancel, stop: _, context, behalf, fuel } = &extra;
         if cancel.is_some() || context.is_some() || behalf.is_some() || fuel.is_some() {
             terms.extra = Some(Arc::new(extra));
         }
@@ -85,14 +101,24 @@ impl Terms {
         Self { deadline, extra }
     }
 
-    /// Drops all but the deadline.
-    pub(crate) fn release(&mut self) {
-        self.extra = None;
+    /// The same with a deadline of their own.
+    pub(crate) fn by(&self, deadline: Deadline) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    /// Drops all but the deadline, and what holds for every call of the host.
+    pub(crate) fn release(&mut self, host: &Self) {
+        self.extra.clone_from(&host.extra);
     }
 
     #[inline]
     pub(crate) fn cancel(&self) -> Option<&CancelHandle> {
         self.extra.as_ref()?.cancel.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn stop(&self) -> Option<&CancelHandle> {
+        self.extra.as_ref()?.stop.as_ref()
     }
 
     pub(crate) fn context(&self) -> Option<&Context> {
@@ -118,7 +144,12 @@ impl Terms {
 
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancel().is_some_and(CancelHandle::is_cancelled)
+        self.cancel().is_some_and(CancelHandle::is_cancelled) || self.is_stopped()
+    }
+
+    #[inline]
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop().is_some_and(CancelHandle::is_cancelled)
     }
 
     #[cold]
@@ -128,6 +159,11 @@ impl Terms {
                 let (limit, used) = (self.deadline.limit, self.deadline.used());
                 Error::deadline(phase, format_args!("{limit:?}"), format_args!("{used:?}"))
                     .with_exceeded(Exceeded::time("deadline", limit, used))
+            }
+            Interrupt::Cancelled if self.is_stopped() => {
+                let what =
+                    "the host was stopped, and its calls with it: its pool was drained, or its program ends";
+                Error::new(ErrorKind::Cancelled, what)
             }
             Interrupt::Cancelled => {
                 Error::new(ErrorKind::Cancelled, "the call was cancelled through its handle")
@@ -161,7 +197,8 @@ pub struct Caller {
 impl Caller {
     pub(crate) fn new(host: u64, running: Arc<AtomicBool>, terms: &Terms) -> Self {
         let link = Arc::new(Link { host, running, outer: terms.behalf().cloned() });
-        Self { deadline: terms.deadline, cancel: terms.cancel().cloned(), link }
+        let cancel = terms.cancel().or(terms.stop()).cloned();
+        Self { deadline: terms.deadline, cancel, link }
     }
 
     /// How many hosts may wait for a call. One on behalf of more is refused as

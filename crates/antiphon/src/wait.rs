@@ -47,8 +47,8 @@ fn register(terms: &Terms, cx: &Context<'_>) -> Arc<Alarm> {
     if terms.deadline.tick != ticker::NEVER {
         ticker::ring_at(terms.deadline.tick, Arc::downgrade(&alarm));
     }
-    if let Some(cancel) = terms.cancel() {
-        cancel.ring_on_cancel(Arc::downgrade(&alarm));
+    for handle in [terms.cancel(), terms.stop()].into_iter().flatten() {
+        handle.ring_on_cancel(Arc::downgrade(&alarm));
     }
     alarm
 }

@@ -148,6 +148,13 @@ pub(crate) fn eventually(pool: &HostPool, what: &str, holds: impl Fn(&PoolStats)
     }
 }
 
+/// Nobody has anything of the pool's, and all of its instances are there again.
+#[track_caller]
+pub(crate) fn at_rest(pool: &HostPool, instances: usize) {
+    let stats = eventually(pool, "all is given back", |stats| stats.idle == instances);
+    assert_eq!((stats.busy, stats.starting, stats.queued), (0, 0, 0));
+}
+
 /// A runtime of so many threads, the current one alone for 1.
 pub(crate) fn runtime(threads: usize) -> tokio::runtime::Runtime {
     let mut builder = match threads {
