@@ -5,6 +5,7 @@
 mod callgrind;
 mod dump;
 mod figures;
+mod growth;
 
 use std::path::Path;
 
@@ -44,6 +45,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         known.ensure_same_compiler(&tools)?;
     }
     let counts = callgrind::count(root)?;
+    growth::ensure_none(&counts)?;
     match known {
         None => Figures::new(tools, counts).write(&file),
         Some(known) => known.compare(&tools, &counts),

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use antiphon::{Capabilities, HostCall, HostRouter, Isolation, Limits, LogLine, LogStream, WasiParams};
+use antiphon::{
+    CancelHandle, Capabilities, HostCall, HostRouter, Isolation, Limits, LogLine, LogStream, WasiParams,
+};
 
 use crate::handler::{Answer, Handler, Said, panic_quietly};
 use crate::module::Module;
@@ -19,6 +21,7 @@ pub(crate) struct Guest {
     pub(crate) handler: Option<Handler>,
     pub(crate) router: Option<Arc<HostRouter>>,
     pub(crate) host_calls_in_init: bool,
+    pub(crate) stop: Option<CancelHandle>,
     pub(crate) log: Option<Log>,
     pub(crate) patient: bool,
 }
@@ -58,6 +61,7 @@ impl Guest {
             handler: None,
             router: None,
             host_calls_in_init: false,
+            stop: None,
             log: None,
             patient: false,
         }
@@ -145,6 +149,12 @@ impl Guest {
 
     pub(crate) fn host_calls_in_init(mut self) -> Self {
         self.host_calls_in_init = true;
+        self
+    }
+
+    /// Lets the handle end all calls of its host.
+    pub(crate) fn stop(mut self, handle: &CancelHandle) -> Self {
+        self.stop = Some(handle.clone());
         self
     }
 

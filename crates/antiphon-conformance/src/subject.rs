@@ -169,6 +169,9 @@ impl Subject {
         if let Some(log) = guest.log {
             builder = builder.log(move |line| log.push(line));
         }
+        if let Some(handle) = guest.stop {
+            builder = builder.stop(handle);
+        }
         if let Some(handler) = guest.handler {
             builder = builder.handler(handler);
         }
@@ -196,6 +199,9 @@ impl Subject {
             .host_calls_in_init(guest.host_calls_in_init);
         if let Some(log) = guest.log {
             builder = builder.log(move |line| log.push(line));
+        }
+        if let Some(handle) = guest.stop {
+            builder = builder.stop(handle);
         }
         match guest.handler {
             Some(handler) if handler.at_once && self.mode == Mode::Straight => {

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::numbers::ByNumber;
+
 /// What one route gave to one guest call so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
@@ -14,14 +16,20 @@ pub(crate) struct Spent {
     pub(crate) time: Duration,
 }
 
-/// What the routes of a guest call have spent, by their numbers; nothing is allocated before the first note. At most an
-/// entry a route.
+/// Of how many routes the notes of the last call may leave their room to the next one.
+const KEPT: usize = 64;
+
+/// By the numbers of the routes.
+type Notes = HashMap<u64, Spent, ByNumber>;
+
+/// What the routes of a guest call have spent; nothing is allocated before the first note, nor in a later call on as few
+/// routes. At most an entry a route.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// Whether the conversation has anything to clear: the ledger, or what it keeps beside it. Atomic, as a handler only
     /// shares it.
     untidy: AtomicBool,
-    spent: OnceLock<Box<Mutex<HashMap<u64, Spent>>>>,
+    spent: OnceLock<Box<Mutex<Notes>>>,
 }
 
 impl Ledger {
@@ -44,7 +52,17 @@ impl Ledger {
 
     /// Forgets the call.
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self.untidy.get_mut() = false;
+        if let Some(notes) = self.notes() {
+            notes.clear();
+            if notes.capacity() > KEPT {
+                *notes = Notes::default();
+            }
+        }
+    }
+
+    fn notes(&mut self) -> Option<&mut Notes> {
+        Some(self.spent.get_mut()?.get_mut().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The notes alone: what else the conversation has to clear, it keeps.
@@ -52,11 +70,11 @@ impl Ledger {
         Self { untidy: AtomicBool::new(false), spent: std::mem::take(&mut self.spent) }
     }
 
-    pub(crate) fn take_back(&mut self, lent: Self) {
-        if lent.is_marked() || lent.spent.get().is_some() {
+    pub(crate) fn take_back(&mut self, mut lent: Self) {
+        if lent.is_marked() || lent.notes().is_some_and(|notes| !notes.is_empty()) {
             self.mark();
-            self.spent = lent.spent;
         }
+        self.spent = lent.spent;
     }
 }
 
@@ -79,6 +97,21 @@ mod tests {
     }
 
     #[test]
+    fn the_room_of_few_notes_is_kept_and_that_of_many_is_not() {
+        let mut ledger = Ledger::default();
+        let room = |ledger: &mut Ledger| ledger.notes().map_or(0, |notes| notes.capacity());
+        ledger.with(1, |spent| spent.calls += 1);
+        let few = room(&mut ledger);
+        ledger.clear();
+        assert_eq!((few > 0, room(&mut ledger)), (true, few));
+        for route in 0..10_000 {
+            ledger.with(route, |spent| assert_eq!(*spent, Spent::default()));
+        }
+        ledger.clear();
+        assert_eq!(room(&mut ledger), 0);
+    }
+
+    #[test]
     fn lending_moves_the_notes_and_leaves_the_mark() {
         let mut ledger = Ledger::default();
         ledger.mark();
@@ -88,9 +121,14 @@ mod tests {
         ledger.take_back(lent);
         assert_eq!(ledger.with(7, |spent| spent.bytes), 5);
 
-        let mut clean = Ledger::default();
-        let lent = clean.lend();
-        clean.take_back(lent);
-        assert!(!clean.is_marked(), "a host call without notes leaves nothing to clear");
+        // Neither before the first notes, nor with the room of earlier ones.
+        for mut clean in [Ledger::default(), {
+            ledger.clear();
+            ledger
+        }] {
+            let lent = clean.lend();
+            clean.take_back(lent);
+            assert!(!clean.is_marked(), "a host call without notes leaves nothing to clear");
+        }
     }
 }

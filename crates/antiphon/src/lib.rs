@@ -43,6 +43,7 @@ mod module_needs;
 mod module_start;
 mod module_state;
 #[cfg(feature = "async")]
+mod numbers;
 mod offload;
 mod options;
 mod output;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 #[cfg(feature = "async")]
 use crate::handler::HostHandlerAsync;
 use crate::handler::{HostCall, HostCallError, HostHandler};
+use crate::numbers::ByNumber;
 use crate::route::{Route, refused};
 use crate::route_table::RouteTable;
 
@@ -51,7 +52,7 @@ pub struct HostRouter {
 impl HostRouter {
     /// A router that refuses everything.
     pub fn new() -> Self {
-        Self { table: RouteTable::with_hasher(RandomState::new()) }
+        Self { table: RouteTable::with_hashers(RandomState::new(), ByNumber::default()) }
     }
 
     /// Adds a route.

@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod router;
+
 use std::sync::Arc;
 
 use antiphon::{EngineProviderFactory, HostCallback, HostCallbackAsync, WapcHost, WapcHostAsync};
@@ -58,16 +60,14 @@ fn main() -> Result<()> {
             let callback: Box<HostCallback> = Box::new(|_id, _bd, _ns, _op, payload| Ok(payload.to_vec()));
             let provider = factory(guest, true)?.provider().map_err(Error::from_boxed)?;
             let host = WapcHost::new(provider, Some(callback))?;
-            measure(&format!("{engine} sync {call}"), payload, || Ok(host.call(OPERATION, payload)?))?;
+            count(&format!("{engine} sync {call}"), &host, payload)?;
 
             for (mode, cooperative) in MODES {
                 let callback: Box<HostCallbackAsync> =
                     Box::new(|_id, _bd, _ns, _op, payload| Box::pin(async move { Ok(payload) }));
                 let provider = factory(guest, cooperative)?.provider_async().map_err(Error::from_boxed)?;
                 let host = block_on(WapcHostAsync::new(provider, Some(callback)))?;
-                measure(&format!("{engine} {mode} {call}"), payload, || {
-                    Ok(block_on(host.call(OPERATION, payload))?)
-                })?;
+                count_async(&format!("{engine} {mode} {call}"), &host, payload)?;
             }
         }
         for (mode, cooperative) in MODES {
@@ -76,8 +76,19 @@ fn main() -> Result<()> {
         }
         let pool = Pooled::new(factory(ECHO, true)?)?;
         measure(&format!("{engine} pool-blocking null"), &[], || pool.call_blocking(OPERATION, &[]))?;
+        router::count(engine, &*factory(include_str!("../../../benches/guests/host.wat"), true)?, &[])?;
     }
     Ok(())
+}
+
+/// Counts calls of a host. One place for all of them: two would be compiled otherwise than one, and counted otherwise.
+fn count(name: &str, host: &WapcHost, payload: &[u8]) -> Result<()> {
+    measure(name, payload, || Ok(host.call(OPERATION, payload)?))
+}
+
+/// The same for an asynchronous host.
+fn count_async(name: &str, host: &WapcHostAsync, payload: &[u8]) -> Result<()> {
+    measure(name, payload, || Ok(block_on(host.call(OPERATION, payload))?))
 }
 
 /// Warms a call up and makes its batches.

@@ -11,7 +11,7 @@ use super::deadline::SPIN;
 use super::host_call::{RELAY, echo};
 use super::outcome::ECHO;
 use crate::case::{Case, Mode, Need, case};
-use crate::expect::{Failure, soon};
+use crate::expect::{Failure, says, soon};
 use crate::guest::Guest;
 use crate::handler::Answer;
 use crate::host::{Host, runtime, timed};
@@ -25,6 +25,9 @@ pub(super) const CASES: &[Case] = &[
     case!(cancel::a_handle_that_was_used_lets_no_call_begin),
     case!(cancel::a_handle_that_is_not_used_changes_nothing),
     case!(cancel::one_handle_ends_several_calls).needs(&[Need::Deadline]),
+    case!(cancel::a_host_that_is_stopped_ends_its_calls_and_those_of_no_other).needs(&[Need::Deadline]),
+    case!(cancel::a_host_that_is_stopped_ends_what_waits_for_it),
+    case!(cancel::a_host_that_is_stopped_starts_no_guest).needs(&[Need::Deadline]),
     case!(cancel::an_inner_call_is_cancelled_with_the_outer_one).needs(&[Need::Deadline]),
     case!(cancel::a_dropped_call_costs_the_instance_only_if_it_had_begun)
         .needs(&[Need::Suspend])
@@ -126,6 +129,78 @@ fn one_handle_ends_several_calls(subject: &Subject) {
         cancelled = Instant::now();
     });
     soon(cancelled.elapsed(), Duration::ZERO);
+}
+
+fn a_host_that_is_stopped_ends_its_calls_and_those_of_no_other(subject: &Subject) {
+    let stop = CancelHandle::new();
+    let stopped = subject.host(Guest::new(SPIN).patient().stop(&stop));
+    let other = subject.host(Guest::new(SPIN).patient());
+    let ends = CancelHandle::new();
+    thread::scope(|scope| {
+        let plain = scope.spawn(|| stopped.call("run", b"").unwrap_err());
+        let cancel = ends.clone();
+        let beside = scope.spawn(|| {
+            let error = other.call_with(Request::new("run", b"").cancel(cancel)).unwrap_err();
+            (error, Instant::now())
+        });
+        thread::sleep(100 * MS);
+        let since = Instant::now();
+        stop.cancel();
+        let error = plain.join().unwrap();
+        Failure::CANCELLED.check(&error);
+        says(&error.to_string(), &["the host was stopped"]);
+        soon(since.elapsed(), Duration::ZERO);
+        // What begins later ends as soon.
+        let (error, elapsed) = timed(|| stopped.call("run", b"").unwrap_err());
+        assert!(error.is_cancelled(), "{error}");
+        soon(elapsed, Duration::ZERO);
+        let request = Request::new("run", b"").cancel(CancelHandle::new());
+        stopped.fails_with(request, Failure::CANCELLED_BEFORE);
+        thread::sleep(50 * MS);
+        let cancelled = Instant::now();
+        ends.cancel();
+        let (error, ended) = beside.join().unwrap();
+        Failure::CANCELLED.check(&error);
+        assert!(ended >= cancelled, "the call of another host was ended as well");
+    });
+}
+
+fn a_host_that_is_stopped_ends_what_waits_for_it(subject: &Subject) {
+    let stop = CancelHandle::new();
+    let is_sync = subject.mode() == Mode::Sync;
+    let late = move |_: antiphon::HostCall<'_>| {
+        if is_sync { Answer::After(400 * MS, Ok(Bytes::from_static(b"too late"))) } else { Answer::Never }
+    };
+    let host = subject.host(Guest::new(RELAY).patient().stop(&stop).handler(late));
+    thread::scope(|scope| {
+        let pending = scope.spawn(|| host.call("run", b"").unwrap_err());
+        thread::sleep(50 * MS);
+        let queued = scope.spawn(|| host.call("run", b"").unwrap_err());
+        thread::sleep(50 * MS);
+        let since = Instant::now();
+        stop.cancel();
+        Failure::CANCELLED_BEFORE.check(&queued.join().unwrap());
+        soon(since.elapsed(), Duration::ZERO);
+        // A handler that blocks its thread is not cut short.
+        Failure::CANCELLED.check(&pending.join().unwrap());
+        soon(since.elapsed(), if is_sync { 400 * MS } else { Duration::ZERO });
+    });
+}
+
+fn a_host_that_is_stopped_starts_no_guest(subject: &Subject) {
+    let stop = CancelHandle::new();
+    let canceller = stop.clone();
+    let thread = thread::spawn(move || {
+        thread::sleep(100 * MS);
+        canceller.cancel();
+    });
+    let body = format!("{ECHO} (func (export \"wapc_init\") (call $spin))");
+    let limits = Limits::new().with_init_deadline(Duration::from_secs(60));
+    let (refused, elapsed) = timed(|| subject.start(Guest::new(&body).limits(limits).stop(&stop)).map(drop));
+    thread.join().unwrap();
+    let error = refused.unwrap_err();
+    Failure::INIT_FAILED.check(&error);
+    soon(elapsed, 100 * MS);
 }
 
 fn an_inner_call_is_cancelled_with_the_outer_one(subject: &Subject) {
