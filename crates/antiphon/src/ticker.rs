@@ -142,7 +142,8 @@ pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> 
 
 /// Rings an alarm at a tick, if it still lives then.
 pub(crate) fn ring_at(tick: u64, alarm: Weak<Alarm>) {
-    lock().alarms.add(tick, alarm);
+    // No host may have started the thread yet. If it cannot be had, there is nobody to ring, but when the future is polled.
+    started().unwrap_or_else(|_| lock()).alarms.add(tick, alarm);
     // The ticker may have gone to sleep before it could see the alarm.
     now();
 }
@@ -248,12 +249,13 @@ fn run() {
     }
 }
 
-/// Somebody else's code must not end this thread: every deadline of the program hangs on it.
-pub(crate) fn survive(work: impl FnOnce()) {
+/// Runs code of somebody else's (a waker, a hook, a destructor) where its panic must not reach whoever happens to run it: it
+/// is logged, and that is all. Every deadline of the program hangs on the ticker's thread, for one.
+pub fn survive(work: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
         // A subscriber is somebody else's code too.
         let _ = catch_unwind(
-            || tracing::error!(target: "antiphon", "a waker or a hook panicked; the ticker goes on"),
+            || tracing::error!(target: "antiphon", "a waker, a hook, a recorder or a destructor panicked; whoever ran it goes on"),
         );
     }
 }
