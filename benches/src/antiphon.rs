@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use antiphon::{
-    Bytes, HostCall, HostCallError, HostHandler, HostHandlerAsync, Isolation, Request, WapcHost,
-    WapcHostAsync, async_trait,
+    Bytes, HostCall, HostCallError, HostHandler, HostHandlerAsync, HostRouter, Isolation, Request, Route,
+    WapcHost, WapcHostAsync, async_trait,
 };
 use antiphon_pool::HostPool;
 use antiphon_wasmtime::{ModuleCache, WasmtimeEngineProviderBuilder};
@@ -31,7 +31,7 @@ pub fn variants(engine: Engine, guest: &Guest, runtime: &Rc<Runtime>) -> Result<
     let into = "`call_into`, buffer reused";
     let cooperative = || host_async(engine, guest, runtime, true);
     let straight = || host_async(engine, guest, runtime, false);
-    Ok(vec![
+    let mut variants = vec![
         Variant::sync(Family::Antiphon, "`call`", Call(host(engine, &guest.wasm)?)),
         Variant::sync(Family::Antiphon, owned, CallWith(host(engine, &guest.wasm)?)),
         Variant::sync(
@@ -75,7 +75,45 @@ pub fn variants(engine: Engine, guest: &Guest, runtime: &Rc<Runtime>) -> Result<
             runtime,
             Call(pool(engine, guest, runtime, false)?),
         ),
-    ])
+    ];
+    if guest.calls_host {
+        for (routes, detail) in
+            [(8, "`call`, `HostRouter` of 8 routes"), (1000, "`call`, `HostRouter` of 1,000 routes")]
+        {
+            let provider = engine.factory(&guest.wasm, true)?.provider().map_err(Error::from_boxed)?;
+            let host = WapcHost::builder(provider).handler(router(routes, Route::handler)).build()?;
+            variants.push(Variant::sync(Family::Antiphon, detail, Call(host)));
+            let provider = engine.factory(&guest.wasm, true)?.provider_async().map_err(Error::from_boxed)?;
+            let builder = WapcHostAsync::builder(provider).handler(router(routes, Route::handler_async));
+            let host = runtime.block_on(builder.build())?;
+            variants.push(Variant::r#async(Family::Antiphon, detail, runtime, Call(host)));
+        }
+    }
+    Ok(variants)
+}
+
+/// So many routes, of which the last one alone serves the guest's host call: by its binding. The first seven have parts of its
+/// names, so that they have to be looked up before.
+fn router(routes: usize, serve: fn(Route, Echo) -> Route) -> HostRouter {
+    let near = [
+        ["bench", "antiphon", "x"],
+        ["x", "x", "echo"],
+        ["bench", "x", "*"],
+        ["x", "antiphon", "*"],
+        ["bench", "*", "x"],
+        ["x", "*", "echo"],
+        ["*", "antiphon", "x"],
+    ];
+    let far = (near.len()..).map(|number| {
+        let number = number.to_string();
+        [number.clone(), number.clone(), number]
+    });
+    let others = near.map(|names| names.map(str::to_owned)).into_iter().chain(far).take(routes - 1);
+    let all = others.chain([["bench", "*", "*"].map(str::to_owned)]);
+    all.fold(HostRouter::new(), |router, [binding, namespace, operation]| {
+        let route = Route::any().binding(&binding).namespace(&namespace).operation(&operation);
+        router.route(serve(route, Echo))
+    })
 }
 
 /// A host whose handler echoes.

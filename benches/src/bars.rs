@@ -32,6 +32,10 @@ const STRAIGHT: &str = "async antiphon: `call`, straight";
 const COOPERATIVE: &str = "async antiphon: `call`, cooperative";
 const POOLED: &str = "async antiphon: `HostPool::call`, cooperative";
 const POOLED_STRAIGHT: &str = "async antiphon: `HostPool::call`, straight";
+const FEW_ROUTES: &str = "sync antiphon: `call`, `HostRouter` of 8 routes";
+const MANY_ROUTES: &str = "sync antiphon: `call`, `HostRouter` of 1,000 routes";
+const FEW_ROUTES_ASYNC: &str = "async antiphon: `call`, `HostRouter` of 8 routes";
+const MANY_ROUTES_ASYNC: &str = "async antiphon: `call`, `HostRouter` of 1,000 routes";
 const INCUMBENT: &str = "sync incumbent";
 const INCUMBENT_ASYNC: &str = "async incumbent";
 
@@ -57,6 +61,15 @@ const RULES: &[Rule] = &[
     (HOST, "async with one awaited host call, 0 B / raw async", (COOPERATIVE, 0), (FIBER, 0)),
     (HOST, "async with one awaited host call, 1 KiB / raw async", (COOPERATIVE, 1), (FIBER, 1)),
     (HOST, "async incumbent / async with one awaited host call, 0 B", (INCUMBENT_ASYNC, 0), (COOPERATIVE, 0)),
+    (HOST, "sync host call through 8 routes, 0 B / one handler", (FEW_ROUTES, 0), (CALL, 0)),
+    (HOST, "sync host call through 1,000 routes, 0 B / 8 routes", (MANY_ROUTES, 0), (FEW_ROUTES, 0)),
+    (HOST, "async host call through 8 routes, 0 B / one handler", (FEW_ROUTES_ASYNC, 0), (COOPERATIVE, 0)),
+    (
+        HOST,
+        "async host call through 1,000 routes, 0 B / 8 routes",
+        (MANY_ROUTES_ASYNC, 0),
+        (FEW_ROUTES_ASYNC, 0),
+    ),
 ];
 
 /// The names of the rows of fresh instances whose isolation is Antiphon's own.
