@@ -17,6 +17,11 @@ use crate::queue::{Bounds, Queue};
 use crate::stats::Tally;
 use crate::version::{History, Version};
 
+/// Between two starts that fail: without any the pool's thread would do nothing else.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+/// A time that any clock can add.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Builds a [`HostPool`].
 ///
 /// ```
@@ -79,40 +84,44 @@ impl HostPoolBuilder {
     }
 
     /// The most instances at once, and so the most calls that run at once; by default as many as the machine can run in
-    /// parallel.
+    /// parallel, or [`min`](Self::min) where that is more. From 1 to [`HostPool::MAX_INSTANCES`]. Where handlers call their own
+    /// pool, each level of such calls holds an instance more.
     pub fn max(mut self, instances: usize) -> Self {
         self.max = Some(instances);
         self
     }
 
-    /// How many calls may wait for an instance; by default twice as many as there are instances. 0 refuses every call
-    /// that finds none free.
+    /// How many calls may wait while all `max` instances are there and busy; twice [`max`](Self::max) by default, 0 for a pool
+    /// that then refuses every call. A call that waits for an instance that is still to be started, or started again, takes none
+    /// of these places.
     pub fn queue(mut self, calls: usize) -> Self {
         self.queue = Some(calls);
         self
     }
 
-    /// How long a call may wait for an instance; by default up to its deadline.
+    /// How long a call may wait for an instance, beside its deadline, which counts its wait too; by default only that. To within
+    /// two ticks ([`TICK`](antiphon::ticker::TICK), 5 ms).
     pub fn wait(mut self, limit: Duration) -> Self {
         self.wait = limit;
         self
     }
 
-    /// How long an instance beyond [`min`](Self::min) may be idle before it is dropped, to within half of it; a minute by
-    /// default.
+    /// How long an instance beyond [`min`](Self::min) may be idle before it is dropped, to within half of it and a tick; a
+    /// minute by default. `Duration::MAX` keeps them.
     pub fn idle(mut self, limit: Duration) -> Self {
         self.idle = limit;
         self
     }
 
-    /// Rebuilds an instance after so many calls; never by default.
+    /// Rebuilds an instance after so many calls, 0 being as 1; never by default. Of no use with
+    /// [`Isolation::PerCall`], where each call has an instance of its own.
     pub fn recycle_after(mut self, calls: u64) -> Self {
         self.recycle = Some(calls);
         self
     }
 
     /// The pause after a start that failed, which doubles with each that follows, and the longest pause; 50 ms and 30 s by
-    /// default. Only one instance is tried at a time meanwhile.
+    /// default, 1 ms at least and a day at most. Only one instance is tried at a time meanwhile.
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.backoff = (first, longest);
         self
@@ -131,8 +140,8 @@ impl HostPoolBuilder {
         self
     }
 
-    /// Answers the host calls of all instances, and may wait for that. Such a handler may call the pool: see
-    /// [`Request::caller`](antiphon::Request::caller).
+    /// Answers the host calls of all instances, and may wait for that. Such a handler may call the pool, around its caller
+    /// ([`Request::caller`](antiphon::Request::caller)), and should know it as a [`WeakHostPool`](crate::WeakHostPool).
     pub fn handler(mut self, handler: impl HostHandlerAsync + 'static) -> Self {
         self.blueprint.handler = Handler::Async(Arc::new(handler));
         self
@@ -201,13 +210,16 @@ impl HostPoolBuilder {
     fn settings(&self) -> Result<Settings> {
         let parallel = || thread::available_parallelism().map_or(1, usize::from);
         let max = self.max.unwrap_or_else(|| parallel().max(self.min));
-        if max == 0 || self.min > max {
+        if max == 0 || self.min > max || max > HostPool::MAX_INSTANCES {
             let what = format!(
-                "a pool of {} to {max} instances: `max` has to be above 0 and not below `min`",
-                self.min
+                "a pool of {} to {max} instances: `max` has to be above 0, not below `min`, and {} at most",
+                self.min,
+                HostPool::MAX_INSTANCES
             );
             return Err(Error::new(ErrorKind::Unsupported, what));
         }
+        let (first, longest) = self.backoff;
+        let first = first.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
         Ok(Settings {
             min: self.min,
             max,
@@ -215,7 +227,7 @@ impl HostPoolBuilder {
             wait: self.wait,
             idle: self.idle,
             recycle: self.recycle.unwrap_or(u64::MAX),
-            backoff: self.backoff,
+            backoff: (first, longest.clamp(first, LONGEST_PAUSE)),
         })
     }
 }

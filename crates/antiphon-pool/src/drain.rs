@@ -22,7 +22,7 @@ pub struct Drained {
 
 impl HostPool {
     /// Takes no more calls, waits for those that it has, for as long as the grace, and frees everything. What then still
-    /// runs or waits is cut off.
+    /// runs or waits is cut off. Calls that the handlers of running calls make are parts of those, and are taken until then.
     ///
     /// A guest is cut off where it waits, or at its next tick. What cannot be (a handler that blocks its thread, an engine that
     /// was told not to interrupt guests, a call whose future nobody polls) ends by its deadline or when it is dropped; it is

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use antiphon::block_on;
 use antiphon::errors::{Error, ErrorKind, Result};
+use antiphon::ticker::TICK;
 
 use crate::instance::Instance;
 use crate::pool::Inner;
@@ -22,6 +23,9 @@ use crate::queue::Queue;
 use crate::state::Wanted;
 use crate::ticket::Held;
 use crate::version::Version;
+
+/// The keeper does nothing again and again without such a pause.
+const PAUSE: Duration = TICK;
 
 /// Wakes the keeper.
 #[derive(Clone, Default)]
@@ -61,7 +65,11 @@ impl Bell {
     #[cold]
     fn start(&self) {
         let pool = self.0.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.0.thread.get().is_some() || pool.strong_count() == 0 {
+        if let Some(thread) = self.0.thread.get() {
+            // Started meanwhile; it may have gone to sleep already.
+            return thread.unpark();
+        }
+        if pool.strong_count() == 0 {
             return;
         }
         let (weak, bell) = (Weak::clone(&pool), self.clone());
@@ -78,7 +86,8 @@ impl Bell {
         loop {
             self.0.rung.store(false, Ordering::SeqCst);
             let Some(pool) = pool.upgrade() else { return };
-            let next = chores.run(&pool);
+            let next = catch_unwind(AssertUnwindSafe(|| chores.run(&pool)))
+                .unwrap_or_else(|_| Instant::now().checked_add(PAUSE));
             // Perhaps the last of it: then the next turn is the end.
             drop(pool);
             while !self.0.rung.load(Ordering::SeqCst) {
@@ -106,7 +115,8 @@ impl Chores {
         if !pool.queue.is_failing() {
             self.retry = None;
         }
-        while self.retry.is_none_or(|(at, _)| at <= Instant::now()) {
+        // A pool that nobody has but this thread starts nothing more.
+        while Arc::strong_count(pool) > 1 && self.retry.is_none_or(|(at, _)| at <= Instant::now()) {
             let Some((place, why, version)) = pool.queue.next_start() else { break };
             self.start(pool, Starting::new(&pool.queue, place, version), why);
         }
@@ -154,7 +164,7 @@ impl Chores {
         let is_first = self.next_reap.is_none();
         // The first look only finds out whether there are more than are kept.
         let more = pool.queue.reap(|instance: &Instance| !is_first && instance.is_idle_for(idle));
-        self.next_reap = if more { Instant::now().checked_add(idle / 2) } else { None };
+        self.next_reap = if more { Instant::now().checked_add((idle / 2).max(PAUSE)) } else { None };
         self.next_reap
     }
 }

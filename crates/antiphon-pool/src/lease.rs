@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Instant;
 
 use antiphon::errors::{Error, Result};
+use antiphon::ticker::survive;
 use antiphon::{Request, Response, WapcHostAsync};
 
 use crate::instance::Instance;
@@ -80,8 +81,8 @@ impl<'a> Lease<'a> {
                 .await
             }
         };
-        self.running = false;
         span.end(result.as_ref().err());
+        self.running = false;
         self.end(started, result.as_ref().err());
         result
     }
@@ -99,9 +100,7 @@ impl<'a> Lease<'a> {
         if instance.calls >= self.pool.settings.recycle
             || error.is_some_and(|error| instance.is_lost_by(error))
         {
-            // The place is free when the guest is gone, not before.
-            drop(instance);
-            self.pool.queue.give_up(place);
+            self.pool.lose(place, instance);
         } else {
             self.pool.queue.put(Held { place, value: instance });
         }
@@ -112,8 +111,15 @@ impl<'a> Lease<'a> {
     fn lose(&self, Held { place, value: instance }: Held<Instance>) {
         instance.version.count_dropped(place);
         self.pool.blueprint.meters.dropped();
-        drop(instance);
-        self.pool.queue.give_up(place);
+        self.pool.lose(place, instance);
+    }
+}
+
+impl Inner {
+    /// Drops an instance: its place is free when the guest is gone, not before.
+    fn lose(&self, place: usize, instance: Box<Instance>) {
+        survive(|| drop(instance));
+        self.queue.give_up(place);
     }
 }
 

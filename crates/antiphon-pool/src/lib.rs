@@ -20,6 +20,7 @@ mod ticket;
 mod tower;
 mod trace;
 mod version;
+mod weak;
 
 pub use antiphon::Isolation;
 pub use builder::HostPoolBuilder;
@@ -27,3 +28,4 @@ pub use drain::Drained;
 pub use histogram::Histogram;
 pub use pool::HostPool;
 pub use stats::{PoolStats, VersionStats};
+pub use weak::WeakHostPool;

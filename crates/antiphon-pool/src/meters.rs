@@ -11,9 +11,10 @@ mod on {
     use std::time::Duration;
 
     use antiphon::errors::Error;
+    use antiphon::ticker::survive;
     use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-    /// The handles of a pool's metrics, made when it is built: whatever recorder is there then gets them.
+    /// The handles of a pool's metrics. A recorder that panics costs its number, and no call. They are made when it is built: whatever recorder is there then gets them.
     pub(crate) struct Meters {
         name: String,
         answered: Counter,
@@ -34,14 +35,14 @@ mod on {
 
     impl Present {
         fn new(gauge: &Gauge) -> Self {
-            gauge.increment(1.0);
+            survive(|| gauge.increment(1.0));
             Self(gauge.clone())
         }
     }
 
     impl Drop for Present {
         fn drop(&mut self) {
-            self.0.decrement(1.0);
+            survive(|| self.0.decrement(1.0));
         }
     }
 
@@ -90,13 +91,13 @@ mod on {
         }
 
         pub(crate) fn waited(&self, time: Duration) {
-            self.wait.record(time.as_secs_f64());
+            survive(|| self.wait.record(time.as_secs_f64()));
         }
 
         pub(crate) fn ran(&self, time: Duration, error: Option<&Error>) {
-            self.run.record(time.as_secs_f64());
+            survive(|| self.run.record(time.as_secs_f64()));
             match error {
-                None => self.answered.increment(1),
+                None => survive(|| self.answered.increment(1)),
                 Some(error) => self.refused(error),
             }
         }
@@ -104,23 +105,23 @@ mod on {
         /// A call that ended in an error, with or without an instance.
         pub(crate) fn refused(&self, error: &Error) {
             let labels = [("pool", self.name.clone()), ("outcome", error.code().to_owned())];
-            counter!("antiphon_pool_calls_total", &labels).increment(1);
+            survive(|| counter!("antiphon_pool_calls_total", &labels).increment(1));
         }
 
         pub(crate) fn dropped(&self) {
-            self.dropped.increment(1);
+            survive(|| self.dropped.increment(1));
         }
 
         pub(crate) fn rebuilt(&self) {
-            self.rebuilt.increment(1);
+            survive(|| self.rebuilt.increment(1));
         }
 
         pub(crate) fn failed_start(&self) {
-            self.failed_starts.increment(1);
+            survive(|| self.failed_starts.increment(1));
         }
 
         pub(crate) fn replaced(&self) {
-            self.replaced.increment(1);
+            survive(|| self.replaced.increment(1));
         }
     }
 }

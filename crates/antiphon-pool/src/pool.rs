@@ -80,6 +80,9 @@ pub(crate) struct Settings {
 }
 
 impl HostPool {
+    /// The most instances that a pool can be given.
+    pub const MAX_INSTANCES: usize = 1 << 16;
+
     /// A pool of instances of that factory's module, with settings to be made.
     pub fn builder(factory: Arc<dyn EngineProviderFactory>) -> HostPoolBuilder {
         HostPoolBuilder::new(factory)
@@ -100,8 +103,9 @@ impl HostPool {
     /// [`Overloaded`](ErrorKind::Overloaded) at once where the queue is full or the pool is drained;
     /// [`DeadlineExceeded`](ErrorKind::DeadlineExceeded) in [`Phase::Queue`](antiphon::errors::Phase::Queue) where the wait
     /// for an instance took too long; [`InitFailed`](ErrorKind::InitFailed) at once while no instance can be started;
-    /// [`Reentrancy`](ErrorKind::Reentrancy) where every instance waits for the handler that makes this call, or where it is
-    /// made too deep inside others ([`Caller::MAX_DEPTH`](antiphon::Caller::MAX_DEPTH)).
+    /// [`Reentrancy`](ErrorKind::Reentrancy) at once where a handler of the pool's makes it, and every instance would be held by a
+    /// call that waits for another one, or where it is made too deep inside others
+    /// ([`Caller::MAX_DEPTH`](antiphon::Caller::MAX_DEPTH)).
     ///
     /// # Cancel safety
     /// The future may be dropped at any await. One that waited gives up its place in the queue; one that ran costs its
@@ -132,8 +136,8 @@ impl HostPool {
         }
     }
 
-    /// Calls an operation from a thread that has no runtime: it parks while it waits. On a thread of an executor it would
-    /// keep that one's tasks waiting.
+    /// Calls an operation from a thread that has no runtime: it parks while it waits, up to the deadline of the call. On a
+    /// thread of an executor it would keep that one's tasks waiting, among them perhaps those that it waits for.
     ///
     /// # Errors
     /// Those of [`call`](Self::call).

@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 
 use crate::state::{Counts, Effects, Entry, Filling, Newcomer, State, Turn, Wanted};
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Slot, hint, set_hint};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Slot, hint, set_hint, survive};
 use crate::ticket::{Departure, Held, Refusal, Ticket};
 
 /// What the queue has to know of the instances that it hands over.
@@ -330,7 +330,7 @@ impl<T: Serves> Queue<T> {
         })
     }
 
-    /// Takes no one any more; those who wait are still served.
+    /// Takes no one any more but those whom a running call waits for; those who wait are still served.
     pub(crate) fn close(&self) {
         self.with_state(|state, effects| {
             state.closed = true;
@@ -346,9 +346,10 @@ impl<T: Serves> Queue<T> {
         });
     }
 
-    /// Refuses those who still wait; returns how many they were.
+    /// Refuses those who still wait, and all who come; returns how many waited.
     pub(crate) fn cut(&self) -> usize {
         self.with_state(|state, effects| {
+            state.cut = true;
             let cut = state.refuse_all(&Refusal::Cut, effects);
             state.publish(self);
             state.look_for_end(effects);
@@ -363,7 +364,9 @@ impl<T: Serves> Queue<T> {
             if state.is_over() {
                 return Poll::Ready(());
             }
-            state.mourners.push(cx.waker().clone());
+            if !state.mourners.iter().any(|waker| waker.will_wake(cx.waker())) {
+                state.mourners.push(cx.waker().clone());
+            }
             Poll::Pending
         })
         .await;
@@ -394,10 +397,13 @@ impl<T: Serves> Queue<T> {
         if effects.call_keeper {
             (self.call_keeper)();
         }
+        // Others wait behind a waker that panics, and this may be anybody's call.
         for waker in effects.wake {
-            waker.wake();
+            survive(|| waker.wake());
         }
-        drop(effects.dropped);
+        for value in effects.dropped {
+            survive(|| drop(value));
+        }
         result
     }
 }

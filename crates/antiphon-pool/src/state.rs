@@ -46,6 +46,8 @@ pub(crate) struct State<T: Serves> {
     /// Why the last start failed, until one succeeds.
     pub(crate) failing: Option<T::Failure>,
     pub(crate) closed: bool,
+    /// Whether it does not even take those any more whom a running call waits for.
+    pub(crate) cut: bool,
     /// Places in the queue that were promised.
     pub(crate) promised: usize,
     /// Who waits for such a promise.
@@ -106,6 +108,7 @@ impl<T: Serves> State<T> {
             reserve: Vec::new(),
             failing: None,
             closed: false,
+            cut: false,
             promised: 0,
             hopeful: Vec::new(),
             mourners: Vec::new(),
@@ -156,6 +159,12 @@ impl<T: Serves> State<T> {
         queue.attention.store(self.tickets.len() | closed, Ordering::Relaxed);
     }
 
+    /// How many may wait, or have been promised that they may: who waits for an instance that is still to come takes no
+    /// place in the queue.
+    pub(crate) fn room(&self, bounds: Bounds) -> usize {
+        bounds.waiting.saturating_add(self.count(|filling| *filling != Filling::Live))
+    }
+
     // Waiting.
 
     /// An instance if one is free, else a ticket.
@@ -165,11 +174,26 @@ impl<T: Serves> State<T> {
         newcomer: Newcomer<'_, T::Callers>,
         effects: &mut Effects<T>,
     ) -> Entry<T> {
-        let Newcomer { promised, callers, waker } = newcomer;
+        let promised = newcomer.promised;
         if promised {
             self.promised = self.promised.saturating_sub(1);
         }
-        if self.closed {
+        let entry = self.admit(queue, newcomer, effects);
+        if promised && matches!(entry, Entry::Turn(_)) {
+            // Its place was not needed.
+            self.made_room(effects);
+        }
+        entry
+    }
+
+    fn admit(
+        &mut self,
+        queue: &Queue<T>,
+        newcomer: Newcomer<'_, T::Callers>,
+        effects: &mut Effects<T>,
+    ) -> Entry<T> {
+        let Newcomer { promised, callers, waker } = newcomer;
+        if self.closed && (self.cut || !self.is_awaited(queue, &callers)) {
             return Entry::Turn(Err(Refusal::Closed));
         }
         if self.waiting() == 0 {
@@ -188,7 +212,7 @@ impl<T: Serves> State<T> {
             self.publish(queue);
             return Entry::Turn(Err(Refusal::Circle));
         }
-        if !promised && self.expected() >= queue.bounds.waiting {
+        if !promised && self.expected() >= self.room(queue.bounds) {
             self.publish(queue);
             return Entry::Turn(Err(Refusal::Full));
         }
@@ -199,13 +223,17 @@ impl<T: Serves> State<T> {
         Entry::Waits(ticket)
     }
 
+    /// Whether a call that runs here waits for a newcomer.
+    fn is_awaited(&self, queue: &Queue<T>, newcomer: &T::Callers) -> bool {
+        (0..self.fillings.len()).any(|place| queue.waits_in(place, |instance| newcomer.include(instance)))
+    }
+
     /// Whether a newcomer would wait for ever, and all others here with it: every place is held by a call that waits for
     /// the newcomer or for another one of them. Each place that is not comes free some time, or has an instance again.
     ///
     /// Nobody is waited for as long as only calls from outside come here, so that nothing is searched then.
     fn closes_circle(&self, queue: &Queue<T>, newcomer: &T::Callers) -> bool {
-        let is_inner = |place| queue.waits_in(place, |instance| newcomer.include(instance));
-        if !(0..self.fillings.len()).any(is_inner) {
+        if !self.is_awaited(queue, newcomer) {
             return false;
         }
         self.fillings.iter().enumerate().all(|(place, filling)| {

@@ -3,6 +3,8 @@
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize};
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
+pub(crate) use antiphon::ticker::survive;
+
 use std::cell::Cell;
 
 use crossbeam_utils::atomic::AtomicCell;

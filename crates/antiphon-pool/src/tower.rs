@@ -30,7 +30,7 @@ impl<T: Serves> Queue<T> {
             return Poll::Ready(Err(Refusal::Closed));
         }
         // One at least: a pool without a queue would never be ready.
-        if state.expected() < self.bounds.waiting.max(1) {
+        if state.expected() < state.room(self.bounds).max(1) {
             state.promised = state.promised.saturating_add(1);
             return Poll::Ready(Ok(()));
         }
@@ -53,7 +53,9 @@ impl Drop for Promise {
 /// [`Overloaded`](antiphon::errors::ErrorKind::Overloaded) (but by a drain meanwhile). A call on a service that is not ready
 /// is made like any other.
 ///
-/// While it is not ready the queue is full; it becomes so when somebody has left the queue.
+/// While it is not ready the queue is full; it becomes so when somebody has left the queue. Handlers of the pool's own should not
+/// wait for that, but use [`call_with`](HostPool::call_with): who waits to be ready is in no queue yet, has no deadline, and is not
+/// seen by what refuses calls that would wait for each other.
 impl Service<Request<'static>> for HostPool {
     type Response = Response;
     type Error = Error;

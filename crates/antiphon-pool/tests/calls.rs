@@ -312,7 +312,7 @@ fn a_handler_may_call_the_pool_again_as_deep_as_there_are_instances() {
             let since = Instant::now();
             let error = pool.call("again", &[3]).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::GuestFailed);
-            assert!(error.to_string().contains("every instance waits for it"), "{error}");
+            assert!(error.to_string().contains("all 3 of whose instances wait"), "{error}");
             assert!(since.elapsed() < Duration::from_secs(60));
         });
         assert_eq!(pool.stats().errors_of(ErrorKind::Reentrancy), 1);

@@ -5,17 +5,18 @@
 mod support;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use antiphon::errors::{ErrorKind, Fate};
 use antiphon::testing::TestEngine;
 use antiphon::{HostCall, HostCallError, HostHandlerAsync, Isolation, Request};
-use antiphon_pool::HostPool;
+use antiphon_pool::{HostPool, WeakHostPool};
 use support::{
     ASK, ECHO, SPIN, TRAP, engines, eventually, factory, guest, options, patient, run, test_factory,
 };
+use tokio::sync::Notify;
 
 /// Never answers.
 struct Silent;
@@ -139,6 +140,55 @@ fn a_guest_that_never_yields_is_cut_off_at_its_next_tick() {
             }
             assert!(since.elapsed() < Duration::from_secs(20), "on {engine}: {:?}", since.elapsed());
             assert_eq!(pool.stats().errors_of(ErrorKind::Cancelled), 2);
+        }
+    }
+}
+
+/// Waits until the drain has begun, and then calls the pool.
+struct Late(Arc<OnceLock<WeakHostPool>>, Arc<Notify>);
+
+#[antiphon::async_trait]
+impl HostHandlerAsync for Late {
+    async fn handle(&self, call: HostCall<'_>) -> Result<antiphon::Bytes, HostCallError> {
+        let caller = call.caller();
+        self.1.notified().await;
+        let pool = self.0.get().and_then(WeakHostPool::upgrade).ok_or("the pool is gone")?;
+        let inner = pool.call_with(Request::new(ECHO, b"in").caller(caller)).await?;
+        Ok(inner.payload.into())
+    }
+}
+
+#[test]
+fn a_call_that_runs_may_call_the_pool_until_the_grace_is_over() {
+    for engine in engines() {
+        for max in [2, 4] {
+            let (known, go_on) = (Arc::new(OnceLock::new()), Arc::new(Notify::new()));
+            let handler = Late(Arc::clone(&known), Arc::clone(&go_on));
+            let builder = HostPool::builder(factory(engine, Isolation::Reuse)).min(1).max(max);
+            run(2, async {
+                let pool = builder.limits(patient()).handler(handler).build().await.unwrap();
+                assert!(known.set(pool.downgrade()).is_ok());
+                let calling = tokio::spawn({
+                    let pool = pool.clone();
+                    async move { pool.call(ASK, b"").await }
+                });
+                while pool.stats().busy == 0 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                let draining = tokio::spawn({
+                    let pool = pool.clone();
+                    async move { pool.drain(Duration::from_secs(60)).await }
+                });
+                while pool.call(ECHO, b"").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                go_on.notify_one();
+                assert_eq!(calling.await.unwrap().unwrap(), [1, 1, b'i', b'n'], "on {engine}");
+                let drained = draining.await.unwrap();
+                assert_eq!((drained.running, drained.queued), (0, 0), "on {engine}");
+                let stats = pool.stats();
+                assert_eq!((stats.idle, stats.busy, stats.starting, stats.queued), (0, 0, 0, 0));
+            });
         }
     }
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use antiphon::testing::{TestEngine, TestFactory};
@@ -116,4 +116,84 @@ fn the_facade_gets_the_numbers_of_the_pool() {
         assert!(std::time::Instant::now() < patience, "{} instances", of("instances"));
         std::thread::yield_now();
     }
+}
+
+/// Panics at whatever it is told, if it is armed.
+struct Bomb(Arc<AtomicBool>);
+
+impl Bomb {
+    fn work(&self) {
+        if self.0.load(Ordering::SeqCst) && !std::thread::panicking() {
+            std::panic::resume_unwind(Box::new("no more numbers"));
+        }
+    }
+}
+
+impl CounterFn for Bomb {
+    fn increment(&self, _value: u64) {
+        self.work();
+    }
+
+    fn absolute(&self, _value: u64) {
+        self.work();
+    }
+}
+
+impl GaugeFn for Bomb {
+    fn increment(&self, _value: f64) {
+        self.work();
+    }
+
+    fn decrement(&self, _value: f64) {
+        self.work();
+    }
+
+    fn set(&self, _value: f64) {
+        self.work();
+    }
+}
+
+impl HistogramFn for Bomb {
+    fn record(&self, _value: f64) {
+        self.work();
+    }
+}
+
+struct Bombs(Arc<AtomicBool>);
+
+impl Recorder for Bombs {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(Arc::new(Bomb(Arc::clone(&self.0))))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::new(Bomb(Arc::clone(&self.0))))
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(Arc::new(Bomb(Arc::clone(&self.0))))
+    }
+}
+
+#[test]
+fn a_recorder_that_panics_costs_neither_a_call_nor_a_place() {
+    let armed = Arc::new(AtomicBool::new(false));
+    let engine = TestEngine::new()
+        .operation("echo", |payload| Ok(payload.to_vec()))
+        .operation("trap", |_| std::panic::resume_unwind(Box::new("boom")));
+    let pool = metrics::with_local_recorder(&Bombs(Arc::clone(&armed)), || {
+        HostPool::builder(Arc::new(TestFactory::new(engine))).min(1).max(1).build_blocking().unwrap()
+    });
+    armed.store(true, Ordering::SeqCst);
+    for round in 0..5_u8 {
+        assert_eq!(pool.call_blocking("echo", &[round]).unwrap(), [round]);
+        // Rebuilt by the pool's own thread, which has to go on as well.
+        pool.call_blocking("trap", b"").unwrap_err();
+        eventually(&pool, "it is there again", |stats| stats.idle == 1);
+    }
+    assert_eq!((pool.stats().calls, pool.stats().rebuilds), (10, 5));
 }

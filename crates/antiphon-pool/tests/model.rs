@@ -40,6 +40,10 @@ mod sync {
     }
 
     pub(crate) fn set_hint(_place: usize) {}
+
+    pub(crate) fn survive(work: impl FnOnce()) {
+        work();
+    }
 }
 
 use std::future::Future;
@@ -378,6 +382,28 @@ fn nothing_is_left_after_a_drain_and_who_waited_was_served() {
         let called = caller.join().unwrap();
         assert!(matches!(called, Ok(1) | Err(Refusal::Closed)), "{called:?}");
         runner.join().unwrap();
+        assert_eq!(pool.call(), Err(Refusal::Closed));
+        pool.is_at_rest_with(0);
+    });
+}
+
+#[test]
+fn a_call_that_runs_may_call_the_pool_while_it_drains() {
+    model(|| {
+        let pool = Pool::new(2, 2);
+        let outer = pool.take().unwrap();
+        pool.queue.occupy(outer.place, 1);
+        let closing = thread::spawn({
+            let pool = pool.clone();
+            move || {
+                pool.queue.close();
+                block_on(pool.queue.ended());
+            }
+        });
+        let inner = block_on(pool.queue.enter(false, vec![1]));
+        pool.queue.put(inner.unwrap_or_else(|refusal| panic!("{refusal:?}")));
+        pool.put(outer);
+        closing.join().unwrap();
         assert_eq!(pool.call(), Err(Refusal::Closed));
         pool.is_at_rest_with(0);
     });

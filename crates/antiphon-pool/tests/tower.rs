@@ -1,6 +1,6 @@
 //! The pool as a service, with the layers that users know in front of it.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
 mod support;
 
@@ -153,5 +153,28 @@ fn a_promise_is_not_lost_with_a_call_that_is_refused_otherwise() {
             assert_eq!(call.await.unwrap_err().kind(), ErrorKind::Cancelled);
         }
         assert!(ready(&mut pool.clone()).is_ready());
+    });
+}
+
+#[test]
+fn a_place_that_was_set_aside_and_was_not_needed_is_for_the_next_one() {
+    run(1, async {
+        let release = Arc::new(Semaphore::new(0));
+        let builder = HostPool::builder(test_factory(waits(&release))).max(1).queue(1);
+        let pool = builder.limits(patient()).build().await.unwrap();
+        let (mut first, mut second) = (pool.clone(), pool.clone());
+        assert!(ready(&mut first).is_ready());
+        // The only place in the queue is taken, by a call that finds an instance free when it comes.
+        let next = tokio::spawn(async move {
+            second.ready().await.unwrap();
+            Service::call(&mut second, Request::new("echo", b"second")).await.unwrap().payload
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(
+            Service::call(&mut first, Request::new("echo", b"first")).await.unwrap().payload,
+            b"first"
+        );
+        let next = tokio::time::timeout(Duration::from_secs(20), next).await;
+        assert_eq!(next.expect("nobody was woken").unwrap(), b"second");
     });
 }

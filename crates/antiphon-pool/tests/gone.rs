@@ -1,0 +1,171 @@
+//! What is left of a pool that is gone, and what one costs that has nothing to do: each test measures the process, and is
+//! alone in it.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+mod support;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use antiphon::errors::ErrorKind;
+use antiphon::testing::TestEngine;
+use antiphon::{Bytes, HostCall, HostCallError, HostHandlerAsync, Isolation, Request};
+use antiphon_pool::{HostPool, WeakHostPool};
+use support::{ASK, ECHO, Process, engines, eventually, factory, patient, run, test_factory};
+use tokio::sync::Notify;
+
+/// Processor time that this process has used; Linux only.
+fn used() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<_> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(10 * ticks))
+}
+
+/// Whether almost nothing runs in this process for a while.
+#[track_caller]
+fn is_calm(what: &str) {
+    let Some(mut before) = used() else { return };
+    let patience = Instant::now() + Duration::from_secs(20);
+    loop {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = used().unwrap();
+        if now - before <= Duration::from_millis(20) {
+            return;
+        }
+        assert!(Instant::now() < patience, "{what}: {:?} of work in 500 ms", now - before);
+        before = now;
+    }
+}
+
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // The ticker's thread is there for good.
+    run(1, async { antiphon::ticker::within(Duration::from_millis(1), std::future::pending::<()>()).await });
+    alone
+}
+
+fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn a_pool_that_is_dropped_while_instances_start_leaves_no_thread_that_spins() {
+    let _alone = alone();
+    let slow = Arc::new(AtomicBool::new(false));
+    let engine =
+        TestEngine::new().operation("trap", |_| std::panic::resume_unwind(Box::new("boom"))).start({
+            let slow = Arc::clone(&slow);
+            move || {
+                if slow.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                Ok(())
+            }
+        });
+    let before = Process::now();
+    let pool = HostPool::builder(test_factory(engine)).min(3).max(3).build_blocking().unwrap();
+    slow.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        pool.call_blocking("trap", b"").unwrap_err();
+    }
+    eventually(&pool, "the first of them starts", |stats| stats.starting == 1);
+    drop(pool);
+    is_calm("the keeper of a pool that is gone");
+    if let Some(before) = before {
+        before.settles_to();
+    }
+}
+
+#[test]
+fn settings_of_no_time_at_all_and_of_all_time_cost_nothing() {
+    let _alone = alone();
+    let never = Arc::new(Notify::new());
+    let guest = || {
+        let never = Arc::clone(&never);
+        TestEngine::new().operation("echo", |payload| Ok(payload.to_vec())).operation_with_host(
+            "wait",
+            move |_| {
+                let never = Arc::clone(&never);
+                async move {
+                    never.notified().await;
+                    Ok(Vec::new())
+                }
+            },
+        )
+    };
+    // Instances above the minimum that are busy: there is nothing to be reaped.
+    for idle in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+        run(1, async {
+            let builder = HostPool::builder(test_factory(guest())).min(1).max(3).idle(idle);
+            let pool = builder.wait(Duration::MAX).limits(patient()).build().await.unwrap();
+            let mut calls: Vec<_> = (0..3).map(|_| Box::pin(pool.call("wait", b""))).collect();
+            for call in &mut calls {
+                assert!(poll(call.as_mut()).is_pending());
+            }
+            eventually(&pool, "all are busy", |stats| stats.busy == 3);
+            is_calm(&format!("idle time {idle:?}"));
+            drop(calls);
+            eventually(&pool, "it goes on", |stats| stats.idle >= 1 && stats.busy == 0);
+            assert_eq!(pool.call("echo", b"hi").await.unwrap(), b"hi");
+        });
+    }
+    // A module that does not start any more.
+    for pause in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+        let broken = Arc::new(AtomicBool::new(false));
+        let engine =
+            TestEngine::new().operation("trap", |_| std::panic::resume_unwind(Box::new("boom"))).start({
+                let broken = Arc::clone(&broken);
+                move || if broken.load(Ordering::SeqCst) { Err("no more".into()) } else { Ok(()) }
+            });
+        let builder = HostPool::builder(test_factory(engine)).min(1).max(2).backoff(pause, pause);
+        let pool = builder.build_blocking().unwrap();
+        broken.store(true, Ordering::SeqCst);
+        pool.call_blocking("trap", b"").unwrap_err();
+        eventually(&pool, "a start has failed", |stats| stats.failed_starts > 0);
+        let (failed, since) = (pool.stats().failed_starts, Instant::now());
+        std::thread::sleep(Duration::from_millis(200));
+        let more = pool.stats().failed_starts - failed;
+        let most = since.elapsed().as_millis() as u64 + 2;
+        assert!(more <= most, "{more} starts in {:?} with pauses of {pause:?}", since.elapsed());
+        assert_eq!(pool.call_blocking("trap", b"").unwrap_err().kind(), ErrorKind::InitFailed);
+    }
+}
+
+/// Calls the pool that it serves, which it does not keep alive.
+struct Knows(Arc<OnceLock<WeakHostPool>>);
+
+#[antiphon::async_trait]
+impl HostHandlerAsync for Knows {
+    async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        let caller = call.caller();
+        let pool = self.0.get().and_then(WeakHostPool::upgrade).ok_or("the pool is gone")?;
+        Ok(pool.call_with(Request::new(ECHO, b"in").caller(caller)).await?.payload.into())
+    }
+}
+
+#[test]
+fn a_handler_that_knows_its_pool_weakly_does_not_keep_it_alive() {
+    let _alone = alone();
+    // An engine's compiler has threads for good.
+    let factories =
+        engines().into_iter().map(|engine| (engine, factory(engine, Isolation::PerCall))).collect::<Vec<_>>();
+    let before = Process::now();
+    for (engine, factory) in factories {
+        let known = Arc::new(OnceLock::new());
+        let handler = Knows(Arc::clone(&known));
+        let builder = HostPool::builder(factory).min(1).max(2);
+        let pool = builder.limits(patient()).handler(handler).build_blocking().unwrap();
+        assert!(known.set(pool.downgrade()).is_ok());
+        assert_eq!(pool.call_blocking(ASK, b"").unwrap(), [1, 1, b'i', b'n']);
+        drop(pool);
+        assert!(known.get().unwrap().upgrade().is_none(), "on {engine}: something still has the pool");
+    }
+    if let Some(before) = before {
+        before.settles_to();
+    }
+}
