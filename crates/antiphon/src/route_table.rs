@@ -23,18 +23,7 @@ const SHAPES: [[bool; PARTS]; 8] = [
 ];
 
 /// The shapes that take any name in a part, a bit each, by part.
-const WILD: [u8; PARTS] = [wild(0), wild(1), wild(2)];
-
-const fn wild(part: usize) -> u8 {
-    let (mut wild, mut place) = (0, 0);
-    while place < SHAPES.len() {
-        if !SHAPES[place][part] {
-            wild |= 1 << place;
-        }
-        place += 1;
-    }
-    wild
-}
+const WILD: [u8; PARTS] = [0b1110_1000, 0b1101_0100, 0b1011_0010];
 
 fn bit_of(shape: [bool; PARTS]) -> u8 {
     SHAPES.iter().position(|other| *other == shape).map_or(0, |place| 1 << place)
@@ -203,6 +192,15 @@ mod tests {
         assert_eq!(table.insert(pattern(["a", "*", "*"]), 2), Some(1));
         assert_eq!(table.find(["a", "b", "c"]), Some(&2));
         assert_eq!(table.iter().count(), 1);
+    }
+
+    #[test]
+    fn the_bits_of_wild_parts_are_those_of_the_shapes() {
+        for (part, wild) in WILD.into_iter().enumerate() {
+            for (place, shape) in SHAPES.into_iter().enumerate() {
+                assert_eq!((wild >> place) & 1 == 0, shape[part], "part {part} of {shape:?}");
+            }
+        }
     }
 
     #[test]

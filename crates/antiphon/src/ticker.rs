@@ -142,8 +142,13 @@ pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> 
 
 /// Rings an alarm at a tick, if it still lives then.
 pub(crate) fn ring_at(tick: u64, alarm: Weak<Alarm>) {
-    // No host may have started the thread yet. If it cannot be had, there is nobody to ring, but when the future is polled.
-    started().unwrap_or_else(|_| lock()).alarms.add(tick, alarm);
+    let mut shared = lock();
+    if shared.owner.is_none() {
+        // No host has started the thread yet. Where it cannot be had, only a poll looks at the time.
+        let _ = shared.ensure_runs();
+    }
+    shared.alarms.add(tick, alarm);
+    drop(shared);
     // The ticker may have gone to sleep before it could see the alarm.
     now();
 }
