@@ -148,7 +148,7 @@ fn a_host_that_is_stopped_ends_its_calls_and_those_of_no_other(subject: &Subject
         stop.cancel();
         let error = plain.join().unwrap();
         Failure::CANCELLED.check(&error);
-        says(&error.to_string(), &["the host was stopped"]);
+        says(error.to_string(), &["the host was stopped"]);
         soon(since.elapsed(), Duration::ZERO);
         // What begins later ends as soon.
         let (error, elapsed) = timed(|| stopped.call("run", b"").unwrap_err());
