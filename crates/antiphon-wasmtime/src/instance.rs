@@ -298,6 +298,15 @@ impl antiphon::provider::Instance for Instance {
         }
     }
 
+    #[inline(always)]
+    fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        match &mut self.0 {
+            Kind::Straight(guest) => guest.run(conversation),
+            #[cfg(any(feature = "async", feature = "wasi-fs"))]
+            Kind::Fiber(resident) => resident.call(conversation),
+        }
+    }
+
     #[cfg(any(feature = "async", feature = "wasi-fs"))]
     #[inline]
     async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {

@@ -97,6 +97,15 @@ impl Resident {
         ended
     }
 
+    /// Runs a call to its end, for a synchronous host: where the guest waits, the thread parks.
+    #[cold]
+    pub(crate) fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        match self.begin(conversation) {
+            Some(returned) => returned,
+            None => antiphon::block_on(self.go_on(conversation)),
+        }
+    }
+
     /// Runs what [`begin`](Self::begin) left of a call.
     ///
     /// # Cancel safety
