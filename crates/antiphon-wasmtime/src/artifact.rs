@@ -10,7 +10,7 @@
 //! is a keyed BLAKE3 hash of everything before it.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::{error, fmt};
 
@@ -20,7 +20,7 @@ use wasmtime::Module;
 
 use crate::environment::Environment;
 use crate::key::SealKey;
-use crate::{native, private};
+use crate::private;
 
 /// The version of the format.
 const FORMAT: u32 = 1;
@@ -28,6 +28,8 @@ const FORMAT: u32 = 1;
 const MAGIC: [u8; 16] = *b"\x89antiphon seal\r\n";
 /// Bytes of a seal.
 const SEAL: usize = 32;
+/// Bytes that are read at once.
+const PIECE: usize = 256 << 10;
 /// Bytes of the end of a file before the seal.
 const LENGTHS: usize = 8 + 8 + 4 + MAGIC.len();
 
@@ -270,18 +272,42 @@ impl End {
     }
 }
 
-/// Checks the seal of a whole file. Gives the length of its code, and its manifest.
-fn authenticate(file: &[u8], key: &SealKey) -> Result<(usize, Manifest), ArtifactError> {
-    let (sealed, seal) = file.split_last_chunk::<SEAL>().ok_or(ArtifactError::NotAnArtifact)?;
-    let (parts, end) = sealed.split_last_chunk().ok_or(ArtifactError::NotAnArtifact)?;
-    let End { code, manifest: _ } = End::parse(end, length(file.len()))?;
+/// Checks the seal of a whole file of that size. Gives the length of its code, and its manifest.
+fn authenticate(
+    mut file: impl Read + Seek,
+    size: u64,
+    key: &SealKey,
+) -> Result<(usize, Manifest), ArtifactError> {
+    file.seek(SeekFrom::Start(size.saturating_sub(length(LENGTHS + SEAL))))?;
+    let mut end = [0; LENGTHS];
+    file.read_exact(&mut end)?;
+    let End { code, manifest: _ } = End::parse(&end, size)?;
+
+    file.rewind()?;
+    let mut hasher = key.hasher();
+    update(&mut hasher, (&mut file).take(code))?;
+    let mut rest = Vec::new();
+    file.take(size.saturating_sub(code)).read_to_end(&mut rest)?;
+    let (sealed, seal) = rest.split_last_chunk::<SEAL>().ok_or(ArtifactError::NotAnArtifact)?;
     // Takes as long whatever they have in common.
-    if key.hasher().update(sealed).finalize() != blake3::Hash::from_bytes(*seal) {
+    if hasher.update(sealed).finalize() != blake3::Hash::from_bytes(*seal) {
         return Err(ArtifactError::NotAuthentic);
     }
-    let code = usize::try_from(code).map_err(|_| ArtifactError::Damaged)?;
-    let manifest = parts.get(code..).and_then(Manifest::from_bytes).ok_or(ArtifactError::Damaged)?;
-    Ok((code, manifest))
+    let manifest = sealed.strip_suffix(&end).and_then(Manifest::from_bytes);
+    Ok((usize::try_from(code).map_err(|_| ArtifactError::Damaged)?, manifest.ok_or(ArtifactError::Damaged)?))
+}
+
+/// Hashes all that there is to read, in pieces that stay in the processor's cache.
+fn update(hasher: &mut blake3::Hasher, mut bytes: impl Read) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        match bytes.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(read) => _ = hasher.update(piece.get(..read).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn length(bytes: usize) -> u64 {
@@ -356,14 +382,14 @@ impl Authentic {
             return Err(ArtifactError::TooLarge { size, limit: how.limit });
         }
         if place == Place::File && private::only_we_change(&found) {
-            let (_, manifest) = authenticate(&native::map(&file)?, how.key)?;
+            let (_, manifest) = authenticate(&file, size, how.key)?;
             return Ok(Self { code: Code::Mapped(file), manifest });
         }
         let mut bytes = Vec::new();
         let mut file = file;
         file.rewind()?;
         file.take(size).read_to_end(&mut bytes)?;
-        let (code, manifest) = authenticate(&bytes, how.key)?;
+        let (code, manifest) = authenticate(Cursor::new(&bytes), length(bytes.len()), how.key)?;
         bytes.truncate(code);
         Ok(Self { code: Code::Copied(bytes), manifest })
     }

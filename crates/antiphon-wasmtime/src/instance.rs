@@ -36,6 +36,8 @@ enum Kind {
 pub(crate) struct Guest {
     store: Store<Data>,
     guest_call: TypedFunc<(i32, i32), i32>,
+    /// Whether it has epochs, and neither ticks nor fuel: one look in place of three.
+    usual: bool,
     /// Whether an epoch has to be armed before guest code runs.
     epochs: bool,
     /// Ticks of a call, where they are counted instead of the time.
@@ -141,7 +143,8 @@ impl Instance {
         };
         flushed?;
         let ticks = ticks(|deadlines| deadlines.wapc_func);
-        let guest = Guest { store, guest_call, epochs, ticks, fuel };
+        let usual = epochs && ticks.is_none() && fuel.is_none();
+        let guest = Guest { store, guest_call, usual, epochs, ticks, fuel };
         Ok(Self(match mode {
             Mode::Straight => Kind::Straight(guest),
             #[cfg(any(feature = "async", feature = "wasi-fs"))]
@@ -223,17 +226,28 @@ impl Guest {
 
     #[inline(always)]
     fn begin(&mut self, conversation: &mut Box<Conversation>) -> Result<(i32, i32), Error> {
+        if self.usual {
+            // One tick: the callback looks at the wall clock at each.
+            self.store.set_epoch_deadline(1);
+        } else {
+            self.prepare(conversation)?;
+        }
+        let data = self.store.data_mut();
+        mem::swap(&mut data.conversation, conversation);
+        data.limiter.0.forget();
+        Ok(data.conversation.lengths())
+    }
+
+    /// What few guests need before they run.
+    #[cold]
+    fn prepare(&mut self, conversation: &Conversation) -> Result<(), Error> {
         if self.epochs {
             arm(&mut self.store, self.ticks, conversation);
         } else if conversation.has_deadline() {
             return Err(unsupported_deadline());
         }
         let fuel = self.fuel_of(conversation);
-        refuel(&mut self.store, fuel)?;
-        let data = self.store.data_mut();
-        mem::swap(&mut data.conversation, conversation);
-        data.limiter.0.forget();
-        Ok(data.conversation.lengths())
+        refuel(&mut self.store, fuel)
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@
 use wasmtime::{Engine, Module};
 
 #[cfg(feature = "cache")]
-pub(crate) use sealed::{load, map};
+pub(crate) use sealed::load;
 
 /// The code of a module on another engine whose compiler has the same settings.
 ///
@@ -23,21 +23,9 @@ pub(crate) fn copy(module: &Module, engine: &Engine) -> wasmtime::Result<Module>
 /// Code from files.
 #[cfg(feature = "cache")]
 mod sealed {
-    use std::fs::File;
-    use std::io;
-
-    use memmap2::{Mmap, MmapOptions};
     use wasmtime::{Engine, Module};
 
     use crate::artifact::{Code, Fitting};
-
-    /// Maps a file to check its seal: a tenth faster than to read it in pieces. Only for one that nobody but this user
-    /// can change.
-    pub(crate) fn map(file: &File) -> io::Result<Mmap> {
-        // SAFETY: the bytes must not change, nor the file become shorter, while they are looked at. Nobody but this user
-        // may write to the file, and this program never writes to one that has its name.
-        unsafe { MmapOptions::new().populate().map(file) }
-    }
 
     /// Loads code whose seal was found whole, for an engine like the one that compiled it.
     pub(crate) fn load(engine: &Engine, fitting: Fitting) -> wasmtime::Result<Module> {

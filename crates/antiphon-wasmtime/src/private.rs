@@ -181,3 +181,38 @@ mod system {
         None
     }
 }
+
+/// What a directory may hold in the place of the files that are looked for.
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use crate::shelf::{Put, Shelf};
+
+    fn name(number: u8) -> String {
+        format!("{number:064x}")
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_and_a_lock_that_leads_elsewhere_are_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let (shelf, elsewhere) = (Shelf::new(directory.path()), directory.path().join("elsewhere"));
+        let pipe = |path: PathBuf| {
+            assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+            path
+        };
+        pipe(directory.path().join(format!("{}.sealed", name(1))));
+        let file = shelf.get(&name(1)).unwrap().unwrap();
+        assert!(!file.metadata().unwrap().is_file());
+
+        let lock = pipe(directory.path().join("lock"));
+        assert!(shelf.put(&name(2), [b"a", b"b"], 10).is_err());
+        fs::remove_file(&lock).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &lock).unwrap();
+        assert!(shelf.put(&name(2), [b"a", b"b"], 10).is_err());
+        assert!(!elsewhere.exists());
+        fs::remove_file(&lock).unwrap();
+        assert_eq!(shelf.put(&name(2), [b"a", b"b"], 10).unwrap(), Put::Kept { evicted: 0 });
+    }
+}

@@ -207,27 +207,4 @@ mod tests {
         drop(held);
         assert_eq!(put(&shelf, 1, 2, 10), Put::Kept { evicted: 0 });
     }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_pipe_that_nobody_writes_to_and_a_lock_that_leads_elsewhere_are_not_waited_for() {
-        let directory = tempfile::tempdir().unwrap();
-        let (shelf, elsewhere) = (Shelf::new(directory.path()), directory.path().join("elsewhere"));
-        let pipe = |path: PathBuf| {
-            assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-            path
-        };
-        pipe(shelf.path(&name(1), SEALED));
-        let file = shelf.get(&name(1)).unwrap().unwrap();
-        assert!(!file.metadata().unwrap().is_file());
-
-        let lock = pipe(directory.path().join(LOCK));
-        assert!(shelf.put(&name(2), [b"a", b"b"], 10).is_err());
-        fs::remove_file(&lock).unwrap();
-        std::os::unix::fs::symlink(&elsewhere, &lock).unwrap();
-        assert!(shelf.put(&name(2), [b"a", b"b"], 10).is_err());
-        assert!(!elsewhere.exists());
-        fs::remove_file(&lock).unwrap();
-        assert_eq!(put(&shelf, 2, 2, 10), Put::Kept { evicted: 0 });
-    }
 }
