@@ -42,8 +42,8 @@ mod module_needs;
 #[cfg(feature = "module-info")]
 mod module_start;
 mod module_state;
-#[cfg(feature = "async")]
 mod numbers;
+#[cfg(feature = "async")]
 mod offload;
 mod options;
 mod output;
