@@ -173,6 +173,7 @@ fn those_of_use_the_longest_ago_go_first() {
     cached(&cache, 3);
     assert_eq!((stats(&cache), sealed(directory.path()).len()), (([1, 2, 0], [2, 0, 1]), 2));
     cached(&cache, 1);
+    assert_eq!(stats(&cache), ([2, 2, 0], [2, 0, 1]), "the first one is still there");
     cached(&cache, 2);
     assert_eq!(stats(&cache), ([2, 3, 0], [3, 0, 2]));
     // No room at all.
