@@ -1,10 +1,17 @@
-//! How many modules are compiled at once.
+//! How many modules are compiled at once, and by which threads.
 
 use std::num::NonZeroUsize;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::{panic, process, thread};
+
+use antiphon::errors::{BoxError, Error, ErrorKind};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Who compiles, and how many may.
 static GATE: Gate = Gate { state: Mutex::new(State { running: 0, limit: 1 }), freed: Condvar::new() };
+
+/// Those who compile, and the process that they are threads of: a fork leaves them behind.
+static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
 
 /// Sets how many modules this process compiles at once, on all engines of this crate together; 1 by default.
 ///
@@ -57,6 +64,44 @@ impl Gate {
     fn set_limit(&self, limit: NonZeroUsize) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).limit = limit.get();
         self.freed.notify_all();
+    }
+}
+
+impl Turn<'_> {
+    /// Compiles, with all processors, on threads that do nothing else.
+    ///
+    /// Wasmtime shares the functions of a module out among the threads of the rayon pool that it is called in, or among those
+    /// of the global one. Threads of the caller's pool would not do: while one waits for the others, it takes up whatever else
+    /// the pool has to do, and that may be to load another module, which waits for this turn to end.
+    ///
+    /// # Errors
+    /// The system refuses the threads.
+    pub(crate) fn compile<R: Send>(&self, compile: impl FnOnce() -> R + Send) -> Result<R, Error> {
+        let pool = pool().map_err(|error| {
+            Error::new(ErrorKind::Engine, "the threads that compile modules cannot be started")
+                .with_source(error)
+        })?;
+        if rayon::current_thread_index().is_none() {
+            return Ok(pool.install(compile));
+        }
+        // For the same reason a thread of a pool must not wait as rayon does.
+        let compiled = thread::scope(|scope| scope.spawn(|| pool.install(compile)).join());
+        Ok(compiled.unwrap_or_else(|panicked| panic::resume_unwind(panicked)))
+    }
+}
+
+fn pool() -> Result<Arc<ThreadPool>, BoxError> {
+    let mut known = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*known {
+        Some((process, pool)) if *process == process::id() => Ok(Arc::clone(pool)),
+        _ => {
+            let builder = ThreadPoolBuilder::new().thread_name(|number| format!("antiphon-compile-{number}"));
+            let pool = Arc::new(builder.build()?);
+            // Not dropped: to end threads takes locks of theirs, which one of them may have held as it was left.
+            std::mem::forget(known.take());
+            *known = Some((process::id(), Arc::clone(&pool)));
+            Ok(pool)
+        }
     }
 }
 
@@ -122,5 +167,21 @@ mod tests {
         });
         assert!(panicked.is_err());
         assert!(!gate.enter().waited);
+    }
+
+    #[test]
+    fn a_fork_compiles_with_threads_of_its_own() {
+        let turn = turn();
+        let compiled_by = || {
+            let name = turn.compile(|| thread::current().name().map(str::to_owned)).unwrap();
+            assert!(name.unwrap().starts_with("antiphon-compile-"));
+            let (process, pool) = POOL.lock().unwrap().clone().unwrap();
+            assert_eq!(process, process::id());
+            pool
+        };
+        let before = compiled_by();
+        // As a fork finds it: another process started them. (None has the number 0.)
+        POOL.lock().unwrap().as_mut().unwrap().0 = 0;
+        assert!(!Arc::ptr_eq(&before, &compiled_by()));
     }
 }

@@ -4,7 +4,7 @@ use antiphon::errors::Error;
 use antiphon::{Limits, ModuleInfo};
 use wasmtime::Module;
 
-use crate::compiling;
+use crate::compiling::{self, Turn};
 use crate::engine::Clocked;
 use crate::errors::Result;
 
@@ -14,32 +14,38 @@ pub(crate) type Loaded = (Module, ModuleInfo, Clocked);
 /// Compiles a module, in the binary or the text format, when its turn has come. What it would cost was looked at before.
 pub(crate) fn compile(bytes: &[u8], engine: Clocked, limits: &Limits) -> Result<Loaded> {
     let (bytes, info) = ModuleInfo::load(bytes, limits)?;
-    let _turn = compiling::turn();
-    let (module, engine) = compile_binary((&bytes, &info), engine, limits)?;
+    let turn = compiling::turn();
+    let (module, engine) = Read { bytes: &bytes, info: &info, limits }.compile(&turn, engine)?;
     Ok((module, info, engine))
 }
 
-/// Compiles what was read, in a turn of the caller's.
-fn compile_binary(
-    (bytes, info): (&[u8], &ModuleInfo),
-    engine: Clocked,
-    limits: &Limits,
-) -> Result<(Module, Clocked)> {
-    tracing::debug!(target: "antiphon", bytes = bytes.len(), "compiling a module");
-    let refused = match Module::new(&engine.engine, bytes) {
-        Ok(module) => return Ok((module, engine)),
-        Err(refused) => refused,
-    };
-    // Perhaps it is only that the pool has no place of the kind that it wants.
-    if let Some(pool) = &engine.pool {
-        info.needs.check(limits)?;
-        let elsewhere = pool.on_demand().map(|engine| (Module::new(&engine.engine, bytes), engine));
-        if let Some((Ok(module), engine)) = elsewhere {
-            pool.warn(&refused);
-            return Ok((module, engine.clone()));
+/// A module that was read, and what it is held to.
+struct Read<'a> {
+    bytes: &'a [u8],
+    info: &'a ModuleInfo,
+    limits: &'a Limits,
+}
+
+impl Read<'_> {
+    fn compile(self, turn: &Turn<'_>, engine: Clocked) -> Result<(Module, Clocked)> {
+        let Self { bytes, info, limits } = self;
+        tracing::debug!(target: "antiphon", bytes = bytes.len(), "compiling a module");
+        let refused = match turn.compile(|| Module::new(&engine.engine, bytes))? {
+            Ok(module) => return Ok((module, engine)),
+            Err(refused) => refused,
+        };
+        // Perhaps it is only that the pool has no place of the kind that it wants.
+        if let Some(pool) = &engine.pool {
+            info.needs.check(limits)?;
+            if let Some(engine) = pool.on_demand()
+                && let Ok(module) = turn.compile(|| Module::new(&engine.engine, bytes))?
+            {
+                pool.warn(&refused);
+                return Ok((module, engine.clone()));
+            }
         }
+        Err(Error::invalid_module(format_args!("{refused:#}")).into())
     }
-    Err(Error::invalid_module(format_args!("{refused:#}")).into())
 }
 
 #[cfg(feature = "cache")]
@@ -80,7 +86,8 @@ mod kept {
         {
             return Ok((module, info, engine));
         }
-        let (module, compiled_on) = compile_binary((&bytes, &info), engine.clone(), limits)?;
+        let read = Read { bytes: &bytes, info: &info, limits };
+        let (module, compiled_on) = read.compile(&turn, engine.clone())?;
         if Engine::same(&compiled_on.engine, &engine.engine) {
             cache.store(wanted, &module, &info);
         } else {

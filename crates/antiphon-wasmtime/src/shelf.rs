@@ -205,6 +205,8 @@ mod tests {
         let error = shelf.put(&name(1), [b"a", b"b"], 10).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         drop(held);
-        assert_eq!(put(&shelf, 1, 2, 10), Put::Kept { evicted: 0 });
+        // A process that another test has just started has a copy of the lock's file until its program is loaded.
+        let kept = (0..60).find_map(|_| shelf.put(&name(1), [b"a", b"b"], 10).ok());
+        assert_eq!(kept, Some(Put::Kept { evicted: 0 }));
     }
 }
