@@ -10,7 +10,8 @@ use antiphon::errors::BoxError;
 use antiphon::{Limits, ModuleInfo};
 use wasmtime::Module;
 
-use crate::artifact::{self, ArtifactError, Digest, Manifest, Opening};
+use crate::artifact::{self, ArtifactError, Manifest, Opening};
+use crate::digest::{self, Digest};
 use crate::engine::Clocked;
 use crate::environment::Environment;
 use crate::key::SealKey;
@@ -88,7 +89,7 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     pub(crate) fn new(module: &[u8], environment: Environment, limits: &Limits) -> Self {
-        Self { module: *blake3::hash(module).as_bytes(), environment, limit: size_limit(limits) }
+        Self { module: digest::of(module), environment, limit: size_limit(limits) }
     }
 
     fn name(&self) -> String {

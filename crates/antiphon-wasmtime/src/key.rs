@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
+use blake3::hazmat::Mode;
+
 use crate::private::{self, told};
 
 /// The file of the key in its directory.
@@ -42,9 +44,9 @@ impl SealKey {
         Ok(Self(blake3::derive_key("antiphon 2026 seal of native code", &secret)))
     }
 
-    /// A hash that only who has the key can make.
-    pub(crate) fn hasher(&self) -> blake3::Hasher {
-        blake3::Hasher::new_keyed(&self.0)
+    /// What makes a hash that only who has the key can make.
+    pub(crate) fn mode(&self) -> Mode<'_> {
+        Mode::KeyedHash(&self.0)
     }
 }
 

@@ -10,6 +10,8 @@ mod cache;
 mod compiled;
 mod compiling;
 mod data;
+#[cfg(feature = "cache")]
+mod digest;
 mod engine;
 #[cfg(feature = "cache")]
 mod environment;

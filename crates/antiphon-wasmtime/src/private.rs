@@ -90,6 +90,11 @@ pub(crate) fn open_secret(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Reads from somewhere in an open file, by any number of threads at once.
+pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    system::read_at(file, bytes, offset)
+}
+
 /// Whether nobody else can change an open file while it is in use. Where that cannot be told, the answer is no.
 pub(crate) fn only_we_change(found: &Metadata) -> bool {
     system::others_may_change(found) == Some(false)
@@ -124,8 +129,9 @@ impl error::Error for Told {
 
 #[cfg(unix)]
 mod system {
-    use std::fs::{DirBuilder, Metadata, OpenOptions};
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+    use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 
     use rustix::fs::OFlags;
 
@@ -143,6 +149,10 @@ mod system {
 
     pub(super) fn stay_and_never_wait(options: &mut OpenOptions) {
         options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+    }
+
+    pub(super) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        file.read_exact_at(bytes, offset)
     }
 
     fn is_ours(found: &Metadata) -> bool {
@@ -163,7 +173,8 @@ mod system {
 /// user's own, and files are never used in place.
 #[cfg(not(unix))]
 mod system {
-    use std::fs::{DirBuilder, Metadata, OpenOptions};
+    use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+    use std::io;
 
     pub(super) fn close_directory(_: &mut DirBuilder) {}
 
@@ -172,6 +183,10 @@ mod system {
     pub(super) fn never_wait(_: &mut OpenOptions) {}
 
     pub(super) fn stay_and_never_wait(_: &mut OpenOptions) {}
+
+    pub(super) fn read_at(_: &File, _: &mut [u8], _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     pub(super) fn others_may_read(_: &Metadata) -> bool {
         false
