@@ -109,6 +109,35 @@ fn an_artifact_is_its_module() {
 }
 
 #[test]
+fn a_changed_bit_is_found_in_each_part_of_a_large_file() {
+    // Of more than a megabyte, which two threads read in parts of 256 KiB.
+    let data = "x".repeat(1_040_000);
+    let wat = String::from_utf8(ECHO.to_vec()).unwrap().replace(
+        r#"(memory (export "memory") 1)"#,
+        &format!(r#"(memory (export "memory") 17) (data (i32.const 4096) "{data}")"#),
+    );
+    let fixture = Fixture::new();
+    let path = fixture.path();
+    Builder::new().module_bytes(wat.as_bytes()).write_artifact(&path, &fixture.key).unwrap();
+    answers(&*Builder::new().artifact(&path, &fixture.key).factory().unwrap());
+
+    let mut bytes = fs::read(&path).unwrap();
+    assert!(bytes.len() > 1 << 20, "{}", bytes.len());
+    for at in (0..bytes.len() - END).step_by(64 << 10) {
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        bytes[at] ^= 1;
+        let refused = refusal(Builder::new(), &path, &fixture.key);
+        assert!(matches!(refused, ArtifactError::NotAuthentic), "{at}: {refused:?}");
+    }
+    // Parts that have changed places.
+    let (first, rest) = bytes.split_at_mut(256 << 10);
+    first.swap_with_slice(&mut rest[..256 << 10]);
+    fs::write(&path, &bytes).unwrap();
+    assert!(matches!(refusal(Builder::new(), &path, &fixture.key), ArtifactError::NotAuthentic));
+}
+
+#[test]
 fn ten_thousand_flipped_bits_and_every_length_are_refused_before_anything_is_loaded() {
     let fixture = Fixture::new();
     let path = fixture.path();
