@@ -213,6 +213,13 @@ impl Conversation {
         self.extra.guest_error.take()
     }
 
+    /// Whether there is nothing to [`release`](Self::release).
+    #[must_use]
+    #[inline]
+    pub fn is_tidy(&self) -> bool {
+        !self.untidy
+    }
+
     /// Lets go of everything of the call that is not reused: owned payloads, texts, the last host call's answer, counts.
     #[inline]
     pub fn release(&mut self) {

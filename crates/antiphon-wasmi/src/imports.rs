@@ -21,7 +21,7 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
             if guest.data().suspends && guest.data().conversation.can_suspend() {
                 return Err(guest.data_mut().leave(Left::HostCall(args)));
             }
-            with(&mut guest, |_| 0, |memory, conversation| conversation.host_call(memory, args))
+            with(&mut guest, |_| 1, |memory, conversation| conversation.host_call(memory, args))
         },
     )?;
     Ok(())

@@ -90,17 +90,22 @@ pub(crate) fn check(conversation: &Conversation, ticks: Option<&Ticks>) -> Resul
     ticks.map_or(Ok(()), Ticks::check)
 }
 
-/// The guest's memory and the store's data, both at once. No memory, which only a start section of a module without
-/// one can see, is an empty one.
+/// The guest's memory and the store's data, both at once.
 #[inline(always)]
 pub(crate) fn split<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
-    match caller.data().memory.or_else(|| find_memory(caller)) {
+    // Two ways to one end: a memory that may have come from either is a value on the stack, and what is loaded through it
+    // waits for that.
+    match caller.data().memory {
         Some(memory) => memory.data_and_store_mut(caller),
-        None => (&mut [], caller.data_mut()),
+        None => split_early(caller),
     }
 }
 
+/// The same in a start section. No memory, which only that of a module without one can see, is an empty one.
 #[cold]
-fn find_memory(caller: &mut Caller<'_, Data>) -> Option<Memory> {
-    caller.get_export(antiphon::wapc_functions::MEMORY).and_then(Extern::into_memory)
+fn split_early<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
+    match caller.get_export(antiphon::wapc_functions::MEMORY).and_then(Extern::into_memory) {
+        Some(memory) => memory.data_and_store_mut(caller),
+        None => (&mut [], caller.data_mut()),
+    }
 }

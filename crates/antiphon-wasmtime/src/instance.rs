@@ -206,7 +206,12 @@ impl Guest {
     /// Runs `__guest_call` straight.
     #[inline(always)]
     fn run(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        let lengths = self.begin(conversation)?;
+        // What was armed for an earlier call holds: the callback looks at the time once for all the ticks since, which is
+        // seldom, while to arm costs something each time.
+        if !self.usual {
+            self.prepare(conversation)?;
+        }
+        let lengths = self.begin(conversation);
         let returned = if stack::has_room() {
             self.guest_call.call(&mut self.store, lengths)
         } else {
@@ -218,24 +223,24 @@ impl Guest {
     #[cfg(any(feature = "async", feature = "wasi-fs"))]
     #[inline]
     async fn run_on_fiber(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        let lengths = self.begin(conversation)?;
+        if self.usual {
+            // One tick from now: a guest that has just begun need not give way.
+            self.store.set_epoch_deadline(1);
+        } else {
+            self.prepare(conversation)?;
+        }
+        let lengths = self.begin(conversation);
         self.store.data_mut().yielded = false;
         let returned = OnFiber(pin!(self.guest_call.call_async(&mut self.store, lengths))).await;
         self.end(conversation, returned)
     }
 
     #[inline(always)]
-    fn begin(&mut self, conversation: &mut Box<Conversation>) -> Result<(i32, i32), Error> {
-        if self.usual {
-            // One tick: the callback looks at the wall clock at each.
-            self.store.set_epoch_deadline(1);
-        } else {
-            self.prepare(conversation)?;
-        }
+    fn begin(&mut self, conversation: &mut Box<Conversation>) -> (i32, i32) {
         let data = self.store.data_mut();
         mem::swap(&mut data.conversation, conversation);
         data.limiter.0.forget();
-        Ok(data.conversation.lengths())
+        data.conversation.lengths()
     }
 
     /// What few guests need before they run.

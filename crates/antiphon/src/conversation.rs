@@ -337,13 +337,15 @@ impl Conversation {
         self.ledger.mark();
     }
 
-    /// The terms of a call that has nothing but a deadline.
+    /// The terms of a call that has nothing but its host's deadline, from now. Those that begin in one tick have the same.
     #[inline]
-    pub(crate) fn set_deadline(&mut self, deadline: Deadline) {
+    pub(crate) fn set_deadline(&mut self, now: u64, deadline: impl FnOnce() -> Deadline) {
         if self.ledger.is_marked() {
             self.tidy();
         }
-        self.terms.deadline = deadline;
+        if !self.terms.deadline.began_at(now) {
+            self.terms.deadline = deadline();
+        }
     }
 
     #[inline]
@@ -379,13 +381,19 @@ impl Conversation {
     /// Ends a call whose `__guest_call` returned.
     #[inline]
     pub(crate) fn end_call(&mut self, code: i32) -> Result<()> {
-        if self.protocol.log_dropped() > 0 || self.failure.is_some() {
-            return self.end_unusual_call(code);
+        if self.is_tidy() {
+            return outcome(self.protocol.end_call(code));
         }
-        outcome(self.protocol.end_call(code))
+        self.end_unusual_call(code)
     }
 
-    #[cold]
+    /// Whether neither the guest nor a handler left anything: the one look that most calls need when they end.
+    #[inline]
+    fn is_tidy(&self) -> bool {
+        !self.ledger.is_marked() && self.protocol.is_tidy()
+    }
+
+    #[inline(never)]
     fn end_unusual_call(&mut self, code: i32) -> Result<()> {
         self.report_dropped_log();
         match self.failure.take() {
@@ -405,6 +413,13 @@ impl Conversation {
     /// caller drop it.
     #[inline]
     pub(crate) fn release(&mut self) {
+        if !self.is_tidy() {
+            self.release_what_was_left();
+        }
+    }
+
+    #[inline(never)]
+    fn release_what_was_left(&mut self) {
         if self.ledger.is_marked() {
             self.tidy();
         }

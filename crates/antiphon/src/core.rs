@@ -133,7 +133,8 @@ where
     /// call is marked as busy before it reads the ticker's clock.
     #[inline]
     pub(crate) fn set_deadline(&self, slot: &mut Slot<E, S>) {
-        slot.conversation.set_deadline(Deadline::after(ticker::now(), self.ticks, self.limit));
+        let now = ticker::now();
+        slot.conversation.set_deadline(now, || Deadline::after(now, self.ticks, self.limit));
     }
 
     /// The terms of a call that begins now, and its meter if it wants one.

@@ -16,13 +16,19 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// Never over.
-    pub(crate) const NEVER: Self = Self { tick: NEVER, began: 0, limit: Duration::MAX };
+    /// Never over, and counted from no tick that there is.
+    pub(crate) const NEVER: Self = Self { tick: NEVER, began: NEVER, limit: Duration::MAX };
 
     /// A number of ticks (those of `limit`) from a cached tick on. One more is added: the cached tick may be almost over.
     #[inline]
     pub(crate) fn after(began: u64, ticks: u64, limit: Duration) -> Self {
         Self { tick: began.saturating_add(1).saturating_add(ticks), began, limit }
+    }
+
+    /// Whether it was counted from this tick on.
+    #[inline]
+    pub(crate) fn began_at(&self, tick: u64) -> bool {
+        self.began == tick
     }
 
     /// Whether it is over. A clock that was late when the call began is made good for: no deadline is early by more than

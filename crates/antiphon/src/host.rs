@@ -83,8 +83,9 @@ impl WapcHost {
     /// # Errors
     /// Every kind of [`ErrorKind`](crate::errors::ErrorKind) that its table gives to a call.
     pub fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
+        let entered = self.core.try_enter();
         let mut answer = Vec::new();
-        self.run(Request::new(op, payload), &mut answer)?;
+        self.run(entered, Request::new(op, payload), &mut answer)?;
         Ok(answer)
     }
 
@@ -93,8 +94,9 @@ impl WapcHost {
     /// # Errors
     /// Those of [`call`](Self::call).
     pub fn call_with(&self, request: Request<'_>) -> Result<Response> {
+        let entered = self.core.try_enter();
         let mut response = Response::default();
-        self.run(request, &mut response)?;
+        self.run(entered, request, &mut response)?;
         Ok(response)
     }
 
@@ -104,7 +106,7 @@ impl WapcHost {
     /// Those of [`call`](Self::call); `answer` is empty then.
     pub fn call_into(&self, op: &str, payload: &[u8], answer: &mut Vec<u8>) -> Result<usize> {
         answer.clear();
-        self.run(Request::new(op, payload), &mut Reused(answer))?;
+        self.run(self.core.try_enter(), Request::new(op, payload), &mut Reused(answer))?;
         Ok(answer.len())
     }
 
@@ -141,7 +143,7 @@ impl WapcHost {
     pub fn call_ref_with<R>(&self, request: Request<'_>, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let mut result = None;
         let mut reader = |answer: &[u8]| result = Some(read(answer));
-        sink::with(&mut reader, || self.run(request, &mut InPlace))?;
+        sink::with(&mut reader, || self.run(self.core.try_enter(), request, &mut InPlace))?;
         result.ok_or_else(|| Error::new(ErrorKind::Engine, "the engine answered without a response"))
     }
 
@@ -178,18 +180,20 @@ impl WapcHost {
     }
 
     /// The one path of every call. A host that is free and a call without options go straight through.
+    ///
+    /// Its caller tries to enter before all else: an atomic exchange waits until what was stored before it is in memory.
     #[inline(always)]
-    fn run(&self, request: Request<'_>, output: &mut impl Output) -> Result<()> {
+    fn run(&self, entered: Option<Held<'_>>, request: Request<'_>, output: &mut impl Output) -> Result<()> {
         // Two ways to the same `serve`, each with a slot of its own: one that may have come from either is a value in
         // memory, which costs more than what is done with it.
-        match self.core.try_enter() {
-            Some(mut slot) if request.options.is_none() && slot.is_live() => {
+        match (entered, request) {
+            (Some(mut slot), Request { operation, payload, options: None }) if slot.is_live() => {
                 self.core.set_deadline(&mut slot);
-                let result = serve(&mut slot, request.operation, request.payload, output);
+                let result = serve(&mut slot, operation, payload, output);
                 slot.leave();
                 result
             }
-            entered => self.run_slowly(entered, request, output),
+            (entered, request) => self.run_slowly(entered, request, output),
         }
     }
 

@@ -8,8 +8,9 @@
 /// antiphon::link_imports!(linker, Caller<'_, Data>, with);
 /// ```
 ///
-/// `with` runs an import over the guest's memory. It is given the caller, how many bytes the import will copy, for an engine
-/// that looks at the time before it copies much, and what the import does:
+/// `with` runs an import over the guest's memory. It is given the caller, about how many bytes the import will copy, and what
+/// the import does. An engine looks at the time before one that copies much, and may give an empty memory to one that copies
+/// nothing: no bytes need no valid pointer.
 ///
 /// ```ignore
 /// fn with<R>(
@@ -29,20 +30,20 @@ macro_rules! link_imports {
     (@list $rule:ident [$($given:tt)*]) => {
         $crate::link_imports! { @$rule [$($given)*]
             over memory {
-                HOST_NAMESPACE GUEST_REQUEST_FN (op, msg) copies |conversation| conversation.lengths().1,
+                HOST_NAMESPACE GUEST_REQUEST_FN (op, msg) copies |conversation| conversation.lengths().1.saturating_add(1),
                     does |memory, conversation| conversation.guest_request(memory, op, msg);
                 HOST_NAMESPACE GUEST_RESPONSE_FN (ptr, len) copies |_| len,
                     does |memory, conversation| conversation.guest_response(memory, ptr, len);
                 HOST_NAMESPACE GUEST_ERROR_FN (ptr, len) copies |_| len,
                     does |memory, conversation| conversation.guest_error(memory, ptr, len);
                 // The log takes no more than its limits.
-                HOST_NAMESPACE HOST_CONSOLE_LOG (ptr, len) copies |_| 0,
+                HOST_NAMESPACE HOST_CONSOLE_LOG (ptr, len) copies |_| 1,
                     does |memory, conversation| conversation.console_log(memory, ptr, len);
                 HOST_NAMESPACE HOST_RESPONSE_FN (ptr) copies |conversation| conversation.host_response_len(),
                     does |memory, conversation| conversation.host_response(memory, ptr);
                 HOST_NAMESPACE HOST_ERROR_FN (ptr) copies |conversation| conversation.host_error_len(),
                     does |memory, conversation| conversation.host_error(memory, ptr);
-                ABORT_NAMESPACE ABORT_FN (message, file, line, column) copies |_| 0,
+                ABORT_NAMESPACE ABORT_FN (message, file, line, column) copies |_| 1,
                     does |memory, conversation| {
                         Err::<(), _>(conversation.abort(memory, [message, file, line, column]))
                     };

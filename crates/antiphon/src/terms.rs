@@ -106,8 +106,9 @@ impl Terms {
         Self { deadline, ..self.clone() }
     }
 
-    /// Drops all but the deadline, and what holds for every call of the host.
+    /// Drops all but what holds for every call of the host.
     pub(crate) fn release(&mut self, host: &Self) {
+        self.deadline = host.deadline;
         self.extra.clone_from(&host.extra);
     }
 

@@ -20,6 +20,7 @@ pub(super) const CASES: &[Case] = &[
     case!(deadline::an_endless_loop_ends_at_the_limit).needs(&[Need::Deadline]),
     case!(deadline::a_request_may_bring_a_shorter_deadline).needs(&[Need::Deadline]),
     case!(deadline::a_request_may_bring_a_longer_deadline).needs(&[Need::Deadline]),
+    case!(deadline::calls_that_begin_in_one_tick_keep_their_own_deadlines).needs(&[Need::Deadline]),
     case!(deadline::the_default_is_two_seconds).needs(&[Need::Deadline]),
     case!(deadline::a_deadline_of_zero_and_one_without_end_are_served).needs(&[Need::Deadline]),
     case!(deadline::endless_work_of_other_shapes_ends_too).needs(&[Need::Deadline]),
@@ -75,6 +76,26 @@ fn a_request_may_bring_a_longer_deadline(subject: &Subject) {
     let response = host.call_with(Request::new("run", b"late").deadline(Duration::from_secs(60)));
     assert_eq!(response.unwrap().payload, b"late");
     Failure::DEADLINE_IN_HOST.check(&host.call("run", b"late").unwrap_err());
+}
+
+fn calls_that_begin_in_one_tick_keep_their_own_deadlines(subject: &Subject) {
+    let host =
+        subject.host(Guest::new(RELAY).limits(Limits::new().with_deadline(150 * MS)).handler(|call| {
+            match &*call.payload {
+                b"late" => Answer::After(60 * MS, echo(call)),
+                b"too late" => Answer::After(400 * MS, echo(call)),
+                _ => Answer::Now(echo(call)),
+            }
+        }));
+    for _ in 0..3 {
+        // Answered at once, so that the next one mostly begins in the same tick.
+        let shorter = Request::new("run", b"soon").deadline(20 * MS);
+        assert_eq!(host.call_with(shorter).unwrap().payload, b"soon");
+        assert_eq!(host.call("run", b"late").unwrap(), b"late");
+        let longer = Request::new("run", b"soon").deadline(Duration::from_secs(60));
+        assert_eq!(host.call_with(longer).unwrap().payload, b"soon");
+        Failure::DEADLINE_IN_HOST.check(&host.call("run", b"too late").unwrap_err());
+    }
 }
 
 fn the_default_is_two_seconds(subject: &Subject) {
