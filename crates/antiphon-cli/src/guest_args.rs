@@ -56,7 +56,7 @@ pub(crate) struct GuestArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ValueArgs {
     /// Encode this JSON value as the payload, and show the answer as JSON
-    #[arg(long, value_name = "JSON", value_parser = options::json, conflicts_with_all = ["payload", "payload_file"])]
+    #[arg(long, value_name = "JSON", value_parser = options::json, allow_negative_numbers = true, conflicts_with_all = ["payload", "payload_file"])]
     pub(crate) json: Option<serde_json::Value>,
     /// What `--json` is encoded as, and the answer decoded from
     #[arg(long, value_enum, value_name = "CODEC", requires = "json", conflicts_with_all = ["payload", "payload_file"], default_value_t = Codec::Msgpack)]

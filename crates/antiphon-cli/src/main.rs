@@ -33,6 +33,7 @@ mod messages;
 mod new;
 mod options;
 mod output;
+mod numbers;
 mod payload;
 mod repeat;
 mod report;

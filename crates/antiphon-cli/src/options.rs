@@ -5,6 +5,8 @@ use std::{error, fmt};
 
 use bytesize::ByteSize;
 
+use crate::numbers::{self, Beyond};
+
 /// Why the value of an option was not understood. Its text stands alone: clap shows no source.
 #[derive(Debug)]
 pub(crate) enum Invalid {
@@ -21,6 +23,7 @@ pub(crate) enum Invalid {
     Rival,
     Number,
     Json(serde_json::Error),
+    Beyond(Beyond),
 }
 
 impl fmt::Display for Invalid {
@@ -41,6 +44,7 @@ impl fmt::Display for Invalid {
             Self::Number => f.write_str("no number from 1 to 10000"),
             Self::Rule => f.write_str("no rule of the form BINDING/NAMESPACE/OPERATION=ANSWER"),
             Self::Json(error) => write!(f, "no JSON: {error}"),
+            Self::Beyond(beyond) => write!(f, "{beyond}: with .0 behind it, it is a float, and in quotes a text"),
             Self::Pattern => {
                 f.write_str("what stands before the = is neither BINDING/NAMESPACE/OPERATION nor a bare *")
             }
@@ -72,9 +76,10 @@ pub(crate) fn size(text: &str) -> Result<u64, Invalid> {
     }
 }
 
-/// A value in JSON.
+/// A value in JSON, none of whose numbers becomes another one.
 pub(crate) fn json(text: &str) -> Result<serde_json::Value, Invalid> {
-    serde_json::from_str(text).map_err(Invalid::Json)
+    let value = serde_json::from_str(text).map_err(Invalid::Json)?;
+    numbers::beyond(text).map_or(Ok(value), |beyond| Err(Invalid::Beyond(beyond)))
 }
 
 /// An argument for the guest.

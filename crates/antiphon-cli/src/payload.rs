@@ -7,6 +7,8 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
+use crate::numbers::{self, Exact};
+
 /// How a value is written as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Codec {
@@ -33,13 +35,18 @@ impl Codec {
         encoded.map_err(|error| Unfit(error.to_string()))
     }
 
-    /// Reads a value that takes up all of the bytes.
+    /// Reads a value that takes up all of the bytes, none of whose numbers becomes another one.
     pub(crate) fn decode(self, bytes: &[u8]) -> Result<Value, Unfit> {
         let decoded = match self {
-            Self::Msgpack => MessagePack.decode(bytes),
+            Self::Msgpack => MessagePack.decode(bytes).map(|Exact(value)| value),
             Self::Json => Json.decode(bytes),
         };
-        decoded.map_err(|error| Unfit(error.to_string()))
+        let value = decoded.map_err(|error| Unfit(error.to_string()))?;
+        let text = std::str::from_utf8(bytes).ok().filter(|_| self == Self::Json);
+        match text.and_then(numbers::beyond) {
+            Some(beyond) => Err(Unfit(format!("at byte {}: {beyond}", beyond.offset))),
+            None => Ok(value),
+        }
     }
 }
 

@@ -179,3 +179,54 @@ fn a_person_calls_with_json_and_reads_json() {
         );
     }
 }
+
+#[test]
+fn an_integer_of_more_than_64_bits_never_becomes_another_number() {
+    const RANGE: &str = "is not from -9223372036854775808 to 18446744073709551615";
+    for codec in ["msgpack", "json"] {
+        let echo = |json: &str| call("sync", "c.wasm", &["echo", "--json", json, "--codec", codec]);
+        for (json, integer) in [
+            ("18446744073709551616", "18446744073709551616"),
+            (r#"{"a": [true, {"b": -9223372036854775809}]}"#, "-9223372036854775809"),
+        ] {
+            let refused = echo(json).failed(2).stderr;
+            assert!(
+                refused.contains(&format!("the integer {integer} {RANGE}: with .0 behind it")),
+                "{refused}"
+            );
+        }
+        for most in ["18446744073709551615", "-9223372036854775808"] {
+            echo(most).answered(format!("{most}\n"));
+        }
+        echo("18446744073709551616.0").answered("1.8446744073709552e+19\n");
+    }
+}
+
+#[test]
+fn a_number_of_an_answer_that_json_does_not_hold_makes_it_unreadable() {
+    let dir = tempfile::tempdir().unwrap();
+    let nan = dir.path().join("nan");
+    fs::write(&nan, b"\x81\xa1a\xca\x7f\xc0\x00\x00").unwrap();
+    for (codec, answer, reason) in [
+        (
+            "json",
+            "*=[18446744073709551616]".to_owned(),
+            "at byte 1: the integer 18446744073709551616 is not from",
+        ),
+        ("msgpack", format!("*=@{}", nan.display()), "in field a: NaN is no number in JSON"),
+    ] {
+        let arguments =
+            ["host", "--json", "1", "--codec", codec, "--host-call", &answer, "--error-format", "json"];
+        let error = call("sync", "c.wasm", &arguments).failed(3).error();
+        assert_eq!(error["code"], "answer_unreadable");
+        assert!(error["chain"][0].as_str().unwrap().contains(reason), "{error}");
+    }
+    // Nor is it taken for the number next to it.
+    let (_dir, path) = file(
+        "[[case]]\noperation = 'echo'\npayload = '18446744073709551616'\nanswer = { json = 18446744073709551616.0 }\n",
+    );
+    assert_eq!(test("c.wasm", &path, &[]).code, Some(1));
+    // TOML has the signed half of them.
+    let (_dir, path) = file("[[case]]\noperation = 'echo'\npayload = { msgpack = [9223372036854775808] }\n");
+    test("c.wasm", &path, &[]).failed(2);
+}
