@@ -18,6 +18,7 @@ mod comparison;
 mod compile;
 mod completions;
 mod contender;
+mod echo;
 mod engine;
 mod engines;
 mod failure;
@@ -66,12 +67,15 @@ fn main() -> ExitCode {
             return output::written(error.print())
                 .map_or_else(failed(ErrorFormat::Text), |()| ExitCode::SUCCESS);
         }
-        Err(error) => match ErrorFormat::guess(&arguments) {
-            ErrorFormat::Text => error.exit(),
-            ErrorFormat::Json => {
-                let report = Report::from_clap(&error);
-                report.print(ErrorFormat::Json);
-                return report.exit_code();
+        Err(mut error) => {
+            echo::shorten(&mut error);
+            match ErrorFormat::guess(&arguments) {
+                ErrorFormat::Text => error.exit(),
+                ErrorFormat::Json => {
+                    let report = Report::from_clap(&error);
+                    report.print(ErrorFormat::Json);
+                    return report.exit_code();
+                }
             }
         },
     };

@@ -99,6 +99,25 @@ fn wrong_usage_is_exit_code_2_in_either_format() {
 }
 
 #[test]
+fn a_long_argument_is_not_repeated_in_full() {
+    let long = "é".repeat(50_000);
+    for arguments in [
+        &["--deadline", &long][..],
+        &["--engine", &long],
+        &["--json", &long],
+        &[&format!("--{long}")],
+        &["x", &long],
+        &["--wasi", &format!("--fuel={long}")],
+    ] {
+        let text = call("sync", "rust.wasm", &[&["echo"], arguments].concat()).failed(2).stderr;
+        assert!(text.starts_with("error: ") && text.contains("éé..'"), "{text:.1000}");
+        assert!(text.len() < 1_500, "{} bytes: {text:.1000}", text.len());
+    }
+    let text = run([long.as_str()]).failed(2).stderr;
+    assert!(text.starts_with("error: unrecognized subcommand 'éé") && text.len() < 1_500, "{text:.1000}");
+}
+
+#[test]
 fn a_file_that_is_not_there_is_wrong_usage() {
     for command in [["call", "no/such.wasm", "echo"].as_slice(), &["inspect", "no/such.wasm"]] {
         let text = run(command).failed(2).stderr;

@@ -1,0 +1,37 @@
+//! What an error repeats of the command line: enough to find it there.
+
+use clap::error::{ContextKind, ContextValue};
+
+/// Of each argument, so many characters are repeated.
+const MOST: usize = 200;
+
+/// Shortens what an error of clap repeats. It would repeat all of it: a payload, say, is as long as a person's screens.
+pub(crate) fn shorten(error: &mut clap::Error) {
+    let long = |(kind, value): (ContextKind, &ContextValue)| match value {
+        ContextValue::String(text) => Some((kind, cut(text)?)),
+        _ => None,
+    };
+    let shortened: Vec<_> = error.context().filter_map(long).collect();
+    for (kind, text) in shortened {
+        error.insert(kind, ContextValue::String(text));
+        // It would be that of the whole argument.
+        error.remove(ContextKind::Suggested);
+    }
+}
+
+/// The beginning of a text that is too long.
+fn cut(text: &str) -> Option<String> {
+    let (end, _) = text.char_indices().nth(MOST)?;
+    Some(format!("{}..", text.get(..end)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_too_long_is_cut_and_never_within_a_character() {
+        assert_eq!(cut(&"é".repeat(MOST)), None);
+        assert_eq!(cut(&"é".repeat(MOST + 1)), Some("é".repeat(MOST) + ".."));
+    }
+}
