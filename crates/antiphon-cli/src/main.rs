@@ -38,6 +38,7 @@ mod numbers;
 mod payload;
 mod repeat;
 mod report;
+mod replace;
 mod resident;
 mod rival;
 mod spinner;

@@ -12,7 +12,7 @@ use crate::cases_update::Update;
 use crate::cli::{TestArgs, TestedArgs};
 use crate::failure::Failure;
 use crate::payload::Unfit;
-use crate::{engine, input, junit, output, text};
+use crate::{engine, input, junit, output, replace, text};
 
 /// The exit code where a case fails.
 const FAILED: u8 = 1;
@@ -81,7 +81,7 @@ fn update(args: &TestedArgs, source: &str, ran: &[(&Case, Ran)]) -> Result<usize
         }
     }
     if updated > 0 {
-        fs::write(path, update.text()).map_err(failure)?;
+        replace::replace(path, update.text().as_bytes()).map_err(failure)?;
     }
     Ok(updated)
 }

@@ -230,3 +230,36 @@ fn a_number_of_an_answer_that_json_does_not_hold_makes_it_unreadable() {
     let (_dir, path) = file("[[case]]\noperation = 'echo'\npayload = { msgpack = [9223372036854775808] }\n");
     test("c.wasm", &path, &[]).failed(2);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_update_that_ends_half_way_leaves_the_file_as_it_was() {
+    use std::process::Command;
+
+    let wrong = format!("# {}\n{WRONG}", "long ".repeat(400_000));
+    let (dir, path) = file(&wrong);
+    // No file may grow beyond a half or a whole mebibyte, which is enough for what engines keep in memory as a file: the system
+    // ends the program, or refuses it the rest.
+    for (signal, code) in [("DFL", None), ("IGN", Some(2))] {
+        let script = format!(
+            "{} ulimit -f 1024; exec \"$0\" test \"$1\" --cases \"$2\" --update --no-cache",
+            if signal == "IGN" { "trap '' XFSZ;" } else { "" }
+        );
+        let output = Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_antiphon")])
+            .args([guest("c.wasm").as_os_str(), path.as_os_str()])
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), code, "{errors}");
+        assert!(fs::read_to_string(&path).unwrap() == wrong, "{signal}: the file is another one");
+        if code.is_some() {
+            assert!(errors.starts_with(&format!("error: cannot update {}", path.display())), "{errors}");
+            assert_eq!(
+                fs::read_dir(dir.path()).unwrap().count(),
+                2,
+                "nothing is left but what the kill left"
+            );
+        }
+    }
+}
