@@ -1,5 +1,6 @@
 //! `antiphon bench`.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::bench_args::BenchArgs;
@@ -7,6 +8,7 @@ use crate::bench_report::{self, Ratio};
 use crate::contender::{Contender, Setting};
 use crate::failure::Failure;
 use crate::inputs::Inputs;
+use crate::interrupt::{self, Interrupt};
 use crate::latency::{per_second, short};
 use crate::live_line::LiveLine;
 use crate::resident::{self, Peak};
@@ -20,11 +22,14 @@ const TURNS: u32 = 1_000;
 /// How long is warmed up at most; a tenth of the duration otherwise.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// Memory of the process, in bytes; known on Linux only.
+/// What was seen of the process.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Memory {
+pub(crate) struct Seen {
+    /// Its memory, in bytes; known on Linux only.
     pub(crate) first: Option<u64>,
     pub(crate) peak: Option<u64>,
+    /// Whether it was interrupted before the time was over.
+    pub(crate) interrupted: bool,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
@@ -38,13 +43,16 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         .map(|setting| Contender::start(setting, args, &inputs))
         .collect::<Result<Vec<_>, _>>()?;
 
-    let memory = measure(args.duration, &mut contenders)?;
+    let seen = measure(args.duration, &mut contenders)?;
     let report = if args.json {
-        bench_report::json(args, &inputs, &contenders, memory)
+        bench_report::json(args, &inputs, &contenders, seen)
     } else {
-        bench_report::text(&contenders, memory)
+        bench_report::text(&contenders, seen)
     };
     output::write(report.as_bytes())?;
+    if seen.interrupted {
+        interrupt::end();
+    }
     // Where every call failed, there is nothing that was measured.
     let failures = contenders.into_iter().map(|contender| contender.end().take_failure());
     match failures.collect::<Vec<_>>().into_iter().flatten().next() {
@@ -53,8 +61,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     }
 }
 
-/// Lets the contenders call, each for the duration: one at once, two in turns.
-fn measure(duration: Duration, contenders: &mut [Contender]) -> Result<Memory, Failure> {
+/// Lets the contenders call, each for the duration: one at once, two in turns. Ctrl-C breaks off the turn that runs.
+fn measure(duration: Duration, contenders: &mut [Contender]) -> Result<Seen, Failure> {
     let line = LiveLine::new();
     let (first, mut peak) = (resident::now(), Peak::default());
     line.show(|| "warming up".into());
@@ -62,19 +70,24 @@ fn measure(duration: Duration, contenders: &mut [Contender]) -> Result<Memory, F
         contender.warm_up(WARM_UP.min(duration / 10))?;
     }
     let turns = turns(duration, contenders.len());
-    for number in 0..turns {
+    // Not before: until now there is nothing to report.
+    let interrupt = Interrupt::expect()?;
+    'turns: for number in 0..turns {
         let mut look = |setting: &Setting, tally: &Tally, elapsed: Duration| {
             peak.look();
             line.show(|| glance(setting, tally, (elapsed, duration / turns * number, duration)));
+            if interrupt.came() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         // The first of a pair is now this one, now the other: what gets faster or slower meets both alike.
         let pair: &mut dyn Iterator<Item = &mut Contender> =
             if number % 2 == 0 { &mut contenders.iter_mut() } else { &mut contenders.iter_mut().rev() };
         for contender in pair {
-            contender.turn(duration / turns, &mut look)?;
+            if contender.turn(duration / turns, &mut look)?.is_break() {
+                break 'turns;
+            }
         }
     }
-    Ok(Memory { first, peak: peak.bytes() })
+    Ok(Seen { first, peak: peak.bytes(), interrupted: interrupt.came() })
 }
 
 /// How many turns each contender gets: one that is alone needs no more than one.

@@ -17,6 +17,9 @@ use crate::rival::{self, Rival};
 /// caller waits for, in the pool's queue and in the guest, are what is measured; a short time before it warms everything
 /// up. Errors are counted by kind and end nothing, unless every call fails. What the guest logs is dropped.
 ///
+/// Ctrl-C ends the calls, and reports what was measured until then; a second one ends the program at once, as the first does
+/// where nothing has been measured yet.
+///
 /// With `--compare` there is a second contender. The two take turns of a quarter of a second, so that whatever else the
 /// machine does meets both alike, and each calls for the whole duration. The ratio of the second to the first is that of
 /// each pair of turns: their median, and the least and the most.
@@ -63,8 +66,9 @@ const BENCH_EXAMPLES: &str = r#"EXAMPLES:
   antiphon bench guests/built/rust.wasm echo --duration 1s --compare isolation=per-call,mode=sync
 
 EXIT CODES:
-  0  some call was answered, of each contender
-  1  every call failed: the guest reported it
-  2  wrong usage, an unreadable file, or an option that the engine lacks
-  3  every call failed in another way: a trap, a deadline, a limit
-  4  the module is no waPC guest, or did not start"#;
+    0  some call was answered, of each contender
+    1  every call failed: the guest reported it
+    2  wrong usage, an unreadable file, or an option that the engine lacks
+    3  every call failed in another way: a trap, a deadline, a limit
+    4  the module is no waPC guest, or did not start
+  130  Ctrl-C: by that signal, to which shells give this number"#;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde_json::{Value, json};
 
-use crate::bench::Memory;
+use crate::bench::Seen;
 use crate::bench_args::BenchArgs;
 use crate::contender::{Contender, Setting};
 use crate::inputs::Inputs;
@@ -54,8 +54,11 @@ impl Ratio {
     }
 }
 
-pub(crate) fn text(contenders: &[Contender], memory: Memory) -> String {
+pub(crate) fn text(contenders: &[Contender], seen: Seen) -> String {
     let mut out = String::new();
+    if seen.interrupted {
+        out.push_str("interrupted: what was measured until then\n");
+    }
     // Writing to a `String` cannot fail.
     for Contender { setting, figures, guest_memory, start_memory, .. } in contenders {
         let _ = writeln!(out, "{}", name(setting));
@@ -74,7 +77,7 @@ pub(crate) fn text(contenders: &[Contender], memory: Memory) -> String {
         let _ =
             writeln!(out, "  memory    {guest} of the guest's own; {start} to start {}", instances(setting));
     }
-    let [first, peak] = [memory.first, memory.peak].map(size);
+    let [first, peak] = [seen.first, seen.peak].map(size);
     let _ = writeln!(out, "process   {first} resident at first, {peak} at most");
     if contenders.len() > 1 {
         let _ = match Ratio::of(contenders) {
@@ -82,13 +85,14 @@ pub(crate) fn text(contenders: &[Contender], memory: Memory) -> String {
                 out,
                 "ratio     {rate:.3} of the first one's calls/s ({low:.3} to {high:.3}), {p50:.3} of its p50, {p99:.3} of its p99"
             ),
+            None if seen.interrupted => writeln!(out, "ratio     none: too little was measured"),
             None => writeln!(out, "ratio     none: in some turn nothing was answered"),
         };
     }
     out
 }
 
-pub(crate) fn json(args: &BenchArgs, inputs: &Inputs, contenders: &[Contender], memory: Memory) -> String {
+pub(crate) fn json(args: &BenchArgs, inputs: &Inputs, contenders: &[Contender], seen: Seen) -> String {
     let runs: Vec<_> = contenders.iter().map(run_as_json).collect();
     let ratio = Ratio::of(contenders).map(|Ratio { rate, low, high, p50, p99 }| {
         json!({ "calls_per_second": rate, "lowest": low, "highest": high, "p50": p50, "p99": p99 })
@@ -97,8 +101,9 @@ pub(crate) fn json(args: &BenchArgs, inputs: &Inputs, contenders: &[Contender], 
         "operation": args.guest.operation,
         "payload_bytes": inputs.payload.len(),
         "duration_ns": nanoseconds(args.duration),
+        "interrupted": seen.interrupted,
         "runs": runs,
-        "resident": { "first_bytes": memory.first, "peak_bytes": memory.peak },
+        "resident": { "first_bytes": seen.first, "peak_bytes": seen.peak },
         "ratio": ratio,
     });
     text::json(&format!("{report:#}\n"))
@@ -173,6 +178,7 @@ mod tests {
     use super::*;
     use crate::callers::{Book, Call};
     use crate::tally::Tally;
+    use std::ops::ControlFlow;
 
     /// Turns of one second with so many calls, each of so many milliseconds.
     fn figures(turns: &[u64], time: u64) -> Figures {
@@ -182,7 +188,7 @@ mod tests {
             for number in 1..=*calls {
                 tally.ended(Call { number, caller: 0, time: Duration::from_millis(time) }, Ok(Vec::new()));
             }
-            figures.add(&tally, Duration::from_secs(1));
+            figures.add(&tally, Duration::from_secs(1), ControlFlow::Continue(()));
         }
         figures
     }

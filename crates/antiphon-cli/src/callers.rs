@@ -1,5 +1,6 @@
 //! Many callers of one pool at once: threads in synchronous mode, tasks in asynchronous mode.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
@@ -61,12 +62,13 @@ impl Callers {
     }
 
     /// Has every caller call, one call after the other, until the book wants no more; returns how long that took. `look`
-    /// is asked meanwhile, on this thread, and says after what time to ask it again.
+    /// is asked meanwhile, on this thread, and says after what time to ask it again; or that nobody waits for the calls
+    /// that are under way, which then go on unseen.
     pub(crate) fn call<B: Book>(
         &self,
         pool: &HostPool,
         (work, book): (&Arc<Work>, &Arc<B>),
-        mut look: impl FnMut() -> Duration,
+        mut look: impl FnMut() -> ControlFlow<(), Duration>,
     ) -> Result<Duration, Failure> {
         let (done, all_done) = mpsc::channel::<()>();
         let begun = Instant::now();
@@ -84,7 +86,11 @@ impl Callers {
         if started.is_err() {
             book.stop();
         }
-        while all_done.recv_timeout(look()) == Err(RecvTimeoutError::Timeout) {}
+        while let ControlFlow::Continue(time) = look() {
+            if all_done.recv_timeout(time) != Err(RecvTimeoutError::Timeout) {
+                break;
+            }
+        }
         started.map(|()| begun.elapsed())
     }
 
@@ -204,7 +210,7 @@ mod tests {
             callers
                 .call(&pool, (&work, &book), || {
                     looks += 1;
-                    Duration::from_millis(1)
+                    ControlFlow::Continue(Duration::from_millis(1))
                 })
                 .unwrap();
             let seen = book.seen.lock().unwrap();

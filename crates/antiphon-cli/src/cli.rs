@@ -21,7 +21,7 @@ use crate::{options, rival};
 ///
 /// Exit codes: 0 answered; 1 the guest reported a failure; 2 wrong usage, or an option that the engine lacks;
 /// 3 the call failed in another way (trap, deadline, limit); 4 the module is no waPC guest, or did not start;
-/// 5 the outcomes of a comparison differ.
+/// 5 the outcomes of a comparison differ; 130 Ctrl-C, by that signal.
 #[derive(Debug, Parser)]
 #[command(name = "antiphon", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {

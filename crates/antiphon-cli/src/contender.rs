@@ -1,5 +1,6 @@
 //! What a benchmark measures: a module on an engine, behind a pool, with its callers.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -110,44 +111,48 @@ impl Contender {
         Ok(Self { setting, figures: Figures::new()?, guest_memory, start_memory, pool, callers, work })
     }
 
-    /// Calls for some time; `look` sees the calls of this turn, and for how long it has run. What is under way when the
-    /// time is over is finished.
+    /// Calls for some time; `look` sees the calls of this turn, and for how long it has run, and says whether it goes on. What
+    /// is under way when the time is over is finished; what is under way at a break is left to itself, as the turn is.
     pub(crate) fn turn(
         &mut self,
         time: Duration,
-        mut look: impl FnMut(&Setting, &Tally, Duration),
-    ) -> Result<(), Failure> {
-        let (tally, took) = self.calls(time, &mut look)?;
-        self.figures.add(&tally, took);
-        Ok(())
+        mut look: impl FnMut(&Setting, &Tally, Duration) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Failure> {
+        let (tally, took, flow) = self.calls(time, &mut look)?;
+        self.figures.add(&tally, took, flow);
+        Ok(flow)
     }
 
     /// The same for nothing: caches get warm, instances have served a call.
     pub(crate) fn warm_up(&mut self, time: Duration) -> Result<(), Failure> {
-        self.calls(time, &mut |_, _, _| {}).map(drop)
+        self.calls(time, &mut |_, _, _| ControlFlow::Continue(())).map(drop)
     }
 
     fn calls(
         &self,
         time: Duration,
-        look: &mut dyn FnMut(&Setting, &Tally, Duration),
-    ) -> Result<(Arc<Tally>, Duration), Failure> {
+        look: &mut dyn FnMut(&Setting, &Tally, Duration) -> ControlFlow<()>,
+    ) -> Result<(Arc<Tally>, Duration, ControlFlow<()>), Failure> {
         let tally = Arc::new(Tally::new(self.setting.concurrency)?);
-        let begun = Instant::now();
+        let (begun, mut flow) = (Instant::now(), ControlFlow::Continue(()));
         let took = self.callers.call(&self.pool, (&self.work, &tally), || {
             let elapsed = begun.elapsed();
-            look(&self.setting, &tally, elapsed);
+            flow = look(&self.setting, &tally, elapsed);
+            if flow.is_break() {
+                tally.stop();
+                return ControlFlow::Break(());
+            }
             let left = time.saturating_sub(elapsed);
             if !left.is_zero() {
-                return left.min(FRAME);
+                return ControlFlow::Continue(left.min(FRAME));
             }
             // On a machine that is busy, a turn may be over before anybody came to call.
             if tally.glance() != [0, 0] {
                 tally.stop();
             }
-            HASTE
+            ControlFlow::Continue(HASTE)
         })?;
-        Ok((tally, took))
+        Ok((tally, took, flow))
     }
 
     /// Lets go of the pool and of the callers, and returns what is left to tell.

@@ -27,18 +27,19 @@ mod host_call;
 mod input;
 mod inputs;
 mod inspect;
+mod interrupt;
 mod junit;
 mod latency;
 mod live_line;
 mod messages;
 mod new;
+mod numbers;
 mod options;
 mod output;
-mod numbers;
 mod payload;
 mod repeat;
-mod report;
 mod replace;
+mod report;
 mod resident;
 mod rival;
 mod spinner;
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
                     return report.exit_code();
                 }
             }
-        },
+        }
     };
     let result = match cli.command {
         Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),

@@ -1,5 +1,6 @@
 //! A call that is made many times, through a pool.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,7 +52,7 @@ fn make(
         .log(messages::guest);
     let pool = callers.runtime().block_on(building.build())?;
     let work = Arc::new(Work { operation: args.guest.operation.clone(), payload: inputs.payload });
-    callers.call(&pool, (&work, book), || FRAME)
+    callers.call(&pool, (&work, book), || ControlFlow::Continue(FRAME))
 }
 
 /// So many calls, up to the first that fails.

@@ -1,6 +1,7 @@
 //! How the calls of a benchmark ended.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -81,7 +82,7 @@ impl Book for Tally {
 pub(crate) struct Figures {
     all: Page,
     pub(crate) time: Duration,
-    /// Calls that answered, a second, turn by turn.
+    /// Calls that answered, a second, turn by turn; of turns that went on to their ends.
     pub(crate) rates: Vec<f64>,
 }
 
@@ -90,10 +91,13 @@ impl Figures {
         Ok(Self { all: Page::new()?, time: Duration::ZERO, rates: Vec::new() })
     }
 
-    /// Adds a turn that is over.
-    pub(crate) fn add(&mut self, turn: &Tally, took: Duration) {
+    /// Adds a turn that is over, or was broken off.
+    pub(crate) fn add(&mut self, turn: &Tally, took: Duration, flow: ControlFlow<()>) {
         let [answered, _] = turn.glance();
-        self.rates.push(latency::per_second(answered, took));
+        // What was broken off is no match for a whole turn.
+        if flow.is_continue() {
+            self.rates.push(latency::per_second(answered, took));
+        }
         self.time = self.time.saturating_add(took);
         for mut page in turn.pages() {
             self.all.answered.add(&page.answered);
@@ -145,8 +149,8 @@ mod tests {
         let mut figures = Figures::new().unwrap();
         let first = turn(&[Ok(1), Err(ErrorKind::Trapped), Ok(3), Ok(2), Err(ErrorKind::Trapped)]);
         assert_eq!(first.glance(), [3, 2]);
-        figures.add(&first, Duration::from_secs(1));
-        figures.add(&turn(&[Err(ErrorKind::Overloaded)]), Duration::from_secs(2));
+        figures.add(&first, Duration::from_secs(1), ControlFlow::Continue(()));
+        figures.add(&turn(&[Err(ErrorKind::Overloaded)]), Duration::from_secs(2), ControlFlow::Continue(()));
         assert_eq!((figures.answered().calls(), figures.rate()), (3, 1.0));
         assert_eq!(figures.rates, [3.0, 0.0]);
         let errors: Vec<_> = figures.errors().iter().map(|(code, number)| (*code, *number)).collect();
@@ -157,8 +161,9 @@ mod tests {
     #[test]
     fn the_first_error_is_the_failure_where_nothing_answered() {
         let mut figures = Figures::new().unwrap();
-        figures.add(&turn(&[Err(ErrorKind::Trapped)]), Duration::from_secs(1));
-        figures.add(&turn(&[Err(ErrorKind::Overloaded)]), Duration::from_secs(1));
+        figures.add(&turn(&[Err(ErrorKind::Trapped)]), Duration::from_secs(1), ControlFlow::Continue(()));
+        figures.add(&turn(&[Err(ErrorKind::Overloaded)]), Duration::from_secs(1), ControlFlow::Break(()));
+        assert_eq!((figures.time, figures.rates.len()), (Duration::from_secs(2), 1), "one was broken off");
         assert_eq!(figures.take_failure().unwrap().message(), "error 0");
     }
 

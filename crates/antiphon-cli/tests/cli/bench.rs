@@ -39,6 +39,7 @@ fn throughput_latency_and_memory_are_measured_in_every_setting() {
                 let report = json(&run);
                 assert_eq!((&report["operation"], &report["payload_bytes"]), (&"echo".into(), &5.into()));
                 assert_eq!((&report["duration_ns"], &report["ratio"]), (&200_000_000.into(), &Value::Null));
+                assert_eq!(report["interrupted"], false);
                 let [one] = report["runs"].as_array().unwrap().as_slice() else {
                     unreachable!("one run: {report}")
                 };
@@ -186,4 +187,129 @@ fn what_is_no_setting_is_wrong_usage() {
     }
     let run = bench("rust.wasm", &["echo", "--compare", "nowhere.wasm"]).failed(2);
     assert!(run.stderr.contains("cannot read the module nowhere.wasm"), "{}", run.stderr);
+}
+
+#[cfg(target_os = "linux")]
+mod interrupted {
+    //! By Ctrl-C.
+
+    use std::ffi::OsStr;
+    use std::io::Read;
+    use std::process::{Child, Stdio};
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use serde_json::{Value, json};
+
+    use super::number;
+    use crate::program::{MODES, Wat, guest, interrupt};
+
+    /// What `antiphon bench` for an hour reports when Ctrl-C is pressed after so many seconds.
+    fn bench(module: &OsStr, arguments: &[&str], seconds: u64) -> String {
+        let all: Vec<&OsStr> = ["bench".as_ref(), module, "echo".as_ref()].to_vec();
+        let mut child = interrupt::command(all)
+            .args(arguments)
+            .args(["--duration", "1h", "--concurrency", "2"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_for_calls(&mut child, seconds);
+        let pressed = Instant::now();
+        interrupt::press(&child);
+        let (mut report, mut errors) = (String::new(), String::new());
+        child.stdout.take().unwrap().read_to_string(&mut report).unwrap();
+        child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        interrupt::ended(child.wait().unwrap());
+        assert!(pressed.elapsed() < Duration::from_secs(10), "{:?}", pressed.elapsed());
+        assert_eq!(errors, "");
+        report
+    }
+
+    /// Until it has its own way with the signal, which is after the warm-up; and then for so long.
+    fn wait_for_calls(child: &mut Child, seconds: u64) {
+        let status = format!("/proc/{}/status", child.id());
+        let begun = Instant::now();
+        let catches = || {
+            let status = std::fs::read_to_string(&status).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
+        };
+        while !catches() {
+            let late = begun.elapsed() > Duration::from_secs(60);
+            if late {
+                child.kill().unwrap();
+            }
+            assert!(!late, "it never catches the signal");
+            sleep(Duration::from_millis(10));
+        }
+        sleep(Duration::from_secs(seconds));
+    }
+
+    #[test]
+    fn what_was_measured_until_then_is_reported() {
+        for mode in MODES {
+            let report = bench(guest("rust.wasm").as_os_str(), &["hello", "--mode", mode], 1);
+            assert!(report.starts_with("interrupted: what was measured until then\n"), "{report}");
+            assert!(report.contains("\n  latency   min ") && report.contains("\nprocess   "), "{report}");
+
+            let report = bench(guest("rust.wasm").as_os_str(), &["hello", "--mode", mode, "--json"], 1);
+            let report: Value = serde_json::from_str(&report).unwrap();
+            assert_eq!((&report["interrupted"], &report["ratio"]), (&true.into(), &Value::Null));
+            let one = &report["runs"][0];
+            assert!(number(&one["answered"]) >= 1.0 && number(&one["latency_ns"]["p50"]) > 0.0, "{one}");
+            let time = number(&one["time_ns"]) / 1e9;
+            assert!((0.5..30.0).contains(&time), "{time}");
+            assert_eq!(one["turns"], json!([]), "none was finished");
+        }
+    }
+
+    #[test]
+    fn of_two_contenders_the_turns_that_were_finished_are_compared() {
+        // An hour has turns of 3.6 s: none of them is over.
+        let report = bench(guest("rust.wasm").as_os_str(), &["--compare", "mode=sync"], 1);
+        assert!(report.starts_with("interrupted: ") && report.contains("\n  latency   none: "), "{report}");
+        assert!(report.ends_with("\nratio     none: too little was measured\n"), "{report}");
+    }
+
+    #[test]
+    fn a_call_that_is_under_way_is_not_waited_for() {
+        // Two seconds after an instance has begun, it never ends: not in the warm-up, whose calls are waited for.
+        let endless = Wat::guest(
+            r#"(import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+            (global $first (mut i64) (i64.const 0))"#,
+            "(drop (call $clock (i32.const 1) (i64.const 1) (i32.const 8)))
+            (if (i64.eqz (global.get $first)) (then (global.set $first (i64.load (i32.const 8)))))
+            (if (i64.gt_u (i64.sub (i64.load (i32.const 8)) (global.get $first)) (i64.const 2000000000))
+                (then (loop $forever (br $forever))))
+            (call $respond (i32.const 0) (i32.const 0)) (i32.const 1)",
+        );
+        for mode in MODES {
+            let report = bench(endless.path().as_os_str(), &["--mode", mode, "--deadline", "1h"], 3);
+            assert!(
+                report.contains("\n  latency   min ") && report.contains("\n  errors    none\n"),
+                "{report}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_second_one_ends_it_at_once() {
+        // Nobody reads: a pipe that is full holds up the report.
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "head -c 65536 /dev/zero; exec env --default-signal=INT \"$0\" bench \"$1\" echo --duration 1h"])
+            .args([env!("CARGO_BIN_EXE_antiphon").as_ref(), guest("rust.wasm").as_os_str()])
+            .env("XDG_CACHE_HOME", crate::program::caches())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_for_calls(&mut child, 1);
+        interrupt::press(&child);
+        sleep(Duration::from_millis(700));
+        assert_eq!(child.try_wait().unwrap(), None, "the report waits for its reader");
+        interrupt::press(&child);
+        let pressed = Instant::now();
+        interrupt::ended(child.wait().unwrap());
+        assert!(pressed.elapsed() < Duration::from_secs(5), "{:?}", pressed.elapsed());
+    }
 }

@@ -106,6 +106,36 @@ pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Run {
     output.into()
 }
 
+/// Ctrl-C.
+#[cfg(target_os = "linux")]
+pub(crate) mod interrupt {
+    use std::ffi::OsStr;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Child, Command, ExitStatus, Stdio};
+
+    /// A command that it ends. What runs tests in the background may have them ignore the signal, and children inherit that.
+    pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let program = super::command(arguments);
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT".as_ref(), program.get_program()]).args(program.get_args());
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null()).current_dir(super::repository());
+        command
+    }
+
+    /// Presses it.
+    pub(crate) fn press(child: &Child) {
+        let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+    }
+
+    /// It ended the program.
+    #[track_caller]
+    pub(crate) fn ended(status: ExitStatus) {
+        assert_eq!((status.code(), status.signal()), (None, Some(2)));
+    }
+}
+
 /// `antiphon call` in a mode, on one of the guests.
 pub(crate) fn call(mode: &str, name: &str, arguments: &[&str]) -> Run {
     call_path(mode, &guest(name), arguments)

@@ -41,23 +41,15 @@ fn until_interrupted(
     cases: &str,
     ready: impl Fn(&[String]) -> bool,
 ) -> Vec<String> {
-    use std::os::unix::process::ExitStatusExt;
     use std::time::{Duration, Instant};
+
+    use crate::program::interrupt;
 
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cases.toml");
     fs::write(&path, cases).unwrap();
-    let watch = command(["watch".as_ref(), module.as_os_str(), "--cases".as_ref(), path.as_os_str()]);
-    // What runs tests in the background may have them ignore the signal, and children inherit that.
-    let mut child = std::process::Command::new("env")
-        .args(["--default-signal=INT".as_ref(), watch.get_program()])
-        .args(watch.get_args())
-        .envs(watch.get_envs().filter_map(|(name, value)| Some((name, value?))))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let watch = ["watch".as_ref(), module.as_os_str(), "--cases".as_ref(), path.as_os_str()];
+    let mut child = interrupt::command(watch).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut printed = Vec::new();
     while !ready(&printed) {
@@ -66,11 +58,9 @@ fn until_interrupted(
     // Into the wait for a change, or into the loop of a guest.
     std::thread::sleep(Duration::from_millis(700));
     let pressed = Instant::now();
-    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-    let status = child.wait().unwrap();
+    interrupt::press(&child);
+    interrupt::ended(child.wait().unwrap());
     assert!(pressed.elapsed() < Duration::from_secs(2), "{:?}", pressed.elapsed());
-    assert_eq!((status.code(), status.signal()), (None, Some(2)));
     let mut errors = String::new();
     std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut errors).unwrap();
     assert_eq!(errors, "");
