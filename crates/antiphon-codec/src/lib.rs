@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+// Its example needs the feature.
+#![cfg_attr(any(feature = "messagepack", not(doctest)), doc = include_str!("../README.md"))]
 #![no_std]
 #![forbid(unsafe_code)]
 
