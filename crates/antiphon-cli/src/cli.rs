@@ -348,11 +348,12 @@ impl TestedArgs {
 pub(crate) struct TestArgs {
     #[command(flatten)]
     pub(crate) tested: TestedArgs,
+    // Both stand below the options of the cache, and are none.
     /// Write how the cases that fail end into the file, as what they expect; all else in it stays as it is
-    #[arg(long)]
+    #[arg(long, help_heading = None)]
     pub(crate) update: bool,
     /// Write a report in JUnit's XML
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = None)]
     pub(crate) junit: Option<PathBuf>,
 }
 
@@ -400,7 +401,7 @@ pub(crate) struct WatchArgs {
 
 const WATCH_EXAMPLES: &str = "\
 EXAMPLE:
-  antiphon watch guest.wasm --cases cases.toml
+  antiphon watch guests/built/c.wasm --cases guests/c/cases.toml
 
 EXIT CODES:
     2  wrong usage

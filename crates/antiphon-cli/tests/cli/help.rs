@@ -38,3 +38,13 @@ fn help_that_cannot_be_written_is_no_success() {
         assert!(String::from_utf8_lossy(&run.stderr).contains("cannot write to standard output"));
     }
 }
+
+#[test]
+fn no_option_stands_under_the_heading_of_others() {
+    let help = run(["test", "--help"]);
+    let (ours, cache) = help.text().split_once("\nCache of compiled modules:\n").unwrap();
+    for option in ["--cases", "--update", "--junit"] {
+        assert!(ours.contains(&format!("\n      {option}")), "{option}: {ours}");
+    }
+    assert!(cache.contains("\n      --cache-dir <DIR>"), "{cache}");
+}
