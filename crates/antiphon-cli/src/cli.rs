@@ -17,7 +17,8 @@ use crate::guest_args::{GuestArgs, ValueArgs, WasiArgs};
 use crate::templates::Language;
 use crate::{options, rival};
 
-/// Calls operations of waPC guests, measures them, compiles them ahead of time, compares engines, and looks at what a module is.
+/// Calls operations of waPC guests, measures and tests them, compiles them ahead of time, compares engines, and looks at what a
+/// module is.
 ///
 /// Exit codes: 0 answered; 1 the guest reported a failure; 2 wrong usage, or an option that the engine lacks;
 /// 3 the call failed in another way (trap, deadline, limit); 4 the module is no waPC guest, or did not start;
@@ -182,7 +183,7 @@ pub(crate) struct CompileArgs {
     /// Compile for calls with `--deterministic`
     #[arg(long)]
     pub(crate) deterministic: bool,
-    /// The directory of the key; the user's own directory for caches by default
+    /// The directory of the key, which calls then need as well; the user's own directory for caches by default
     #[arg(long, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
 }
@@ -231,7 +232,8 @@ EXAMPLES:
 /// and in the first call what the guest logs and asks its host for. Times are shown, and are never a reason against an
 /// engine. The first call that fails ends the run of its engine and mode.
 ///
-/// Modules are compiled each time, so that how long they take to load can be compared as well.
+/// Modules are compiled each time, so that how long they take to load can be compared as well. What `antiphon compile` made
+/// needs `--engine` with the one that made it.
 ///
 /// A guest that draws random bytes or looks at a clock answers differently each time, unless `--deterministic` fixes
 /// both. With `--fuel`, engines may differ: each counts in units of its own.
