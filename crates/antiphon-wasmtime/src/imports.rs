@@ -31,7 +31,7 @@ fn with<R>(
     run: impl FnOnce(&mut [u8], &mut Conversation) -> Result<R, Error>,
 ) -> Result<R> {
     /// What is copied in less time than the call of the import takes.
-    const BRIEF: u32 = 1024;
+    const BRIEF: u32 = 2 << 10;
 
     let copies = copies(&guest.data().conversation).cast_unsigned();
     if copies > BRIEF {
