@@ -337,7 +337,7 @@ pub(crate) async fn answer(mut future: Answering<'_>, host: u64, terms: &Terms) 
         Err(interrupt) => Err(terms.error(interrupt, crate::errors::Phase::HostCall)),
     };
     // To drop it runs the host's code once more.
-    catch_unwind(AssertUnwindSafe(|| drop(future))).map_err(|panic| panicked(&*panic))?;
+    guarded(host, || drop(future))?;
     answer
 }
 

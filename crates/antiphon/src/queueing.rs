@@ -49,16 +49,11 @@ impl Request<'_> {
     /// # Cancel safety
     /// That of the future.
     pub async fn queue<F: Future>(&self, longest: Duration, future: F) -> Result<F::Output> {
-        let (deadline, cancel) = match self.options.as_deref() {
-            None => (Deadline::NEVER, None),
-            Some(options) => {
-                let deadline = options.begun.map_or(Deadline::NEVER, |begun| begun.deadline);
-                let behalf = options.caller.as_ref().and_then(|caller| caller.cancel.as_ref());
-                (deadline, options.cancel.as_ref().or(behalf).cloned())
-            }
-        };
+        let options = self.options.as_deref();
+        let begun = options.and_then(|options| options.begun);
+        let deadline = begun.map_or(Deadline::NEVER, |begun| begun.deadline);
         let wait = Deadline::after(ticker::now(), ticker::ticks(longest), longest);
-        let terms = Terms::cancellable(deadline.earlier(wait), cancel);
+        let terms = Terms::of_waiting(deadline.earlier(wait), options);
         let waited = match wait::until(&terms, future).await {
             Ok(output) => terms.interrupt().map_or(Ok(output), Err),
             Err(interrupt) => Err(interrupt),

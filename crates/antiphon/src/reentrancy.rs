@@ -6,19 +6,26 @@ thread_local! {
     static RUNNING: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Reads or changes the list; `None` on a thread that ends and has dropped it. There a destructor of somebody's may still
+/// call a host, and nothing is known.
+#[inline]
+fn with<R>(look: impl FnOnce(&mut Vec<u64>) -> R) -> Option<R> {
+    RUNNING.try_with(|running| look(&mut running.borrow_mut())).ok()
+}
+
 /// Whether a handler of this host is running, further out, on this thread. Looked up only where a host is busy.
 pub(crate) fn is_running(host: u64) -> bool {
-    RUNNING.with_borrow(|running| running.contains(&host))
+    with(|running| running.contains(&host)).unwrap_or(false)
 }
 
 /// The hosts whose handlers are running on this thread.
 pub(crate) fn running() -> Vec<u64> {
-    RUNNING.with_borrow(Clone::clone)
+    with(|running| running.clone()).unwrap_or_default()
 }
 
 /// Marks a handler of the host as running until dropped: around a call of a handler, or one poll of its future.
 pub(crate) fn enter(host: u64) -> Running {
-    RUNNING.with_borrow_mut(|running| running.push(host));
+    with(|running| running.push(host));
     Running(())
 }
 
@@ -26,6 +33,6 @@ pub(crate) struct Running(());
 
 impl Drop for Running {
     fn drop(&mut self) {
-        RUNNING.with_borrow_mut(Vec::pop);
+        with(Vec::pop);
     }
 }

@@ -22,9 +22,7 @@ pub(crate) struct Terms {
 /// What only some calls have.
 #[derive(Debug, Default)]
 struct Extra {
-    cancel: Option<CancelHandle>,
-    /// Ends every call of the host.
-    stop: Option<CancelHandle>,
+    handles: Handles,
     context: Option<Context>,
     behalf: Option<Arc<Link>>,
     /// The fuel of this call.
@@ -37,7 +35,18 @@ pub(crate) struct Link {
     host: u64,
     /// Whether the handler still runs: after it, nobody waits for it any more.
     running: Arc<AtomicBool>,
+    /// What ends the host's call, and with it those that its handler makes.
+    handles: Handles,
     outer: Option<Arc<Link>>,
+}
+
+/// Who may end a call.
+#[derive(Clone, Debug, Default)]
+struct Handles {
+    /// Whoever made it.
+    cancel: Option<CancelHandle>,
+    /// Who ends every call of the host.
+    stop: Option<CancelHandle>,
 }
 
 /// Why something that waited was given up.
@@ -61,7 +70,8 @@ impl Terms {
 
     /// The terms of all calls of a host that a handle ends.
     pub(crate) fn stopped_by(stop: CancelHandle) -> Self {
-        let extra = Extra { stop: Some(stop), ..Extra::default() };
+        let handles = Handles { cancel: None, stop: Some(stop) };
+        let extra = Extra { handles, ..Extra::default() };
         Self { deadline: Deadline::NEVER, extra: Some(Arc::new(extra)) }
     }
 
@@ -69,6 +79,7 @@ impl Terms {
     #[cold]
     pub(crate) fn of_request(options: Options, now: u64, host: Self) -> Self {
         let stop = host.stop().cloned();
+        let cancel = options.cancel;
         let mut terms = match (options.begun, options.deadline) {
             (Some(begun), _) => Self { deadline: begun.deadline, ..host },
             (None, None) => host,
@@ -77,28 +88,30 @@ impl Terms {
             }
         };
         let mut extra = Extra {
-            cancel: options.cancel,
-            stop,
+            handles: Handles { cancel, stop },
             context: options.context,
             behalf: None,
             fuel: options.fuel,
         };
-        if let Some(Caller { deadline, cancel, link }) = options.caller {
+        if let Some(Caller { deadline, link }) = options.caller {
             terms.deadline = terms.deadline.earlier(deadline);
-            extra.cancel = extra.cancel.or(cancel);
             extra.behalf = Some(link);
         }
-        let Extra { cancel, stop: _, context, behalf, fuel } = &extra;
-        if cancel.is_some() || context.is_some() || behalf.is_some() || fuel.is_some() {
+        let Extra { handles, context, behalf, fuel } = &extra;
+        if handles.cancel.is_some() || context.is_some() || behalf.is_some() || fuel.is_some() {
             terms.extra = Some(Arc::new(extra));
         }
         terms
     }
 
-    /// The terms of something that is waited for, which a handle may end.
-    pub(crate) fn cancellable(deadline: Deadline, cancel: Option<CancelHandle>) -> Self {
-        let extra = cancel.map(|cancel| Arc::new(Extra { cancel: Some(cancel), ..Extra::default() }));
-        Self { deadline, extra }
+    /// The terms of a request that is still to get to a host.
+    pub(crate) fn of_waiting(deadline: Deadline, options: Option<&Options>) -> Self {
+        let cancel = options.and_then(|options| options.cancel.clone());
+        let behalf =
+            options.and_then(|options| options.caller.as_ref()).map(|caller| Arc::clone(&caller.link));
+        let ends_early = cancel.is_some() || behalf.is_some();
+        let extra = || Extra { handles: Handles { cancel, stop: None }, behalf, ..Extra::default() };
+        Self { deadline, extra: ends_early.then(|| Arc::new(extra())) }
     }
 
     /// The same with a deadline of their own.
@@ -113,13 +126,15 @@ impl Terms {
     }
 
     #[inline]
-    pub(crate) fn cancel(&self) -> Option<&CancelHandle> {
-        self.extra.as_ref()?.cancel.as_ref()
+    fn stop(&self) -> Option<&CancelHandle> {
+        self.extra.as_ref()?.handles.stop.as_ref()
     }
 
-    #[inline]
-    pub(crate) fn stop(&self) -> Option<&CancelHandle> {
-        self.extra.as_ref()?.stop.as_ref()
+    /// All that may end the call: its own handles, and those of the calls that wait for it.
+    pub(crate) fn handles(&self) -> impl Iterator<Item = &CancelHandle> {
+        let outer = self.behalf().into_iter().flat_map(|link| link.links()).map(|link| &link.handles);
+        let own = self.extra.as_ref().map(|extra| &extra.handles);
+        own.into_iter().chain(outer).flat_map(Handles::iter)
     }
 
     pub(crate) fn context(&self) -> Option<&Context> {
@@ -145,11 +160,10 @@ impl Terms {
 
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancel().is_some_and(CancelHandle::is_cancelled) || self.is_stopped()
+        self.extra.is_some() && self.handles().any(CancelHandle::is_cancelled)
     }
 
-    #[inline]
-    pub(crate) fn is_stopped(&self) -> bool {
+    fn is_stopped(&self) -> bool {
         self.stop().is_some_and(CancelHandle::is_cancelled)
     }
 
@@ -191,15 +205,14 @@ impl Terms {
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub(crate) deadline: Deadline,
-    pub(crate) cancel: Option<CancelHandle>,
     pub(crate) link: Arc<Link>,
 }
 
 impl Caller {
     pub(crate) fn new(host: u64, running: Arc<AtomicBool>, terms: &Terms) -> Self {
-        let link = Arc::new(Link { host, running, outer: terms.behalf().cloned() });
-        let cancel = terms.cancel().or(terms.stop()).cloned();
-        Self { deadline: terms.deadline, cancel, link }
+        let handles = terms.extra.as_ref().map(|extra| extra.handles.clone()).unwrap_or_default();
+        let link = Arc::new(Link { host, running, handles, outer: terms.behalf().cloned() });
+        Self { deadline: terms.deadline, link }
     }
 
     /// How many hosts may wait for a call. One on behalf of more is refused as
@@ -224,6 +237,12 @@ impl Caller {
         let [allowed, used] = [Self::MAX_DEPTH, depth].map(|calls| u64::try_from(calls).unwrap_or(u64::MAX));
         Err(Error::new(ErrorKind::Reentrancy, what)
             .with_exceeded(Exceeded::new("depth", allowed, used, "calls")))
+    }
+}
+
+impl Handles {
+    fn iter(&self) -> impl Iterator<Item = &CancelHandle> {
+        [&self.cancel, &self.stop].into_iter().flatten()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
@@ -47,7 +48,7 @@ fn register(terms: &Terms, cx: &Context<'_>) -> Arc<Alarm> {
     if terms.deadline.tick != ticker::NEVER {
         ticker::ring_at(terms.deadline.tick, Arc::downgrade(&alarm));
     }
-    for handle in [terms.cancel(), terms.stop()].into_iter().flatten() {
+    for handle in terms.handles() {
         handle.ring_on_cancel(Arc::downgrade(&alarm));
     }
     alarm
@@ -72,21 +73,34 @@ pub(crate) async fn sleep(ticks: u64) {
 
 /// Runs a future on this thread, which parks while it is pending.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
+    /// A thread has one token to be unparked by, which another wait on it may use up while the future is polled: so what
+    /// was woken is noted.
+    struct Unpark {
+        thread: Thread,
+        woken: AtomicBool,
+    }
 
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
-            self.0.unpark();
+            self.wake_by_ref();
+        }
+
+        fn wake_by_ref(self: &Arc<Self>) {
+            self.woken.store(true, Ordering::Release);
+            self.thread.unpark();
         }
     }
 
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let unpark = Arc::new(Unpark { thread: thread::current(), woken: AtomicBool::new(false) });
+    let waker = Waker::from(Arc::clone(&unpark));
     let mut cx = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        thread::park();
+        while !unpark.woken.swap(false, Ordering::Acquire) {
+            thread::park();
+        }
     }
 }
