@@ -148,7 +148,8 @@ impl<T: Send> Gate<T> {
         // Unlocked first: a waker may run its task at once, and that may come back here.
         drop(queue);
         if let Some(waker) = waker {
-            waker.wake();
+            // Whoever leaves has an answer to bring home, and may be unwinding.
+            ticker::survive(|| waker.wake());
         }
     }
 
@@ -423,6 +424,24 @@ mod tests {
             std::thread::sleep(ticker::TICK / 5);
         }
         waiter.join().unwrap();
+    }
+
+    #[test]
+    fn who_leaves_does_not_fall_over_the_waker_of_the_next_one() {
+        struct Bomb;
+        impl std::task::Wake for Bomb {
+            fn wake(self: Arc<Self>) {
+                panic!("boom");
+            }
+        }
+
+        let gate = Gate::new(());
+        let waker = Arc::new(Bomb).into();
+        let inside = gate.try_enter().unwrap();
+        let mut waiter = pin!(gate.enter());
+        assert!(waiter.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(inside);
+        assert!(waiter.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
     }
 
     #[test]
