@@ -61,6 +61,9 @@ impl CancelHandle {
         let mut waiting = self.waiting();
         if waiting.len() == waiting.capacity() {
             waiting.retain(|alarm| alarm.strong_count() > 0);
+            // As much room again as is in use: with less, a handle of many calls would be swept for each of them.
+            let used = waiting.len();
+            waiting.reserve(used.max(4));
         }
         waiting.push(alarm);
     }
@@ -75,6 +78,23 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
+
+    #[test]
+    fn alarms_that_come_and_go_are_swept_out_seldom_however_many_stay() {
+        let cancel = CancelHandle::new();
+        let staying: Vec<_> = (0..1023).map(|_| Arc::new(Alarm::default())).collect();
+        for alarm in &staying {
+            cancel.ring_on_cancel(Arc::downgrade(alarm));
+        }
+        let (mut sweeps, mut most) = (0, 0);
+        for _ in 0..10_000 {
+            let before = cancel.waiting().len();
+            cancel.ring_on_cancel(Arc::downgrade(&Arc::new(Alarm::default())));
+            let after = cancel.waiting().len();
+            (sweeps, most) = (sweeps + usize::from(after <= before), most.max(after));
+        }
+        assert!((1..=20).contains(&sweeps) && most <= 4 * staying.len(), "{sweeps} sweeps, {most} at most");
+    }
 
     #[test]
     fn a_waker_that_panics_does_not_keep_the_others_waiting() {

@@ -118,6 +118,9 @@ pub(crate) fn watch(gate: Weak<dyn Busy>) -> io::Result<()> {
     // Programs that make a host for each request would fill the list with dead gates.
     if shared.gates.len() == shared.gates.capacity() {
         shared.gates.retain(|gate| gate.strong_count() > 0);
+        // As much room again as is in use: with less, many hosts that stay would be swept through for each new one.
+        let used = shared.gates.len();
+        shared.gates.reserve(used.max(4));
     }
     shared.gates.push(gate);
     Ok(())
