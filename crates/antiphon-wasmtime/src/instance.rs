@@ -17,7 +17,7 @@ use crate::options::EpochDeadlines;
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
 use crate::resident::Resident;
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
-use crate::stack::OnFiber;
+use crate::stack::{Interruptible, OnFiber};
 use crate::ticks::Ticks;
 use crate::{stack, trap};
 
@@ -164,11 +164,11 @@ impl Instance {
         #[cfg(feature = "wasi-fs")]
         if compiled.has_directories() {
             let watch = conversation.watch();
-            let start = Self::start_in(compiled, linked, conversation, spare, how);
-            return watch
-                .over(start)
-                .await
-                .unwrap_or_else(|error| Err(Error::init("instance", error).into()));
+            let start = Box::pin(Self::start_in(compiled, linked, conversation, spare, how));
+            return match watch.over(crate::wasi_fs::in_tokio(start)).await {
+                Ok(Ok(started)) => started,
+                Ok(Err(error)) | Err(error) => Err(Error::init("instance", error).into()),
+            };
         }
         Self::start_in(compiled, linked, conversation, spare, how).await
     }
@@ -196,10 +196,16 @@ impl Guest {
     #[cfg(feature = "wasi-fs")]
     async fn run_watched(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let watch = conversation.watch();
-        match watch.over(self.run_on_fiber(conversation)).await {
-            Ok(returned) => returned,
-            // What the guest wrote goes to the log although its call was dropped in the middle.
-            Err(error) => self.store.data_mut().flush_output().and(Err(error)),
+        let run = crate::wasi_fs::in_tokio(Interruptible::new(self.run_on_fiber(conversation)));
+        match watch.over(run).await {
+            Ok(Ok(returned)) => returned,
+            // What the guest wrote goes to the log although its call was dropped in the middle, and the conversation, which
+            // knows what was used, back to the host.
+            Ok(Err(error)) | Err(error) => {
+                let flushed = self.store.data_mut().flush_output();
+                mem::swap(&mut self.store.data_mut().conversation, conversation);
+                flushed.and(Err(error))
+            }
         }
     }
 
@@ -390,7 +396,7 @@ impl Starting {
         let instance = match self.mode {
             Mode::Straight => stack::with_room(|| pre.instantiate(&mut self.store)),
             #[cfg(any(feature = "async", feature = "wasi-fs"))]
-            Mode::Fiber { .. } => OnFiber(pin!(pre.instantiate_async(&mut self.store))).await,
+            Mode::Fiber { .. } => Interruptible::new(pre.instantiate_async(&mut self.store)).await,
         };
         let first = if has_start { "start section" } else { "instantiation" };
         let instance = instance.map_err(|error| {
@@ -421,7 +427,7 @@ impl Starting {
         let returned = match self.mode {
             Mode::Straight => stack::with_room(|| export.call(&mut self.store, ())),
             #[cfg(any(feature = "async", feature = "wasi-fs"))]
-            Mode::Fiber { .. } => OnFiber(pin!(export.call_async(&mut self.store, ()))).await,
+            Mode::Fiber { .. } => Interruptible::new(export.call_async(&mut self.store, ())).await,
         };
         let returned = returned.map_err(|error| self.typed(error));
         provider::initialized(name, returned)

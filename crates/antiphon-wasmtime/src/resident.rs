@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::mem::{self, ManuallyDrop};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ use antiphon::Conversation;
 use antiphon::errors::{Error, ErrorKind};
 
 use crate::instance::Guest;
+use crate::stack;
 
 /// A guest, and the future that runs its calls.
 pub(crate) struct Resident {
@@ -70,8 +71,8 @@ impl Resident {
         }
     }
 
-    pub(crate) fn into_spare(self) -> Option<Box<Conversation>> {
-        self.spare
+    pub(crate) fn into_spare(mut self) -> Option<Box<Conversation>> {
+        self.spare.take()
     }
 
     /// Runs a call as far as it gets without waiting.
@@ -106,11 +107,17 @@ impl Resident {
         }
     }
 
-    /// Runs what [`begin`](Self::begin) left of a call.
+    /// Runs what [`begin`](Self::begin) left of a call, or all of it.
     ///
     /// # Cancel safety
     /// That of [`Guest::run_suspending`].
     pub(crate) async fn go_on(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        // Nobody has begun it: a host that sees the provider through a wrapper may know this half of a call alone.
+        if self.spare.is_some()
+            && let Some(ended) = self.begin(conversation)
+        {
+            return ended;
+        }
         let relay = Lent(Arc::clone(&self.relay));
         let mut first = true;
         poll_fn(|cx| {
@@ -131,6 +138,12 @@ impl Resident {
         let ended = ManuallyDrop::into_inner(ENDED.take()?);
         self.spare = Some(mem::replace(conversation, ended.conversation));
         Some(ended.returned)
+    }
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        stack::drop_on_fiber(mem::replace(&mut self.running, Box::pin(pending())));
     }
 }
 

@@ -28,7 +28,8 @@ enum Place {
 thread_local! {
     static PLACE: Cell<Place> = const { Cell::new(Place::Thread) };
     /// A part of the thread's own stack that is known to have room below it: its lowest address, and its length. No
-    /// address of another stack lies in it, so one look settles the common case.
+    /// address of another stack lies in it, so one look settles the common case. Nothing is known while another stack is
+    /// used: what another library switched to, and is gone since, may have been taken for the thread's.
     static ROOMY: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
@@ -53,10 +54,16 @@ fn look(here: usize) -> bool {
     };
     if place == Place::Thread {
         let lowest = here.saturating_sub(spare);
-        let (_, length) = ROOMY.get();
-        ROOMY.set((lowest, length.max(here.saturating_sub(lowest).saturating_add(1))));
+        ROOMY.set(widened(ROOMY.get(), (lowest, here.saturating_sub(lowest).saturating_add(1))));
     }
     true
+}
+
+/// What is known of a stack, given what was known before, perhaps of another one: the ends of one are found to within the
+/// frames of who looks.
+fn widened((known, length): (usize, usize), (lowest, reach): (usize, usize)) -> (usize, usize) {
+    let is_same = known.abs_diff(lowest) < ROOM / 2;
+    (lowest, if is_same { length.max(reach) } else { reach })
 }
 
 /// Runs something on a stack that is made for it.
@@ -87,15 +94,56 @@ impl<F: Future> Future for OnFiber<'_, F> {
     }
 }
 
+/// Drops what a guest may have left on a stack of its own, where it waited: that runs there, and may call other guests.
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+pub(crate) fn drop_on_fiber<T>(value: T) {
+    let _place = Moved::to(Place::Fiber);
+    drop(value);
+}
+
+/// The same for what is rare, or may be dropped alone in the middle: what is left on the guest's stack is dropped there.
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+pub(crate) struct Interruptible<F>(Option<Pin<Box<F>>>);
+
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+impl<F: Future> Interruptible<F> {
+    pub(crate) fn new(work: F) -> Self {
+        Self(Some(Box::pin(work)))
+    }
+}
+
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+impl<F: Future> Future for Interruptible<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        match &mut self.0 {
+            Some(work) => {
+                let _place = Moved::to(Place::Fiber);
+                work.as_mut().poll(cx)
+            }
+            None => unreachable!("only its end takes the future away"),
+        }
+    }
+}
+
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+impl<F> Drop for Interruptible<F> {
+    fn drop(&mut self) {
+        drop_on_fiber(self.0.take());
+    }
+}
+
 /// Goes back at the end, also where a panic passes.
 struct Moved {
     from: Place,
+    roomy: (usize, usize),
 }
 
 impl Moved {
     #[inline]
     fn to(place: Place) -> Self {
-        Self { from: PLACE.replace(place) }
+        Self { from: PLACE.replace(place), roomy: ROOMY.replace((0, 0)) }
     }
 }
 
@@ -103,5 +151,47 @@ impl Drop for Moved {
     #[inline]
     fn drop(&mut self) {
         PLACE.set(self.from);
+        ROOMY.set(self.roomy);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_one_stack_says_nothing_of_another() {
+        let (first, second) = (64 << 20, 128 << 20);
+        assert_eq!(widened((0, 0), (first, 10)), (first, 10));
+        assert_eq!(widened((first, 10), (first + 64, 7_000)), (first + 64, 7_000));
+        assert_eq!(widened((first + 64, 7_000), (first, 10)), (first, 7_000));
+        assert_eq!(widened((first, 7_000), (second, 10)), (second, 10));
+    }
+
+    #[test]
+    #[cfg(feature = "async")]
+    fn a_start_that_is_dropped_in_the_middle_is_dropped_as_on_a_stack_of_its_own() {
+        use std::sync::mpsc;
+        use std::task::Waker;
+
+        struct OnDrop(mpsc::Sender<bool>);
+
+        impl Drop for OnDrop {
+            fn drop(&mut self) {
+                let _ = self.0.send(has_room());
+            }
+        }
+
+        assert!(has_room(), "a thread of a test");
+        let (said, heard) = mpsc::channel();
+        let on_drop = OnDrop(said);
+        let mut start = Interruptible::new(async move {
+            let _on_drop = on_drop;
+            std::future::pending::<()>().await;
+        });
+        assert!(Pin::new(&mut start).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(start);
+        assert_eq!(heard.try_recv(), Ok(false));
+        assert!(has_room(), "back again");
     }
 }

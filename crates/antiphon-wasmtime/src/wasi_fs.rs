@@ -3,8 +3,10 @@
 //! All of its functions suspend the guest, in both modes: a file is read on a thread of tokio's, while an asynchronous
 //! host serves other tasks and a synchronous one parks its thread, up to the call's deadline.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -67,6 +69,27 @@ impl Fs {
         }
         Ok(Self { ctx: builder.build_p1(), stdout, stderr })
     }
+}
+
+/// Runs a guest with directories. wasmtime-wasi panics where it finds no runtime of tokio's to sleep on, of which a
+/// synchronous host has none: there it has its own.
+///
+/// # Errors
+/// A runtime that was made without timers, where it panics as well. (The handlers of a host panic elsewhere.)
+pub(crate) async fn in_tokio<F: Future>(work: F) -> Result<F::Output, Error> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        let poll = || catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        match wasmtime_wasi::runtime::with_ambient_tokio_runtime(poll) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => Poll::Ready(Err(Error::new(
+                ErrorKind::Engine,
+                "wasmtime-wasi panicked: a guest with directories needs a tokio runtime with timers (`enable_time`), or \
+                 none",
+            ))),
+        }
+    })
+    .await
 }
 
 /// Sends what the guest wrote to the log, line by line.

@@ -4,9 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::path::Path;
+use std::time::Duration;
 
-use antiphon::errors::{Error, ErrorKind};
-use antiphon::{WapcHost, WapcHostAsync, WasiParams};
+use antiphon::errors::{Error, ErrorKind, Fate};
+use antiphon::{Request, WapcHost, WapcHostAsync, WasiParams};
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 
 /// Opens the file of the payload's name in its first directory: `read` answers with its content, `write` (five letters)
@@ -136,4 +137,52 @@ fn a_wild_pointer_after_a_refused_growth_is_named_after_the_limit() {
             .ends_with("after growth to 131137536 bytes of memory was refused by the limit of 67108864"),
         "{error}"
     );
+}
+
+/// Says what it is at, calls its host, and sleeps for ten seconds.
+const SLEEPER: &str = r#"(module
+    (import "wapc" "__guest_error" (func $error (param i32 i32)))
+    (import "wapc" "__host_call" (func $host_call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "asleep")
+    (func (export "__guest_call") (param i32 i32) (result i32)
+        (call $error (i32.const 0) (i32.const 6))
+        (drop (call $host_call (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+                               (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (i32.store (i32.const 64) (i32.const 0))
+        (i32.store (i32.const 80) (i32.const 1))
+        (i64.store (i32.const 88) (i64.const 10000000000))
+        (drop (call $poll (i32.const 64) (i32.const 128) (i32.const 1) (i32.const 192)))
+        (i32.const 0)))"#;
+
+#[test]
+fn a_guest_with_directories_whose_time_is_over_says_what_it_used_and_was_at() {
+    let directory = tempfile::tempdir().unwrap();
+    let builder = given(directory.path()).module_bytes(SLEEPER.as_bytes());
+    let request = || Request::new("go", b"").deadline(Duration::from_millis(50)).usage(true);
+    let check = |error: Error| {
+        assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "{error:#?}");
+        assert_eq!(error.guest_error(), Some("asleep"));
+        assert_eq!(error.usage().map(|usage| usage.host_calls), Some(1));
+    };
+    let host = WapcHost::new(Box::new(builder.build().unwrap()), None).unwrap();
+    check(host.call_with(request()).unwrap_err());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let host = runtime.block_on(WapcHostAsync::new(Box::new(builder.build_async().unwrap()), None)).unwrap();
+    check(runtime.block_on(host.call_with(request())).unwrap_err());
+    // On an executor of nobody's.
+    check(antiphon::block_on(host.call_with(request())).unwrap_err());
+}
+
+#[test]
+fn a_runtime_without_timers_is_an_error_and_no_panic_of_the_program() {
+    let directory = tempfile::tempdir().unwrap();
+    let builder = given(directory.path()).module_bytes(SLEEPER.as_bytes());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let host = runtime.block_on(WapcHostAsync::new(Box::new(builder.build_async().unwrap()), None)).unwrap();
+    for _ in 0..2 {
+        let error = runtime.block_on(host.call("go", b"")).unwrap_err();
+        assert_eq!((error.kind(), error.fate()), (ErrorKind::Engine, Fate::Discarded), "{error:#?}");
+    }
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -121,6 +123,57 @@ fn synchronous_hosts_fit_onto_the_stack_of_an_asynchronous_guest() {
         (0..8).map(|_| thread::Builder::new().stack_size(2 << 20).spawn(thread::park).unwrap()).collect();
     on_a_thread_of(2 << 20, move || {
         assert_eq!(runtime().block_on(host.call("relay", b"")).unwrap(), b"the last");
+    });
+    for thread in threads {
+        thread.thread().unpark();
+        thread.join().unwrap();
+    }
+}
+
+/// Never answers, and calls a host when its future is dropped.
+struct Parting(Arc<WapcHost>);
+
+struct OnDrop(Arc<WapcHost>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        assert_eq!(self.0.call("relay", b"").unwrap(), b"the last");
+    }
+}
+
+#[async_trait::async_trait]
+impl HostHandlerAsync for Parting {
+    async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        if call.context().get::<()>().is_some() {
+            return Ok(Bytes::new());
+        }
+        let _parting = OnDrop(Arc::clone(&self.0));
+        std::future::pending().await
+    }
+}
+
+#[test]
+fn what_is_dropped_with_a_call_fits_onto_the_stack_of_its_guest() {
+    let chain = chain(300);
+    // The guest's stack is made here, and kept for the next call.
+    let host = thread::spawn(move || {
+        let provider = WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes());
+        let provider = provider.cooperative(false).build_async().unwrap();
+        let builder = WapcHostAsync::builder(Box::new(provider)).limits(patient());
+        let host = antiphon::block_on(builder.handler(Parting(chain)).build()).unwrap();
+        let mut context = antiphon::Context::new();
+        context.insert(());
+        antiphon::block_on(host.call_with(antiphon::Request::new("relay", b"").context(context))).unwrap();
+        host
+    });
+    let host = host.join().unwrap();
+    // A thread whose stack lies elsewhere, seen from the guest's.
+    let threads: Vec<_> =
+        (0..8).map(|_| thread::Builder::new().stack_size(2 << 20).spawn(thread::park).unwrap()).collect();
+    on_a_thread_of(2 << 20, move || {
+        let mut call = Box::pin(host.call("relay", b""));
+        assert!(pin!(&mut call).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(call);
     });
     for thread in threads {
         thread.thread().unpark();

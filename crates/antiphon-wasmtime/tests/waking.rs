@@ -9,8 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-use antiphon::{Bytes, HostCall, HostCallError, HostHandlerAsync, WapcHostAsync, async_trait};
-use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
+use antiphon::errors::BoxError;
+use antiphon::{
+    BoxFuture, Bytes, Conversation, HostCall, HostCallError, HostHandlerAsync, ModuleStateAsync,
+    WapcHostAsync, WebAssemblyEngineProviderAsync, async_trait,
+};
+use antiphon_wasmtime::{WasmtimeEngineProviderAsync, WasmtimeEngineProviderBuilder};
 
 /// Calls its host, and answers what the host answered.
 const GUEST: &str = r#"(module
@@ -162,5 +166,41 @@ async fn a_wake_before_the_task_is_known_is_not_lost() {
             }
         };
         assert_eq!(answer.unwrap(), b"here");
+    }
+}
+
+/// A provider around another one, written when there was but one way to run a call.
+struct Wrapped(WasmtimeEngineProviderAsync);
+
+#[async_trait]
+impl WebAssemblyEngineProviderAsync for Wrapped {
+    async fn init(&mut self, host: Arc<ModuleStateAsync>) -> Result<(), BoxError> {
+        self.0.init(host).await
+    }
+
+    async fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
+        unreachable!("the host converses")
+    }
+
+    async fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {
+        self.0.replace(bytes).await
+    }
+
+    fn converse_async<'a>(
+        &'a mut self,
+        conversation: &'a mut Box<Conversation>,
+    ) -> Option<BoxFuture<'a, Result<i32, BoxError>>> {
+        self.0.converse_async(conversation)
+    }
+}
+
+#[tokio::test]
+async fn a_guest_is_called_also_by_who_never_tries_it_without_waiting() {
+    let provider = WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes()).build_async().unwrap();
+    let host = WapcHostAsync::builder(Box::new(Wrapped(provider))).handler(Hasty).build().await.unwrap();
+    for payload in [&b""[..], &[7; 4096]] {
+        let call = pin!(host.call("go", payload));
+        let answer = antiphon::ticker::within(std::time::Duration::from_secs(20), call).await;
+        assert_eq!(answer.expect("nobody began the call").unwrap(), b"here");
     }
 }
