@@ -8,6 +8,7 @@
 //! The module is checked by a model (`tests/model.rs`), so it knows nothing but `sync`.
 
 use std::future::poll_fn;
+use std::mem;
 use std::sync::atomic::{self, AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::task::Poll;
@@ -296,17 +297,18 @@ impl<T: Serves> Queue<T> {
         (version, current): (u64, T::Version),
         started: Vec<Box<T>>,
     ) -> Result<(), Refusal<T::Failure>> {
-        self.with_state(|state, effects| {
+        // What does not serve any more is dropped without the lock: a version is others' code.
+        let (switched, _old) = self.with_state(|state, effects| {
             if state.closed {
                 effects.dropped.extend(started);
-                return Err(Refusal::Closed);
+                return (Err(Refusal::Closed), current);
             }
             if version < self.version.load(Ordering::Relaxed) {
                 effects.dropped.extend(started);
-                return Ok(());
+                return (Ok(()), current);
             }
             self.version.store(version, Ordering::Relaxed);
-            state.current = current;
+            let old = mem::replace(&mut state.current, current);
             state.failing = None;
             effects.dropped.append(&mut state.reserve);
             state.reserve = started;
@@ -326,8 +328,9 @@ impl<T: Serves> Queue<T> {
                 }
             }
             effects.call_keeper |= state.next_start(self.bounds).is_some() || state.live() > self.bounds.kept;
-            Ok(())
-        })
+            (Ok(()), old)
+        });
+        switched
     }
 
     /// Takes no one any more but those whom a running call waits for; those who wait are still served.

@@ -4,14 +4,17 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
-use antiphon::errors::{ErrorKind, Fate};
-use antiphon::testing::TestEngine;
-use antiphon::{Bytes, HostCall, HostCallError, HostHandler, Isolation, Limits, Request};
-use antiphon_pool::HostPool;
+use antiphon::errors::{BoxError, ErrorKind, Fate};
+use antiphon::testing::{TestEngine, TestFactory};
+use antiphon::{
+    Bytes, Capabilities, EngineProviderFactory, HostCall, HostCallError, HostHandler, Isolation, Limits,
+    ModuleInfo, Request, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync,
+};
+use antiphon_pool::{HostPool, WeakHostPool};
 use support::{ASK, ECHO, SPIN, TRAP, engines, eventually, factory, run, test_factory};
 
 struct Panics;
@@ -45,6 +48,73 @@ fn a_trap_a_deadline_and_a_handler_that_panics_cost_one_instance_each_on_every_e
             assert_eq!(stats.errors_of(ErrorKind::HostPanicked), 1);
         }
     }
+}
+
+/// Starts one instance, and looks at its pool when it is dropped.
+struct Parting {
+    module: TestFactory,
+    started: AtomicBool,
+    pool: Arc<OnceLock<WeakHostPool>>,
+    gone: mpsc::SyncSender<usize>,
+}
+
+impl EngineProviderFactory for Parting {
+    fn capabilities(&self) -> Capabilities {
+        self.module.capabilities()
+    }
+
+    fn module_info(&self) -> &ModuleInfo {
+        self.module.module_info()
+    }
+
+    fn provider(&self) -> Result<Box<dyn WebAssemblyEngineProvider + Send>, BoxError> {
+        self.module.provider()
+    }
+
+    fn provider_async(&self) -> Result<Box<dyn WebAssemblyEngineProviderAsync + Send>, BoxError> {
+        if self.started.swap(true, Ordering::SeqCst) {
+            return Err("one was enough".into());
+        }
+        self.module.provider_async()
+    }
+
+    fn with_module(&self, bytes: &[u8]) -> Result<Arc<dyn EngineProviderFactory>, BoxError> {
+        self.module.with_module(bytes)
+    }
+}
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.get().and_then(WeakHostPool::upgrade) {
+            let _ = self.gone.send(pool.stats().max);
+        }
+    }
+}
+
+#[test]
+fn a_factory_is_dropped_where_it_may_look_at_its_pool() {
+    let module = || {
+        let engine = TestEngine::new().operation("echo", |payload| Ok(payload.to_vec()));
+        TestFactory::new(engine.operation("trap", |_| std::panic::resume_unwind(Box::new("trap"))))
+    };
+    let (gone, heard) = mpsc::sync_channel(1);
+    let known = Arc::new(OnceLock::new());
+    let (started, pool) = (AtomicBool::new(false), Arc::clone(&known));
+    let parting = Parting { module: module(), started, pool, gone };
+    let pool = HostPool::builder(Arc::new(parting)).max(1).build_blocking().unwrap();
+    assert!(known.set(pool.downgrade()).is_ok());
+    // No instance of the old version is left, nor can one be started.
+    assert_eq!(pool.call_blocking("trap", b"").unwrap_err().kind(), ErrorKind::Trapped);
+    eventually(&pool, "the module does not start any more", |stats| stats.failed_starts > 0);
+    let (replaced, done) = mpsc::channel();
+    // On a thread of its own: if the pool were locked there, this would never end.
+    std::thread::spawn(move || {
+        antiphon::block_on(pool.replace_factory(Arc::new(module()))).unwrap();
+        replaced.send(pool.call_blocking("echo", b"hi").unwrap()).unwrap();
+    });
+    let patience = Duration::from_secs(20);
+    assert_eq!(done.recv_timeout(patience).unwrap(), b"hi");
+    assert_eq!(heard.recv_timeout(patience).unwrap(), 1);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What both hosts are made of: the gate, the slot behind it, and the halves of a call around the engine's part.
 
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -116,7 +117,10 @@ where
     }
 
     pub(crate) fn set_factory(&self, factory: Option<Arc<dyn EngineProviderFactory>>) {
-        *self.factory.lock().unwrap_or_else(PoisonError::into_inner) = factory;
+        let factory =
+            mem::replace(&mut *self.factory.lock().unwrap_or_else(PoisonError::into_inner), factory);
+        // Without the lock: a factory is others' code.
+        drop(factory);
     }
 
     fn counts_fuel(&self) -> bool {
