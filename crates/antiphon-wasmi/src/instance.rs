@@ -106,6 +106,9 @@ impl antiphon::provider::Instance for Instance {
 
     #[inline(always)]
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32>> {
+        if self.paused.is_some() {
+            return Some(Err(left_in_the_middle()));
+        }
         match self.run(conversation) {
             Ok(TypedResumableCall::Finished(code)) => Some(self.end(conversation, Ok(code))),
             called => self.go_on(conversation, called),
@@ -123,6 +126,12 @@ impl antiphon::provider::Instance for Instance {
         let returned = finish(&mut self.store, step).await;
         self.end(conversation, returned)
     }
+}
+
+#[cold]
+fn left_in_the_middle() -> Error {
+    let what = "a call that waits was not gone on with: the instance has to be started anew";
+    Error::new(ErrorKind::Engine, what)
 }
 
 /// What wasmi says of guest code that it ran.

@@ -88,7 +88,7 @@ impl Resident {
         }
 
         let Some(spare) = self.spare.take() else {
-            let what = "the call before was dropped in the middle: the instance has to be started anew";
+            let what = "a call that waits was not gone on with: the instance has to be started anew";
             return Some(Err(Error::new(ErrorKind::Engine, what)));
         };
         CALL.set(Some(ManuallyDrop::new(mem::replace(conversation, spare))));

@@ -102,13 +102,15 @@ pub trait WebAssemblyEngineProviderAsync {
     /// The module is refused, or the engine cannot replace modules.
     async fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError>;
 
-    /// [`WebAssemblyEngineProvider::converse`], for a guest that cannot suspend in this call. Tried first.
+    /// [`WebAssemblyEngineProvider::converse`], for a guest that does not wait in this call. Tried first. `None` may also
+    /// say that the call has begun and waits: then [`converse_async`](Self::converse_async) goes on with it. So a provider
+    /// around another one passes on that as well.
     fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
         let _ = conversation;
         None
     }
 
-    /// The same for a guest that may suspend. `None` sends the host to [`call`](Self::call).
+    /// The same for a guest that may suspend. `None`, for a call that has not begun, sends the host to [`call`](Self::call).
     fn converse_async<'a>(
         &'a mut self,
         conversation: &'a mut Box<Conversation>,
