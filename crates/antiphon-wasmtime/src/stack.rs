@@ -28,8 +28,8 @@ enum Place {
 thread_local! {
     static PLACE: Cell<Place> = const { Cell::new(Place::Thread) };
     /// A part of the thread's own stack that is known to have room below it: its lowest address, and its length. No
-    /// address of another stack lies in it, so one look settles the common case. Nothing is known while another stack is
-    /// used: what another library switched to, and is gone since, may have been taken for the thread's.
+    /// address of another stack lies in it, so one look settles the common case. Forgotten where another stack is switched
+    /// to: what another library had switched to, and is gone since, may have been taken for the thread's.
     static ROOMY: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
@@ -137,13 +137,13 @@ impl<F> Drop for Interruptible<F> {
 /// Goes back at the end, also where a panic passes.
 struct Moved {
     from: Place,
-    roomy: (usize, usize),
 }
 
 impl Moved {
     #[inline]
     fn to(place: Place) -> Self {
-        Self { from: PLACE.replace(place), roomy: ROOMY.replace((0, 0)) }
+        ROOMY.set((0, 0));
+        Self { from: PLACE.replace(place) }
     }
 }
 
@@ -151,7 +151,6 @@ impl Drop for Moved {
     #[inline]
     fn drop(&mut self) {
         PLACE.set(self.from);
-        ROOMY.set(self.roomy);
     }
 }
 

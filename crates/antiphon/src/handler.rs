@@ -332,13 +332,18 @@ pub(crate) async fn answer(mut future: Answering<'_>, host: u64, terms: &Terms) 
         Ok(poll) => poll.map(|answer| Ok(answer.map_err(HostCallError::into_text))),
         Err(error) => std::task::Poll::Ready(Err(error)),
     });
-    let answer = match crate::wait::until(terms, polled).await {
-        Ok(answer) => answer,
-        Err(interrupt) => Err(terms.error(interrupt, crate::errors::Phase::HostCall)),
-    };
-    // To drop it runs the host's code once more.
-    guarded(host, || drop(future))?;
-    answer
+    match crate::wait::until(terms, polled).await {
+        Ok(answer) => {
+            // To drop it runs the host's code once more.
+            catch_unwind(AssertUnwindSafe(|| drop(future))).map_err(|panic| panicked(&*panic))?;
+            answer
+        }
+        Err(interrupt) => {
+            // In the middle of it, where it may have things to end by calls of its own.
+            guarded(host, || drop(future))?;
+            Err(terms.error(interrupt, crate::errors::Phase::HostCall))
+        }
+    }
 }
 
 /// Runs a handler's code, which may panic, and may call its host.
