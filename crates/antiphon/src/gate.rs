@@ -426,6 +426,49 @@ mod tests {
         waiter.join().unwrap();
     }
 
+    /// A replacement waits without a deadline, and so without an alarm that would wake the ticker.
+    #[test]
+    fn whoever_was_missed_is_woken_although_the_ticker_slept() {
+        struct Count(AtomicUsize);
+        impl ticker::OnTick for Count {
+            fn on_tick(&self) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+
+        let ticks = Arc::new(Count(AtomicUsize::new(0)));
+        ticker::on_each_tick(Arc::downgrade(&ticks) as _).unwrap();
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let (mut seen, mut since) = (0, std::time::Instant::now());
+        while since.elapsed() < ticker::TICK * 40 {
+            assert!(std::time::Instant::now() < patience, "the ticker never sleeps");
+            std::thread::sleep(ticker::TICK);
+            let now = ticks.0.load(Ordering::SeqCst);
+            if now != seen {
+                (seen, since) = (now, std::time::Instant::now());
+            }
+        }
+        let gate = Arc::new(Gate::new(()));
+        let inside = gate.try_enter().unwrap();
+        ticker::watch(Arc::downgrade(&gate) as std::sync::Weak<dyn Busy>).unwrap();
+        let (entered, ended) = std::sync::mpsc::channel();
+        std::thread::spawn({
+            let gate = Arc::clone(&gate);
+            move || {
+                drop(block_on(gate.enter()));
+                entered.send(()).unwrap();
+            }
+        });
+        while gate.lock_queue().tickets.is_empty() {
+            std::thread::yield_now();
+        }
+        // As if the store of the one who waits came too late for the one who leaves.
+        gate.waiting.store(0, Ordering::Relaxed);
+        drop(inside);
+        gate.waiting.store(1, Ordering::Relaxed);
+        ended.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+    }
+
     #[test]
     fn who_leaves_does_not_fall_over_the_waker_of_the_next_one() {
         struct Bomb;

@@ -129,6 +129,8 @@ pub(crate) fn watch(gate: Weak<dyn Busy>) -> io::Result<()> {
 /// Somebody waits at a gate, and may have been missed by who left it: the ticker looks after them, tick by tick.
 pub(crate) fn somebody_queues() {
     QUEUED.store(true, Ordering::Release);
+    // Who waits without a deadline has no alarm that would wake the ticker.
+    now();
 }
 
 /// How many ticks too old the cached tick may have been while it was `tick`: the ticker's thread waited for a processor.
