@@ -5,7 +5,6 @@
 //! ends with the pool, which it does not keep alive.
 
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use antiphon::block_on;
 use antiphon::errors::{Error, ErrorKind, Result};
-use antiphon::ticker::TICK;
+use antiphon::ticker::{TICK, survive};
 
 use crate::instance::Instance;
 use crate::pool::Inner;
@@ -86,8 +85,8 @@ impl Bell {
         loop {
             self.0.rung.store(false, Ordering::SeqCst);
             let Some(pool) = pool.upgrade() else { return };
-            let next = catch_unwind(AssertUnwindSafe(|| chores.run(&pool)))
-                .unwrap_or_else(|_| Instant::now().checked_add(PAUSE));
+            let mut next = Instant::now().checked_add(PAUSE);
+            survive(|| next = chores.run(&pool));
             // Perhaps the last of it: then the next turn is the end.
             drop(pool);
             while !self.0.rung.load(Ordering::SeqCst) {
@@ -127,11 +126,9 @@ impl Chores {
 
     fn start(&mut self, pool: &Arc<Inner>, starting: Starting<'_>, why: Wanted) {
         let version = Arc::clone(&starting.version);
-        let started =
-            catch_unwind(AssertUnwindSafe(|| block_on(unless_gone(pool, pool.blueprint.start(version)))));
-        let started = started.unwrap_or_else(|_| {
-            Some(Err(Error::new(ErrorKind::Engine, "the engine panicked while it started an instance")))
-        });
+        let panicked = "the engine panicked while it started an instance";
+        let mut started = Some(Err(Error::new(ErrorKind::Engine, panicked)));
+        survive(|| started = block_on(unless_gone(pool, pool.blueprint.start(version))));
         match started {
             // Dropped with all the rest.
             None => {}

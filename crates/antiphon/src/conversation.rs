@@ -508,7 +508,7 @@ impl Conversation {
         let line = LogLine { host_id: self.shared.id, operation: self.protocol.operation(), stream, text };
         let _running = reentrancy::enter(self.shared.id);
         catch_unwind(AssertUnwindSafe(|| log::emit(self.shared.log.as_ref(), line)))
-            .map_err(|panic| handler::panicked(&*panic))
+            .map_err(handler::panicked)
     }
 
     #[cold]

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use crate::context::Context;
 use crate::errors::{BoxError, Error, ErrorKind};
 use crate::ledger::Ledger;
-use crate::reentrancy;
 use crate::terms::{Caller, Terms};
+use crate::{reentrancy, ticker};
 
 /// The signature of the host callback of `wapc` 2.x: host id, binding, namespace, operation, payload.
 ///
@@ -335,7 +335,7 @@ pub(crate) async fn answer(mut future: Answering<'_>, host: u64, terms: &Terms) 
     match crate::wait::until(terms, polled).await {
         Ok(answer) => {
             // To drop it runs the host's code once more.
-            catch_unwind(AssertUnwindSafe(|| drop(future))).map_err(|panic| panicked(&*panic))?;
+            catch_unwind(AssertUnwindSafe(|| drop(future))).map_err(panicked)?;
             answer
         }
         Err(interrupt) => {
@@ -350,7 +350,7 @@ pub(crate) async fn answer(mut future: Answering<'_>, host: u64, terms: &Terms) 
 #[inline]
 fn guarded<R>(host: u64, run: impl FnOnce() -> R) -> Result<R, Error> {
     let _running = reentrancy::enter(host);
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panicked(&*panic))
+    catch_unwind(AssertUnwindSafe(run)).map_err(panicked)
 }
 
 /// A handler that said that it never waits.
@@ -369,13 +369,15 @@ impl<H: HostHandlerAsync> HostHandler for AtOnce<H> {
 
 /// A caught panic of the host's own code.
 #[cold]
-pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+pub(crate) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Error::new(
+    let error = Error::new(
         ErrorKind::HostPanicked,
         format!("a handler of the host panicked: {}", text.unwrap_or("no message")),
-    )
+    );
+    ticker::drop_panic(panic);
+    error
 }
 
 /// The callback of `wapc` 2.x as a handler.

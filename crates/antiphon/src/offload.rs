@@ -28,7 +28,7 @@ where
         .name("antiphon-compile".into())
         .spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(work))
-                .unwrap_or_else(|panic| Err(handler::panicked(&*panic).into()));
+                .unwrap_or_else(|panic| Err(handler::panicked(panic).into()));
             let (slot, alarm) = &*theirs;
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             alarm.ring();

@@ -20,6 +20,5 @@ pub(crate) fn give(host: u64, answer: &[u8]) -> Result<()> {
         return Err(source::elsewhere());
     }
     let _running = reentrancy::enter(host);
-    catch_unwind(AssertUnwindSafe(|| READER.with(|reader| reader(answer))))
-        .map_err(|panic| handler::panicked(&*panic))
+    catch_unwind(AssertUnwindSafe(|| READER.with(|reader| reader(answer)))).map_err(handler::panicked)
 }

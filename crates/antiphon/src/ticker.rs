@@ -4,6 +4,7 @@
 //! engines (which interrupt guests, each store deciding for itself) and rings the alarms of whatever waits outside a
 //! guest: host calls, queues, sleeps. So no deadline needs an executor's timer.
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -264,11 +265,20 @@ fn run() {
 /// Runs code of somebody else's (a waker, a hook, a destructor) where its panic must not reach whoever happens to run it: it
 /// is logged, and that is all. Every deadline of the program hangs on the ticker's thread, for one.
 pub fn survive(work: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        drop_panic(panic);
         // A subscriber is somebody else's code too.
-        let _ = catch_unwind(
+        let logged = catch_unwind(
             || tracing::error!(target: "antiphon", "a waker, a hook, a recorder or a destructor panicked; whoever ran it goes on"),
         );
+        logged.unwrap_or_else(drop_panic);
+    }
+}
+
+/// Drops what a panic carries, whose destructor may panic in turn. What it then panics with is left alone: its own may, too.
+pub(crate) fn drop_panic(panic: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(again);
     }
 }
 
@@ -460,16 +470,30 @@ mod tests {
 
     #[test]
     fn a_waker_that_panics_does_not_end_the_ticker() {
-        struct Bomb;
+        /// Panics with something that panics when it is dropped.
+        struct Bomb(Arc<AtomicBool>);
         impl std::task::Wake for Bomb {
             fn wake(self: Arc<Self>) {
+                std::panic::resume_unwind(Box::new(Shrapnel(Arc::clone(&self.0))));
+            }
+        }
+        struct Shrapnel(Arc<AtomicBool>);
+        impl Drop for Shrapnel {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::SeqCst);
                 panic!("boom");
             }
         }
-        let alarm = Arc::new(Alarm::default());
-        alarm.set(&Arc::new(Bomb).into());
+        let (alarm, met) = (Arc::new(Alarm::default()), Arc::new(AtomicBool::new(false)));
+        alarm.set(&Arc::new(Bomb(Arc::clone(&met))).into());
         started().map(drop).unwrap();
         ring_at(now(), Arc::downgrade(&alarm));
+        let patience = Instant::now() + Duration::from_secs(20);
+        while !met.load(Ordering::SeqCst) {
+            assert!(Instant::now() < patience, "the alarm was never rung");
+            now();
+            thread::sleep(TICK);
+        }
         still_ticks();
     }
 

@@ -138,6 +138,24 @@ fn an_inner_call_ends_with_the_outer_one_although_it_has_a_handle_of_its_own() {
     assert!(ended.saturating_duration_since(cancelled) < PATIENCE / 2, "it was waited for");
 }
 
+#[test]
+fn a_handler_that_panics_with_what_panics_when_it_is_dropped_is_an_error_as_well() {
+    struct Shrapnel;
+
+    impl Drop for Shrapnel {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("shrapnel"));
+        }
+    }
+
+    let handler = handler_fn(|_| std::panic::resume_unwind(Box::new(Shrapnel)));
+    let host = WapcHost::builder(Box::new(engine())).handler(handler).build().unwrap();
+    for _ in 0..2 {
+        assert_eq!(host.call("relay", b"").unwrap_err().kind(), ErrorKind::HostPanicked);
+    }
+    assert_eq!(host.call("echo", b"hi").unwrap(), b"hi");
+}
+
 /// A handler whose future calls its own host once more when it is dropped.
 struct Clingy(std::sync::OnceLock<std::sync::Weak<WapcHostAsync>>, mpsc::SyncSender<ErrorKind>);
 
