@@ -4,17 +4,15 @@
 //! not start is tried by one at a time. It is started with the first of these chores, sleeps while there is none, and
 //! ends with the pool, which it does not keep alive.
 
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::task::Poll;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use antiphon::block_on;
 use antiphon::errors::{Error, ErrorKind, Result};
-use antiphon::ticker::{TICK, survive};
+use antiphon::ticker::{self, TICK, survive};
 
 use crate::instance::Instance;
 use crate::pool::Inner;
@@ -53,7 +51,7 @@ impl Bell {
         }
     }
 
-    /// The pool is gone, or about to be.
+    /// The pool is gone.
     pub(crate) fn wake(&self) {
         self.0.rung.store(true, Ordering::SeqCst);
         if let Some(thread) = self.0.thread.get() {
@@ -199,14 +197,19 @@ impl Drop for Starting<'_> {
     }
 }
 
-/// Gives a start up when nobody has the pool any more: the keeper alone is left of it.
+/// How often the keeper looks whether it starts an instance for anybody.
+const LOOK: Duration = TICK.saturating_mul(4);
+
+/// Gives a start up when nobody has the pool any more: the keeper alone is left of it. Whoever lets go of it last cannot say
+/// so: not before, since then it is still there, nor after.
 async fn unless_gone<T>(pool: &Arc<Inner>, start: impl Future<Output = Result<T>>) -> Option<Result<T>> {
     let mut start = pin!(start);
-    poll_fn(|cx| {
-        if Arc::strong_count(pool) == 1 {
-            return Poll::Ready(None);
+    loop {
+        if let Some(started) = ticker::within(LOOK, start.as_mut()).await {
+            return Some(started);
         }
-        start.as_mut().poll(cx).map(Some)
-    })
-    .await
+        if Arc::strong_count(pool) == 1 {
+            return None;
+        }
+    }
 }

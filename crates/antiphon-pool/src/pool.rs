@@ -291,15 +291,6 @@ impl Clone for HostPool {
     }
 }
 
-impl Drop for HostPool {
-    fn drop(&mut self) {
-        // The last one, but for the keeper, which may be busy with a start that nobody needs any more.
-        if Arc::strong_count(&self.inner) <= 2 {
-            self.inner.bell.wake();
-        }
-    }
-}
-
 impl Drop for Inner {
     fn drop(&mut self) {
         self.bell.wake();

@@ -6,14 +6,16 @@ mod support;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::testing::TestEngine;
-use antiphon::{CancelHandle, Request};
+use antiphon::{Bytes, CancelHandle, HostCall, HostCallError, HostHandlerAsync, Isolation, Request};
 use antiphon_pool::HostPool;
-use support::{patient, run, test_factory};
+use support::{TRAP, engines, guest, options, patient, run, test_factory};
 use tokio::sync::Semaphore;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
@@ -33,6 +35,48 @@ fn waits(release: &Arc<Semaphore>) -> TestEngine {
 
 fn ready(pool: &mut HostPool) -> Poll<Result<(), Error>> {
     pool.poll_ready(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Lets a guest start once; after that its start waits for ever.
+struct Once {
+    begun: AtomicUsize,
+    token: Arc<()>,
+}
+
+#[antiphon::async_trait]
+impl HostHandlerAsync for Once {
+    async fn handle(&self, _call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        let _token = Arc::clone(&self.token);
+        if self.begun.fetch_add(1, Ordering::SeqCst) > 0 {
+            std::future::pending::<()>().await;
+        }
+        Ok(Bytes::new())
+    }
+}
+
+#[test]
+fn a_service_that_is_ready_gives_up_what_is_being_started_for_it_when_it_is_dropped() {
+    let call = "(drop (call $host_call (i32.const 8) (i32.const 3) (i32.const 8) (i32.const 3) (i32.const 8) (i32.const 3)
+        (i32.const 0) (i32.const 0)))";
+    for engine in engines() {
+        let factory = engine.factory(&guest(1, call), &options(Isolation::Reuse)).unwrap();
+        let token = Arc::new(());
+        let handler = Arc::new(Once { begun: AtomicUsize::new(0), token: Arc::clone(&token) });
+        let builder = HostPool::builder(factory).min(1).max(1).limits(patient()).host_calls_in_init(true);
+        let mut pool = builder.handler(Arc::clone(&handler)).build_blocking().unwrap();
+        assert!(ready(&mut pool).is_ready());
+        assert_eq!(pool.call_blocking(TRAP, b"").unwrap_err().kind(), ErrorKind::Trapped, "on {engine}");
+        let patience = Instant::now() + Duration::from_secs(20);
+        while handler.begun.load(Ordering::SeqCst) < 2 {
+            assert!(Instant::now() < patience, "on {engine}: nothing is started");
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop((pool, handler));
+        while Arc::strong_count(&token) > 1 {
+            assert!(Instant::now() < patience, "on {engine}: the start goes on");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 #[test]
