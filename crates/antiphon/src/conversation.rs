@@ -250,7 +250,7 @@ impl Conversation {
     /// # Errors
     /// The deadline passed, or the call was cancelled.
     pub async fn sleep(&self, duration: Duration) -> Result<()> {
-        crate::wait::until(&self.terms, crate::wait::sleep(ticker::ticks(duration)))
+        crate::wait::until(&self.terms, crate::wait::sleep(duration))
             .await
             .map_err(|interrupt| self.terms.error(interrupt, Phase::Guest))
     }

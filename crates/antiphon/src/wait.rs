@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use crate::alarm::Alarm;
+use crate::deadline::Deadline;
 use crate::terms::{Interrupt, Terms};
 use crate::ticker;
 
@@ -54,21 +56,10 @@ fn register(terms: &Terms, cx: &Context<'_>) -> Arc<Alarm> {
     alarm
 }
 
-/// Waits for a number of ticks.
-pub(crate) async fn sleep(ticks: u64) {
-    // One more: the cached tick may be almost over.
-    let until = ticker::now().saturating_add(1).saturating_add(ticks);
-    let alarm = Arc::new(Alarm::default());
-    let mut registered = false;
-    poll_fn(|cx| {
-        alarm.set(cx.waker());
-        if !registered {
-            registered = true;
-            ticker::ring_at(until, Arc::downgrade(&alarm));
-        }
-        if ticker::now() >= until { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
+/// Waits for a time, in steps of a tick: as a deadline does, it makes good for a clock that was late.
+pub(crate) async fn sleep(duration: Duration) {
+    let over = Deadline::after(ticker::now(), ticker::ticks(duration), duration);
+    let _ = until(&Terms::new(over), std::future::pending::<()>()).await;
 }
 
 /// Runs a future on this thread, which parks while it is pending.
@@ -102,5 +93,42 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         while !unpark.woken.swap(false, Ordering::Acquire) {
             thread::park();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ticker::{OnTick, TICK};
+    use std::time::Instant;
+
+    /// Holds the ticker up once, and says so shortly before it lets it go on.
+    struct Stall {
+        begun: AtomicBool,
+        almost_over: AtomicBool,
+    }
+
+    impl OnTick for Stall {
+        fn on_tick(&self) {
+            if !self.begun.swap(true, Ordering::SeqCst) {
+                thread::sleep(TICK * 8);
+                self.almost_over.store(true, Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+
+    #[test]
+    fn a_sleep_that_begins_while_the_clock_is_late_is_not_short() {
+        let stall = Arc::new(Stall { begun: AtomicBool::new(false), almost_over: AtomicBool::new(false) });
+        ticker::on_each_tick(Arc::downgrade(&stall) as _).unwrap();
+        let patience = Instant::now() + Duration::from_secs(20);
+        while !stall.almost_over.load(Ordering::SeqCst) {
+            assert!(Instant::now() < patience, "the hook was never called");
+            ticker::now();
+        }
+        let (began, length) = (Instant::now(), Duration::from_millis(10));
+        block_on(sleep(length));
+        assert!(began.elapsed() >= length, "{:?}", began.elapsed());
     }
 }
