@@ -1,7 +1,5 @@
 //! Deadlines in ticks on a machine whose ticker waits for a processor. Alone in its process: it holds every clock up.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
