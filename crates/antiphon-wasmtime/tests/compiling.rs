@@ -1,6 +1,6 @@
 //! Modules that are loaded by the threads of a pool which wasmtime would compile with, too.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::sync::mpsc;
 use std::thread;

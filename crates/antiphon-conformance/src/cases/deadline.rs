@@ -81,7 +81,7 @@ fn a_request_may_bring_a_longer_deadline(subject: &Subject) {
 fn calls_that_begin_in_one_tick_keep_their_own_deadlines(subject: &Subject) {
     let host =
         subject.host(Guest::new(RELAY).limits(Limits::new().with_deadline(150 * MS)).handler(|call| {
-            match &*call.payload {
+            match call.payload {
                 b"late" => Answer::After(60 * MS, echo(call)),
                 b"too late" => Answer::After(400 * MS, echo(call)),
                 _ => Answer::Now(echo(call)),
