@@ -80,16 +80,16 @@ fn a_request_may_bring_a_longer_deadline(subject: &Subject) {
 
 fn calls_that_begin_in_one_tick_keep_their_own_deadlines(subject: &Subject) {
     let host =
-        subject.host(Guest::new(RELAY).limits(Limits::new().with_deadline(150 * MS)).handler(|call| {
+        subject.host(Guest::new(RELAY).limits(Limits::new().with_deadline(400 * MS)).handler(|call| {
             match call.payload {
-                b"late" => Answer::After(60 * MS, echo(call)),
-                b"too late" => Answer::After(400 * MS, echo(call)),
+                b"late" => Answer::After(200 * MS, echo(call)),
+                b"too late" => Answer::After(700 * MS, echo(call)),
                 _ => Answer::Now(echo(call)),
             }
         }));
-    for _ in 0..3 {
+    for _ in 0..2 {
         // Answered at once, so that the next one mostly begins in the same tick.
-        let shorter = Request::new("run", b"soon").deadline(20 * MS);
+        let shorter = Request::new("run", b"soon").deadline(100 * MS);
         assert_eq!(host.call_with(shorter).unwrap().payload, b"soon");
         assert_eq!(host.call("run", b"late").unwrap(), b"late");
         let longer = Request::new("run", b"soon").deadline(Duration::from_secs(60));
