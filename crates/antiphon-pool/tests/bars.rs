@@ -160,12 +160,16 @@ fn beside_a_loop(engine: AnyEngine, threads: usize) -> Beside {
 #[test]
 fn a_guest_that_loops_ends_by_its_deadline_and_fails_no_innocent() {
     let _alone = alone();
+    // A loop holds a thread for a tick before it gives way. Where all that is counted the ratio is held; else two ticks more, since
+    // how many times a p99 without a loop they are says how fast the machine is.
+    let ticks = antiphon::ticker::TICK * u32::try_from(full_or(0, 2)).unwrap();
     for engine in engines() {
         // One thread has the loop and the innocents: how long these wait is the tick, and no bar.
         for (threads, most) in [(1, f64::INFINITY), (2, 3.0)] {
             at_best(|| {
                 let figures = beside_a_loop(engine, threads);
-                let is_met = figures.ratio < most && figures.longest_loop < GONE;
+                let is_fair = figures.ratio < most || figures.beside_p99 < figures.alone_p99 + ticks;
+                let is_met = is_fair && figures.longest_loop < GONE;
                 if is_met { Ok(figures) } else { Err(figures) }
             });
         }
