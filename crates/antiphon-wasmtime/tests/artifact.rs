@@ -110,7 +110,7 @@ fn an_artifact_is_its_module() {
 
 #[test]
 fn a_changed_bit_is_found_in_each_part_of_a_large_file() {
-    // Of more than a megabyte, which two threads read in parts of 256 KiB.
+    // Of more than a megabyte, which two threads read in parts of 64 KiB.
     let data = "x".repeat(1_040_000);
     let wat = String::from_utf8(ECHO.to_vec()).unwrap().replace(
         r#"(memory (export "memory") 1)"#,
@@ -123,7 +123,7 @@ fn a_changed_bit_is_found_in_each_part_of_a_large_file() {
 
     let mut bytes = fs::read(&path).unwrap();
     assert!(bytes.len() > 1 << 20, "{}", bytes.len());
-    for at in (0..bytes.len() - END).step_by(64 << 10) {
+    for at in (0..bytes.len() - END).step_by(32 << 10) {
         bytes[at] ^= 1;
         fs::write(&path, &bytes).unwrap();
         bytes[at] ^= 1;
@@ -131,8 +131,8 @@ fn a_changed_bit_is_found_in_each_part_of_a_large_file() {
         assert!(matches!(refused, ArtifactError::NotAuthentic), "{at}: {refused:?}");
     }
     // Parts that have changed places.
-    let (first, rest) = bytes.split_at_mut(256 << 10);
-    first.swap_with_slice(&mut rest[..256 << 10]);
+    let (first, rest) = bytes.split_at_mut(64 << 10);
+    first.swap_with_slice(&mut rest[..64 << 10]);
     fs::write(&path, &bytes).unwrap();
     assert!(matches!(refusal(Builder::new(), &path, &fixture.key), ArtifactError::NotAuthentic));
 }
