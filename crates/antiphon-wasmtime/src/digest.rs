@@ -6,8 +6,7 @@ use std::{io, panic, thread};
 use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 use blake3::{Hash, Hasher};
 
-/// Bytes that are read and hashed at once: they stay in the processor's cache, and what they are read into comes from memory
-/// that was in use before, where a larger buffer would be new pages each time. A power of two and some chunks of BLAKE3 long,
+/// Bytes that are read and hashed at once: they stay in the processor's cache. A power of two and some chunks of BLAKE3 long,
 /// which makes each piece a subtree.
 const PIECE: u64 = 64 << 10;
 
