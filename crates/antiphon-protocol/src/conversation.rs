@@ -88,6 +88,18 @@ enum Stored {
     Shared(Bytes),
 }
 
+impl Stored {
+    /// The bytes, given those of the buffer.
+    #[inline(never)]
+    fn or<'a>(&'a self, buffer: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Buffer => buffer,
+            Self::Owned(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
 /// How a guest call that returned has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the outcome table is the protocol")]
@@ -129,7 +141,7 @@ impl Conversation {
 
     /// Begins the start of an instance: `__guest_request` has nothing to give, host calls are refused unless allowed.
     pub fn begin_init(&mut self, host_calls: bool) {
-        self.reset();
+        self.forget();
         self.operation.set("");
         self.buffer.clear();
         self.payload_len = 0;
@@ -138,18 +150,31 @@ impl Conversation {
 
     /// Ends the start of an instance; a response or an error that it set is dropped.
     pub fn end_init(&mut self) {
-        self.reset();
+        self.phase = Phase::Idle;
+        self.forget();
     }
 
     /// Begins a call, and forgets all of the one before it.
     #[inline(always)]
     pub fn begin_call(&mut self, operation: &str, payload: Payload<'_>) -> Result<(), Violation> {
-        self.prepare(operation, payload.as_slice())?;
+        // Taken apart first: what may have to be dropped meanwhile is a value in memory, and a borrow is not.
         match payload {
-            Payload::Borrowed(bytes) => refill(&mut self.buffer, bytes),
-            Payload::Owned(bytes) => self.keep(Stored::Owned(bytes)),
-            Payload::Shared(bytes) => self.keep(Stored::Shared(bytes)),
+            Payload::Borrowed(bytes) => {
+                self.prepare(operation, bytes)?;
+                refill(&mut self.buffer, bytes);
+                self.phase = Phase::Call;
+                Ok(())
+            }
+            Payload::Owned(bytes) => self.begin_call_with(operation, Stored::Owned(bytes)),
+            Payload::Shared(bytes) => self.begin_call_with(operation, Stored::Shared(bytes)),
         }
+    }
+
+    #[inline(never)]
+    fn begin_call_with(&mut self, operation: &str, payload: Stored) -> Result<(), Violation> {
+        self.prepare(operation, payload.or(&[]))?;
+        self.buffer.clear();
+        self.extra().payload = payload;
         self.phase = Phase::Call;
         Ok(())
     }
@@ -172,24 +197,26 @@ impl Conversation {
 
     #[inline(always)]
     fn prepare(&mut self, operation: &str, payload: &[u8]) -> Result<(), Violation> {
-        self.reset();
-        check("operation", operation.as_bytes(), self.sizes.name)?;
-        check("request", payload, self.sizes.request)?;
+        let name = check("operation", operation.as_bytes(), self.sizes.name);
+        if let Err(violation) = name.and_then(|()| check("request", payload, self.sizes.request)) {
+            self.end_init();
+            return Err(violation);
+        }
+        self.forget();
         self.operation.set(operation);
         self.payload_len = payload.len();
         Ok(())
-    }
-
-    fn keep(&mut self, payload: Stored) {
-        self.buffer.clear();
-        self.extra().payload = payload;
     }
 
     /// The arguments of `__guest_call`: the lengths of the operation and of the payload.
     #[must_use]
     #[inline]
     pub fn lengths(&self) -> (i32, i32) {
-        let wasm = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).cast_signed();
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a call begins with no more than fits: see `Sizes`"
+        )]
+        let wasm = |length: usize| (length as u32).cast_signed();
         (wasm(self.operation.len()), wasm(self.payload_len))
     }
 
@@ -392,11 +419,7 @@ impl Conversation {
 
     #[inline]
     fn payload(&self) -> &[u8] {
-        match &self.extra.payload {
-            Stored::Buffer => &self.buffer,
-            Stored::Owned(bytes) => bytes,
-            Stored::Shared(bytes) => bytes,
-        }
+        if self.untidy { self.extra.payload.or(&self.buffer) } else { &self.buffer }
     }
 
     #[inline]
@@ -406,8 +429,7 @@ impl Conversation {
 
     /// Forgets the call before. The payload stays in its buffer until the next one: `phase` guards it.
     #[inline]
-    fn reset(&mut self) {
-        self.phase = Phase::Idle;
+    fn forget(&mut self) {
         self.response.clear();
         self.answered = false;
         self.in_place = false;

@@ -55,18 +55,15 @@ pub fn write(memory: &mut [u8], ptr: i32, bytes: &[u8], import: &'static str) ->
     if bytes.is_empty() {
         return Ok(());
     }
-    let span = Span { ptr: ptr.cast_unsigned(), len: u32::try_from(bytes.len()).unwrap_or(u32::MAX) };
-    let target = match span.bounds() {
-        Some((start, end)) => memory.get_mut(start..end),
-        None => None,
-    };
-    match target {
-        // The lengths differ only for bytes that no 32-bit memory can hold.
-        Some(target) if target.len() == bytes.len() => {
+    let (ptr, len) = (ptr.cast_unsigned(), bytes.len());
+    let start = usize::try_from(ptr).ok();
+    let span = start.and_then(|start| Some(start..start.checked_add(len)?));
+    match span.and_then(|span| memory.get_mut(span)) {
+        Some(target) => {
             copy(target, bytes);
             Ok(())
         }
-        _ => Err(span.fault(import, memory)),
+        None => Err(Span { ptr, len: u32::try_from(len).unwrap_or(u32::MAX) }.fault(import, memory)),
     }
 }
 

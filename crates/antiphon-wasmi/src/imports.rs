@@ -21,7 +21,7 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
             if guest.data().suspends && guest.data().conversation.can_suspend() {
                 return Err(guest.data_mut().leave(Left::HostCall(args)));
             }
-            with(&mut guest, |_| 1, |memory, conversation| conversation.host_call(memory, args))
+            with(guest, |_| 1, |memory, conversation| conversation.host_call(memory, args))
         },
     )?;
     Ok(())
@@ -31,11 +31,11 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
 /// thousand of those that copy megabytes.
 #[inline(always)]
 fn with<R>(
-    guest: &mut Guest<'_>,
+    mut guest: Guest<'_>,
     _copies: impl FnOnce(&Conversation) -> i32,
     run: impl FnOnce(&mut [u8], &mut Conversation) -> Result<R, Error>,
 ) -> Result<R> {
-    fuel::look_in_import(guest)?;
-    let (memory, data) = split(guest);
+    fuel::look_in_import(&mut guest)?;
+    let (memory, data) = split(&mut guest);
     run(memory, &mut data.conversation).map_err(|error| data.fail(error))
 }

@@ -70,6 +70,19 @@ impl Data {
         check(&self.conversation, self.ticks.as_ref())
     }
 
+    /// Whether there is nothing that [`flush_output`](Self::flush_output) would ever flush.
+    pub(crate) fn is_silent(&self) -> bool {
+        #[cfg(feature = "wasi")]
+        if self.wasi.is_some() {
+            return false;
+        }
+        #[cfg(feature = "wasi-fs")]
+        if self.fs.is_some() {
+            return false;
+        }
+        true
+    }
+
     /// Ends a guest call or a start, however it ended: what the guest wrote without ending its line goes to the log.
     #[inline]
     pub(crate) fn flush_output(&mut self) -> Result<(), Error> {
@@ -93,19 +106,25 @@ pub(crate) fn check(conversation: &Conversation, ticks: Option<&Ticks>) -> Resul
 /// The guest's memory and the store's data, both at once.
 #[inline(always)]
 pub(crate) fn split<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
-    // Two ways to one end: a memory that may have come from either is a value on the stack, and what is loaded through it
-    // waits for that.
-    match caller.data().memory {
-        Some(memory) => memory.data_and_store_mut(caller),
-        None => split_early(caller),
+    if caller.data().memory.is_none() {
+        find_memory(caller);
     }
+    split_known(caller)
 }
 
-/// The same in a start section. No memory, which only that of a module without one can see, is an empty one.
-#[cold]
-fn split_early<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
-    match caller.get_export(antiphon::wapc_functions::MEMORY).and_then(Extern::into_memory) {
+/// The same where the memory was looked for. None, which only the start section of a module without one can see, is an
+/// empty one.
+#[inline(always)]
+pub(crate) fn split_known<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
+    match caller.data().memory {
         Some(memory) => memory.data_and_store_mut(caller),
         None => (&mut [], caller.data_mut()),
     }
+}
+
+/// Looks for the memory in a start section, where it is not known yet.
+#[cold]
+pub(crate) fn find_memory(caller: &mut Caller<'_, Data>) {
+    let memory = caller.get_export(antiphon::wapc_functions::MEMORY);
+    caller.data_mut().memory = memory.and_then(Extern::into_memory);
 }

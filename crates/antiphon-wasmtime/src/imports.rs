@@ -4,7 +4,9 @@ use antiphon::errors::Error;
 use antiphon::{Conversation, wapc_functions as wapc};
 use wasmtime::{Caller, Linker, Result};
 
-use crate::data::{Data, split};
+#[cfg(feature = "async")]
+use crate::data::split;
+use crate::data::{Data, find_memory, split_known};
 
 type Guest<'a> = Caller<'a, Data>;
 
@@ -14,9 +16,9 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
     linker.func_wrap(
         wapc::HOST_NAMESPACE,
         wapc::HOST_CALL,
-        |mut guest: Guest<'_>, a: i32, b: i32, c: i32, d: i32, e: i32, f: i32, g: i32, h: i32| {
+        |guest: Guest<'_>, a: i32, b: i32, c: i32, d: i32, e: i32, f: i32, g: i32, h: i32| {
             let args = [a, b, c, d, e, f, g, h];
-            with(&mut guest, |_| 1, |memory, conversation| conversation.host_call(memory, args))
+            with(guest, |_| 1, |memory, conversation| conversation.host_call(memory, args))
         },
     )?;
     Ok(())
@@ -26,7 +28,7 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
 /// straight line, 4 MiB each, would pass the engine's own looks by.
 #[inline(always)]
 fn with<R>(
-    guest: &mut Guest<'_>,
+    mut guest: Guest<'_>,
     copies: impl FnOnce(&Conversation) -> i32,
     run: impl FnOnce(&mut [u8], &mut Conversation) -> Result<R, Error>,
 ) -> Result<R> {
@@ -38,8 +40,22 @@ fn with<R>(
         guest.data().check()?;
     }
     // To find the memory takes as long as all else that is done for an empty answer.
-    let (memory, data) = if copies == 0 { (&mut [][..], guest.data_mut()) } else { split(guest) };
+    let (memory, data) = match guest.data().memory {
+        _ if copies == 0 => (&mut [][..], guest.data_mut()),
+        Some(memory) => memory.data_and_store_mut(&mut guest),
+        None => {
+            guest = with_memory(guest);
+            split_known(&mut guest)
+        }
+    };
     Ok(run(memory, &mut data.conversation)?)
+}
+
+/// Takes the caller and gives it back: if it were lent to a function, it would be a value in memory in every call.
+#[cold]
+fn with_memory(mut guest: Guest<'_>) -> Guest<'_> {
+    find_memory(&mut guest);
+    guest
 }
 
 /// Redefines the one import that can wait, for guests that may suspend.

@@ -38,6 +38,8 @@ pub(crate) struct Guest {
     guest_call: TypedFunc<(i32, i32), i32>,
     /// Whether it has epochs, and neither ticks nor fuel: one look in place of three.
     usual: bool,
+    /// Whether it has no output that would have to be flushed.
+    silent: bool,
     /// Whether an epoch has to be armed before guest code runs.
     epochs: bool,
     /// Ticks of a call, where they are counted instead of the time.
@@ -144,7 +146,8 @@ impl Instance {
         flushed?;
         let ticks = ticks(|deadlines| deadlines.wapc_func);
         let usual = epochs && ticks.is_none() && fuel.is_none();
-        let guest = Guest { store, guest_call, usual, epochs, ticks, fuel };
+        let silent = store.data().is_silent();
+        let guest = Guest { store, guest_call, usual, silent, epochs, ticks, fuel };
         Ok(Self(match mode {
             Mode::Straight => Kind::Straight(guest),
             #[cfg(any(feature = "async", feature = "wasi-fs"))]
@@ -263,6 +266,22 @@ impl Guest {
 
     #[inline(always)]
     fn end(
+        &mut self,
+        conversation: &mut Box<Conversation>,
+        returned: wasmtime::Result<i32>,
+    ) -> Result<i32, Error> {
+        let running = &mut self.store.data_mut().conversation;
+        match returned {
+            Ok(code) if self.silent && !running.is_metered() => {
+                mem::swap(running, conversation);
+                Ok(code)
+            }
+            returned => self.end_unusual(conversation, returned),
+        }
+    }
+
+    #[inline(never)]
+    fn end_unusual(
         &mut self,
         conversation: &mut Box<Conversation>,
         returned: wasmtime::Result<i32>,

@@ -309,13 +309,7 @@ impl Conversation {
 
     #[inline(always)]
     fn begun(&mut self, begun: Result<(), Violation>) -> Result<()> {
-        if let Err(violation) = begun {
-            return Err(self.refuse(violation));
-        }
-        if let Some(meter) = &mut self.meter {
-            meter.enter();
-        }
-        Ok(())
+        begun.map_err(|violation| self.refuse(violation))
     }
 
     /// Copies a payload that was read in place so far: the guest goes on where its caller's borrow does not reach.
@@ -334,6 +328,9 @@ impl Conversation {
         self.tidy();
         self.terms = terms;
         self.meter = meter;
+        if let Some(meter) = &mut self.meter {
+            meter.enter();
+        }
         self.ledger.mark();
     }
 
@@ -378,23 +375,20 @@ impl Conversation {
         self.tidy();
     }
 
-    /// Ends a call whose `__guest_call` returned.
+    /// Ends a call whose `__guest_call` returned, and which leaves nothing to release.
     #[inline]
-    pub(crate) fn end_call(&mut self, code: i32) -> Result<()> {
-        if self.is_tidy() {
-            return outcome(self.protocol.end_call(code));
-        }
-        self.end_unusual_call(code)
+    pub(crate) fn end_tidy_call(&mut self, code: i32) -> Result<()> {
+        outcome(self.protocol.end_call(code))
     }
 
     /// Whether neither the guest nor a handler left anything: the one look that most calls need when they end.
     #[inline]
-    fn is_tidy(&self) -> bool {
+    pub(crate) fn is_tidy(&self) -> bool {
         !self.ledger.is_marked() && self.protocol.is_tidy()
     }
 
-    #[inline(never)]
-    fn end_unusual_call(&mut self, code: i32) -> Result<()> {
+    /// Ends a call whose `__guest_call` returned.
+    pub(crate) fn end_call(&mut self, code: i32) -> Result<()> {
         self.report_dropped_log();
         match self.failure.take() {
             Some(failure) => Err(failure.with_guest_error(self.protocol.abandon_call())),

@@ -40,13 +40,21 @@ pub(crate) struct Slot<E: ?Sized, S> {
     pub(crate) engine: Box<E>,
     pub(crate) state: Arc<S>,
     pub(crate) conversation: Box<Conversation>,
-    /// Whether the instance may serve a call. False while one runs, so that a call which is dropped or panics leaves
-    /// an instance behind that nobody uses again.
-    live: bool,
+    instance: Condition,
     /// Whether an instance serves one call only.
     fresh: bool,
-    /// Whether the engine may still write to the state: a call, a start or a replacement did not return, or failed.
-    tainted: bool,
+}
+
+/// What may be done with an instance.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    /// It may serve a call.
+    Live,
+    /// There is none, or none that may be used again.
+    Gone,
+    /// The same, and the engine may still write to the state: a call, a start or a replacement did not return, or failed. So
+    /// it is while one runs: one that is dropped or panics leaves an instance behind that nobody uses again.
+    Tainted,
 }
 
 /// What the core asks of either kind of provider.
@@ -225,17 +233,17 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
         let state = Arc::new(S::create(Arc::clone(shared)));
         let conversation = state.inner().spare();
         let fresh = shared.isolation == Isolation::PerCall;
-        Self { engine, state, conversation, live: false, fresh, tainted: false }
+        Self { engine, state, conversation, instance: Condition::Gone, fresh }
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        self.live
+        self.instance == Condition::Live
     }
 
     /// Before the engine's `init`.
     pub(crate) fn begin_init(&mut self, terms: Terms) {
         // A new state: a foreign engine whose call was dropped may still write to the old one.
-        if self.tainted {
+        if self.instance == Condition::Tainted {
             self.state = Arc::new(S::create(Arc::clone(self.state.inner().shared())));
         }
         self.begin_replace(terms);
@@ -243,7 +251,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
 
     /// Before the engine's `replace`, which knows the state from its `init`.
     pub(crate) fn begin_replace(&mut self, terms: Terms) {
-        (self.live, self.tainted) = (false, true);
+        self.instance = Condition::Tainted;
         self.state.inner().begin_init(terms);
     }
 
@@ -251,7 +259,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
     pub(crate) fn end_init(&mut self, result: Result<(), BoxError>) -> Result<()> {
         self.state.inner().end_init();
         result.map_err(init_error)?;
-        (self.live, self.tainted) = (true, false);
+        self.instance = Condition::Live;
         Ok(())
     }
 
@@ -259,7 +267,9 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
     #[inline]
     pub(crate) fn retire(&mut self) {
         if self.fresh {
-            self.live = false;
+            if self.is_live() {
+                self.instance = Condition::Gone;
+            }
             self.engine.discard();
         }
     }
@@ -271,8 +281,8 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
         result: Result<(), BoxError>,
     ) -> Result<(), BoxError> {
         self.state.inner().end_init();
-        self.live = result.is_ok() || was_live;
-        self.tainted = !self.live;
+        let is_live = result.is_ok() || was_live;
+        self.instance = if is_live { Condition::Live } else { Condition::Tainted };
         result
     }
 
@@ -317,22 +327,43 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
     #[inline(always)]
     fn begun(&mut self, output: &mut impl Output) {
         output.prepare(&mut self.conversation);
-        (self.live, self.tainted) = (false, true);
+        self.instance = Condition::Tainted;
     }
 
     /// After it: `__guest_call` returned.
     #[inline(always)]
     pub(crate) fn returned(&mut self, code: i32, output: &mut impl Output) -> Result<()> {
-        self.tainted = false;
+        if !self.conversation.is_tidy() {
+            return self.returned_untidy(code, output);
+        }
+        match self.conversation.end_tidy_call(code) {
+            Ok(()) => {
+                self.instance = Condition::Live;
+                output.collect(&mut self.conversation);
+                Ok(())
+            }
+            Err(error) => Err(self.conclude_returned(error, output)),
+        }
+    }
+
+    /// The same for a call that leaves something to be cleared.
+    #[inline(never)]
+    fn returned_untidy(&mut self, code: i32, output: &mut impl Output) -> Result<()> {
         match self.conversation.end_call(code) {
             Ok(()) => {
-                self.live = true;
+                self.instance = Condition::Live;
                 output.collect(&mut self.conversation);
                 self.conversation.release();
                 Ok(())
             }
-            Err(error) => Err(self.conclude(error, output)),
+            Err(error) => Err(self.conclude_returned(error, output)),
         }
+    }
+
+    #[cold]
+    fn conclude_returned(&mut self, error: Error, output: &mut impl Output) -> Error {
+        self.instance = Condition::Gone;
+        self.conclude(error, output)
     }
 
     /// After it: `__guest_call` did not return.
@@ -345,7 +376,9 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
     #[cold]
     fn conclude(&mut self, error: Error, output: &mut impl Output) -> Error {
         // What the engine refused before it began is no harm to the instance either.
-        self.live = error.fate() != Fate::Discarded;
+        if error.fate() != Fate::Discarded {
+            self.instance = Condition::Live;
+        }
         output.discard(&mut self.conversation);
         let error = error.with_usage(self.conversation.usage(0));
         self.conversation.release();

@@ -83,9 +83,8 @@ impl WapcHost {
     /// # Errors
     /// Every kind of [`ErrorKind`](crate::errors::ErrorKind) that its table gives to a call.
     pub fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
-        let entered = self.core.try_enter();
         let mut answer = Vec::new();
-        self.run(entered, Request::new(op, payload), &mut answer)?;
+        self.run(|| Request::new(op, payload), &mut answer)?;
         Ok(answer)
     }
 
@@ -94,9 +93,8 @@ impl WapcHost {
     /// # Errors
     /// Those of [`call`](Self::call).
     pub fn call_with(&self, request: Request<'_>) -> Result<Response> {
-        let entered = self.core.try_enter();
         let mut response = Response::default();
-        self.run(entered, request, &mut response)?;
+        self.run(|| request, &mut response)?;
         Ok(response)
     }
 
@@ -106,7 +104,7 @@ impl WapcHost {
     /// Those of [`call`](Self::call); `answer` is empty then.
     pub fn call_into(&self, op: &str, payload: &[u8], answer: &mut Vec<u8>) -> Result<usize> {
         answer.clear();
-        self.run(self.core.try_enter(), Request::new(op, payload), &mut Reused(answer))?;
+        self.run(|| Request::new(op, payload), &mut Reused(answer))?;
         Ok(answer.len())
     }
 
@@ -143,7 +141,7 @@ impl WapcHost {
     pub fn call_ref_with<R>(&self, request: Request<'_>, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let mut result = None;
         let mut reader = |answer: &[u8]| result = Some(read(answer));
-        sink::with(&mut reader, || self.run(self.core.try_enter(), request, &mut InPlace))?;
+        sink::with(&mut reader, || self.run(|| request, &mut InPlace))?;
         result.ok_or_else(|| Error::new(ErrorKind::Engine, "the engine answered without a response"))
     }
 
@@ -181,19 +179,24 @@ impl WapcHost {
 
     /// The one path of every call. A host that is free and a call without options go straight through.
     ///
-    /// Its caller tries to enter before all else: an atomic exchange waits until what was stored before it is in memory.
+    /// Two ways to the same `serve`, each with a slot and a request of its own: what may have come from either, or may go to
+    /// either, is a value in memory, which costs more than what is done with it.
     #[inline(always)]
-    fn run(&self, entered: Option<Held<'_>>, request: Request<'_>, output: &mut impl Output) -> Result<()> {
-        // Two ways to the same `serve`, each with a slot of its own: one that may have come from either is a value in
-        // memory, which costs more than what is done with it.
-        match (entered, request) {
-            (Some(mut slot), Request { operation, payload, options: None }) if slot.is_live() => {
+    fn run<'r>(&self, request: impl FnOnce() -> Request<'r>, output: &mut impl Output) -> Result<()> {
+        // Before all else: an atomic exchange waits until what was stored before it is in memory.
+        match self.core.try_enter() {
+            Some(mut slot) if slot.is_live() => {
                 self.core.set_deadline(&mut slot);
-                let result = serve(&mut slot, operation, payload, output);
-                slot.leave();
-                result
+                match request() {
+                    Request { operation, payload, options: None } => {
+                        let result = serve(&mut slot, operation, payload, output);
+                        slot.leave();
+                        result
+                    }
+                    request => self.run_slowly(Some(slot), request, output),
+                }
             }
-            (entered, request) => self.run_slowly(entered, request, output),
+            entered => self.run_slowly(entered, request(), output),
         }
     }
 
@@ -239,10 +242,12 @@ fn serve(
     payload: Payload<'_>,
     output: &mut impl Output,
 ) -> Result<()> {
-    if let Some(payload) = source::worthwhile(&payload) {
-        return serve_in_place(slot, operation, payload, output);
+    match payload {
+        Payload::Borrowed(payload) if source::is_worthwhile(payload) => {
+            return serve_in_place(slot, operation, payload, output);
+        }
+        payload => slot.begin_call(operation, payload, output)?,
     }
-    slot.begin_call(operation, payload, output)?;
     // Taken apart at once: a value that was just stored by halves is slow to read as a whole.
     match slot.engine.converse(&mut slot.conversation) {
         Some(Ok(code)) => slot.returned(code, output),

@@ -278,10 +278,13 @@ fn serve<'r>(
     payload: Payload<'r>,
     output: &mut impl Output,
 ) -> Served<'r> {
-    if let Some(payload) = source::worthwhile(&payload) {
-        return serve_in_place(slot, operation, payload, output);
-    }
-    if let Err(error) = slot.begin_call(operation, payload, output) {
+    let begun = match payload {
+        Payload::Borrowed(payload) if source::is_worthwhile(payload) => {
+            return serve_in_place(slot, operation, payload, output);
+        }
+        payload => slot.begin_call(operation, payload, output),
+    };
+    if let Err(error) = begun {
         return Served::Ended(Err(error));
     }
     match slot.engine.converse(&mut slot.conversation) {

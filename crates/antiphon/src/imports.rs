@@ -14,7 +14,7 @@
 ///
 /// ```ignore
 /// fn with<R>(
-///     caller: &mut Caller<'_, Data>,
+///     caller: Caller<'_, Data>,
 ///     copies: impl FnOnce(&Conversation) -> i32,
 ///     run: impl FnOnce(&mut [u8], &mut Conversation) -> Result<R, antiphon::errors::Error>,
 /// ) -> Result<R, EngineError>;
@@ -30,7 +30,7 @@ macro_rules! link_imports {
     (@list $rule:ident [$($given:tt)*]) => {
         $crate::link_imports! { @$rule [$($given)*]
             over memory {
-                HOST_NAMESPACE GUEST_REQUEST_FN (op, msg) copies |conversation| conversation.lengths().1.saturating_add(1),
+                HOST_NAMESPACE GUEST_REQUEST_FN (op, msg) copies |conversation| conversation.lengths().1 | 1,
                     does |memory, conversation| conversation.guest_request(memory, op, msg);
                 HOST_NAMESPACE GUEST_RESPONSE_FN (ptr, len) copies |_| len,
                     does |memory, conversation| conversation.guest_response(memory, ptr, len);
@@ -61,7 +61,7 @@ macro_rules! link_imports {
         $($linker.func_wrap(
             $crate::wapc_functions::$module,
             $crate::wapc_functions::$name,
-            |mut caller: $caller, $($arg: i32),+| $with(&mut caller, $copies, $run),
+            |caller: $caller, $($arg: i32),+| $with(caller, $copies, $run),
         )?;)*
         $($linker.func_wrap(
             $crate::wapc_functions::$ask_module,

@@ -1,7 +1,5 @@
 //! A borrowed payload read in place: the guest's `__guest_request` copies it from where its caller has it.
 
-use antiphon_protocol::Payload;
-
 use crate::errors::{Error, ErrorKind, Result};
 
 /// Payloads of more bytes are read in place. To say where a payload is costs as much as to copy some hundred bytes.
@@ -11,13 +9,10 @@ const WORTHWHILE: usize = 512;
 // the thread of its caller, or of whoever polls it, so the payload waits there, scoped to the call or to the poll.
 scoped_tls_hkt::scoped_thread_local!(static PAYLOAD: for<'a> &'a [u8]);
 
-/// The bytes of a payload that is better read in place.
+/// Whether borrowed bytes are better read in place.
 #[inline(always)]
-pub(crate) fn worthwhile<'a>(payload: &Payload<'a>) -> Option<&'a [u8]> {
-    match payload {
-        Payload::Borrowed(bytes) if bytes.len() > WORTHWHILE => Some(bytes),
-        _ => None,
-    }
+pub(crate) fn is_worthwhile(payload: &[u8]) -> bool {
+    payload.len() > WORTHWHILE
 }
 
 /// Runs a guest whose payload this is.

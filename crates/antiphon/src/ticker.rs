@@ -8,7 +8,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -45,9 +45,8 @@ pub(crate) trait Busy: Send + Sync {
 }
 
 static NOW: AtomicU64 = AtomicU64::new(0);
-static PARKED: AtomicBool = AtomicBool::new(true);
-/// Set by every call, cleared at every tick: the cheap sign of life.
-static TOUCHED: AtomicBool = AtomicBool::new(false);
+/// [`PARKED`], [`UNTOUCHED`] or [`TOUCHED`]: one look for a call.
+static STATE: AtomicU8 = AtomicU8::new(PARKED);
 /// Set by whoever begins to wait at a gate, and kept for as long as anybody does.
 static QUEUED: AtomicBool = AtomicBool::new(false);
 /// Guests that run outside any gate: replacements that start.
@@ -71,18 +70,30 @@ struct Shared {
     jumps: Jumps,
 }
 
+/// The thread sleeps, or is about to.
+const PARKED: u8 = 0;
+/// It ticks, and no call has begun since the last tick.
+const UNTOUCHED: u8 = 1;
+/// It ticks, and some have.
+const TOUCHED: u8 = 2;
+
 /// The current tick, counted from the first use. A call must be marked as busy before it reads its first one.
 #[inline]
 pub fn now() -> u64 {
-    // Pairs with the store in `try_park`: either this load sees that the ticker is about to sleep, or the ticker sees
+    // Pairs with the store in `park_if_idle`: either this load sees that the ticker is about to sleep, or the ticker sees
     // that the caller's gate is busy.
-    if PARKED.load(Ordering::SeqCst) {
-        unpark();
-    }
-    if !TOUCHED.load(Ordering::Relaxed) {
-        TOUCHED.store(true, Ordering::Relaxed);
+    if STATE.load(Ordering::SeqCst) != TOUCHED {
+        touch();
     }
     NOW.load(Ordering::Relaxed)
+}
+
+/// Leaves a sign of life.
+#[cold]
+fn touch() {
+    if STATE.compare_exchange(UNTOUCHED, TOUCHED, Ordering::SeqCst, Ordering::SeqCst) == Err(PARKED) {
+        unpark();
+    }
 }
 
 /// The current tick, for code that runs inside a call or a start: either keeps the ticker awake.
@@ -189,7 +200,6 @@ impl Shared {
     }
 }
 
-#[cold]
 fn unpark() {
     let mut shared = lock();
     if shared.owner.is_some() && shared.ensure_runs().is_err() {
@@ -198,7 +208,7 @@ fn unpark() {
     }
     // No call has read the old tick since the thread parked.
     NOW.fetch_max(true_tick().0, Ordering::Relaxed);
-    PARKED.store(false, Ordering::SeqCst);
+    STATE.store(TOUCHED, Ordering::SeqCst);
     WAKE.notify_all();
 }
 
@@ -249,7 +259,8 @@ fn run() {
                 }
             });
         }
-        idle = if TOUCHED.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
+        let touched = STATE.compare_exchange(TOUCHED, UNTOUCHED, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        idle = if touched { 0 } else { idle + 1 };
         if idle >= IDLE_TICKS {
             idle = 0;
             if park_if_idle() {
@@ -305,7 +316,7 @@ fn park_if_idle() -> bool {
     let gates: Vec<_> = {
         let mut shared = lock();
         // First the flag, then the look: see `now`.
-        PARKED.store(true, Ordering::SeqCst);
+        STATE.store(PARKED, Ordering::SeqCst);
         shared.gates.retain(|gate| gate.strong_count() > 0);
         shared.gates.iter().filter_map(Weak::upgrade).collect()
     };
@@ -319,10 +330,10 @@ fn park_if_idle() -> bool {
     let mut shared = lock();
     shared.alarms.prune();
     if busy || shared.alarms.count > 0 {
-        PARKED.store(false, Ordering::SeqCst);
+        STATE.store(UNTOUCHED, Ordering::SeqCst);
         return false;
     }
-    while PARKED.load(Ordering::SeqCst) {
+    while STATE.load(Ordering::SeqCst) == PARKED {
         shared = WAKE.wait(shared).unwrap_or_else(PoisonError::into_inner);
     }
     true
