@@ -12,13 +12,14 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::{error, fmt};
 
 use antiphon::ModuleInfo;
 use antiphon::errors::{BoxError, Error, ErrorKind};
 use wasmtime::Module;
 
-use crate::digest::{self, Digest, Pieces, length};
+use crate::digest::{self, Crew, Digest, Pieces, length};
 use crate::environment::Environment;
 use crate::key::SealKey;
 use crate::private;
@@ -172,7 +173,7 @@ pub(crate) fn seal(code: &[u8], manifest: &Manifest, key: &SealKey) -> Vec<u8> {
     let mut tail = manifest.to_bytes();
     let end = End { code: length(code.len()), manifest: length(tail.len()) };
     tail.extend_from_slice(&end.to_bytes());
-    let seal = digest::hasher(key.mode()).update(code).update(&tail).finalize();
+    let seal = digest::hasher(Some(key)).update(code).update(&tail).finalize();
     tail.extend_from_slice(seal.as_bytes());
     tail
 }
@@ -194,7 +195,7 @@ pub(crate) fn write(path: &Path, key: &SealKey, written: Written<'_>) -> Result<
         Error::new(ErrorKind::Engine, "the compiled module cannot be taken out of the engine")
             .with_source(error)
     })?;
-    let manifest = Manifest { module: digest::of(bytes), environment, info: info.to_bytes() };
+    let manifest = Manifest { module: *blake3::hash(bytes).as_bytes(), environment, info: info.to_bytes() };
     let tail = seal(&code, &manifest, key);
     let kept = check_place(path).and_then(|()| {
         let temporary = private::beside(path)?;
@@ -269,10 +270,11 @@ impl End {
 }
 
 /// Checks the seal of a whole file of that size. Gives the length of its code, and its manifest.
-fn authenticate(
-    file: &(impl Pieces + ?Sized),
+fn authenticate<'env>(
+    file: impl Pieces + Clone + 'env,
     size: u64,
     key: &SealKey,
+    crew: &Crew<'env>,
 ) -> Result<(usize, Manifest), ArtifactError> {
     let (mut end, mut rest) = (Vec::new(), Vec::new());
     let sealed = size.checked_sub(length(SEAL)).ok_or(ArtifactError::NotAnArtifact)?;
@@ -280,7 +282,7 @@ fn authenticate(
     let end = end.try_into().map_err(|_| ArtifactError::NotAnArtifact)?;
     let End { code, manifest } = End::parse(end, size)?;
 
-    let found = digest::hash(file, sealed, key.mode())?;
+    let found = crew.hash_last(file.clone(), sealed, Some(key))?;
     // As long as they are, they are in what was just hashed, and that is within the limit.
     let rest = file.piece(code, to_usize(size.saturating_sub(code))?, &mut rest)?;
     let seal = rest.last_chunk::<SEAL>().ok_or(ArtifactError::NotAnArtifact)?;
@@ -292,7 +294,7 @@ fn authenticate(
     Ok((to_usize(code)?, manifest.ok_or(ArtifactError::Damaged)?))
 }
 
-impl Pieces for File {
+impl Pieces for Arc<File> {
     fn piece<'a>(&'a self, offset: u64, length: usize, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
         buffer.resize(length, 0);
         private::read_at(self, buffer, offset)?;
@@ -339,8 +341,8 @@ impl Fitting {
 }
 
 /// What a file is opened with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Opening<'a> {
+#[derive(Clone, Copy)]
+pub(crate) struct Opening<'a, 'env> {
     pub(crate) key: &'a SealKey,
     /// Bytes that are read at most.
     pub(crate) limit: u64,
@@ -348,6 +350,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) environment: &'a Environment,
     /// The module that it has to be of, if a certain one is wanted.
     pub(crate) module: Option<&'a Digest>,
+    /// Who hashes it.
+    pub(crate) crew: &'a Crew<'env>,
 }
 
 /// Where code may be loaded from.
@@ -361,7 +365,7 @@ pub(crate) enum Place {
 
 impl Authentic {
     /// Reads all of an open file once, and checks its seal.
-    pub(crate) fn open(file: File, how: Opening<'_>, place: Place) -> Result<Self, ArtifactError> {
+    pub(crate) fn open(file: File, how: Opening<'_, '_>, place: Place) -> Result<Self, ArtifactError> {
         let found = file.metadata()?;
         let size = found.len();
         if !found.is_file() || size < length(LENGTHS + SEAL) {
@@ -371,20 +375,21 @@ impl Authentic {
             return Err(ArtifactError::TooLarge { size, limit: how.limit });
         }
         if place == Place::File && private::only_we_change(&found) {
-            let (_, manifest) = authenticate(&file, size, how.key)?;
+            let read = Arc::new(file.try_clone()?);
+            let (_, manifest) = authenticate(read, size, how.key, how.crew)?;
             return Ok(Self { code: Code::Mapped(file), manifest });
         }
         let mut bytes = Vec::new();
         let mut file = file;
         file.rewind()?;
         file.take(size).read_to_end(&mut bytes)?;
-        let (code, manifest) = authenticate(&bytes[..], length(bytes.len()), how.key)?;
+        let (code, manifest) = authenticate(&bytes[..], length(bytes.len()), how.key, &Crew::default())?;
         bytes.truncate(code);
         Ok(Self { code: Code::Copied(bytes), manifest })
     }
 
     /// Makes sure that the code is for an engine like the one at hand, and of the module that is wanted.
-    pub(crate) fn fit(self, how: Opening<'_>) -> Result<Fitting, ArtifactError> {
+    pub(crate) fn fit(self, how: Opening<'_, '_>) -> Result<Fitting, ArtifactError> {
         let Manifest { module, environment, info } = self.manifest;
         environment.fits(how.environment)?;
         if how.module.is_some_and(|wanted| *wanted != module) {

@@ -11,7 +11,7 @@ use antiphon::{Limits, ModuleInfo};
 use wasmtime::Module;
 
 use crate::artifact::{self, ArtifactError, Manifest, Opening};
-use crate::digest::{self, Digest};
+use crate::digest::{Crew, Digest, length};
 use crate::engine::Clocked;
 use crate::environment::Environment;
 use crate::key::SealKey;
@@ -88,8 +88,15 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    pub(crate) fn new(module: &[u8], environment: Environment, limits: &Limits) -> Self {
-        Self { module: digest::of(module), environment, limit: size_limit(limits) }
+    pub(crate) fn new<'env>(
+        module: &'env [u8],
+        environment: Environment,
+        limits: &Limits,
+        crew: &Crew<'env>,
+    ) -> Self {
+        // What is in memory can be read.
+        let digest = crew.hash(module, length(module.len()), None).unwrap_or_else(|_| blake3::hash(module));
+        Self { module: *digest.as_bytes(), environment, limit: size_limit(limits) }
     }
 
     fn name(&self) -> String {
@@ -172,8 +179,13 @@ impl ModuleCache {
     }
 
     /// The module, if it is there and whole.
-    pub(crate) fn load(&self, engine: &Clocked, wanted: &Wanted) -> Option<(Module, ModuleInfo)> {
-        let found = self.find(engine, wanted);
+    pub(crate) fn load(
+        &self,
+        engine: &Clocked,
+        wanted: &Wanted,
+        crew: &Crew<'_>,
+    ) -> Option<(Module, ModuleInfo)> {
+        let found = self.find(engine, wanted, crew);
         match found {
             Ok(Some(found)) => {
                 count(&self.counts.hits, 1);
@@ -190,15 +202,20 @@ impl ModuleCache {
 
     /// The same once more, after a while: what was wrong with the file has been said.
     pub(crate) fn load_again(&self, engine: &Clocked, wanted: &Wanted) -> Option<(Module, ModuleInfo)> {
-        let found = self.find(engine, wanted).ok().flatten()?;
+        let found = self.find(engine, wanted, &Crew::default()).ok().flatten()?;
         count(&self.counts.hits, 1);
         Some(found)
     }
 
-    fn find(&self, engine: &Clocked, wanted: &Wanted) -> Result<Option<(Module, ModuleInfo)>, ArtifactError> {
+    fn find(
+        &self,
+        engine: &Clocked,
+        wanted: &Wanted,
+        crew: &Crew<'_>,
+    ) -> Result<Option<(Module, ModuleInfo)>, ArtifactError> {
         let Some(file) = self.shelf.get(&wanted.name())? else { return Ok(None) };
         let Wanted { module, environment, limit } = wanted;
-        let how = Opening { key: &self.key, limit: *limit, environment, module: Some(module) };
+        let how = Opening { key: &self.key, limit: *limit, environment, module: Some(module), crew };
         let found = loading::open(&file, how, engine)?;
         Shelf::touch(&file);
         Ok(Some(found))

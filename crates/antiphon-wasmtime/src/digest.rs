@@ -1,10 +1,12 @@
 //! BLAKE3 of what is large, by two threads.
 
-use std::sync::{Mutex, PoisonError};
-use std::{io, panic, thread};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::{io, mem, thread};
 
 use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 use blake3::{Hash, Hasher};
+
+use crate::key::SealKey;
 
 /// Bytes that are read and hashed at once: they stay in the processor's cache. A power of two and some chunks of BLAKE3 long,
 /// which makes each piece a subtree.
@@ -17,23 +19,21 @@ const ALONE: u64 = 1 << 20;
 pub(crate) type Digest = [u8; 32];
 
 /// Something to hash, of which any part can be had at any time.
-pub(crate) trait Pieces: Sync {
+pub(crate) trait Pieces: Send + Sync {
     /// So many bytes from an offset on, in `buffer` where they have to be read first.
     fn piece<'a>(&'a self, offset: u64, length: usize, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]>;
 }
 
-impl Pieces for [u8] {
+impl Pieces for &[u8] {
     fn piece<'a>(&'a self, offset: u64, length: usize, _: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
         let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..));
         rest.and_then(|rest| rest.get(..length)).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }
 
-/// The digest of a module.
-pub(crate) fn of(module: &[u8]) -> Digest {
-    // What is in memory can be read; else it would be read alone.
-    let hash = hash(module, length(module.len()), Mode::Hash).unwrap_or_else(|_| blake3::hash(module));
-    *hash.as_bytes()
+/// Hashes one thing after the other, with a key or without.
+pub(crate) fn hasher(key: Option<&SealKey>) -> Hasher {
+    key.map_or_else(Hasher::new, |key| Hasher::new_keyed(key.secret()))
 }
 
 /// A length in memory as one in a file: no machine has more.
@@ -41,53 +41,200 @@ pub(crate) fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// Hashes the first so many bytes. It is the same hash that [`blake3::Hasher`] makes of them, by the tree of the
-/// [paper](https://github.com/BLAKE3-team/BLAKE3-specs), section 2.1.
-///
-/// # Errors
-/// A piece cannot be read.
-pub(crate) fn hash(bytes: &(impl Pieces + ?Sized), length: u64, mode: Mode<'_>) -> io::Result<Hash> {
-    let subtree = |offset: u64, buffer: &mut Vec<u8>| {
-        let length = length.saturating_sub(offset).min(PIECE);
-        let piece = bytes.piece(offset, usize::try_from(length).unwrap_or(usize::MAX), buffer)?;
-        let mut hasher = hasher(mode);
-        hasher.set_input_offset(offset).update(piece);
-        Ok::<_, io::Error>(hasher)
-    };
-    if length <= PIECE {
-        return Ok(subtree(0, &mut Vec::new())?.finalize());
-    }
-
-    let count = usize::try_from(length.div_ceil(PIECE)).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let mut values = vec![ChainingValue::default(); count];
-    // Whoever is free takes the next piece.
-    let places = Mutex::new((0..).map(|piece: u64| piece.saturating_mul(PIECE)).zip(&mut values));
-    let work = || {
-        let mut buffer = Vec::new();
-        loop {
-            let next = places.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((offset, value)) = next else { return Ok(()) };
-            *value = subtree(offset, &mut buffer)?.finalize_non_root();
-        }
-    };
-    thread::scope(|scope| {
-        // Where the system has no thread for it, this one does it all.
-        let other = if length > ALONE { thread::Builder::new().spawn_scoped(scope, work).ok() } else { None };
-        let done: io::Result<()> = work();
-        let others =
-            other.map_or(Ok(()), |other| other.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
-        done.and(others)
-    })?;
-    let (left, right) = halves(&values);
-    Ok(hazmat::merge_subtrees_root(&merged(left, mode), &merged(right, mode), mode))
+/// Whoever needs some hashes, one after the other, and a thread that helps. It is started once for all of them, and before
+/// the first one: to begin may take it longer than a hash takes.
+#[derive(Default)]
+pub(crate) struct Crew<'env> {
+    state: Mutex<State<'env>>,
+    changed: Condvar,
 }
 
-/// Hashes one thing after the other.
-pub(crate) fn hasher(mode: Mode<'_>) -> Hasher {
-    match mode {
-        Mode::Hash => Hasher::new(),
-        Mode::KeyedHash(key) => Hasher::new_keyed(key),
-        Mode::DeriveKeyMaterial(key) => Hasher::new_from_context_key(key),
+#[derive(Default)]
+struct State<'env> {
+    job: Option<Job<'env>>,
+    /// Whether no other job follows.
+    is_last: bool,
+}
+
+/// One hash.
+struct Job<'env> {
+    bytes: Arc<dyn Pieces + 'env>,
+    length: u64,
+    key: Option<SealKey>,
+    /// Where the pieces begin that nobody has taken yet.
+    next: u64,
+    /// How many are being hashed.
+    running: usize,
+    values: Vec<io::Result<ChainingValue>>,
+}
+
+/// One piece of it. Whoever has taken one gives it back by dropping it, whatever has become of it.
+struct Piece<'a, 'env> {
+    crew: &'a Crew<'env>,
+    bytes: Arc<dyn Pieces + 'env>,
+    key: Option<SealKey>,
+    offset: u64,
+    length: u64,
+    value: io::Result<ChainingValue>,
+}
+
+/// Runs what needs hashes of about so many bytes in all.
+pub(crate) fn together<'env, R>(bytes: u64, work: impl FnOnce(&Crew<'env>) -> R) -> R {
+    let crew = Crew::default();
+    if bytes <= ALONE {
+        return work(&crew);
+    }
+    thread::scope(|scope| {
+        let _dismissed = Dismissed(&crew);
+        // Where the system has no thread for it, this one does it all.
+        let _ = thread::Builder::new().name("antiphon-hash".into()).spawn_scoped(scope, || crew.help());
+        work(&crew)
+    })
+}
+
+/// Lets the helper go at the end, also where a panic passes.
+struct Dismissed<'a, 'env>(&'a Crew<'env>);
+
+impl Drop for Dismissed<'_, '_> {
+    fn drop(&mut self) {
+        self.0.lock().is_last = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl<'env> Crew<'env> {
+    /// Hashes the first so many bytes. It is the same hash that [`blake3::Hasher`] makes of them, by the tree of the
+    /// [paper](https://github.com/BLAKE3-team/BLAKE3-specs), section 2.1.
+    ///
+    /// # Errors
+    /// A piece cannot be read.
+    pub(crate) fn hash(
+        &self,
+        bytes: impl Pieces + 'env,
+        length: u64,
+        key: Option<&SealKey>,
+    ) -> io::Result<Hash> {
+        self.run(bytes, length, key, false)
+    }
+
+    /// The same for the last one of the hashes: the helper leaves when there is nothing left of it to do.
+    ///
+    /// # Errors
+    /// Those of [`hash`](Self::hash).
+    pub(crate) fn hash_last(
+        &self,
+        bytes: impl Pieces + 'env,
+        length: u64,
+        key: Option<&SealKey>,
+    ) -> io::Result<Hash> {
+        self.run(bytes, length, key, true)
+    }
+
+    fn run(
+        &self,
+        bytes: impl Pieces + 'env,
+        length: u64,
+        key: Option<&SealKey>,
+        is_last: bool,
+    ) -> io::Result<Hash> {
+        if length <= PIECE {
+            let (mut buffer, length) = (Vec::new(), to_usize(length)?);
+            return Ok(hasher(key).update(bytes.piece(0, length, &mut buffer)?).finalize());
+        }
+        let job = Some(Job::new(Arc::new(bytes), length, key)?);
+        *self.lock() = State { job, is_last };
+        self.changed.notify_all();
+        self.work();
+        let is_running = |state: &mut State<'_>| state.job.as_ref().is_some_and(|job| job.running > 0);
+        let state = self.changed.wait_while(self.lock(), is_running);
+        let job = state.unwrap_or_else(PoisonError::into_inner).job.take();
+        job.map_or_else(|| Err(unfinished()), Job::finish)
+    }
+
+    /// Hashes pieces until none is left. Whoever is free takes the next one.
+    fn work(&self) {
+        let mut buffer = Vec::new();
+        while let Some(mut piece) = self.take() {
+            piece.value = piece.hash(&mut buffer);
+        }
+    }
+
+    /// What the helper does.
+    fn help(&self) {
+        loop {
+            self.work();
+            let is_idle = |state: &mut State<'_>| !state.is_last && !state.has_pieces();
+            let state = self.changed.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner);
+            if !state.has_pieces() {
+                return;
+            }
+        }
+    }
+
+    fn take(&self) -> Option<Piece<'_, 'env>> {
+        let mut state = self.lock();
+        let job = state.job.as_mut().filter(|job| job.has_pieces())?;
+        let offset = job.next;
+        let length = job.length.saturating_sub(offset).min(PIECE);
+        job.next = offset.saturating_add(length);
+        job.running = job.running.saturating_add(1);
+        let (bytes, key) = (Arc::clone(&job.bytes), job.key.clone());
+        Some(Piece { crew: self, bytes, key, offset, length, value: Err(unfinished()) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<'env>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State<'_> {
+    fn has_pieces(&self) -> bool {
+        self.job.as_ref().is_some_and(Job::has_pieces)
+    }
+}
+
+impl<'env> Job<'env> {
+    fn new(bytes: Arc<dyn Pieces + 'env>, length: u64, key: Option<&SealKey>) -> io::Result<Self> {
+        let values = (0..to_usize(length.div_ceil(PIECE))?).map(|_| Err(unfinished())).collect();
+        Ok(Self { bytes, length, key: key.cloned(), next: 0, running: 0, values })
+    }
+
+    fn has_pieces(&self) -> bool {
+        self.next < self.length
+    }
+
+    fn finish(self) -> io::Result<Hash> {
+        let values = self.values.into_iter().collect::<io::Result<Vec<_>>>()?;
+        let mode = self.key.as_ref().map_or(Mode::Hash, |key| Mode::KeyedHash(key.secret()));
+        let (left, right) = halves(&values);
+        Ok(hazmat::merge_subtrees_root(&merged(left, mode), &merged(right, mode), mode))
+    }
+}
+
+impl Piece<'_, '_> {
+    fn hash(&self, buffer: &mut Vec<u8>) -> io::Result<ChainingValue> {
+        let piece = self.bytes.piece(self.offset, to_usize(self.length)?, buffer)?;
+        Ok(hasher(self.key.as_ref()).set_input_offset(self.offset).update(piece).finalize_non_root())
+    }
+}
+
+impl Drop for Piece<'_, '_> {
+    fn drop(&mut self) {
+        let value = mem::replace(&mut self.value, Ok(ChainingValue::default()));
+        let mut state = self.crew.lock();
+        let Some(job) = &mut state.job else { return };
+        if value.is_err() {
+            // The others are of no use any more.
+            job.next = job.length;
+        }
+        let number = usize::try_from(self.offset / PIECE).ok();
+        if let Some(place) = number.and_then(|number| job.values.get_mut(number)) {
+            *place = value;
+        }
+        job.running = job.running.saturating_sub(1);
+        if job.running == 0 {
+            self.crew.changed.notify_all();
+        }
     }
 }
 
@@ -105,52 +252,120 @@ fn halves(values: &[ChainingValue]) -> (&[ChainingValue], &[ChainingValue]) {
     values.split_at(values.len().next_power_of_two() / 2)
 }
 
+fn to_usize(length: u64) -> io::Result<usize> {
+    usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
+
+/// What is left of a piece that a panic interrupted.
+fn unfinished() -> io::Error {
+    io::ErrorKind::Interrupted.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const PIECE: usize = 64 << 10;
 
     #[test]
     fn the_hash_is_that_of_blake3_whatever_the_length() {
-        const PIECE: usize = 64 << 10;
         assert_eq!(length(PIECE), super::PIECE);
         let bytes: Vec<u8> = (0..=250).cycle().take(33 * PIECE + 1).collect();
-        let key = [7; 32];
+        let directory = tempfile::tempdir().unwrap();
+        let key = SealKey::open(directory.path()).unwrap();
         let around = |length: usize| [length - 1, length, length + 1];
-        // By one thread, and by two.
         let pieces = [1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33].map(|pieces| pieces * PIECE);
-        let lengths = [1, 1_024].into_iter().chain(pieces);
-        for end in lengths.flat_map(around) {
-            let some = &bytes[..end];
-            assert_eq!(of(some), *blake3::hash(some).as_bytes(), "{end} bytes");
-            let keyed = hash(some, length(end), Mode::KeyedHash(&key)).unwrap();
-            assert_eq!(keyed, blake3::keyed_hash(&key, some), "{end} bytes");
+        let lengths: Vec<_> = [1, 1_024].into_iter().chain(pieces).flat_map(around).collect();
+        // By one thread, and by two.
+        for expected in [0, u64::MAX] {
+            together(expected, |crew| {
+                for end in lengths.iter().copied() {
+                    let some = &bytes[..end];
+                    let hash = |key| crew.hash(some, length(end), key).unwrap();
+                    assert_eq!(hash(None), blake3::hash(some), "{end} bytes");
+                    assert_eq!(hash(Some(&key)), blake3::keyed_hash(key.secret(), some), "{end} bytes");
+                }
+                let last = crew.hash_last(&bytes[..], length(bytes.len()), None);
+                assert_eq!(last.unwrap(), blake3::hash(&bytes));
+            });
+        }
+    }
+
+    /// Bytes of which one piece is no good.
+    struct Broken {
+        at: u64,
+        panics: bool,
+    }
+
+    impl Pieces for Broken {
+        fn piece<'a>(&'a self, offset: u64, length: usize, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+            if offset == self.at {
+                assert!(!self.panics, "boom");
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            buffer.resize(length, 0);
+            Ok(buffer)
         }
     }
 
     #[test]
     fn a_piece_that_cannot_be_read_is_an_error_whoever_reads_it() {
-        struct Broken(u64);
+        together(u64::MAX, |crew| {
+            for broken in 0..32 {
+                let bytes = Broken { at: broken * super::PIECE, panics: false };
+                let error = crew.hash(bytes, 32 * super::PIECE, None).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+            }
+            for length in [6, 32 * super::PIECE] {
+                let error = crew.hash(&b"short"[..], length, None).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+            }
+        });
+    }
 
-        impl Pieces for Broken {
+    #[test]
+    fn a_panic_ends_the_hash_whoever_it_happens_to() {
+        for broken in 0..32 {
+            let ended = std::panic::catch_unwind(|| {
+                let bytes = Broken { at: broken * super::PIECE, panics: true };
+                together(u64::MAX, |crew| crew.hash(bytes, 32 * super::PIECE, None).map(drop))
+            });
+            assert!(ended.is_err());
+        }
+    }
+
+    #[test]
+    fn alone_one_thread_hashes_all_and_with_a_helper_two_pieces_are_hashed_at_once() {
+        /// Whoever reads the second piece waits for the other to have read the first one.
+        struct Both(AtomicBool);
+        impl Pieces for Both {
             fn piece<'a>(
                 &'a self,
                 offset: u64,
                 length: usize,
                 buffer: &'a mut Vec<u8>,
             ) -> io::Result<&'a [u8]> {
-                if offset == self.0 {
-                    return Err(io::ErrorKind::PermissionDenied.into());
+                if offset == 0 {
+                    while !self.0.load(Ordering::SeqCst) {
+                        thread::yield_now();
+                    }
+                } else {
+                    self.0.store(true, Ordering::SeqCst);
                 }
                 buffer.resize(length, 0);
                 Ok(buffer)
             }
         }
 
-        for broken in 0..32 {
-            let error = hash(&Broken(broken * PIECE), 32 * PIECE, Mode::Hash).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
-        }
-        let error = hash(&b"short"[..], 6, Mode::Hash).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        let crew = Crew::default();
+        assert_eq!(
+            crew.hash(&[0; 3 * PIECE][..], 3 * super::PIECE, None).unwrap(),
+            blake3::hash(&[0; 3 * PIECE])
+        );
+        together(u64::MAX, |crew| {
+            let hash = crew.hash(Both(AtomicBool::new(false)), 2 * super::PIECE, None).unwrap();
+            assert_eq!(hash, blake3::hash(&[0; 2 * PIECE]));
+        });
     }
 }

@@ -85,6 +85,11 @@ impl Clocked {
 pub(crate) fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
+    // What the system's unwinder reads, which no trap, backtrace of a guest or panic of a handler needs: a seventeenth of all
+    // code, and each module is registered with the unwinder when it is loaded. Windows asks for it.
+    if cfg!(not(windows)) {
+        config.native_unwind_info(false);
+    }
 
     // On, here as in every other engine: what compilers emit today and all engines run alike.
     config.wasm_tail_call(true);

@@ -5,8 +5,6 @@ use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
-use blake3::hazmat::Mode;
-
 use crate::private::{self, told};
 
 /// The file of the key in its directory.
@@ -44,9 +42,9 @@ impl SealKey {
         Ok(Self(blake3::derive_key("antiphon 2026 seal of native code", &secret)))
     }
 
-    /// What makes a hash that only who has the key can make.
-    pub(crate) fn mode(&self) -> Mode<'_> {
-        Mode::KeyedHash(&self.0)
+    /// The key of a hash that only who has it can make.
+    pub(crate) fn secret(&self) -> &[u8; LENGTH] {
+        &self.0
     }
 }
 

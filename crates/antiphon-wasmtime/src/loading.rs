@@ -62,9 +62,13 @@ mod kept {
     use super::*;
     use crate::artifact::{ArtifactError, Authentic, Opening, Place};
     use crate::cache::{self, ModuleCache, Wanted};
+    use crate::digest::{self, length};
     use crate::environment::Environment;
     use crate::key::SealKey;
     use crate::{native, private};
+
+    /// How many times the bytes of a module have to be hashed, about: once themselves, and its code.
+    const CODE: u64 = 4;
 
     /// The same as [`compile`], unless the cache has it.
     pub(crate) fn cached(
@@ -74,8 +78,12 @@ mod kept {
         (cache, environment): (&ModuleCache, Environment),
     ) -> Result<Loaded> {
         ModuleInfo::check_size(bytes, limits)?;
-        let wanted = Wanted::new(bytes, environment, limits);
-        if let Some((module, info)) = cache.load(&engine, &wanted) {
+        let (wanted, found) = digest::together(length(bytes.len()).saturating_mul(CODE), |crew| {
+            let wanted = Wanted::new(bytes, environment, limits, crew);
+            let found = cache.load(&engine, &wanted, crew);
+            (wanted, found)
+        });
+        if let Some((module, info)) = found {
             return Ok((module, info, engine));
         }
         let (bytes, info) = ModuleInfo::load(bytes, limits)?;
@@ -104,14 +112,21 @@ mod kept {
         limits: &Limits,
         environment: &Environment,
     ) -> Result<Loaded> {
-        let how = Opening { key, limit: cache::size_limit(limits), environment, module: None };
-        let file = private::open(path).map_err(|error| Error::from(ArtifactError::from(error)))?;
+        let told = |error| Error::from(ArtifactError::from(error));
+        let file = private::open(path).map_err(told)?;
+        let size = file.metadata().map_err(told)?.len();
+        let limit = cache::size_limit(limits);
+        let open = |engine: &Clocked| {
+            digest::together(size, |crew| {
+                open(&file, Opening { key, limit, environment, module: None, crew }, engine)
+            })
+        };
         let beside = || engine.pool.as_ref().and_then(|pool| Some((pool, pool.on_demand()?)));
-        let (module, info, engine) = match open(&file, how, &engine) {
+        let (module, info, engine) = match open(&engine) {
             Ok((module, info)) => (module, info, engine),
             // As for a module: perhaps it is only that the pool has no place of the kind that it wants.
             Err(ArtifactError::Engine(refused)) if let Some((pool, engine)) = beside() => {
-                let (module, info) = open(&file, how, engine).map_err(Error::from)?;
+                let (module, info) = open(engine).map_err(Error::from)?;
                 pool.warn(&refused);
                 (module, info, engine.clone())
             }
@@ -128,7 +143,7 @@ mod kept {
     /// Loads the code of an open file, if its seal is whole.
     pub(crate) fn open(
         file: &File,
-        how: Opening<'_>,
+        how: Opening<'_, '_>,
         engine: &Clocked,
     ) -> Result<(Module, ModuleInfo), ArtifactError> {
         let from = |place| {
@@ -151,6 +166,7 @@ mod tests {
 
     use super::*;
     use crate::artifact::{self, ArtifactError, Authentic, Opening, Place};
+    use crate::digest::Crew;
     use crate::engine::config;
     use crate::environment::Environment;
     use crate::{SealKey, WasmtimeEngineProviderBuilder, native};
@@ -167,7 +183,8 @@ mod tests {
 
         let engine = Clocked::new(&config()).unwrap();
         let environment = Environment::of(&engine, false);
-        let how = Opening { key: &key, limit: 1 << 20, environment: &environment, module: None };
+        let crew = &Crew::default();
+        let how = Opening { key: &key, limit: 1 << 20, environment: &environment, module: None, crew };
         let file = File::open(&path).unwrap();
         let fitting = Authentic::open(file, how, Place::File).unwrap().fit(how).unwrap();
         assert_eq!(fitting.is_mapped(), cfg!(unix));
@@ -224,7 +241,8 @@ mod tests {
             let written =
                 artifact::Written { bytes: module_of, module: &module, environment, info: info.clone() };
             artifact::write(&path, &key, written).unwrap();
-            let how = Opening { key: &key, limit: 1 << 20, environment: &here, module: Some(&wanted) };
+            let (module, crew) = (Some(&wanted), &Crew::default());
+            let how = Opening { key: &key, limit: 1 << 20, environment: &here, module, crew };
             Authentic::open(File::open(&path).unwrap(), how, Place::Memory).unwrap().fit(how)
         };
         assert!(!fit(here.clone(), GUEST).unwrap().is_mapped());

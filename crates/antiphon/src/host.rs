@@ -187,14 +187,13 @@ impl WapcHost {
         match self.core.try_enter() {
             Some(mut slot) if slot.is_live() => {
                 self.core.set_deadline(&mut slot);
-                match request() {
-                    Request { operation, payload, options: None } => {
-                        let result = serve(&mut slot, operation, payload, output);
-                        slot.leave();
-                        result
-                    }
-                    request => self.run_slowly(Some(slot), request, output),
+                let request = request();
+                if request.options.is_some() {
+                    return self.run_slowly(Some(slot), request, output);
                 }
+                let result = serve(&mut slot, request.operation, request.payload, output);
+                slot.leave();
+                result
             }
             entered => self.run_slowly(entered, request(), output),
         }

@@ -103,7 +103,7 @@ impl WapcHostAsync {
     /// costs the instance. Other calls are not disturbed.
     pub async fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
         let mut answer = Vec::new();
-        match self.run_straight(Request::new(op, payload), &mut answer) {
+        match self.run_straight(|| Request::new(op, payload), &mut answer) {
             Ok(ended) => ended?,
             Err(left) => self.run_on(left, &mut answer).await?,
         }
@@ -119,7 +119,7 @@ impl WapcHostAsync {
     /// That of [`call`](Self::call).
     pub async fn call_with(&self, request: Request<'_>) -> Result<Response> {
         let mut response = Response::default();
-        match self.run_straight(request, &mut response) {
+        match self.run_straight(|| request, &mut response) {
             Ok(ended) => ended?,
             Err(left) => self.run_on(left, &mut response).await?,
         }
@@ -136,7 +136,7 @@ impl WapcHostAsync {
     pub async fn call_into(&self, op: &str, payload: &[u8], answer: &mut Vec<u8>) -> Result<usize> {
         answer.clear();
         let mut output = Reused(answer);
-        match self.run_straight(Request::new(op, payload), &mut output) {
+        match self.run_straight(|| Request::new(op, payload), &mut output) {
             Ok(ended) => ended?,
             Err(left) => self.run_on(left, &mut output).await?,
         }
@@ -185,12 +185,16 @@ impl WapcHostAsync {
     #[inline(always)]
     fn run_straight<'a, 'r>(
         &'a self,
-        request: Request<'r>,
+        request: impl FnOnce() -> Request<'r>,
         output: &mut impl Output,
     ) -> Result<Result<()>, Left<'a, 'r>> {
         match self.core.try_enter() {
-            Some(mut slot) if request.options.is_none() && slot.is_live() => {
+            Some(mut slot) if slot.is_live() => {
                 self.core.set_deadline(&mut slot);
+                let request = request();
+                if request.options.is_some() {
+                    return Err(Left::NotBegun(Some(slot), request));
+                }
                 match serve(&mut slot, request.operation, request.payload, output) {
                     Served::Ended(result) => {
                         slot.retire();
@@ -200,7 +204,7 @@ impl WapcHostAsync {
                     Served::Waits(lent) => Err(Left::Begun(slot, lent)),
                 }
             }
-            entered => Err(Left::NotBegun(entered, request)),
+            entered => Err(Left::NotBegun(entered, request())),
         }
     }
 
