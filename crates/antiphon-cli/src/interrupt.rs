@@ -1,4 +1,4 @@
-//! Ctrl-C while something is measured.
+//! Ctrl-C while calls are made.
 
 use std::process;
 use std::sync::Arc;

@@ -13,13 +13,15 @@ use crate::callers::{Book, Call, Callers, Work, processors};
 use crate::cli::CallArgs;
 use crate::failure::Failure;
 use crate::inputs::Inputs;
+use crate::interrupt::{self, Interrupt};
 use crate::latency::Latency;
 use crate::messages;
 
-/// Nobody watches while the calls are made.
-const FRAME: Duration = Duration::from_secs(1);
+/// How long Ctrl-C may go unseen.
+const FRAME: Duration = Duration::from_millis(100);
 
-/// Makes the calls, sums up on standard error how long they took, and returns the answer of the last one.
+/// Makes the calls, sums up on standard error how long they took, and returns the answer of the last one. Ctrl-C sums up
+/// what was made until then, and ends the program.
 pub(crate) fn run(
     args: &CallArgs,
     inputs: Inputs,
@@ -31,7 +33,13 @@ pub(crate) fn run(
     let book = Arc::new(Repeats::new(total)?);
     let made = make(args, inputs, (&callers, factory), &book);
     callers.end();
-    messages::plain(&book.latency().summary(*made.as_ref().unwrap_or(&Duration::ZERO)));
+    let (time, is_interrupted) = *made.as_ref().unwrap_or(&(Duration::ZERO, false));
+    let summary = book.latency().summary(time);
+    if is_interrupted {
+        messages::plain(&format!("interrupted: {summary}"));
+        interrupt::end();
+    }
+    messages::plain(&summary);
     made?;
     book.last()
 }
@@ -41,7 +49,7 @@ fn make(
     inputs: Inputs,
     (callers, factory): (&Callers, Arc<dyn EngineProviderFactory>),
     book: &Arc<Repeats>,
-) -> Result<Duration, Failure> {
+) -> Result<(Duration, bool), Failure> {
     let number = args.concurrency.unwrap_or(1);
     let building = HostPool::builder(factory)
         .max(number.min(processors()))
@@ -52,7 +60,12 @@ fn make(
         .log(messages::guest);
     let pool = callers.runtime().block_on(building.build())?;
     let work = Arc::new(Work { operation: args.guest.operation.clone(), payload: inputs.payload });
-    callers.call(&pool, (&work, book), || ControlFlow::Continue(FRAME))
+    // Not before: until now there is nothing to sum up.
+    let interrupt = Interrupt::expect()?;
+    let time = callers.call(&pool, (&work, book), || {
+        if interrupt.came() { ControlFlow::Break(()) } else { ControlFlow::Continue(FRAME) }
+    })?;
+    Ok((time, interrupt.came()))
 }
 
 /// So many calls, up to the first that fails.

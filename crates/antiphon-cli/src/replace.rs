@@ -30,6 +30,18 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replaced
 }
 
+/// The same, also where there is no file yet.
+///
+/// # Errors
+///
+/// Those of the system.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match replace(path, bytes) {
+        Err(error) if error.kind() == ErrorKind::NotFound => fs::write(path, bytes),
+        replaced => replaced,
+    }
+}
+
 /// A new file in the same directory, and so on the same disk.
 fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().unwrap_or(OsStr::new("file"));
@@ -107,10 +119,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_made() {
+    fn what_is_not_there_is_not_made_unless_it_is_to_be() {
         let directory = tempfile::tempdir().unwrap();
-        let error = replace(&directory.path().join("file"), b"new").unwrap_err();
+        let path = directory.path().join("file");
+        let error = replace(&path, b"new").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert_eq!(names(directory.path()), [""; 0]);
+
+        write(&path, b"new and long").unwrap();
+        let old = File::open(&path).unwrap();
+        write(&path, b"newer").unwrap();
+        assert_eq!(io::read_to_string(old).unwrap(), "new and long");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "newer");
+        assert_eq!(names(directory.path()), ["file"]);
+        let error = write(&directory.path().join("nowhere/file"), b"new").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
     }
 }

@@ -1,7 +1,6 @@
 //! `antiphon test`.
 
 use std::fmt::Write;
-use std::fs;
 use std::process::ExitCode;
 
 use antiphon::Limits;
@@ -23,7 +22,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitCode, Failure> {
     let ran = run_all(&args.tested, &cases)?;
     if let Some(path) = &args.junit {
         let report = junit::report(&args.tested.module.to_string_lossy(), &ran);
-        fs::write(path, report)
+        replace::write(path, report.as_bytes())
             .map_err(|error| Failure::Usage(format!("cannot write {}", path.display()), error))?;
     }
     if args.update {

@@ -150,8 +150,7 @@ impl Conversation {
 
     /// Ends the start of an instance; a response or an error that it set is dropped.
     pub fn end_init(&mut self) {
-        self.phase = Phase::Idle;
-        self.forget();
+        self.reset();
     }
 
     /// Begins a call, and forgets all of the one before it.
@@ -199,7 +198,7 @@ impl Conversation {
     fn prepare(&mut self, operation: &str, payload: &[u8]) -> Result<(), Violation> {
         let name = check("operation", operation.as_bytes(), self.sizes.name);
         if let Err(violation) = name.and_then(|()| check("request", payload, self.sizes.request)) {
-            self.end_init();
+            self.reset();
             return Err(violation);
         }
         self.forget();
@@ -425,6 +424,11 @@ impl Conversation {
     #[inline]
     fn check_response<'m>(&self, bytes: &'m [u8]) -> Result<&'m [u8], Violation> {
         check("response", bytes, self.sizes.response).map(|()| bytes)
+    }
+
+    fn reset(&mut self) {
+        self.phase = Phase::Idle;
+        self.forget();
     }
 
     /// Forgets the call before. The payload stays in its buffer until the next one: `phase` guards it.

@@ -195,7 +195,7 @@ mod interrupted {
 
     use std::ffi::OsStr;
     use std::io::Read;
-    use std::process::{Child, Stdio};
+    use std::process::Stdio;
     use std::thread::sleep;
     use std::time::{Duration, Instant};
 
@@ -214,7 +214,7 @@ mod interrupted {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        wait_for_calls(&mut child, seconds);
+        interrupt::wait_for(&mut child, seconds);
         let pressed = Instant::now();
         interrupt::press(&child);
         let (mut report, mut errors) = (String::new(), String::new());
@@ -224,26 +224,6 @@ mod interrupted {
         assert!(pressed.elapsed() < Duration::from_secs(10), "{:?}", pressed.elapsed());
         assert_eq!(errors, "");
         report
-    }
-
-    /// Until it has its own way with the signal, which is after the warm-up; and then for so long.
-    fn wait_for_calls(child: &mut Child, seconds: u64) {
-        let status = format!("/proc/{}/status", child.id());
-        let begun = Instant::now();
-        let catches = || {
-            let status = std::fs::read_to_string(&status).unwrap();
-            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-            u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
-        };
-        while !catches() {
-            let late = begun.elapsed() > Duration::from_secs(60);
-            if late {
-                child.kill().unwrap();
-            }
-            assert!(!late, "it never catches the signal");
-            sleep(Duration::from_millis(10));
-        }
-        sleep(Duration::from_secs(seconds));
     }
 
     #[test]
@@ -303,7 +283,7 @@ mod interrupted {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        wait_for_calls(&mut child, 1);
+        interrupt::wait_for(&mut child, 1);
         interrupt::press(&child);
         sleep(Duration::from_millis(700));
         assert_eq!(child.try_wait().unwrap(), None, "the report waits for its reader");

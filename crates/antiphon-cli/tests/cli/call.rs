@@ -90,6 +90,32 @@ fn callers_at_once_share_the_calls_and_answer_once() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_sums_up_the_calls_that_were_made() {
+    use std::io::Read;
+
+    use crate::program::interrupt;
+
+    for mode in MODES {
+        let mut child = interrupt::command(["call".as_ref(), guest("rust.wasm").as_os_str()])
+            .args(["echo", "hi", "--mode", mode, "--repeat", "1000000000000", "--concurrency", "2"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        interrupt::wait_for(&mut child, 1);
+        interrupt::press(&child);
+        let (mut answer, mut said) = (String::new(), String::new());
+        child.stdout.take().unwrap().read_to_string(&mut answer).unwrap();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        interrupt::ended(child.wait().unwrap());
+        assert_eq!(answer, "", "no call was the last one");
+        let calls = said.strip_prefix("interrupted: ").and_then(|said| said.split_once(" calls in "));
+        assert!(calls.is_some_and(|(calls, _)| calls.parse::<u64>().unwrap() > 0), "{said}");
+    }
+}
+
+#[test]
 fn a_guest_that_loops_ends_at_its_deadline() {
     let wat = Wat::guest("", "(loop $forever (br $forever)) unreachable");
     for mode in MODES {

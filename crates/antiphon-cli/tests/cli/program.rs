@@ -112,6 +112,8 @@ pub(crate) mod interrupt {
     use std::ffi::OsStr;
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Child, Command, ExitStatus, Stdio};
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
 
     /// A command that it ends. What runs tests in the background may have them ignore the signal, and children inherit that.
     pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
@@ -121,6 +123,26 @@ pub(crate) mod interrupt {
         command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.stdin(Stdio::null()).current_dir(super::repository());
         command
+    }
+
+    /// Waits until the program has its own way with the signal, and then for so many seconds.
+    pub(crate) fn wait_for(child: &mut Child, seconds: u64) {
+        let status = format!("/proc/{}/status", child.id());
+        let begun = Instant::now();
+        let catches = || {
+            let status = std::fs::read_to_string(&status).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
+        };
+        while !catches() {
+            let late = begun.elapsed() > Duration::from_secs(60);
+            if late {
+                child.kill().unwrap();
+            }
+            assert!(!late, "it never catches the signal");
+            sleep(Duration::from_millis(10));
+        }
+        sleep(Duration::from_secs(seconds));
     }
 
     /// Presses it.
