@@ -104,6 +104,7 @@ pub(crate) fn check(conversation: &Conversation, ticks: Option<&Ticks>) -> Resul
 }
 
 /// The guest's memory and the store's data, both at once.
+#[cfg(any(feature = "async", feature = "wasi"))]
 #[inline(always)]
 pub(crate) fn split<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
     if caller.data().memory.is_none() {
