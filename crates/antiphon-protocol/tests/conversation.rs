@@ -153,6 +153,31 @@ fn a_request_is_taken_up_to_its_limits_and_refused_above_them() {
 }
 
 #[test]
+fn a_refused_call_leaves_nothing_of_one_that_was_dropped_in_the_middle() {
+    let limits = Limits::new().with_name(4).with_request(8);
+    for (operation, payload) in [("longer", &b"1"[..]), ("op", b"123456789")] {
+        let (before, given) = (Bytes::from(vec![7; 8]), Bytes::copy_from_slice(payload));
+        let mut conversation = Conversation::new(limits);
+        for owned in [false, true] {
+            let begin = if owned { Payload::from(given.clone()) } else { Payload::from(payload) };
+            conversation.begin_call("op", before.clone().into()).unwrap();
+            conversation.guest_response(&memory(b"answer"), 0, 6).unwrap();
+            conversation.begin_call(operation, begin).unwrap_err();
+            assert_eq!((conversation.request(), conversation.response()), (None, None));
+            assert_eq!(conversation.take_response(), b"");
+            assert!(before.is_unique() && given.is_unique(), "neither payload is held on to");
+
+            conversation.begin_call_in_place("op", b"in place").unwrap();
+            conversation.begin_call(operation, Payload::from(payload)).unwrap_err();
+            assert!(!conversation.is_in_place());
+            let mut memory = memory(b"untouched");
+            conversation.guest_request(&mut memory, 0, 0).unwrap();
+            assert!(memory.starts_with(b"untouched"));
+        }
+    }
+}
+
+#[test]
 fn what_a_caller_gave_away_is_let_go_and_a_borrowed_payload_keeps_its_buffer() {
     let shared = Bytes::from(vec![7; 100]);
     let mut conversation = Conversation::new(Limits::new());
