@@ -107,7 +107,8 @@ fn a_wait_ends_by_the_deadline_of_the_call_or_by_the_limit_of_the_pool_and_never
         let error = late.await.unwrap_err();
         assert_eq!((error.kind(), error.phase()), (ErrorKind::DeadlineExceeded, Some(Phase::Queue)));
         assert_eq!(error.fate(), Fate::Kept);
-        assert!(since.elapsed() >= Duration::from_millis(20), "{:?}", since.elapsed());
+        // Up to 1 ms early, where the tick that it is counted from came late.
+        assert!(since.elapsed() >= Duration::from_millis(19), "{:?}", since.elapsed());
         let exceeded = error.exceeded().unwrap();
         assert_eq!((exceeded.limit, exceeded.allowed, exceeded.unit), ("deadline", 20_000, "us"));
         assert!(exceeded.used >= 20_000, "{exceeded}");

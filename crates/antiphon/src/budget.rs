@@ -42,8 +42,17 @@ impl fmt::Display for Exhausted {
 pub(crate) struct Turn {
     route: u64,
     budget: Budget,
-    /// What is left of the time, and since when it runs; only where time is limited.
-    clock: Option<(Duration, Instant)>,
+    /// Only where time is limited.
+    clock: Option<Clock>,
+}
+
+/// How long a handler runs, and by when it has to be done.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    since: Instant,
+    /// What ends a handler that waits, a little before the time is spent where the ticker came late to the tick that it is
+    /// counted from.
+    deadline: Deadline,
 }
 
 impl Budget {
@@ -67,9 +76,15 @@ impl Budget {
             }
             spent.calls = spent.calls.saturating_add(1);
             spent.bytes = bytes;
-            let clock = self.time.map(|limit| (limit.saturating_sub(spent.time), Instant::now()));
+            let clock = self.time.map(|limit| Clock::start(limit.saturating_sub(spent.time)));
             Ok(Turn { route, budget: self, clock })
         })
+    }
+}
+
+impl Clock {
+    fn start(left: Duration) -> Self {
+        Self { since: Instant::now(), deadline: Deadline::after(ticker::now(), ticker::ticks(left), left) }
     }
 }
 
@@ -78,20 +93,20 @@ impl Turn {
     pub(crate) fn terms(&self, call: &HostCall<'_>) -> Terms {
         match self.clock {
             None => call.terms().clone(),
-            Some((left, _)) => {
-                call.terms().at_most(Deadline::after(ticker::now(), ticker::ticks(left), left))
-            }
+            Some(clock) => call.terms().at_most(clock.deadline),
         }
     }
 
     /// Charges what the handler took and answers. What came too late, or is too much, is no answer.
     pub(crate) fn settle(self, ledger: &Ledger, answer: usize) -> Result<(), Exhausted> {
         ledger.with(self.route, |spent| {
-            if let Some((_, since)) = self.clock {
-                spent.time = spent.time.saturating_add(since.elapsed());
+            if let Some(clock) = self.clock {
+                spent.time = spent.time.saturating_add(clock.since.elapsed());
             }
             spent.bytes = spent.bytes.saturating_add(u64::try_from(answer).unwrap_or(u64::MAX));
-            if let Some(limit) = self.budget.time.filter(|limit| spent.time > *limit) {
+            let ended = self.clock.is_some_and(|clock| clock.deadline.is_over());
+            if let Some(limit) = self.budget.time.filter(|limit| ended || spent.time > *limit) {
+                spent.time = spent.time.max(limit);
                 return Err(Exhausted::Time(limit));
             }
             if let Some(limit) = self.budget.bytes.filter(|limit| spent.bytes > *limit) {
@@ -104,4 +119,25 @@ impl Turn {
 
 fn size(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_that_its_deadline_ended_early_has_spent_all_of_its_time() {
+        let (ledger, limit) = (Ledger::default(), Duration::from_secs(60));
+        let budget = Budget { time: Some(limit), ..Budget::default() };
+        // As where the ticker came late to the tick that the deadline is counted from.
+        let clock =
+            |ticks| Clock { deadline: Deadline::after(ticker::now(), ticks, limit), ..Clock::start(limit) };
+        let turn = |clock| Turn { route: 1, budget, clock: Some(clock) };
+
+        assert_eq!(turn(clock(1000)).settle(&ledger, 0), Ok(()));
+        let mut over = clock(0);
+        over.deadline.tick = 0;
+        assert_eq!(turn(over).settle(&ledger, 0), Err(Exhausted::Time(limit)));
+        assert_eq!(ledger.with(1, |spent| spent.time), limit);
+    }
 }

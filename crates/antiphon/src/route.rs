@@ -226,7 +226,7 @@ fn over(call: &HostCall<'_>, spent: Exhausted) -> HostCallError {
     refused(call, spent)
 }
 
-/// The call's own time is over: no guest reads this, unless it was the route's that ended just before it was charged.
+/// The call's own time is over, and no guest reads this; or the route's, of which it is then told instead.
 #[cfg(feature = "async")]
 #[cold]
 fn late(call: &HostCall<'_>) -> HostCallError {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::alarm::Alarm;
 use crate::deadline::Deadline;
@@ -56,10 +56,18 @@ fn register(terms: &Terms, cx: &Context<'_>) -> Arc<Alarm> {
     alarm
 }
 
-/// Waits for a time, in steps of a tick: as a deadline does, it makes good for a clock that was late.
+/// Waits for a time, in steps of a tick, and never less than it: a deadline may be early by as much as the tick that it
+/// was counted from came late.
 pub(crate) async fn sleep(duration: Duration) {
-    let over = Deadline::after(ticker::now(), ticker::ticks(duration), duration);
-    let _ = until(&Terms::new(over), std::future::pending::<()>()).await;
+    let since = Instant::now();
+    loop {
+        let left = duration.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        let over = Deadline::after(ticker::now(), ticker::ticks(left), left);
+        let _ = until(&Terms::new(over), std::future::pending::<()>()).await;
+    }
 }
 
 /// Runs a future on this thread, which parks while it is pending.
@@ -100,7 +108,6 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 mod tests {
     use super::*;
     use crate::ticker::{OnTick, TICK};
-    use std::time::Instant;
 
     /// Holds the ticker up once, and says so shortly before it lets it go on.
     struct Stall {

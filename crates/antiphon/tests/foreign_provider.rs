@@ -189,7 +189,8 @@ fn a_handler_that_never_answers_ends_at_the_deadline() {
     let started = std::time::Instant::now();
     let error = host.call("never", b"").unwrap_err();
     assert!(error.is_deadline(), "{error:?}");
-    assert!(started.elapsed() >= Duration::from_millis(40));
+    // Up to 1 ms early, where the tick that it is counted from came late.
+    assert!(started.elapsed() >= Duration::from_millis(39), "{:?}", started.elapsed());
     assert_eq!(error.to_string(), "Guest call failure: guest code interrupted, execution deadline exceeded");
     assert_eq!(host.call("fine", b"!").unwrap(), b"fine:!");
 }

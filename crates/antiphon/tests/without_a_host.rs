@@ -14,5 +14,6 @@ fn a_time_limit_holds_before_there_is_any_host() {
     // On a thread of its own: without a clock it would wait for ever.
     thread::spawn(move || done.send(block_on(ticker::within(Duration::from_millis(20), pending::<()>()))));
     assert_eq!(ended.recv_timeout(Duration::from_secs(20)), Ok(None));
-    assert!(since.elapsed() >= Duration::from_millis(20), "{:?}", since.elapsed());
+    // A deadline is early by as much as the tick that it is counted from came late: up to 1 ms.
+    assert!(since.elapsed() >= Duration::from_millis(19), "{:?}", since.elapsed());
 }
