@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -30,7 +31,8 @@ const LOG_LINE_COST: u64 = 16;
 /// guest call. What is merely wrong about a host call is no `Err` but an error that the guest can read.
 #[derive(Debug)]
 pub struct Conversation {
-    pub(crate) limits: Limits,
+    /// Shared with the other conversations of a host: most of them are idle, and one is much smaller without.
+    pub(crate) limits: Arc<Limits>,
     sizes: Sizes,
     pub(crate) phase: Phase,
     operation: Operation,
@@ -115,7 +117,8 @@ pub enum Outcome {
 impl Conversation {
     /// A conversation that has not begun. The limits hold for every call that it serves.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: impl Into<Arc<Limits>>) -> Self {
+        let limits = limits.into();
         let within_wasm = |limit: u64| limit.min(u64::from(u32::MAX));
         let sizes = Sizes {
             name: within_wasm(limits.name()),

@@ -200,7 +200,7 @@ impl fmt::Debug for Guest<'_> {
 /// # Errors
 /// What the log refuses.
 #[inline]
-pub fn flush(session: &mut Option<Session>, conversation: &mut Conversation) -> Result<()> {
+pub fn flush(session: Option<&mut Session>, conversation: &mut Conversation) -> Result<()> {
     match session {
         Some(session) => flush_session(session, conversation),
         None => Ok(()),

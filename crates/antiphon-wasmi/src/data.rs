@@ -25,7 +25,8 @@ pub(crate) struct Data {
     pub(crate) yields: bool,
     /// Why an import left guest code.
     pub(crate) left: Option<Left>,
-    pub(crate) wasi: Option<Session>,
+    /// In a box: most guests have none, and it is as large as all else.
+    pub(crate) wasi: Option<Box<Session>>,
 }
 
 /// Why an import left guest code. wasmi's own error is a mere mark beside it: what it carries cannot be taken out of a
@@ -68,7 +69,7 @@ impl Data {
     /// Ends a guest call or a start, however it ended: what the guest wrote without ending its line goes to the log.
     #[inline]
     pub(crate) fn flush_output(&mut self) -> Result<(), Error> {
-        antiphon_wasi::host::flush(&mut self.wasi, &mut self.conversation)
+        antiphon_wasi::host::flush(self.wasi.as_deref_mut(), &mut self.conversation)
     }
 }
 

@@ -88,7 +88,7 @@ impl antiphon::provider::Instance for Instance {
             suspends: host == HostKind::Async,
             yields: host == HostKind::Async && compiled.options.cooperative,
             left: None,
-            wasi: compiled.world.as_ref().map(antiphon_wasi::World::session),
+            wasi: compiled.world.as_ref().map(|world| Box::new(world.session())),
         };
         let mut store = Store::new(&compiled.engine, data);
         store.limiter(|data| &mut data.limiter);

@@ -21,10 +21,11 @@ pub(crate) struct Data {
     pub(crate) yielded: bool,
     /// Ticks that the guest has left, where they are counted instead of the time.
     pub(crate) ticks: Option<Ticks>,
+    /// In a box, as its like is: most guests have none, and it is as large as all else.
     #[cfg(feature = "wasi")]
-    pub(crate) wasi: Option<antiphon_wasi::Session>,
+    pub(crate) wasi: Option<Box<antiphon_wasi::Session>>,
     #[cfg(feature = "wasi-fs")]
-    pub(crate) fs: Option<crate::wasi_fs::Fs>,
+    pub(crate) fs: Option<Box<crate::wasi_fs::Fs>>,
 }
 
 impl Data {
@@ -87,7 +88,7 @@ impl Data {
     #[inline]
     pub(crate) fn flush_output(&mut self) -> Result<(), Error> {
         #[cfg(feature = "wasi")]
-        antiphon_wasi::host::flush(&mut self.wasi, &mut self.conversation)?;
+        antiphon_wasi::host::flush(self.wasi.as_deref_mut(), &mut self.conversation)?;
         #[cfg(feature = "wasi-fs")]
         if self.fs.is_some() {
             crate::wasi_fs::flush(self)?;

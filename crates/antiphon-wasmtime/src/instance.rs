@@ -107,11 +107,11 @@ impl Instance {
         data.yields = mode.yields();
         #[cfg(feature = "wasi")]
         {
-            data.wasi = compiled.world.as_ref().map(antiphon_wasi::World::session);
+            data.wasi = compiled.world.as_ref().map(|world| Box::new(world.session()));
         }
         #[cfg(feature = "wasi-fs")]
         if compiled.has_directories() {
-            data.fs = Some(crate::wasi_fs::Fs::new(&compiled.settings.options)?);
+            data.fs = Some(Box::new(crate::wasi_fs::Fs::new(&compiled.settings.options)?));
         }
         let mut store = Store::new(&linked.engine.engine, data);
         store.limiter(|data| &mut data.limiter);

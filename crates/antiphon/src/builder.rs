@@ -55,7 +55,7 @@ impl<E: ?Sized> HostBuilder<E> {
 
     /// Sets limits; where the provider sets one too, the stricter holds.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.shared.limits = limits;
+        self.shared.limits = Arc::new(limits);
         self
     }
 

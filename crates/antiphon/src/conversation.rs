@@ -24,7 +24,7 @@ use crate::{handler, log, reentrancy, sink, source, ticker};
 pub(crate) struct Shared {
     pub(crate) id: u64,
     pub(crate) handler: Handler,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) isolation: Isolation,
     pub(crate) log: Option<LogSink>,
     pub(crate) host_calls_in_init: bool,
@@ -56,7 +56,7 @@ pub struct Conversation {
 impl Conversation {
     pub(crate) fn idle(shared: Arc<Shared>) -> Self {
         Self {
-            protocol: protocol::Conversation::new(shared.limits),
+            protocol: protocol::Conversation::new(Arc::clone(&shared.limits)),
             terms: shared.standing.clone(),
             shared,
             ledger: Ledger::default(),

@@ -92,7 +92,7 @@ where
 {
     pub(crate) fn new(engine: Box<E>, mut shared: Shared) -> Result<Self> {
         shared.id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        shared.limits = shared.limits.stricter(engine.limits());
+        shared.limits = Arc::new(shared.limits.stricter(engine.limits()));
         shared.isolation = shared.isolation.stricter(engine.isolation());
         let shared = Arc::new(shared);
         let gate = Arc::new(Gate::new(Slot::new(engine, &shared)));
@@ -257,7 +257,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
 
     /// After the engine's `init`.
     pub(crate) fn end_init(&mut self, result: Result<(), BoxError>) -> Result<()> {
-        self.state.inner().end_init();
+        self.state.inner().end_init(self.fresh);
         result.map_err(init_error)?;
         self.instance = Condition::Live;
         Ok(())
@@ -280,7 +280,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
         was_live: bool,
         result: Result<(), BoxError>,
     ) -> Result<(), BoxError> {
-        self.state.inner().end_init();
+        self.state.inner().end_init(self.fresh);
         let is_live = result.is_ok() || was_live;
         self.instance = if is_live { Condition::Live } else { Condition::Tainted };
         result

@@ -22,13 +22,13 @@ use crate::terms::Terms;
 /// or leaves it here and calls the methods below from its imports, as engines written for `wapc` 2.x do.
 pub struct ModuleState {
     shared: Arc<Shared>,
-    conversation: Mutex<Box<Conversation>>,
+    /// Made where it is needed first: between the calls of an engine that takes it out, nobody needs one.
+    conversation: Mutex<Option<Box<Conversation>>>,
 }
 
 impl ModuleState {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let conversation = Mutex::new(Box::new(Conversation::idle(Arc::clone(&shared))));
-        Self { shared, conversation }
+        Self { shared, conversation: Mutex::default() }
     }
 
     /// The host's number, unique in the process.
@@ -55,12 +55,14 @@ impl ModuleState {
 
     /// Exchanges the conversation kept here for another: the way to take the running one out, and to put it back.
     pub fn exchange(&self, conversation: &mut Box<Conversation>) {
-        std::mem::swap(&mut *self.lock(), conversation);
+        self.with(|kept| std::mem::swap(kept, conversation));
     }
 
     /// Retrieves the value, if any, of the current guest request.
     pub fn get_guest_request(&self) -> Option<Invocation> {
-        self.lock().protocol().request().map(|(operation, msg)| Invocation::new(operation, msg))
+        self.with(|conversation| {
+            conversation.protocol().request().map(|(operation, msg)| Invocation::new(operation, msg))
+        })
     }
 
     /// Retrieves the value of the current host response.
@@ -76,31 +78,32 @@ impl ModuleState {
 
     /// Runs `f` with the current host response, if there is one, without cloning it.
     pub fn with_host_response<R>(&self, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        self.lock().protocol().host_response_bytes().map(f)
+        self.with(|conversation| conversation.protocol().host_response_bytes().map(f))
     }
 
     /// Sets the error of the running guest call.
     pub fn set_guest_error(&self, error: String) {
-        self.lock().protocol().set_guest_error(error);
+        self.with(|conversation| conversation.protocol().set_guest_error(error));
     }
 
     /// Sets the response of the running guest call. One over its limit ends the call with
     /// [`ErrorKind::TooLarge`](crate::errors::ErrorKind::TooLarge).
     pub fn set_guest_response(&self, response: Vec<u8>) {
-        let mut conversation = self.lock();
-        if let Err(error) = conversation.set_response(response) {
-            conversation.fail(error);
-        }
+        self.with(|conversation| {
+            if let Err(error) = conversation.set_response(response) {
+                conversation.fail(error);
+            }
+        });
     }
 
     /// The response that the guest has set, if any.
     pub fn get_guest_response(&self) -> Option<Vec<u8>> {
-        self.lock().protocol().response().map(<[u8]>::to_vec)
+        self.with(|conversation| conversation.protocol().response().map(<[u8]>::to_vec))
     }
 
     /// The error of the last host call, if it failed.
     pub fn get_host_error(&self) -> Option<String> {
-        self.lock().protocol().host_error_text().map(str::to_owned)
+        self.with(|conversation| conversation.protocol().host_error_text().map(str::to_owned))
     }
 
     /// Runs a host call: 1 where the guest can read an answer, 0 where it can read an error.
@@ -129,17 +132,17 @@ impl ModuleState {
 
     /// Logs a line of the guest's.
     pub fn do_console_log(&self, msg: &str) {
-        let mut conversation = self.lock();
-        if let Err(error) = conversation.log(crate::LogStream::Console, msg.as_bytes()) {
-            conversation.fail(error);
-        }
+        self.with(|conversation| {
+            if let Err(error) = conversation.log(crate::LogStream::Console, msg.as_bytes()) {
+                conversation.fail(error);
+            }
+        });
     }
 
     /// The first half of a host call; `None` where the protocol refuses it. The lock is not held between the halves:
     /// the handler may take its time, and may look at this state.
     fn begin_host_call(&self, request: HostCallRequest<'_>) -> Result<Option<HostCallInProgress>, BoxError> {
-        let mut conversation = self.lock();
-        match conversation.protocol().admit_host_call(request) {
+        self.with(|conversation| match conversation.protocol().admit_host_call(request) {
             Err(violation) => {
                 conversation.fail(violation.clone().into());
                 Err(violation.into())
@@ -150,7 +153,7 @@ impl ModuleState {
                 let (terms, ledger) = (conversation.terms().clone(), conversation.lend_ledger());
                 Ok(Some(HostCallInProgress { terms, ledger, started }))
             }
-        }
+        })
     }
 
     fn finish_host_call(
@@ -159,26 +162,35 @@ impl ModuleState {
         started: Option<Instant>,
         answer: Answer,
     ) -> Result<i32, BoxError> {
-        let mut conversation = self.lock();
-        conversation.return_ledger(ledger);
-        conversation.host_call_ends(started, answer).map_err(|error| {
-            let text = error.to_string();
-            conversation.fail(error);
-            text.into()
+        self.with(|conversation| {
+            conversation.return_ledger(ledger);
+            conversation.host_call_ends(started, answer).map_err(|error| {
+                let text = error.to_string();
+                conversation.fail(error);
+                text.into()
+            })
         })
     }
 
     /// Begins the start of an instance, in the conversation that is kept here.
     pub(crate) fn begin_init(&self, terms: Terms) {
-        self.lock().begin_init(terms);
+        self.with(|conversation| conversation.begin_init(terms));
     }
 
-    /// Ends it; whatever it set is dropped.
-    pub(crate) fn end_init(&self) {
-        self.lock().end_init();
+    /// Ends it; whatever it set is dropped, and the conversation too unless another start is to follow soon.
+    pub(crate) fn end_init(&self, again: bool) {
+        self.with(|conversation| conversation.end_init());
+        if !again {
+            *self.lock() = None;
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Box<Conversation>> {
+    /// Runs `f` on the conversation that is kept here.
+    fn with<R>(&self, f: impl FnOnce(&mut Box<Conversation>) -> R) -> R {
+        f(self.lock().get_or_insert_with(|| self.spare()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Conversation>>> {
         self.conversation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

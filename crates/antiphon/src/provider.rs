@@ -167,7 +167,7 @@ impl<C: Compiled> Provider<C> {
         state.exchange(&mut conversation);
         let started = block_on(C::Instance::start(compiled, &mut conversation, spare, HostKind::Sync));
         state.exchange(&mut conversation);
-        spares.start = Some(conversation);
+        spares.started(conversation);
         started
     }
 }
@@ -216,7 +216,7 @@ impl<C: Compiled> WebAssemblyEngineProvider for Provider<C> {
     }
 
     fn discard(&mut self) {
-        self.spares.instance = self.instance.take().and_then(Instance::into_spare);
+        self.spares.discarded(self.instance.take());
     }
 
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
@@ -237,14 +237,27 @@ struct Spares {
     start: Option<Box<Conversation>>,
     /// Left with the instance while no call runs.
     instance: Option<Box<Conversation>>,
+    /// Whether instances come and go: of one that stays, none is kept.
+    many: bool,
 }
 
 impl Spares {
     /// A conversation belongs to its host.
     fn keep_for<S>(&mut self, state: Option<&Arc<S>>, host: &Arc<S>) {
         if !state.is_some_and(|state| Arc::ptr_eq(state, host)) {
-            *self = Self::default();
+            (self.start, self.instance) = (None, None);
         }
+    }
+
+    fn started(&mut self, start: Box<Conversation>) {
+        if self.many {
+            self.start = Some(start);
+        }
+    }
+
+    fn discarded<I: Instance>(&mut self, instance: Option<I>) {
+        self.many = true;
+        self.instance = instance.and_then(I::into_spare);
     }
 }
 
@@ -283,7 +296,7 @@ impl<C: Compiled> ProviderAsync<C> {
         state.exchange(&mut conversation);
         let started = C::Instance::start(compiled, &mut conversation, spare, HostKind::Async).await;
         state.exchange(&mut conversation);
-        spares.start = Some(conversation);
+        spares.started(conversation);
         started
     }
 }
@@ -351,7 +364,7 @@ impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
     }
 
     fn discard(&mut self) {
-        self.spares.instance = self.instance.take().and_then(Instance::into_spare);
+        self.spares.discarded(self.instance.take());
     }
 
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
