@@ -141,13 +141,14 @@ fn the_deadline_of_a_call_and_its_usage_count_its_time_in_the_queue() {
         let pool = pool_of(engine, 1, 3).await;
         let mut busy = Box::pin(pool.call("wait", b""));
         assert!(poll(&mut busy).is_pending());
+        let mut queued = Box::pin(pool.call_with(Request::new("echo", b"").usage(true)));
+        assert!(poll(&mut queued).is_pending());
+        // Only now: its wait has begun.
         let release = Arc::clone(&guest.release);
         let later = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(50)).await;
             release.add_permits(1);
         });
-        let mut queued = Box::pin(pool.call_with(Request::new("echo", b"").usage(true)));
-        assert!(poll(&mut queued).is_pending());
         busy.await.unwrap();
         let usage = queued.await.unwrap().usage.unwrap();
         assert!(usage.queue_time >= Duration::from_millis(50), "{usage:?}");

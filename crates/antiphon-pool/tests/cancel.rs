@@ -155,6 +155,8 @@ struct Case {
 
 fn everything_returns(case: &Case, calls: u64) {
     const TASKS: u64 = 24;
+    // The threads that compile are there for good, whoever of the tests has a module compiled first.
+    drop(factory(engines()[0], Isolation::Reuse));
     let runtime = runtime(2);
     let (gauge, for_ever) = (Gauge::default(), Arc::new(AtomicBool::new(false)));
     let handler = Busy { gauge: gauge.clone(), for_ever: Arc::clone(&for_ever) };

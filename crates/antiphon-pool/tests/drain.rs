@@ -41,7 +41,7 @@ fn a_drain_lets_calls_finish_and_then_frees_everything() {
     let engine = TestEngine::new().operation_with_host("slow", move |_| {
         let _ = &notes;
         async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
             Ok(b"done".to_vec())
         }
     });

@@ -185,17 +185,17 @@ fn a_module_that_does_not_start_any_more_backs_off_answers_at_once_and_recovers(
     let since = Instant::now();
     let mut refused = 0;
     while since.elapsed() < Duration::from_millis(500) {
-        let asked = Instant::now();
         let error = pool.call_blocking("echo", b"").unwrap_err();
         assert_eq!((error.kind(), error.fate()), (ErrorKind::InitFailed, Fate::NeverBorn));
         assert!(error.to_string().contains("no database"), "{error}");
-        assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
         refused += 1;
     }
+    // If each waited for the next start, there would be a handful.
     assert!(refused > 100, "{refused}");
-    // At 0, 20, 60, 140, 300, 460 ms.
-    let tried = tries.load(Ordering::SeqCst);
-    assert!((3..=8).contains(&tried), "{tried} starts in half a second");
+    // At 0, 20, 60, 140, 300, 460 ms, and every 160 ms where the machine stood still.
+    let (tried, took) = (tries.load(Ordering::SeqCst), since.elapsed());
+    let most = 8 + usize::try_from(took.as_millis().saturating_sub(500) / 160).unwrap();
+    assert!((2..=most).contains(&tried), "{tried} starts in {took:?}");
     broken.store(false, Ordering::SeqCst);
     eventually(&pool, "capacity is back", |stats| stats.idle == 2);
     assert_eq!(pool.call_blocking("echo", b"x").unwrap(), b"x");

@@ -219,14 +219,17 @@ fn true_tick() -> (u64, Duration) {
     (u64::try_from(tick).unwrap_or(NEVER), Duration::from_nanos(u64::try_from(rest).unwrap_or(0)))
 }
 
-/// Moves the cached tick on. That it was late is noted before anybody can see what came of it.
+/// Moves the cached tick on. How late it was is noted under the lock, which whoever sees what came of it has to take; and
+/// after the move: until then, calls counted from the old tick.
 fn advance(jumps: &mut Jumps) -> u64 {
-    let (before, (tick, rest)) = (NOW.load(Ordering::Relaxed), true_tick());
-    let left_out = tick.saturating_sub(before).saturating_sub(u64::from(rest <= PUNCTUAL));
+    let (before, (tick, _)) = (NOW.load(Ordering::Relaxed), true_tick());
+    let now = NOW.fetch_max(tick, Ordering::Relaxed).max(tick);
+    let (moved, rest) = true_tick();
+    let left_out = moved.saturating_sub(before).saturating_sub(u64::from(rest <= PUNCTUAL));
     if left_out > 0 {
         jumps.note(before, left_out);
     }
-    NOW.fetch_max(tick, Ordering::Relaxed).max(tick)
+    now
 }
 
 fn run() {

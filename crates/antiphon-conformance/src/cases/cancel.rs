@@ -68,16 +68,18 @@ fn a_guest_that_loops_is_cancelled_from_another_thread(subject: &Subject) {
 fn a_pending_host_call_is_cancelled_from_another_thread(subject: &Subject) {
     // A synchronous handler cannot be cut short: the handle is looked at when it returns.
     let host = subject.host(
-        Guest::new(RELAY).patient().handler(|_| Answer::After(300 * MS, Ok(Bytes::from_static(b"too late")))),
+        Guest::new(RELAY)
+            .patient()
+            .handler(|_| Answer::After(2000 * MS, Ok(Bytes::from_static(b"too late")))),
     );
     host.counted(1);
-    let limit = if subject.mode() == Mode::Sync { 300 * MS } else { 100 * MS };
+    let limit = if subject.mode() == Mode::Sync { 2000 * MS } else { 100 * MS };
     cancelled_soon(&host, limit, Failure::CANCELLED);
     host.counted(1);
 }
 
 fn a_call_that_waits_for_a_busy_host_is_cancelled_from_another_thread(subject: &Subject) {
-    let host = subject.host(Guest::new(RELAY).patient().handler(|call| Answer::After(700 * MS, echo(call))));
+    let host = subject.host(Guest::new(RELAY).patient().handler(|call| Answer::After(2000 * MS, echo(call))));
     host.counted(1);
     thread::scope(|scope| {
         let busy = scope.spawn(|| host.answer("run", b"busy"));

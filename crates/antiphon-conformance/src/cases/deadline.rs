@@ -80,10 +80,10 @@ fn a_request_may_bring_a_longer_deadline(subject: &Subject) {
 
 fn calls_that_begin_in_one_tick_keep_their_own_deadlines(subject: &Subject) {
     let host =
-        subject.host(Guest::new(RELAY).limits(Limits::new().with_deadline(400 * MS)).handler(|call| {
+        subject.host(Guest::new(RELAY).limits(Limits::new().with_deadline(1000 * MS)).handler(|call| {
             match call.payload {
                 b"late" => Answer::After(200 * MS, echo(call)),
-                b"too late" => Answer::After(700 * MS, echo(call)),
+                b"too late" => Answer::After(1300 * MS, echo(call)),
                 _ => Answer::Now(echo(call)),
             }
         }));
@@ -226,11 +226,11 @@ fn waiting_for_a_busy_host_ends_at_the_deadline(subject: &Subject) {
 }
 
 fn time_in_the_queue_counts(subject: &Subject) {
-    // 300 ms in the queue, then 300 ms in the handler: over the deadline of 450 ms only together.
+    // 800 ms in the queue, then 800 ms in the handler: over the deadline of 1,500 ms only together.
     let host = subject.host(
         Guest::new(RELAY)
-            .limits(Limits::new().with_deadline(450 * MS))
-            .handler(|call| Answer::After(300 * MS, echo(call))),
+            .limits(Limits::new().with_deadline(1500 * MS))
+            .handler(|call| Answer::After(800 * MS, echo(call))),
     );
     thread::scope(|scope| {
         let first = scope.spawn(|| host.answer("run", b"first"));
@@ -239,7 +239,7 @@ fn time_in_the_queue_counts(subject: &Subject) {
         assert_eq!(first.join().unwrap(), b"first");
         Failure::DEADLINE_IN_HOST.check(&error);
         deadline_in(&error, Phase::HostCall);
-        took(elapsed, 450 * MS);
+        took(elapsed, 1500 * MS);
     });
     host.counted(1);
 }

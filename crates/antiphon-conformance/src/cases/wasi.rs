@@ -328,7 +328,7 @@ fn a_wait_blocks_no_thread_of_the_executor(subject: &Subject) {
             ticks += 1;
         }
         assert_eq!(sleeping.await.unwrap().unwrap(), 1i32.to_le_bytes());
-        assert!(ticks > 10, "{ticks} timers of 5 ms fired while the guest slept for 300 ms");
+        assert!(ticks > 3, "{ticks} timers of 5 ms fired while the guest slept for 300 ms");
     });
 }
 
