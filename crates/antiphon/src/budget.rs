@@ -97,14 +97,17 @@ impl Turn {
         }
     }
 
-    /// Charges what the handler took and answers. What came too late, or is too much, is no answer.
-    pub(crate) fn settle(self, ledger: &Ledger, answer: usize) -> Result<(), Exhausted> {
+    /// Charges what the handler took, and the bytes of its answer if there is one. What came too late, or is too much, is
+    /// no answer.
+    pub(crate) fn settle(self, ledger: &Ledger, answer: Option<usize>) -> Result<(), Exhausted> {
         ledger.with(self.route, |spent| {
             if let Some(clock) = self.clock {
                 spent.time = spent.time.saturating_add(clock.since.elapsed());
             }
-            spent.bytes = spent.bytes.saturating_add(u64::try_from(answer).unwrap_or(u64::MAX));
-            let ended = self.clock.is_some_and(|clock| clock.deadline.is_over());
+            let bytes = u64::try_from(answer.unwrap_or(0)).unwrap_or(u64::MAX);
+            spent.bytes = spent.bytes.saturating_add(bytes);
+            // An answer that is there has come before that, or without a look at it.
+            let ended = answer.is_none() && self.clock.is_some_and(|clock| clock.deadline.is_over());
             if let Some(limit) = self.budget.time.filter(|limit| ended || spent.time > *limit) {
                 spent.time = spent.time.max(limit);
                 return Err(Exhausted::Time(limit));
@@ -134,10 +137,11 @@ mod tests {
             |ticks| Clock { deadline: Deadline::after(ticker::now(), ticks, limit), ..Clock::start(limit) };
         let turn = |clock| Turn { route: 1, budget, clock: Some(clock) };
 
-        assert_eq!(turn(clock(1000)).settle(&ledger, 0), Ok(()));
+        assert_eq!(turn(clock(1000)).settle(&ledger, None), Ok(()));
         let mut over = clock(0);
         over.deadline.tick = 0;
-        assert_eq!(turn(over).settle(&ledger, 0), Err(Exhausted::Time(limit)));
+        assert_eq!(turn(over).settle(&ledger, Some(0)), Ok(()), "it was answered in time");
+        assert_eq!(turn(over).settle(&ledger, None), Err(Exhausted::Time(limit)));
         assert_eq!(ledger.with(1, |spent| spent.time), limit);
     }
 }

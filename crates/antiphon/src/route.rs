@@ -212,8 +212,12 @@ impl Route {
 }
 
 /// Charges what was said, unless that is too much.
-fn settle(call: &HostCall<'_>, said: Said, charge: impl FnOnce(usize) -> Result<(), Exhausted>) -> Said {
-    charge(said.as_ref().map_or(0, Bytes::len)).map_err(|spent| over(call, spent))?;
+fn settle(
+    call: &HostCall<'_>,
+    said: Said,
+    charge: impl FnOnce(Option<usize>) -> Result<(), Exhausted>,
+) -> Said {
+    charge(said.as_ref().ok().map(Bytes::len)).map_err(|spent| over(call, spent))?;
     said
 }
 

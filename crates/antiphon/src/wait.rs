@@ -56,17 +56,17 @@ fn register(terms: &Terms, cx: &Context<'_>) -> Arc<Alarm> {
     alarm
 }
 
-/// Waits for a time, in steps of a tick, and never less than it: a deadline may be early by as much as the tick that it
-/// was counted from came late.
+/// Waits for a time, in steps of a tick: never less than it, since a deadline may be early by as much as the tick that it
+/// was counted from came late; and always for a tick, so that who waits for next to nothing gives way.
 pub(crate) async fn sleep(duration: Duration) {
-    let since = Instant::now();
+    let (since, mut left) = (Instant::now(), duration);
     loop {
-        let left = duration.saturating_sub(since.elapsed());
+        let over = Deadline::after(ticker::now(), ticker::ticks(left), left);
+        let _ = until(&Terms::new(over), std::future::pending::<()>()).await;
+        left = duration.saturating_sub(since.elapsed());
         if left.is_zero() {
             return;
         }
-        let over = Deadline::after(ticker::now(), ticker::ticks(left), left);
-        let _ = until(&Terms::new(over), std::future::pending::<()>()).await;
     }
 }
 
