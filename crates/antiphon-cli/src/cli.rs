@@ -89,7 +89,7 @@ pub(crate) struct CallArgs {
     /// Call so many times, and sum up how long it took
     ///
     /// The calls go through a pool. The response of the last one goes to standard output, the summary to standard error. The
-    /// first call that fails ends it.
+    /// first call that fails ends it. Ctrl-C sums up what was called until then.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) repeat: Option<u64>,
     /// Let so many callers call at once; each once, unless `--repeat` says how many calls there are in all

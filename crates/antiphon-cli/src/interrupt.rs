@@ -1,8 +1,8 @@
 //! Ctrl-C while calls are made.
 
-use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, process};
 
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
@@ -20,6 +20,9 @@ impl Interrupt {
     /// Until now the first one has ended the program as well.
     pub(crate) fn expect() -> Result<Self, Failure> {
         let came = Arc::new(AtomicBool::new(false));
+        if is_ignored() {
+            return Ok(Self(came));
+        }
         // They are run in this order: the other way round, the first signal would find that one had come before it.
         flag::register_conditional_default(SIGINT, Arc::clone(&came))
             .and_then(|_| flag::register(SIGINT, Arc::clone(&came)))
@@ -30,6 +33,14 @@ impl Interrupt {
     pub(crate) fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Whether whoever started the program has it ignore Ctrl-C, as shells do with what runs in the background. Only Linux tells.
+fn is_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & (1 << (SIGINT - 1)) != 0)
 }
 
 impl Drop for Interrupt {

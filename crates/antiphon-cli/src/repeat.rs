@@ -63,7 +63,11 @@ fn make(
     // Not before: until now there is nothing to sum up.
     let interrupt = Interrupt::expect()?;
     let time = callers.call(&pool, (&work, book), || {
-        if interrupt.came() { ControlFlow::Break(()) } else { ControlFlow::Continue(FRAME) }
+        if interrupt.came() {
+            book.stop();
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(FRAME)
     })?;
     Ok((time, interrupt.came()))
 }

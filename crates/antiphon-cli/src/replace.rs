@@ -22,24 +22,41 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     let before = File::options().write(true).open(&path)?.metadata()?;
     let (beside, file) = beside(&path)?;
-    let replaced = fill(file, &before, bytes).and_then(|()| fs::rename(&beside, &path));
-    if replaced.is_err() {
-        // There is an error to tell already.
-        let _ = fs::remove_file(&beside);
-    }
-    replaced
+    let written = fill(file, &before, bytes);
+    put(&beside, &path, written)
 }
 
-/// The same, also where there is no file yet.
+/// The same, also where there is no file yet, or where no other one can be put in its place: at a mount point, in a directory of
+/// somebody else's, behind a link to nothing. That is written into.
 ///
 /// # Errors
 ///
 /// Those of the system.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match replace(path, bytes) {
-        Err(error) if error.kind() == ErrorKind::NotFound => fs::write(path, bytes),
-        replaced => replaced,
+        Err(error) if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {
+            let (beside, mut file) = beside(path)?;
+            let written = file.write_all(bytes).and_then(|()| file.sync_all());
+            put(&beside, path, written)
+        }
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ResourceBusy | ErrorKind::PermissionDenied => {
+                fs::write(path, bytes)
+            }
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
     }
+}
+
+/// Puts what was written beside a file in its place, or away.
+fn put(beside: &Path, path: &Path, written: io::Result<()>) -> io::Result<()> {
+    let placed = written.and_then(|()| fs::rename(beside, path));
+    if placed.is_err() {
+        // There is an error to tell already.
+        let _ = fs::remove_file(beside);
+    }
+    placed
 }
 
 /// A new file in the same directory, and so on the same disk.
@@ -134,5 +151,26 @@ mod tests {
         assert_eq!(names(directory.path()), ["file"]);
         let error = write(&directory.path().join("nowhere/file"), b"new").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_could_not_be_written_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let (beside, _) = beside(&path).unwrap();
+        let full = Err(ErrorKind::StorageFull.into());
+        assert_eq!(put(&beside, &path, full).unwrap_err().kind(), ErrorKind::StorageFull);
+        assert_eq!(names(directory.path()), [""; 0]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nothing_stays_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("file"));
+        assert_eq!(fs::read_to_string(directory.path().join("file")).unwrap(), "new");
     }
 }

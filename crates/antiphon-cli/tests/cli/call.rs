@@ -116,6 +116,29 @@ fn ctrl_c_sums_up_the_calls_that_were_made() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_is_ignored_by_who_was_started_so() {
+    use std::io::{BufRead, BufReader};
+
+    use crate::program::interrupt;
+
+    // Logs a line in each call.
+    let mut child = interrupt::ignored(["call".as_ref(), guest("rust.wasm").as_os_str()])
+        .args(["log", "a line that fills a pipe", "--repeat", "10000"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    // Calls are made, as many as nobody has to read what they say for.
+    assert!(lines.next().is_some());
+    interrupt::press(&child);
+    let last = lines.last().unwrap();
+    assert!(last.starts_with("10000 calls in "), "{last}");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn a_guest_that_loops_ends_at_its_deadline() {
     let wat = Wat::guest("", "(loop $forever (br $forever)) unreachable");
     for mode in MODES {

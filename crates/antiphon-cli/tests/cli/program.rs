@@ -117,9 +117,18 @@ pub(crate) mod interrupt {
 
     /// A command that it ends. What runs tests in the background may have them ignore the signal, and children inherit that.
     pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        with("--default-signal=INT", arguments)
+    }
+
+    /// A command that is started with the signal ignored.
+    pub(crate) fn ignored(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        with("--ignore-signal=INT", arguments)
+    }
+
+    fn with(signal: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let program = super::command(arguments);
         let mut command = Command::new("env");
-        command.args(["--default-signal=INT".as_ref(), program.get_program()]).args(program.get_args());
+        command.args([signal.as_ref(), program.get_program()]).args(program.get_args());
         command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.stdin(Stdio::null()).current_dir(super::repository());
         command
