@@ -350,7 +350,7 @@ pub(crate) struct Opening<'a, 'env> {
     pub(crate) environment: &'a Environment,
     /// The module that it has to be of, if a certain one is wanted.
     pub(crate) module: Option<&'a Digest>,
-    /// Who hashes it.
+    /// Who hashes it where it stays in its file; what is copied from there is hashed by whoever copies it.
     pub(crate) crew: &'a Crew<'env>,
 }
 

@@ -41,8 +41,8 @@ pub(crate) fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// Whoever needs some hashes, one after the other, and a thread that helps. It is started once for all of them, and before
-/// the first one: to begin may take it longer than a hash takes.
+/// What a thread that needs some hashes, one after the other, shares with one that helps it. The helper is started once for
+/// all of them, and before the first one: to begin may take it longer than a hash takes.
 #[derive(Default)]
 pub(crate) struct Crew<'env> {
     state: Mutex<State<'env>>,
@@ -117,7 +117,8 @@ impl<'env> Crew<'env> {
         self.run(bytes, length, key, false)
     }
 
-    /// The same for the last one of the hashes: the helper leaves when there is nothing left of it to do.
+    /// The same for the last one of the hashes: the helper leaves when there is nothing left of it to do, or at the end where
+    /// it is too small to be helped with.
     ///
     /// # Errors
     /// Those of [`hash`](Self::hash).
@@ -220,7 +221,7 @@ impl Piece<'_, '_> {
 
 impl Drop for Piece<'_, '_> {
     fn drop(&mut self) {
-        let value = mem::replace(&mut self.value, Ok(ChainingValue::default()));
+        let value = mem::replace(&mut self.value, Err(unfinished()));
         let mut state = self.crew.lock();
         let Some(job) = &mut state.job else { return };
         if value.is_err() {

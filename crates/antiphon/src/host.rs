@@ -179,8 +179,8 @@ impl WapcHost {
 
     /// The one path of every call. A host that is free and a call without options go straight through.
     ///
-    /// Two ways to the same `serve`, each with a slot and a request of its own: what may have come from either, or may go to
-    /// either, is a value in memory, which costs more than what is done with it.
+    /// Two ways to the same `serve`, each with a slot of its own: what may have come from either is a value in memory, which
+    /// costs more than what is done with it.
     #[inline(always)]
     fn run<'r>(&self, request: impl FnOnce() -> Request<'r>, output: &mut impl Output) -> Result<()> {
         // Before all else: an atomic exchange waits until what was stored before it is in memory.

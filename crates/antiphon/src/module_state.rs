@@ -368,3 +368,30 @@ impl State for ModuleStateAsync {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_conversation_of_a_start_is_kept_only_for_another_one() {
+        let shared = Arc::new(Shared::default());
+        let state = ModuleState::new(Arc::clone(&shared));
+        let conversations = || Arc::strong_count(&shared) - 2;
+        assert_eq!(conversations(), 0);
+        for again in [true, false] {
+            state.begin_init(Terms::default());
+            assert_eq!(conversations(), 1);
+            state.end_init(again);
+            assert_eq!(conversations(), usize::from(again));
+        }
+    }
+
+    /// A host keeps two or three that nobody uses, for each of its instances.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_conversation_is_small() {
+        let size = size_of::<Conversation>();
+        assert!(size <= 368, "{size} bytes");
+    }
+}

@@ -216,7 +216,7 @@ impl<C: Compiled> WebAssemblyEngineProvider for Provider<C> {
     }
 
     fn discard(&mut self) {
-        self.spares.discarded(self.instance.take());
+        self.spares.discarded(self.instance.take().and_then(Instance::into_spare));
     }
 
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
@@ -249,15 +249,17 @@ impl Spares {
         }
     }
 
+    /// An instance has been started.
     fn started(&mut self, start: Box<Conversation>) {
         if self.many {
             self.start = Some(start);
         }
     }
 
-    fn discarded<I: Instance>(&mut self, instance: Option<I>) {
+    /// One that was to serve a single call is gone.
+    fn discarded(&mut self, spare: Option<Box<Conversation>>) {
         self.many = true;
-        self.instance = instance.and_then(I::into_spare);
+        self.instance = spare;
     }
 }
 
@@ -364,7 +366,7 @@ impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
     }
 
     fn discard(&mut self) {
-        self.spares.discarded(self.instance.take());
+        self.spares.discarded(self.instance.take().and_then(Instance::into_spare));
     }
 
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
@@ -473,6 +475,20 @@ impl<C> fmt::Debug for Factory<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spares_are_kept_only_where_instances_come_and_go() {
+        let state = Arc::new(ModuleState::default());
+        let mut spares = Spares::default();
+        spares.started(state.spare());
+        assert!(spares.start.is_none());
+        spares.discarded(Some(state.spare()));
+        spares.started(state.spare());
+        assert!(spares.start.is_some() && spares.instance.is_some());
+        // Of another host, none.
+        spares.keep_for(Some(&state), &Arc::new(ModuleState::default()));
+        assert!(spares.start.is_none() && spares.instance.is_none() && spares.many);
+    }
 
     #[test]
     fn an_exit_with_code_0_is_success_of_a_command_and_of_nothing_else() {

@@ -88,7 +88,7 @@ pub fn now() -> u64 {
     NOW.load(Ordering::Relaxed)
 }
 
-/// Leaves a sign of life.
+/// Leaves a sign of life, and wakes the ticker where it sleeps.
 #[cold]
 fn touch() {
     if STATE.compare_exchange(UNTOUCHED, TOUCHED, Ordering::SeqCst, Ordering::SeqCst) == Err(PARKED) {
