@@ -111,11 +111,13 @@ pub fn bars(tables: &[Table]) -> Vec<Bar> {
     }
     for table in tables.iter().filter(|table| table.title.starts_with("Idle instances")) {
         let last = table.columns.len().saturating_sub(1);
-        let ratio = cell(table, ("antiphon on wasmtime", last)).zip(cell(table, ("wasmtime by hand", last)));
-        bars.extend(ratio.map(|(over, under)| Bar {
-            name: format!("{}, {} / by hand", table.title, table.columns[last].name),
-            ratio: over / under,
-        }));
+        for (peer, name) in [("wasmtime by hand", "by hand"), ("incumbent", "incumbent")] {
+            let ratio = cell(table, ("antiphon on wasmtime", last)).zip(cell(table, (peer, last)));
+            bars.extend(ratio.map(|(over, under)| Bar {
+                name: format!("{}, {}: antiphon / {name}", table.title, table.columns[last].name),
+                ratio: over / under,
+            }));
+        }
     }
     bars
 }

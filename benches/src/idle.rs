@@ -26,8 +26,9 @@ const ROWS: [(&str, &str, bool); 5] = [
 ];
 
 /// Guests: the name for the command line, and the title.
-const GUESTS: [(&str, &str); 2] = [
-    ("1", "Idle instances of `guests/idle.wat`, 1 page (64 KiB)"),
+const GUESTS: [(&str, &str); 3] = [
+    ("untouched", "Idle instances of `guests/untouched.wat`, 1 page (64 KiB) that nobody writes to"),
+    ("1", "Idle instances of `guests/idle.wat`, 1 page (64 KiB), two pages of the system's written to"),
     ("rust", "Idle instances of `guests/built/rust.wasm`, 17 pages"),
 ];
 
@@ -82,6 +83,7 @@ pub fn row(name: &str, guest: &str, count: &str) -> Result<()> {
     let count: u32 = count.parse().context("not a number of instances")?;
     let wasm = match guest {
         "rust" => built::RUST.to_vec(),
+        "untouched" => wat::parse_str(include_str!("../guests/untouched.wat"))?,
         _ => wat::parse_str(include_str!("../guests/idle.wat"))?,
     };
     let make: Box<dyn Fn() -> Result<Box<dyn Any>>> = match name {
