@@ -141,8 +141,8 @@ where
         self.gate.try_enter()
     }
 
-    /// Gives a call the host's deadline, from now; one with options gets terms of its own over it. After [`try_enter`](Self::try_enter): a
-    /// call is marked as busy before it reads the ticker's clock.
+    /// Gives a call the host's deadline, from now; one with options gets terms of its own over it. After
+    /// [`try_enter`](Self::try_enter): a call is marked as busy before it reads the ticker's clock.
     #[inline]
     pub(crate) fn set_deadline(&self, slot: &mut Slot<E, S>) {
         let now = ticker::now();
