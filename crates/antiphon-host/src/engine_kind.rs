@@ -1,25 +1,27 @@
 //! The engines by name.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon::errors::{Error, ErrorKind};
-use antiphon::{Capabilities, EngineOptions, EngineProviderFactory, Limits};
+use antiphon::{
+    Capabilities, EngineOptions, EngineProviderFactory, Error, ErrorKind, Limits, Result,
+};
 
-use crate::providers::{self, Compile};
+use crate::engines;
 
-/// An engine that is chosen while the program runs: by a configuration file, an option, a table of tenants.
+/// Names an engine: by a configuration file, an option, a table of tenants.
 ///
-/// Every engine has its name here, whether it is in this build or not. One that was left out is refused with a text
-/// that says so, as [`ErrorKind::Unsupported`]; [`available`](Self::available) lists those that are in.
+/// Every engine has its name here, whether this build has the engine or not.
+/// [`available`](Self::available) lists those that this build has. Any other is refused as
+/// [`ErrorKind::Unsupported`], with a text that says which feature to turn on.
 ///
 /// ```
-/// use antiphon::WapcHost;
-/// use antiphon_engines::{AnyEngine, EngineOptions};
+/// use antiphon_host::{EngineKind, Module};
 ///
-/// let module = br#"(module
+/// let guest = br#"(module
 ///   (import "wapc" "__guest_response" (func $respond (param i32 i32)))
 ///   (memory (export "memory") 1) (data (i32.const 0) "hello")
 ///   (func (export "__guest_call") (param i32 i32) (result i32)
@@ -27,38 +29,37 @@ use crate::providers::{self, Compile};
 ///
 /// let engine = match std::env::var("GREETER_ENGINE") {
 ///     Ok(name) => name.parse()?,
-///     Err(_) => AnyEngine::default(),
+///     Err(_) => EngineKind::default(),
 /// };
-/// let factory = engine.factory(module, &EngineOptions::new())?;
-/// let host = WapcHost::builder(factory.provider()?).build()?;
+/// let host = Module::builder().engine(engine).compile(guest)?.host()?.build()?;
 /// assert_eq!(host.call("greet", b"")?, b"hello");
-/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// # Ok::<(), antiphon_host::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum AnyEngine {
+pub enum EngineKind {
     /// [Wasmtime](https://wasmtime.dev): compiles to machine code, fast once it has.
     Wasmtime,
     /// [wasmi](https://github.com/wasmi-labs/wasmi): interprets, ready at once.
     Wasmi,
 }
 
-impl AnyEngine {
-    /// Every engine that this crate knows, in this build or not.
+impl EngineKind {
+    /// Every engine that has a name here, in this build or not.
     pub const ALL: &[Self] = &[Self::Wasmtime, Self::Wasmi];
 
-    /// The engines of this build, in the order of [`ALL`](Self::ALL).
+    /// Returns the engines of this build, in the order of [`ALL`](Self::ALL).
     pub fn available() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|engine| engine.is_available())
     }
 
-    /// Whether the engine is in this build.
+    /// Returns whether the engine is in this build.
     #[must_use]
     pub const fn is_available(self) -> bool {
-        self.compile().is_some()
+        engines::compile(self).is_some()
     }
 
-    /// The engine's name, which is also that of its cargo feature; stable.
+    /// Returns the engine's name, which never changes and is also the name of its cargo feature.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,29 +68,30 @@ impl AnyEngine {
         }
     }
 
-    /// Compiles a module, in the binary or the text format, and makes providers of it, in either mode.
+    /// Compiles a module, in the binary or the text format, into a factory of providers for hosts of
+    /// either kind. [`Module`](crate::Module) does so with less to write.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for an engine that is not in this build, or that lacks what an option asks for; and
-    /// whatever the engine has against the module.
+    /// - [`ErrorKind::Unsupported`]: this build lacks the engine, or the engine lacks an option.
+    /// - Any reason that the engine has against the module, mostly [`ErrorKind::InvalidModule`].
     pub fn factory(
         self,
         module: &[u8],
         options: &EngineOptions,
-    ) -> Result<Arc<dyn EngineProviderFactory>, Error> {
-        match self.compile() {
+    ) -> Result<Arc<dyn EngineProviderFactory>> {
+        match engines::compile(self) {
             Some(compile) => compile(module, options),
             None => Err(self.absent()),
         }
     }
 
-    /// What the engine can do, if its options ask for it: a factory may count no fuel, say, unless its limits have some.
-    /// Compiles a tiny module to ask.
+    /// Returns what the engine can do when its options ask for it. One factory may do less: it counts
+    /// no fuel, for example, unless its limits have some. Compiles a tiny module to find out.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for an engine that is not in this build; [`ErrorKind::Engine`] for one that does not
-    /// work on this machine.
-    pub fn capabilities(self) -> Result<Capabilities, Error> {
+    /// - [`ErrorKind::Unsupported`]: this build lacks the engine.
+    /// - [`ErrorKind::Engine`]: the engine does not work on this machine.
+    pub fn capabilities(self) -> Result<Capabilities> {
         let ask =
             |options: &EngineOptions| self.factory(SMALLEST, options).map(|factory| factory.capabilities());
         let asked_for = |options: &EngineOptions| match ask(options) {
@@ -102,16 +104,23 @@ impl AnyEngine {
         Ok(can)
     }
 
-    const fn compile(self) -> Option<Compile> {
-        match self {
-            Self::Wasmtime => providers::WASMTIME,
-            Self::Wasmi => providers::WASMI,
-        }
+    /// Returns whether the engine compiles and this build can keep what it compiled. An interpreter
+    /// has nothing to keep.
+    #[must_use]
+    pub const fn keeps_code(self) -> bool {
+        engines::cache(self).is_some()
+    }
+
+    /// Returns the directory for the engine's code among this user's caches; `None` where the
+    /// environment names no such place, or the engine [keeps no code](Self::keeps_code).
+    #[must_use]
+    pub fn default_cache_dir(self) -> Option<PathBuf> {
+        engines::cache(self).and_then(|cache| (cache.default_directory)())
     }
 
     fn absent(self) -> Error {
         let what =
-            format!("this build has no {self} engine: turn on the feature `{self}` of antiphon-engines");
+            format!("this build has no {self} engine: turn on the feature `{self}` of antiphon-host");
         Error::new(ErrorKind::Unsupported, what)
     }
 }
@@ -120,25 +129,25 @@ impl AnyEngine {
 const SMALLEST: &[u8] = br#"(module (memory (export "memory") 0)
     (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 0)))"#;
 
-/// The first engine of the build; of a build without any, Wasmtime, which then says so.
-impl Default for AnyEngine {
+/// The first engine of the build. In a build without any it is Wasmtime, whose refusal then says so.
+impl Default for EngineKind {
     fn default() -> Self {
         Self::available().next().unwrap_or(Self::Wasmtime)
     }
 }
 
-impl fmt::Display for AnyEngine {
+impl fmt::Display for EngineKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
 }
 
-/// Knows every engine by its [`name`](AnyEngine::name), in this build or not. Another name is refused as
-/// [`ErrorKind::Unsupported`], with those that there are.
-impl FromStr for AnyEngine {
+/// Finds an engine by its [`name`](EngineKind::name), in this build or not. Refuses any other name as
+/// [`ErrorKind::Unsupported`], with the names that there are.
+impl FromStr for EngineKind {
     type Err = Error;
 
-    fn from_str(name: &str) -> Result<Self, Error> {
+    fn from_str(name: &str) -> Result<Self> {
         Self::ALL.iter().copied().find(|engine| engine.name() == name).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|engine| engine.name()).collect();
             let what = format!("no engine is called {name:?}; there are: {}", known.join(", "));
@@ -153,16 +162,16 @@ mod tests {
 
     #[test]
     fn every_engine_is_found_by_the_name_that_it_shows() {
-        for engine in AnyEngine::ALL {
-            assert_eq!(engine.to_string().parse::<AnyEngine>().unwrap(), *engine);
+        for engine in EngineKind::ALL {
+            assert_eq!(engine.to_string().parse::<EngineKind>().unwrap(), *engine);
         }
-        assert_eq!(format!("{:>9}|", AnyEngine::Wasmi), "    wasmi|");
+        assert_eq!(format!("{:>9}|", EngineKind::Wasmi), "    wasmi|");
     }
 
     #[test]
     fn a_name_of_no_engine_is_refused_with_those_that_there_are() {
         for name in ["", "quantum", "Wasmtime", "wasmi "] {
-            let error = name.parse::<AnyEngine>().unwrap_err();
+            let error = name.parse::<EngineKind>().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert_eq!(error.message(), format!("no engine is called {name:?}; there are: wasmtime, wasmi"));
         }
@@ -171,22 +180,22 @@ mod tests {
     #[test]
     fn the_default_is_the_first_engine_of_the_build() {
         let expected = if cfg!(feature = "wasmtime") || cfg!(not(feature = "wasmi")) {
-            AnyEngine::Wasmtime
+            EngineKind::Wasmtime
         } else {
-            AnyEngine::Wasmi
+            EngineKind::Wasmi
         };
-        assert_eq!(AnyEngine::default(), expected);
+        assert_eq!(EngineKind::default(), expected);
     }
 
     #[test]
     fn an_engine_is_available_where_its_feature_is_on() {
-        assert_eq!(AnyEngine::Wasmtime.is_available(), cfg!(feature = "wasmtime"));
-        assert_eq!(AnyEngine::Wasmi.is_available(), cfg!(feature = "wasmi"));
+        assert_eq!(EngineKind::Wasmtime.is_available(), cfg!(feature = "wasmtime"));
+        assert_eq!(EngineKind::Wasmi.is_available(), cfg!(feature = "wasmi"));
     }
 
     #[test]
     fn an_engine_that_was_left_out_says_so() {
-        for engine in AnyEngine::ALL.iter().filter(|engine| !engine.is_available()) {
+        for engine in EngineKind::ALL.iter().filter(|engine| !engine.is_available()) {
             for error in [
                 engine.factory(SMALLEST, &EngineOptions::new()).err().unwrap(),
                 engine.capabilities().unwrap_err(),
@@ -195,7 +204,7 @@ mod tests {
                 assert_eq!(
                     error.message(),
                     format!(
-                        "this build has no {engine} engine: turn on the feature `{engine}` of antiphon-engines"
+                        "this build has no {engine} engine: turn on the feature `{engine}` of antiphon-host"
                     )
                 );
             }

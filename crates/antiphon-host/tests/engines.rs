@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use antiphon::errors::{BoxError, Error, ErrorKind};
 use antiphon::{EngineProviderFactory, Limits, WapcHost, WasiParams};
-use antiphon_engines::{AnyEngine, EngineOptions};
+use antiphon_host::{EngineKind, EngineOptions};
 
 /// A guest: one page of memory, the import of responses, more fields, and the body of `__guest_call`.
 fn guest(fields: &str, body: &str) -> Vec<u8> {
@@ -41,13 +41,13 @@ fn call(factory: &Arc<dyn EngineProviderFactory>) -> Result<Vec<u8>, BoxError> {
     Ok(WapcHost::builder(factory.provider()?).build()?.call("any", b"")?)
 }
 
-fn refusal(engine: AnyEngine, module: &[u8], options: &EngineOptions) -> Error {
+fn refusal(engine: EngineKind, module: &[u8], options: &EngineOptions) -> Error {
     engine.factory(module, options).err().unwrap()
 }
 
 #[test]
 fn each_engine_answers_and_says_what_it_can_do() {
-    for engine in AnyEngine::available() {
+    for engine in EngineKind::available() {
         let factory = engine.factory(&greeter(), &EngineOptions::new()).unwrap();
         assert_eq!(call(&factory).unwrap(), b"hello", "{engine}");
 
@@ -67,7 +67,7 @@ fn each_engine_answers_an_asynchronous_host_as_well() {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
-    for engine in AnyEngine::available() {
+    for engine in EngineKind::available() {
         let factory = engine.factory(&greeter(), &EngineOptions::new().cooperative(false)).unwrap();
         let mut calls = pin!(async {
             let host = antiphon::WapcHostAsync::builder(factory.provider_async()?).build().await?;
@@ -86,7 +86,7 @@ fn each_engine_answers_an_asynchronous_host_as_well() {
 
 #[test]
 fn what_an_engine_has_against_a_module_keeps_its_kind() {
-    for engine in AnyEngine::available() {
+    for engine in EngineKind::available() {
         let error = refusal(engine, b"(module)", &EngineOptions::new());
         assert_eq!(error.kind(), ErrorKind::InvalidModule, "{engine}");
         assert!(error.message().contains("memory not exported"), "{engine}: {error}");
@@ -96,7 +96,7 @@ fn what_an_engine_has_against_a_module_keeps_its_kind() {
 #[test]
 fn limits_reach_the_engine() {
     let limits = Limits::new().with_memory(1 << 10);
-    for engine in AnyEngine::available() {
+    for engine in EngineKind::available() {
         let error = refusal(engine, &greeter(), &EngineOptions::new().limits(limits));
         assert_eq!(error.kind(), ErrorKind::InvalidModule, "{engine}: {error}");
     }
@@ -106,7 +106,7 @@ fn limits_reach_the_engine() {
 fn fuel_reaches_the_engine() {
     let spinner = guest("", "(loop $forever (br $forever))");
     let limits = Limits::new().with_fuel(10_000);
-    for engine in AnyEngine::available() {
+    for engine in EngineKind::available() {
         let factory = engine.factory(&spinner, &EngineOptions::new().limits(limits)).unwrap();
         let error = Error::from_engine(call(&factory).unwrap_err());
         assert_eq!(error.kind(), ErrorKind::OutOfFuel, "{engine}: {error}");
@@ -116,7 +116,7 @@ fn fuel_reaches_the_engine() {
 #[test]
 fn arguments_reach_the_guest_unless_it_may_have_no_wasi() {
     let world = WasiParams { argv: vec!["one".into(), "two".into()], ..WasiParams::default() };
-    for engine in AnyEngine::available() {
+    for engine in EngineKind::available() {
         let options = EngineOptions::new().wasi_params(world.clone());
         let factory = engine.factory(&lister(), &options).unwrap();
         assert_eq!(call(&factory).unwrap(), b"one\0two\0", "{engine}");
@@ -135,13 +135,13 @@ fn a_deterministic_guest_draws_the_same_bytes_on_every_engine() {
         (drop (call $time (i32.const 0) (i64.const 1) (i32.const 8)))
         (call $respond (i32.const 0) (i32.const 16))",
     );
-    let throw = |engine: AnyEngine, seed, clock| {
+    let throw = |engine: EngineKind, seed, clock| {
         let options = EngineOptions::new().deterministic(seed, Duration::from_nanos(clock));
         call(&engine.factory(&dice, &options).unwrap()).unwrap()
     };
-    for engine in AnyEngine::available() {
+    for engine in EngineKind::available() {
         let thrown = throw(engine, 7, 0x0102_0304);
-        assert_eq!(thrown, throw(AnyEngine::default(), 7, 0x0102_0304), "{engine}");
+        assert_eq!(thrown, throw(EngineKind::default(), 7, 0x0102_0304), "{engine}");
         assert_eq!(thrown[8..], [4, 3, 2, 1, 0, 0, 0, 0], "{engine}");
         assert_ne!(thrown[..8], throw(engine, 8, 0)[..8], "{engine}");
     }
@@ -167,7 +167,7 @@ fn a_read_only_directory_may_be_read_and_not_written() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "text").unwrap();
     let options = EngineOptions::new().read_only_dir(dir.path().to_str().unwrap(), "/data");
-    let open = |module: &[u8]| call(&AnyEngine::Wasmtime.factory(module, &options).unwrap()).unwrap();
+    let open = |module: &[u8]| call(&EngineKind::Wasmtime.factory(module, &options).unwrap()).unwrap();
     assert_eq!(open(&opener(0, 2)), b"!", "reading is granted");
     assert_ne!(open(&opener(0, 0x40)), b"!", "writing is not");
 }
@@ -176,8 +176,8 @@ fn a_read_only_directory_may_be_read_and_not_written() {
 fn directories_are_refused_by_whoever_has_none() {
     let map = WasiParams { map_dirs: vec![("/data".into(), "/tmp".into())], ..WasiParams::default() };
     let dirs = [EngineOptions::new().wasi_params(map), EngineOptions::new().read_only_dir("/tmp", "/data")];
-    for engine in AnyEngine::available() {
-        if engine == AnyEngine::Wasmtime && cfg!(feature = "wasi-fs") {
+    for engine in EngineKind::available() {
+        if engine == EngineKind::Wasmtime && cfg!(feature = "wasi-fs") {
             continue;
         }
         for options in &dirs {

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use antiphon::errors::Error;
-use antiphon::{EngineOptions, EngineProviderFactory};
+use antiphon::{EngineOptions, EngineProviderFactory, Result};
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 
-pub(crate) fn compile(
+pub(super) fn compile(
     module: &[u8],
     options: &EngineOptions,
-) -> Result<Arc<dyn EngineProviderFactory>, Error> {
+) -> Result<Arc<dyn EngineProviderFactory>> {
     WasmiEngineProviderBuilder::new().module_bytes(module).options(options.clone()).factory()
 }

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use antiphon::{Limits, Request, WapcHost};
-use antiphon_engines::{AnyEngine, EngineOptions};
+use antiphon_host::{EngineKind, EngineOptions};
 
 /// The least that an echo can be.
 const BY_HAND: &str = r#"(module
@@ -22,7 +22,7 @@ fn built(name: &str) -> Vec<u8> {
 }
 
 /// The fuel of a call, when the instance has served others before.
-fn fuel(engine: AnyEngine, module: &[u8], operation: &str, payload: &[u8]) -> u64 {
+fn fuel(engine: EngineKind, module: &[u8], operation: &str, payload: &[u8]) -> u64 {
     let options = EngineOptions::new().limits(Limits::new().with_fuel(1_000_000_000));
     let factory = engine.factory(module, &options).unwrap();
     let host = WapcHost::builder(factory.provider().unwrap()).build().unwrap();
@@ -42,7 +42,7 @@ fn an_operation_costs_little_more_than_one_by_hand_and_less_than_half_of_the_inc
     let [ours, smallest, incumbent] = ["rust-antiphon.wasm", "rust-smallest.wasm", "rust.wasm"].map(built);
     // A reactor: nothing runs at the end of each call.
     let wasi = built("rust-antiphon-wasip1.wasm");
-    for engine in AnyEngine::available() {
+    for engine in EngineKind::available() {
         let by_hand = fuel(engine, BY_HAND.as_bytes(), "echo", b"");
         let above = |module: &[u8], operation: &str| fuel(engine, module, operation, b"") - by_hand;
         let theirs = above(&incumbent, "echo");
