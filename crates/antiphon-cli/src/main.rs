@@ -2,62 +2,25 @@
 
 #![forbid(unsafe_code)]
 
+mod args;
 mod bench;
-mod bench_args;
-mod bench_report;
-mod call;
-mod callers;
-mod calls;
-mod case_run;
 mod cases;
-mod cases_update;
-mod cli;
-mod code;
-mod compare;
-mod comparison;
-mod compile;
-mod completions;
-mod contender;
-mod echo;
-mod engine;
-mod engines;
+mod commands;
 mod failure;
-mod guest_args;
-mod host_call;
-mod input;
-mod inputs;
-mod inspect;
-mod interrupt;
-mod junit;
-mod latency;
-mod live_line;
-mod messages;
-mod new;
-mod numbers;
-mod options;
-mod output;
 mod payload;
-mod repeat;
-mod replace;
-mod report;
-mod resident;
-mod rival;
-mod spinner;
-mod tally;
-mod templates;
-mod test;
-mod text;
-mod verdict;
-mod watch;
+mod run;
+mod terminal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command, ErrorFormat};
+use crate::args::cli::{Cli, Command, ErrorFormat};
+use crate::args::shorten as echo;
 use crate::failure::Failure;
-use crate::report::Report;
+use crate::terminal::report::Report;
+use crate::terminal::{messages, output};
 
 fn main() -> ExitCode {
     messages::install();
@@ -82,16 +45,16 @@ fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
-        Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Call(args) => call::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Compile(args) => compile::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Compare(args) => compare::run(&args),
-        Command::Engines(args) => engines::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::New(args) => new::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Test(args) => test::run(&args),
-        Command::Watch(args) => watch::run(&args),
-        Command::Completions(args) => completions::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => commands::bench::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Call(args) => commands::call::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Compile(args) => commands::compile::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Compare(args) => commands::compare::run(&args),
+        Command::Engines(args) => commands::engines::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::New(args) => commands::new::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Test(args) => commands::test::run(&args),
+        Command::Watch(args) => commands::watch::run(&args),
+        Command::Completions(args) => commands::completions::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(failed(cli.error_format))
 }

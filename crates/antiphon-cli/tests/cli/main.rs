@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 mod bench;
-mod call;
+mod calls;
 mod compare;
 #[cfg(feature = "wasmtime")]
 mod compile;
@@ -13,11 +13,8 @@ mod errors;
 #[cfg(all(unix, feature = "wasmtime", feature = "wasmi"))]
 mod examples;
 mod help;
-mod host_calls;
-mod input;
 mod inspect;
 mod new;
 mod program;
 mod test;
-mod wasi;
 mod watch;

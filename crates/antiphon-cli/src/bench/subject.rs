@@ -1,0 +1,166 @@
+//! What a benchmark measures: a module on an engine, behind a pool, with its callers.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use antiphon::Request;
+use antiphon_engines::AnyEngine;
+use antiphon_pool::HostPool;
+
+use crate::args::bench::BenchArgs;
+use crate::args::changes::Rival;
+use crate::args::cli::{Isolation, Mode};
+use crate::bench::callers::{Book, Callers, Work, processors};
+use crate::bench::resident;
+use crate::bench::tally::{Figures, Tally};
+use crate::failure::Failure;
+use crate::run::engine;
+use crate::run::inputs::Inputs;
+use crate::run::read as input;
+
+/// From one look at the calls to the next.
+const FRAME: Duration = Duration::from_millis(100);
+/// The same where the time is over.
+const HASTE: Duration = Duration::from_millis(5);
+
+/// Everything that a contender may do otherwise than the other one.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) module: PathBuf,
+    pub(crate) engine: AnyEngine,
+    pub(crate) mode: Mode,
+    pub(crate) isolation: Isolation,
+    pub(crate) concurrency: usize,
+    /// The most instances; as many as can run at once where nobody says.
+    instances: Option<usize>,
+}
+
+impl Setting {
+    pub(crate) fn new(args: &BenchArgs) -> Self {
+        Self {
+            module: args.guest.module.clone(),
+            engine: args.engine,
+            mode: args.mode,
+            isolation: args.guest.isolation,
+            concurrency: args.concurrency.unwrap_or_else(processors),
+            instances: args.instances,
+        }
+    }
+
+    /// The same but for what the other one does otherwise.
+    pub(crate) fn against(&self, rival: &Rival) -> Self {
+        Self {
+            module: rival.module.clone().unwrap_or_else(|| self.module.clone()),
+            engine: rival.engine.unwrap_or(self.engine),
+            mode: rival.mode.unwrap_or(self.mode),
+            isolation: rival.isolation.unwrap_or(self.isolation),
+            concurrency: rival.concurrency.unwrap_or(self.concurrency),
+            instances: rival.instances.or(self.instances),
+        }
+    }
+
+    pub(crate) fn instances(&self) -> usize {
+        self.instances.unwrap_or_else(processors).min(self.concurrency)
+    }
+}
+
+/// A setting with its pool started, and what was measured so far.
+pub(crate) struct Contender {
+    pub(crate) setting: Setting,
+    pub(crate) figures: Figures,
+    /// Bytes of memory of a guest after a call; `None` where that failed.
+    pub(crate) guest_memory: Option<u64>,
+    /// Bytes that the process grew by when the instances were started; known on Linux only.
+    pub(crate) start_memory: Option<u64>,
+    pool: HostPool,
+    callers: Callers,
+    work: Arc<Work>,
+}
+
+impl Contender {
+    /// Compiles the module, starts every instance, and makes one call.
+    pub(crate) fn start(setting: Setting, args: &BenchArgs, inputs: &Inputs) -> Result<Self, Failure> {
+        let mut guest = args.guest.clone();
+        let mut inputs = inputs.clone();
+        if setting.module != guest.module {
+            inputs.module = input::module(&setting.module, &inputs.limits)?;
+        }
+        guest.module.clone_from(&setting.module);
+        guest.isolation = setting.isolation;
+        let factory = engine::factory(setting.engine, (&guest, &args.wasi, &args.cache), &inputs)?;
+        engine::warn_of_unreached_world(&args.wasi, factory.module_info());
+
+        let before = resident::now();
+        let callers = Callers::new(setting.mode, setting.concurrency)?;
+        let instances = setting.instances();
+        let building = HostPool::builder(factory)
+            .min(instances)
+            .max(instances)
+            .queue(setting.concurrency)
+            .isolation(setting.isolation.into())
+            .limits(inputs.limits)
+            .handler_sync(inputs.rules)
+            // A guest that logs would be measured by how fast the terminal is.
+            .log(|_| {});
+        let pool = callers.runtime().block_on(building.build())?;
+        let start_memory = resident::now().zip(before).map(|(after, before)| after.saturating_sub(before));
+        let work = Arc::new(Work { operation: guest.operation, payload: inputs.payload });
+        let first = Request::new(&work.operation, work.payload.as_slice()).usage(true);
+        let usage = callers.runtime().block_on(pool.call_with(first)).ok().and_then(|answer| answer.usage);
+        let guest_memory = usage.map(|usage| usage.memory_peak).filter(|bytes| *bytes > 0);
+        Ok(Self { setting, figures: Figures::new()?, guest_memory, start_memory, pool, callers, work })
+    }
+
+    /// Calls for some time; `look` sees the calls of this turn, and for how long it has run, and says whether it goes on. What
+    /// is under way when the time is over is finished; what is under way at a break is left to itself, as the turn is.
+    pub(crate) fn turn(
+        &mut self,
+        time: Duration,
+        mut look: impl FnMut(&Setting, &Tally, Duration) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Failure> {
+        let (tally, took, flow) = self.calls(time, &mut look)?;
+        self.figures.add(&tally, took, flow);
+        Ok(flow)
+    }
+
+    /// The same for nothing: caches get warm, instances have served a call.
+    pub(crate) fn warm_up(&mut self, time: Duration) -> Result<(), Failure> {
+        self.calls(time, &mut |_, _, _| ControlFlow::Continue(())).map(drop)
+    }
+
+    fn calls(
+        &self,
+        time: Duration,
+        look: &mut dyn FnMut(&Setting, &Tally, Duration) -> ControlFlow<()>,
+    ) -> Result<(Arc<Tally>, Duration, ControlFlow<()>), Failure> {
+        let tally = Arc::new(Tally::new(self.setting.concurrency)?);
+        let (begun, mut flow) = (Instant::now(), ControlFlow::Continue(()));
+        let took = self.callers.call(&self.pool, (&self.work, &tally), || {
+            let elapsed = begun.elapsed();
+            flow = look(&self.setting, &tally, elapsed);
+            if flow.is_break() {
+                tally.stop();
+                return ControlFlow::Break(());
+            }
+            let left = time.saturating_sub(elapsed);
+            if !left.is_zero() {
+                return ControlFlow::Continue(left.min(FRAME));
+            }
+            // On a machine that is busy, a turn may be over before anybody came to call.
+            if tally.glance() != [0, 0] {
+                tally.stop();
+            }
+            ControlFlow::Continue(HASTE)
+        })?;
+        Ok((tally, took, flow))
+    }
+
+    /// Lets go of the pool and of the callers, and returns what is left to tell.
+    pub(crate) fn end(self) -> Figures {
+        drop(self.pool);
+        self.callers.end();
+        self.figures
+    }
+}

@@ -1,0 +1,177 @@
+//! How the calls of a benchmark ended.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use antiphon::errors::Error;
+
+use crate::bench::callers::{Book, Call};
+use crate::bench::latency::{self, Latency};
+use crate::failure::Failure;
+
+/// Callers beyond so many share a page of the book.
+const PAGES: usize = 16;
+
+/// What callers write into during one turn, each on its page, so that they do not wait for each other.
+pub(crate) struct Tally {
+    stopped: AtomicBool,
+    pages: Box<[Mutex<Page>]>,
+}
+
+/// Calls that answered, and errors by their codes.
+#[derive(Debug)]
+struct Page {
+    answered: Latency,
+    errors: BTreeMap<&'static str, u64>,
+    /// The first error.
+    first: Option<Error>,
+}
+
+impl Page {
+    fn new() -> Result<Self, Failure> {
+        Ok(Self { answered: Latency::new()?, errors: BTreeMap::new(), first: None })
+    }
+}
+
+impl Tally {
+    pub(crate) fn new(callers: usize) -> Result<Self, Failure> {
+        let pages = (0..callers.clamp(1, PAGES)).map(|_| Page::new().map(Mutex::new));
+        Ok(Self { stopped: AtomicBool::new(false), pages: pages.collect::<Result<_, _>>()? })
+    }
+
+    fn pages(&self) -> impl Iterator<Item = MutexGuard<'_, Page>> {
+        self.pages.iter().map(|page| page.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many calls have answered so far, and how many have not.
+    pub(crate) fn glance(&self) -> [u64; 2] {
+        self.pages().fold([0, 0], |[answered, failed], page| {
+            [answered + page.answered.calls(), failed + page.errors.values().sum::<u64>()]
+        })
+    }
+}
+
+impl Book for Tally {
+    fn next(&self) -> Option<u64> {
+        // Nobody asks for the number of a call that is one of many.
+        (!self.stopped.load(Ordering::Relaxed)).then_some(1)
+    }
+
+    fn ended(&self, call: Call, ended: Result<Vec<u8>, Error>) {
+        let Some(page) = self.pages.get(call.caller % self.pages.len()) else { return };
+        let mut page = page.lock().unwrap_or_else(PoisonError::into_inner);
+        match ended {
+            Ok(_) => page.answered.record(call.time),
+            Err(error) => {
+                *page.errors.entry(error.code()).or_default() += 1;
+                page.first.get_or_insert(error);
+            }
+        }
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+/// All turns of one contender.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    all: Page,
+    pub(crate) time: Duration,
+    /// Calls that answered, a second, turn by turn; of turns that went on to their ends.
+    pub(crate) rates: Vec<f64>,
+}
+
+impl Figures {
+    pub(crate) fn new() -> Result<Self, Failure> {
+        Ok(Self { all: Page::new()?, time: Duration::ZERO, rates: Vec::new() })
+    }
+
+    /// Adds a turn that is over, or was broken off.
+    pub(crate) fn add(&mut self, turn: &Tally, took: Duration, flow: ControlFlow<()>) {
+        let [answered, _] = turn.glance();
+        // What was broken off is no match for a whole turn.
+        if flow.is_continue() {
+            self.rates.push(latency::per_second(answered, took));
+        }
+        self.time = self.time.saturating_add(took);
+        for mut page in turn.pages() {
+            self.all.answered.add(&page.answered);
+            for (code, number) in &page.errors {
+                *self.all.errors.entry(code).or_default() += number;
+            }
+            if let Some(first) = page.first.take() {
+                self.all.first.get_or_insert(first);
+            }
+        }
+    }
+
+    pub(crate) fn answered(&self) -> &Latency {
+        &self.all.answered
+    }
+
+    pub(crate) fn errors(&self) -> &BTreeMap<&'static str, u64> {
+        &self.all.errors
+    }
+
+    /// Calls that answered, a second.
+    pub(crate) fn rate(&self) -> f64 {
+        latency::per_second(self.all.answered.calls(), self.time)
+    }
+
+    /// The first error, where no call answered at all.
+    pub(crate) fn take_failure(&mut self) -> Option<Error> {
+        if self.all.answered.calls() == 0 { self.all.first.take() } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use antiphon::errors::ErrorKind;
+
+    fn turn(ended: &[Result<u64, ErrorKind>]) -> Tally {
+        let tally = Tally::new(3).unwrap();
+        for (caller, ended) in ended.iter().enumerate() {
+            let time = Duration::from_millis(ended.unwrap_or(1));
+            let ended = ended.map(|_| Vec::new()).map_err(|kind| Error::new(kind, format!("error {caller}")));
+            tally.ended(Call { number: 1, caller, time }, ended);
+        }
+        tally
+    }
+
+    #[test]
+    fn answers_and_errors_of_all_turns_are_summed_up() {
+        let mut figures = Figures::new().unwrap();
+        let first = turn(&[Ok(1), Err(ErrorKind::Trapped), Ok(3), Ok(2), Err(ErrorKind::Trapped)]);
+        assert_eq!(first.glance(), [3, 2]);
+        figures.add(&first, Duration::from_secs(1), ControlFlow::Continue(()));
+        figures.add(&turn(&[Err(ErrorKind::Overloaded)]), Duration::from_secs(2), ControlFlow::Continue(()));
+        assert_eq!((figures.answered().calls(), figures.rate()), (3, 1.0));
+        assert_eq!(figures.rates, [3.0, 0.0]);
+        let errors: Vec<_> = figures.errors().iter().map(|(code, number)| (*code, *number)).collect();
+        assert_eq!(errors, [("overloaded", 1), ("trapped", 2)]);
+        assert!(figures.take_failure().is_none(), "some calls answered");
+    }
+
+    #[test]
+    fn the_first_error_is_the_failure_where_nothing_answered() {
+        let mut figures = Figures::new().unwrap();
+        figures.add(&turn(&[Err(ErrorKind::Trapped)]), Duration::from_secs(1), ControlFlow::Continue(()));
+        figures.add(&turn(&[Err(ErrorKind::Overloaded)]), Duration::from_secs(1), ControlFlow::Break(()));
+        assert_eq!((figures.time, figures.rates.len()), (Duration::from_secs(2), 1), "one was broken off");
+        assert_eq!(figures.take_failure().unwrap().message(), "error 0");
+    }
+
+    #[test]
+    fn after_the_stop_no_call_is_wanted() {
+        let tally = Tally::new(100).unwrap();
+        assert_eq!((tally.pages.len(), tally.next()), (PAGES, Some(1)));
+        tally.stop();
+        assert_eq!(tally.next(), None);
+    }
+}

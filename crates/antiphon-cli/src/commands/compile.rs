@@ -1,0 +1,52 @@
+//! `antiphon compile`.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+
+use crate::args::cli::CompileArgs;
+use crate::failure::Failure;
+use crate::run::code::{self, Module};
+use crate::run::engine;
+use crate::run::read as input;
+use crate::terminal::spinner;
+
+pub(crate) fn run(args: &CompileArgs) -> Result<(), Failure> {
+    engine::ensure_available(args.engine)?;
+    let store = code::keys(args.engine, args.cache_dir.clone())?;
+    let limits = args.limits();
+    let Module::Bytes(module) = input::module(&args.module, &limits)? else {
+        return Err(code::already_compiled(&args.module));
+    };
+    let output = &args.output;
+    if let (Ok(from), Ok(to)) = (args.module.canonicalize(), output.canonicalize())
+        && from == to
+    {
+        let error = io::Error::new(io::ErrorKind::AlreadyExists, "it is the module itself");
+        return Err(Failure::Usage(unwritten(output), error));
+    }
+    let mut options = antiphon_engines::EngineOptions::new().limits(limits);
+    if args.deterministic {
+        // Neither the seed nor the clock is in the code: a call brings its own.
+        options = options.deterministic(0, std::time::Duration::ZERO);
+    }
+    let written = spinner::during("compiling the module", || store.write_artifact(&module, output, &options));
+    written.map_err(|error| match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+        // It is about the file that was named, and nothing else.
+        Some(source) => Failure::Usage(unwritten(output), io::Error::new(source.kind(), innermost(source))),
+        None => error.into(),
+    })
+}
+
+fn unwritten(output: &Path) -> String {
+    format!("cannot write {}", output.display())
+}
+
+/// What the system said, without the names that it was told with on the way.
+fn innermost(error: &io::Error) -> String {
+    let mut innermost: &dyn Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,179 @@
+//! Answers to the guest's host calls, as rules on the command line.
+
+use std::path::PathBuf;
+
+use antiphon::{Bytes, HostCall, HostCallError, HostHandler};
+use serde::Deserialize;
+
+use crate::args::options::Invalid;
+use crate::failure::Failure;
+use crate::run::read as input;
+
+/// One `--host-call`: which calls it answers, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pattern: Pattern,
+    answer: Answer,
+}
+
+/// Which host calls are meant: binding, namespace, operation; `None` matches anything.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Pattern([Option<String>; 3]);
+
+impl Pattern {
+    /// Reads `BINDING/NAMESPACE/OPERATION`, cut at the first two slashes, so that an operation may have slashes.
+    pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
+        match text.splitn(3, '/').collect::<Vec<_>>().as_slice() {
+            ["*"] => Ok(Self([None, None, None])),
+            [binding, namespace, operation] => Ok(Self(
+                [*binding, *namespace, *operation].map(|part| (part != "*").then(|| part.to_owned())),
+            )),
+            _ => Err(Invalid::Pattern),
+        }
+    }
+
+    /// Whether a host call, by its binding, namespace and operation, is meant.
+    pub(crate) fn matches(&self, call: [&str; 3]) -> bool {
+        self.0.iter().zip(call).all(|(part, value)| part.as_ref().is_none_or(|part| part == value))
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        Self::parse(&text)
+    }
+}
+
+/// What a rule answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    Text(String),
+    File(PathBuf),
+    Error(String),
+}
+
+impl Rule {
+    /// Reads `BINDING/NAMESPACE/OPERATION=ANSWER`: cut at the first `=`, so that an answer may have anything.
+    pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
+        let (pattern, answer) = text.split_once('=').ok_or(Invalid::Rule)?;
+        let pattern = Pattern::parse(pattern)?;
+        let answer = if let Some(file) = answer.strip_prefix('@') {
+            Answer::File(file.into())
+        } else if let Some(error) = answer.strip_prefix('!') {
+            Answer::Error(error.to_owned())
+        } else {
+            Answer::Text(answer.to_owned())
+        };
+        Ok(Self { pattern, answer })
+    }
+}
+
+/// All rules with their answers at hand: the first one that matches a host call answers it.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules(Vec<Loaded>);
+
+#[derive(Clone, Debug)]
+struct Loaded {
+    pattern: Pattern,
+    answer: Result<Bytes, String>,
+}
+
+impl Rules {
+    /// Reads the files that answer, each of at most `limit` bytes.
+    pub(crate) fn load(rules: &[Rule], limit: u64) -> Result<Self, Failure> {
+        let load = |rule: &Rule| {
+            let answer = match &rule.answer {
+                Answer::Text(text) => Ok(Bytes::copy_from_slice(text.as_bytes())),
+                Answer::Error(text) => Err(text.clone()),
+                Answer::File(path) => Ok(input::answer(path, limit)?.into()),
+            };
+            Ok(Loaded { pattern: rule.pattern.clone(), answer })
+        };
+        rules.iter().map(load).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn answer(&self, call: [&str; 3]) -> Result<Bytes, String> {
+        for rule in &self.0 {
+            if rule.pattern.matches(call) {
+                return rule.answer.clone();
+            }
+        }
+        let [binding, namespace, operation] = call;
+        Err(format!("host call {binding}/{namespace}/{operation} refused: no --host-call rule matches it"))
+    }
+}
+
+impl HostHandler for Rules {
+    fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        self.answer([call.binding, call.namespace, call.operation]).map_err(HostCallError::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(texts: &[&str]) -> Rules {
+        let rules: Vec<_> = texts.iter().map(|text| Rule::parse(text).unwrap()).collect();
+        Rules::load(&rules, 100).unwrap()
+    }
+
+    fn text(rules: &Rules, call: [&str; 3]) -> Result<String, String> {
+        rules.answer(call).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_answers() {
+        let rules = rules(&["a/b/c=one", "a/*/c=two", "a/b/*=!three", "*/*/*=four"]);
+        assert_eq!(text(&rules, ["a", "b", "c"]).unwrap(), "one");
+        assert_eq!(text(&rules, ["a", "x", "c"]).unwrap(), "two");
+        assert_eq!(text(&rules, ["a", "b", "x"]).unwrap_err(), "three");
+        assert_eq!(text(&rules, ["", "", ""]).unwrap(), "four");
+    }
+
+    #[test]
+    fn a_bare_star_matches_all_and_an_answer_may_hold_anything() {
+        assert_eq!(text(&rules(&["*=a=b/c"]), ["x", "y", "z"]).unwrap(), "a=b/c");
+        assert_eq!(text(&rules(&["*="]), ["x", "y", "z"]).unwrap(), "");
+    }
+
+    #[test]
+    fn a_rule_splits_at_the_first_two_slashes_and_parts_may_be_empty() {
+        let rules = rules(&["a/b/c/d=deep", "//op=bare"]);
+        assert_eq!(text(&rules, ["a", "b", "c/d"]).unwrap(), "deep");
+        assert_eq!(text(&rules, ["", "", "op"]).unwrap(), "bare");
+    }
+
+    #[test]
+    fn a_refusal_names_the_call() {
+        assert_eq!(
+            text(&rules(&[]), ["a", "b", "c"]).unwrap_err(),
+            "host call a/b/c refused: no --host-call rule matches it"
+        );
+        assert!(text(&rules(&["a/b/C=x"]), ["a", "b", "c"]).is_err());
+    }
+
+    #[test]
+    fn what_is_no_rule_is_refused() {
+        assert!(matches!(Rule::parse("a/b/c"), Err(Invalid::Rule)));
+        for wrong in ["=x", "a=x", "a/b=x", "**=x"] {
+            assert!(matches!(Rule::parse(wrong), Err(Invalid::Pattern)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_once_and_within_its_limit() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"\xffbytes").unwrap();
+        let rule = Rule::parse(&format!("*=@{}", file.path().display())).unwrap();
+        let loaded = Rules::load(std::slice::from_ref(&rule), 6).unwrap();
+        std::fs::remove_file(file.path()).unwrap();
+        assert_eq!(loaded.answer(["a", "b", "c"]).unwrap(), b"\xffbytes".as_slice());
+
+        std::fs::write(file.path(), b"1234567").unwrap();
+        assert!(Rules::load(&[rule], 6).is_err());
+    }
+}

@@ -1,0 +1,105 @@
+//! Reading modules, payloads and answers, never more of them than their limits.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use antiphon::Limits;
+use antiphon::errors::{Error, ErrorKind};
+use serde_json::Value;
+
+use crate::args::guest::GuestArgs;
+use crate::failure::Failure;
+use crate::payload::forms::{Codec, Unfit};
+use crate::run::code::{self, Module};
+
+/// Reads a module; one over its limit is [`ErrorKind::InvalidModule`]. Native code is left to its engine.
+pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
+    if code::is_artifact(path) {
+        return Ok(Module::Artifact(path.to_owned()));
+    }
+    let limit = limits.module();
+    let bytes = read_file("module", path, limit)?.ok_or_else(|| {
+        Error::new(ErrorKind::InvalidModule, format!("module is over its limit of {limit} bytes"))
+    })?;
+    Ok(Module::Bytes(bytes))
+}
+
+/// Reads the payload from where the arguments say; one over its limit is [`ErrorKind::TooLarge`].
+pub(crate) fn payload(args: &GuestArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let limit = limits.request();
+    let payload = match (&args.payload, &args.payload_file) {
+        (_, Some(path)) => read_file("payload", path, limit)?,
+        (Some(dash), None) if dash == "-" => bounded(io::stdin().lock(), limit)
+            .map_err(|error| Failure::Usage("cannot read the payload from standard input".into(), error))?,
+        (Some(text), None) => Some(text.clone().into_encoded_bytes()),
+        (None, None) => Some(Vec::new()),
+    };
+    payload.ok_or(Failure::TooLarge("payload", limit))
+}
+
+/// Encodes a value as the payload; one over its limit is [`ErrorKind::TooLarge`].
+pub(crate) fn value(codec: Codec, value: &Value, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let payload = codec.encode(value).map_err(|Unfit(what)| {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, what);
+        Failure::Usage("cannot encode the payload".to_owned(), error)
+    })?;
+    let limit = limits.request();
+    let fits = u64::try_from(payload.len()).is_ok_and(|length| length <= limit);
+    if fits { Ok(payload) } else { Err(Failure::TooLarge("payload", limit)) }
+}
+
+/// Reads the answer to a host call; one over its limit is [`ErrorKind::TooLarge`].
+pub(crate) fn answer(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    const WHAT: &str = "answer to a host call";
+    read_file(WHAT, path, limit)?.ok_or(Failure::TooLarge(WHAT, limit))
+}
+
+/// Reads a file of cases, of at most as many bytes as a module.
+pub(crate) fn cases(path: &Path) -> Result<String, Failure> {
+    const WHAT: &str = "file of cases";
+    let limit = Limits::new().module();
+    let refused = |why: String| {
+        let error = io::Error::new(io::ErrorKind::InvalidData, why);
+        Failure::Usage(format!("cannot read the {WHAT} {}", path.display()), error)
+    };
+    let bytes = read_file(WHAT, path, limit)?
+        .ok_or_else(|| refused(format!("it is over the limit of {limit} bytes")))?;
+    String::from_utf8(bytes).map_err(|error| refused(error.to_string()))
+}
+
+/// The bytes of a file; `None` if they are more than `limit`.
+fn read_file(what: &str, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+    File::open(path)
+        .and_then(|file| bounded(file, limit))
+        .map_err(|error| Failure::Usage(format!("cannot read the {what} {}", path.display()), error))
+}
+
+/// All bytes; `None` if they are more than `limit`, of which one more is read and no second.
+fn bounded(source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    source.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    Ok((length <= limit).then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_source_is_read_up_to_its_limit_and_no_further() {
+        assert_eq!(bounded(io::repeat(7), 1_000).unwrap(), None);
+        assert_eq!(bounded([7; 1_000].as_slice(), 1_000).unwrap().unwrap().len(), 1_000);
+        assert_eq!(bounded(io::empty(), 0).unwrap(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let Err(Failure::Usage(text, error)) = module(Path::new("no/such.wasm"), &Limits::new()) else {
+            panic!("a usage error")
+        };
+        assert_eq!(text, "cannot read the module no/such.wasm");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}
