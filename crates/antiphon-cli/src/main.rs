@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         }
         Err(mut error) => {
             echo::shorten(&mut error);
+            echo::suggest_bench(&mut error, &arguments);
             match ErrorFormat::guess(&arguments) {
                 ErrorFormat::Text => error.exit(),
                 ErrorFormat::Json => {

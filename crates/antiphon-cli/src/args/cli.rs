@@ -12,7 +12,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::args::bench::BenchArgs;
-use crate::args::changes as rival;
 use crate::args::guest::{GuestArgs, ValueArgs, WasiArgs};
 use crate::args::options;
 use crate::commands::new::templates::Language;
@@ -87,18 +86,6 @@ pub(crate) struct CallArgs {
     /// The engine that runs the guest
     #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
     pub(crate) engine: AnyEngine,
-    /// Call so many times, and sum up how long it took
-    ///
-    /// The calls go through a pool. The response of the last one goes to standard output, the summary to standard error. The
-    /// first call that fails ends it. Ctrl-C sums up what was called until then.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) repeat: Option<u64>,
-    /// Let so many callers call at once; each once, unless `--repeat` says how many calls there are in all
-    ///
-    /// The pool has as many instances, or as many as the machine can run at once if those are fewer. Callers are tasks, or
-    /// threads with `--mode sync`.
-    #[arg(long, value_name = "N", value_parser = rival::number)]
-    pub(crate) concurrency: Option<usize>,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
     // Last: its heading is that of everything below it.
@@ -116,9 +103,7 @@ const CALL_EXAMPLES: &str = r#"EXAMPLES:
   antiphon call guests/built/c.wasm greet --json '{"name":"Ada","count":2}'
   antiphon call guests/built/rust.wasm echo --json '[1, 2]' --codec json
   antiphon call guests/built/rust.wasm echo hello --no-cache
-  antiphon call guests/built/rust.wasm echo hello --repeat 1000 --mode sync --engine wasmtime
-  antiphon call guests/built/rust.wasm echo hello --repeat 1000 --isolation per-call
-  antiphon call guests/built/rust.wasm echo hello --repeat 1000 --concurrency 8
+  antiphon call guests/built/rust.wasm echo hello --mode sync --engine wasmtime
   antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB
   antiphon call guests/built/rust.wasm echo hello --fuel 1000000
   antiphon call guests/built/rust.wasm echo hello --deterministic 7 --clock 2026-01-01T00:00:00Z
@@ -557,12 +542,6 @@ mod tests {
         assert!(!call(&["--no-wasi", "--wasi"]).unwrap().wasi.no_wasi);
         assert!(call(&["--no-wasi", "--env", "A=b"]).is_err());
         assert!(call(&["--wasi", "--env", "A=b"]).is_ok());
-    }
-
-    #[test]
-    fn a_repeat_of_zero_is_refused() {
-        assert_eq!(call(&["--repeat", "2"]).unwrap().repeat, Some(2));
-        assert!(call(&["--repeat", "0"]).is_err());
     }
 
     #[test]

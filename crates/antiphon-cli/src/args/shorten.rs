@@ -1,5 +1,7 @@
 //! What an error repeats of the command line: enough to find it there.
 
+use std::ffi::OsString;
+
 use clap::error::{ContextKind, ContextValue};
 
 /// Of each argument, so many characters are repeated.
@@ -16,6 +18,16 @@ pub(crate) fn shorten(error: &mut clap::Error) {
         error.insert(kind, ContextValue::String(text));
         // It would be that of the whole argument.
         error.remove(ContextKind::Suggested);
+    }
+}
+
+/// Names `bench` to users of `call` who want many calls.
+pub(crate) fn suggest_bench(error: &mut clap::Error, arguments: &[OsString]) {
+    let is_call = arguments.get(1).is_some_and(|command| command == "call");
+    let of_bench = |value: &ContextValue| matches!(value, ContextValue::String(option) if option == "--repeat" || option == "--concurrency");
+    if is_call && error.get(ContextKind::InvalidArg).is_some_and(of_bench) {
+        let tip = "to call many times, use 'antiphon bench'";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use antiphon::errors::Error;
 use antiphon_pool::HostPool;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::cli::Mode;
+use crate::bench::tally::Tally;
 use crate::failure::Failure;
 
 /// What is called, and with what.
@@ -18,24 +18,6 @@ use crate::failure::Failure;
 pub(crate) struct Work {
     pub(crate) operation: String,
     pub(crate) payload: Vec<u8>,
-}
-
-/// Says how long calls are made, and takes down how each ended. All callers share it.
-pub(crate) trait Book: Send + Sync + 'static {
-    /// The number of the next call, from 1; `None` where no more are wanted.
-    fn next(&self) -> Option<u64>;
-    fn ended(&self, call: Call, ended: Result<Vec<u8>, Error>);
-    /// No more calls are wanted.
-    fn stop(&self);
-}
-
-/// A call that has ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Call {
-    pub(crate) number: u64,
-    /// Who made it, from 0.
-    pub(crate) caller: usize,
-    pub(crate) time: Duration,
 }
 
 /// So many callers of one kind.
@@ -61,13 +43,13 @@ impl Callers {
         &self.runtime
     }
 
-    /// Has every caller call, one call after the other, until the book wants no more; returns how long that took. `look`
+    /// Has every caller call, one call after the other, until the tally is stopped; returns how long that took. `look`
     /// is asked meanwhile, on this thread, and says after what time to ask it again; or that nobody waits for the calls
     /// that are under way, which then go on unseen.
-    pub(crate) fn call<B: Book>(
+    pub(crate) fn call(
         &self,
         pool: &HostPool,
-        (work, book): (&Arc<Work>, &Arc<B>),
+        (work, tally): (&Arc<Work>, &Arc<Tally>),
         mut look: impl FnMut() -> ControlFlow<(), Duration>,
     ) -> Result<Duration, Failure> {
         let (done, all_done) = mpsc::channel::<()>();
@@ -76,7 +58,7 @@ impl Callers {
             let caller = Caller {
                 pool: pool.clone(),
                 work: Arc::clone(work),
-                book: Arc::clone(book),
+                tally: Arc::clone(tally),
                 number,
                 _done: done.clone(),
             };
@@ -84,7 +66,7 @@ impl Callers {
         });
         drop(done);
         if started.is_err() {
-            book.stop();
+            tally.stop();
         }
         while let ControlFlow::Continue(time) = look() {
             if all_done.recv_timeout(time) != Err(RecvTimeoutError::Timeout) {
@@ -94,7 +76,7 @@ impl Callers {
         started.map(|()| begun.elapsed())
     }
 
-    fn start<B: Book>(&self, caller: Caller<B>) -> Result<(), Failure> {
+    fn start(&self, caller: Caller) -> Result<(), Failure> {
         match self.mode {
             Mode::Async => {
                 // Calls that never wait would keep a worker for one caller, and the others from theirs.
@@ -122,21 +104,21 @@ impl Callers {
 }
 
 /// One of them.
-struct Caller<B> {
+struct Caller {
     pool: HostPool,
     work: Arc<Work>,
-    book: Arc<B>,
+    tally: Arc<Tally>,
     number: usize,
     /// Dropped when the caller is done, also by a panic.
     _done: Sender<()>,
 }
 
-impl<B: Book> Caller<B> {
+impl Caller {
     async fn call(self, crowded: bool) {
-        while let Some(number) = self.book.next() {
+        while !self.tally.is_stopped() {
             let begun = Instant::now();
             let ended = self.pool.call(&self.work.operation, &self.work.payload).await;
-            self.ended(number, begun, ended);
+            self.tally.ended(self.number, begun.elapsed(), ended);
             if crowded {
                 tokio::task::yield_now().await;
             }
@@ -144,15 +126,11 @@ impl<B: Book> Caller<B> {
     }
 
     fn call_blocking(self) {
-        while let Some(number) = self.book.next() {
+        while !self.tally.is_stopped() {
             let begun = Instant::now();
             let ended = self.pool.call_blocking(&self.work.operation, &self.work.payload);
-            self.ended(number, begun, ended);
+            self.tally.ended(self.number, begun.elapsed(), ended);
         }
-    }
-
-    fn ended(&self, number: u64, begun: Instant, ended: Result<Vec<u8>, Error>) {
-        self.book.ended(Call { number, caller: self.number, time: begun.elapsed() }, ended);
     }
 }
 
@@ -164,39 +142,11 @@ pub(crate) fn processors() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     use antiphon::testing::{TestEngine, TestFactory};
 
-    #[derive(Default)]
-    struct Hundred {
-        next: AtomicU64,
-        stopped: AtomicBool,
-        seen: Mutex<(BTreeSet<u64>, BTreeSet<usize>)>,
-    }
-
-    impl Book for Hundred {
-        fn next(&self) -> Option<u64> {
-            let number = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-            (number <= 100 && !self.stopped.load(Ordering::Relaxed)).then_some(number)
-        }
-
-        fn ended(&self, call: Call, ended: Result<Vec<u8>, Error>) {
-            assert_eq!(ended.unwrap(), b"hi");
-            let mut seen = self.seen.lock().unwrap();
-            assert!(seen.0.insert(call.number), "{call:?} twice");
-            seen.1.insert(call.caller);
-        }
-
-        fn stop(&self) {
-            self.stopped.store(true, Ordering::Relaxed);
-        }
-    }
-
     #[test]
-    fn all_callers_together_make_the_calls_that_the_book_wants() {
+    fn all_callers_together_call_until_the_tally_is_stopped() {
         for mode in [Mode::Async, Mode::Sync] {
             let guest = TestEngine::new().operation("echo", |payload| {
                 // Long enough for every caller to get its turn.
@@ -206,15 +156,21 @@ mod tests {
             let callers = Callers::new(mode, 4).unwrap();
             let pool = HostPool::builder(Arc::new(TestFactory::new(guest))).max(4).build_blocking().unwrap();
             let work = Arc::new(Work { operation: "echo".into(), payload: b"hi".to_vec() });
-            let (book, mut looks) = (Arc::new(Hundred::default()), 0);
+            let tally = Arc::new(Tally::new(4).unwrap());
+            let mut looks = 0;
             callers
-                .call(&pool, (&work, &book), || {
+                .call(&pool, (&work, &tally), || {
                     looks += 1;
+                    if tally.glance() >= [100, 0] {
+                        tally.stop();
+                    }
                     ControlFlow::Continue(Duration::from_millis(1))
                 })
                 .unwrap();
-            let seen = book.seen.lock().unwrap();
-            assert_eq!((seen.0.len(), seen.1.len()), (100, 4), "{mode:?}");
+            let [answered, failed] = tally.glance();
+            assert!(answered >= 100 && failed == 0, "{mode:?}: {answered} answered, {failed} failed");
+            let mut each = (0..4).map(|caller| tally.answered_by(caller));
+            assert!(each.all(|calls| calls > 0), "{mode:?}: some caller never called");
             assert!(looks > 1);
         }
     }

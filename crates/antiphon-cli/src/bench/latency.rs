@@ -53,23 +53,6 @@ impl Latency {
         let [min, max] = [self.times.min(), self.times.max()].map(Duration::from_nanos);
         (!self.times.is_empty()).then_some([min, mean, max])
     }
-
-    /// One line: number of calls and the time that all of them took together, smallest, median, 99th percentile and
-    /// largest time, calls a second.
-    pub(crate) fn summary(&self, took: Duration) -> String {
-        let time = |nanoseconds| short(Duration::from_nanos(nanoseconds));
-        let at = |quantile| time(self.times.value_at_quantile(quantile));
-        format!(
-            "{} calls in {}: min {}, p50 {}, p99 {}, max {}; {:.0} calls/s",
-            self.calls(),
-            short(took),
-            time(self.times.min()),
-            at(0.5),
-            at(0.99),
-            time(self.times.max()),
-            per_second(self.calls(), took),
-        )
-    }
 }
 
 /// With three digits that matter and the unit that fits.
@@ -104,19 +87,17 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_has_its_order_statistics() {
-        assert_eq!(
-            up_to(100).summary(Duration::from_micros(5_050)),
-            "100 calls in 5.05 ms: min 1.00 µs, p50 50.0 µs, p99 99.0 µs, max 100 µs; 19802 calls/s"
-        );
+    fn where_nothing_was_recorded_there_is_no_time() {
+        let latency = Latency::new().unwrap();
+        assert_eq!((latency.median(), latency.range()), (None, None));
+        assert_eq!(per_second(0, Duration::ZERO), 0.0);
     }
 
     #[test]
-    fn no_call_in_no_time_is_summed_up_too() {
-        let latency = Latency::new().unwrap();
-        let text = latency.summary(Duration::ZERO);
-        assert!(text.starts_with("0 calls in 0.00 ns") && text.ends_with("; 0 calls/s"), "{text}");
-        assert_eq!((latency.median(), latency.range()), (None, None));
+    fn a_time_has_three_digits_and_the_unit_that_fits() {
+        let shown =
+            [0, 1_000, 50_500, 100_000, 5_050_000, 1_000_000_000].map(Duration::from_nanos).map(short);
+        assert_eq!(shown, ["0.00 ns", "1.00 µs", "50.5 µs", "100 µs", "5.05 ms", "1.00 s"]);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 pub(crate) mod callers;
 pub(crate) mod interrupt;
 pub(crate) mod latency;
-pub(crate) mod repeat;
 pub(crate) mod report;
 pub(crate) mod resident;
 pub(crate) mod subject;

@@ -12,7 +12,7 @@ use antiphon_pool::HostPool;
 use crate::args::bench::BenchArgs;
 use crate::args::changes::Rival;
 use crate::args::cli::{Isolation, Mode};
-use crate::bench::callers::{Book, Callers, Work, processors};
+use crate::bench::callers::{Callers, Work, processors};
 use crate::bench::resident;
 use crate::bench::tally::{Figures, Tally};
 use crate::failure::Failure;

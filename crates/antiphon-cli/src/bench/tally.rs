@@ -8,29 +8,28 @@ use std::time::Duration;
 
 use antiphon::errors::Error;
 
-use crate::bench::callers::{Book, Call};
 use crate::bench::latency::{self, Latency};
 use crate::failure::Failure;
 
-/// Callers beyond so many share a page of the book.
-const PAGES: usize = 16;
+/// Callers beyond so many share a shard.
+const SHARDS: usize = 16;
 
-/// What callers write into during one turn, each on its page, so that they do not wait for each other.
+/// What callers write into during one turn, each into its shard, so that they do not wait for each other.
 pub(crate) struct Tally {
     stopped: AtomicBool,
-    pages: Box<[Mutex<Page>]>,
+    shards: Box<[Mutex<Shard>]>,
 }
 
 /// Calls that answered, and errors by their codes.
 #[derive(Debug)]
-struct Page {
+struct Shard {
     answered: Latency,
     errors: BTreeMap<&'static str, u64>,
     /// The first error.
     first: Option<Error>,
 }
 
-impl Page {
+impl Shard {
     fn new() -> Result<Self, Failure> {
         Ok(Self { answered: Latency::new()?, errors: BTreeMap::new(), first: None })
     }
@@ -38,49 +37,54 @@ impl Page {
 
 impl Tally {
     pub(crate) fn new(callers: usize) -> Result<Self, Failure> {
-        let pages = (0..callers.clamp(1, PAGES)).map(|_| Page::new().map(Mutex::new));
-        Ok(Self { stopped: AtomicBool::new(false), pages: pages.collect::<Result<_, _>>()? })
+        let shards = (0..callers.clamp(1, SHARDS)).map(|_| Shard::new().map(Mutex::new));
+        Ok(Self { stopped: AtomicBool::new(false), shards: shards.collect::<Result<_, _>>()? })
     }
 
-    fn pages(&self) -> impl Iterator<Item = MutexGuard<'_, Page>> {
-        self.pages.iter().map(|page| page.lock().unwrap_or_else(PoisonError::into_inner))
+    fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
+        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How many calls have answered so far, and how many have not.
     pub(crate) fn glance(&self) -> [u64; 2] {
-        self.pages().fold([0, 0], |[answered, failed], page| {
-            [answered + page.answered.calls(), failed + page.errors.values().sum::<u64>()]
+        self.shards().fold([0, 0], |[answered, failed], shard| {
+            [answered + shard.answered.calls(), failed + shard.errors.values().sum::<u64>()]
         })
     }
-}
 
-impl Book for Tally {
-    fn next(&self) -> Option<u64> {
-        // Nobody asks for the number of a call that is one of many.
-        (!self.stopped.load(Ordering::Relaxed)).then_some(1)
-    }
-
-    fn ended(&self, call: Call, ended: Result<Vec<u8>, Error>) {
-        let Some(page) = self.pages.get(call.caller % self.pages.len()) else { return };
-        let mut page = page.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Records how a call of a caller, counted from 0, ended, and how long it took.
+    pub(crate) fn ended(&self, caller: usize, time: Duration, ended: Result<Vec<u8>, Error>) {
+        let Some(shard) = self.shards.get(caller % self.shards.len()) else { return };
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         match ended {
-            Ok(_) => page.answered.record(call.time),
+            Ok(_) => shard.answered.record(time),
             Err(error) => {
-                *page.errors.entry(error.code()).or_default() += 1;
-                page.first.get_or_insert(error);
+                *shard.errors.entry(error.code()).or_default() += 1;
+                shard.first.get_or_insert(error);
             }
         }
     }
 
-    fn stop(&self) {
+    /// Says that no more calls are wanted.
+    pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// How many calls of a caller, and of those that share its shard, were answered.
+    #[cfg(test)]
+    pub(super) fn answered_by(&self, caller: usize) -> u64 {
+        self.shards().nth(caller % self.shards.len()).map_or(0, |shard| shard.answered.calls())
     }
 }
 
 /// All turns of one contender.
 #[derive(Debug)]
 pub(crate) struct Figures {
-    all: Page,
+    all: Shard,
     pub(crate) time: Duration,
     /// Calls that answered, a second, turn by turn; of turns that went on to their ends.
     pub(crate) rates: Vec<f64>,
@@ -88,7 +92,7 @@ pub(crate) struct Figures {
 
 impl Figures {
     pub(crate) fn new() -> Result<Self, Failure> {
-        Ok(Self { all: Page::new()?, time: Duration::ZERO, rates: Vec::new() })
+        Ok(Self { all: Shard::new()?, time: Duration::ZERO, rates: Vec::new() })
     }
 
     /// Adds a turn that is over, or was broken off.
@@ -99,12 +103,12 @@ impl Figures {
             self.rates.push(latency::per_second(answered, took));
         }
         self.time = self.time.saturating_add(took);
-        for mut page in turn.pages() {
-            self.all.answered.add(&page.answered);
-            for (code, number) in &page.errors {
+        for mut shard in turn.shards() {
+            self.all.answered.add(&shard.answered);
+            for (code, number) in &shard.errors {
                 *self.all.errors.entry(code).or_default() += number;
             }
-            if let Some(first) = page.first.take() {
+            if let Some(first) = shard.first.take() {
                 self.all.first.get_or_insert(first);
             }
         }
@@ -139,7 +143,7 @@ mod tests {
         for (caller, ended) in ended.iter().enumerate() {
             let time = Duration::from_millis(ended.unwrap_or(1));
             let ended = ended.map(|_| Vec::new()).map_err(|kind| Error::new(kind, format!("error {caller}")));
-            tally.ended(Call { number: 1, caller, time }, ended);
+            tally.ended(caller, time, ended);
         }
         tally
     }
@@ -170,8 +174,8 @@ mod tests {
     #[test]
     fn after_the_stop_no_call_is_wanted() {
         let tally = Tally::new(100).unwrap();
-        assert_eq!((tally.pages.len(), tally.next()), (PAGES, Some(1)));
+        assert_eq!((tally.shards.len(), tally.is_stopped()), (SHARDS, false));
         tally.stop();
-        assert_eq!(tally.next(), None);
+        assert!(tally.is_stopped());
     }
 }

@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 
 use crate::args::cli::CallArgs;
-use crate::bench::repeat;
 use crate::failure::Failure;
 use crate::payload::forms::Unfit;
 use crate::run::calls::Calls;
@@ -22,9 +21,6 @@ pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
     }
     let factory = engine::factory(args.engine, (&args.guest, &args.wasi, &args.cache), &inputs)?;
     engine::warn_of_unreached_world(&args.wasi, factory.module_info());
-    if args.repeat.is_some() || args.concurrency.is_some() {
-        return write(args, &repeat::run(args, inputs, factory)?);
-    }
     let calls = Calls {
         operation: &args.guest.operation,
         payload: &inputs.payload,

@@ -274,6 +274,24 @@ mod interrupted {
     }
 
     #[test]
+    fn it_is_ignored_by_who_was_started_so() {
+        let mut child =
+            interrupt::ignored(["bench".as_ref(), guest("rust.wasm").as_os_str(), "echo".as_ref()])
+                .args(["hello", "--duration", "3s"])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+        let begun = Instant::now();
+        // The module is compiled, and calls are made.
+        sleep(Duration::from_secs(2));
+        interrupt::press(&child);
+        let mut report = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut report).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(begun.elapsed() >= Duration::from_secs(3) && !report.starts_with("interrupted"), "{report}");
+    }
+
+    #[test]
     fn a_second_one_ends_it_at_once() {
         // Nobody reads: a pipe that is full holds up the report.
         let mut child = std::process::Command::new("sh")

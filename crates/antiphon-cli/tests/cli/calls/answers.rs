@@ -57,85 +57,13 @@ fn log_lines_over_the_budget_of_a_call_are_left_out_with_a_warning() {
 }
 
 #[test]
-fn repeated_calls_answer_once_and_are_summed_up() {
-    for mode in MODES {
-        let run = call(mode, "rust.wasm", &["echo", "hi", "--repeat", "50"]);
-        assert_eq!((run.code, run.text()), (Some(0), "hi"));
-        assert!(run.stderr.starts_with("50 calls in "), "{}", run.stderr);
-        for part in ["min ", "p50 ", "p99 ", "max ", " calls/s\n"] {
-            assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
-        }
-
-        let run = call(mode, "rust.wasm", &["fail", "no", "--repeat", "50"]).failed(1);
-        assert!(run.stderr.starts_with("0 calls in "), "{}", run.stderr);
+fn to_call_many_times_is_another_command() {
+    for option in ["--repeat", "--concurrency"] {
+        let run = call("async", "rust.wasm", &["echo", "hi", option, "2"]).failed(2);
+        let unknown = format!("error: unexpected argument '{option}' found\n");
+        assert!(run.stderr.starts_with(&unknown), "{}", run.stderr);
+        assert!(run.stderr.contains("\n  tip: to call many times, use 'antiphon bench'\n"), "{}", run.stderr);
     }
-}
-
-#[test]
-fn callers_at_once_share_the_calls_and_answer_once() {
-    for mode in MODES {
-        for (arguments, calls) in
-            [(["--concurrency", "4"].as_slice(), 4), (&["--concurrency", "4", "--repeat", "50"], 50)]
-        {
-            let run = call(mode, "rust.wasm", &[["echo", "hi"].as_slice(), arguments].concat());
-            assert_eq!((run.code, run.text()), (Some(0), "hi"));
-            assert!(run.stderr.starts_with(&format!("{calls} calls in ")), "{}", run.stderr);
-        }
-        // The first call that fails ends it, and is what is reported.
-        let run = call(mode, "rust.wasm", &["fail", "no", "--repeat", "50", "--concurrency", "4"]).failed(1);
-        assert!(run.stderr.starts_with("0 calls in "), "{}", run.stderr);
-        assert!(run.stderr.ends_with("[guest_failed, fault: guest, instance: kept]\n"), "{}", run.stderr);
-        call(mode, "rust.wasm", &["echo", "hi", "--concurrency", "0"]).failed(2);
-    }
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn ctrl_c_sums_up_the_calls_that_were_made() {
-    use std::io::Read;
-
-    use crate::program::interrupt;
-
-    for mode in MODES {
-        let mut child = interrupt::command(["call".as_ref(), guest("rust.wasm").as_os_str()])
-            .args(["echo", "hi", "--mode", mode, "--repeat", "1000000000000", "--concurrency", "2"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        interrupt::wait_for(&mut child, 1);
-        interrupt::press(&child);
-        let (mut answer, mut said) = (String::new(), String::new());
-        child.stdout.take().unwrap().read_to_string(&mut answer).unwrap();
-        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        interrupt::ended(child.wait().unwrap());
-        assert_eq!(answer, "", "no call was the last one");
-        let calls = said.strip_prefix("interrupted: ").and_then(|said| said.split_once(" calls in "));
-        assert!(calls.is_some_and(|(calls, _)| calls.parse::<u64>().unwrap() > 0), "{said}");
-    }
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn ctrl_c_is_ignored_by_who_was_started_so() {
-    use std::io::{BufRead, BufReader};
-
-    use crate::program::interrupt;
-
-    // Logs a line in each call.
-    let mut child = interrupt::ignored(["call".as_ref(), guest("rust.wasm").as_os_str()])
-        .args(["log", "a line that fills a pipe", "--repeat", "10000"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    // Calls are made, as many as nobody has to read what they say for.
-    assert!(lines.next().is_some());
-    interrupt::press(&child);
-    let last = lines.last().unwrap();
-    assert!(last.starts_with("10000 calls in "), "{last}");
-    assert!(child.wait().unwrap().success());
 }
 
 #[test]
