@@ -5,11 +5,10 @@ use std::time::Duration;
 use antiphon_engines::AnyEngine;
 use clap::Args;
 
-use crate::args::changes::{self as rival, Rival};
-use crate::args::cli::{Mode, engine};
-use crate::args::guest::{GuestArgs, WasiArgs};
-use crate::args::options;
-use crate::run::code::CacheArgs;
+use super::cache::CacheArgs;
+use super::changes::Changes;
+use super::guest::{GuestArgs, WasiArgs};
+use super::options::{self, Mode};
 
 /// Measure how fast calls are, through a pool of instances
 ///
@@ -32,13 +31,13 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
     /// The engine that runs the guest
-    #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
     pub(crate) engine: AnyEngine,
     /// Callers at once; by default as many as the machine can run
-    #[arg(long, value_name = "N", value_parser = rival::number)]
+    #[arg(long, value_name = "N", value_parser = options::number)]
     pub(crate) concurrency: Option<usize>,
     /// Instances at most; by default as many as the machine can run, and never more than there are callers
-    #[arg(long, value_name = "N", value_parser = rival::number)]
+    #[arg(long, value_name = "N", value_parser = options::number)]
     pub(crate) instances: Option<usize>,
     /// How long to call, such as `500ms` or `1m`
     #[arg(long, value_name = "TIME", value_parser = options::deadline, default_value = "10s")]
@@ -47,8 +46,8 @@ pub(crate) struct BenchArgs {
     ///
     /// The settings are `module`, `engine`, `mode`, `isolation`, `concurrency` and `instances`, and have the values of the
     /// options of those names. What is not set is the same for both.
-    #[arg(long, value_name = "OTHER", value_parser = Rival::parse)]
-    pub(crate) compare: Option<Rival>,
+    #[arg(long, value_name = "OTHER", value_parser = Changes::parse)]
+    pub(crate) compare: Option<Changes>,
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,

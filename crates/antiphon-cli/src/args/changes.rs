@@ -6,12 +6,11 @@ use std::str::FromStr;
 use antiphon_engines::AnyEngine;
 use clap::ValueEnum;
 
-use crate::args::cli::{Isolation, Mode};
-use crate::args::options::Invalid;
+use super::options::{Invalid, Isolation, Mode, number};
 
 /// What is different about the other one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rival {
+pub(crate) struct Changes {
     pub(crate) module: Option<PathBuf>,
     pub(crate) engine: Option<AnyEngine>,
     pub(crate) mode: Option<Mode>,
@@ -22,41 +21,33 @@ pub(crate) struct Rival {
 
 const SETTINGS: [&str; 6] = ["module", "engine", "mode", "isolation", "concurrency", "instances"];
 
-impl Rival {
+impl Changes {
     /// Reads `SETTING=VALUE,..`; whatever does not begin like that is the path of a module.
     pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
         let is_settings = text.split_once('=').is_some_and(|(name, _)| SETTINGS.contains(&name));
-        let mut rival = Self::default();
+        let mut changes = Self::default();
         if !is_settings {
-            rival.module = Some(text.into());
-            return Ok(rival);
+            changes.module = Some(text.into());
+            return Ok(changes);
         }
         for setting in text.split(',') {
-            let (name, value) = setting.split_once('=').ok_or(Invalid::Rival)?;
+            let (name, value) = setting.split_once('=').ok_or(Invalid::Changes)?;
             match name {
-                "module" => rival.module = Some(value.into()),
-                "engine" => rival.engine = Some(AnyEngine::from_str(value).map_err(|_| Invalid::Rival)?),
-                "mode" => rival.mode = Some(choice(value)?),
-                "isolation" => rival.isolation = Some(choice(value)?),
-                "concurrency" => rival.concurrency = Some(number(value)?),
-                "instances" => rival.instances = Some(number(value)?),
-                _ => return Err(Invalid::Rival),
+                "module" => changes.module = Some(value.into()),
+                "engine" => changes.engine = Some(AnyEngine::from_str(value).map_err(|_| Invalid::Changes)?),
+                "mode" => changes.mode = Some(choice(value)?),
+                "isolation" => changes.isolation = Some(choice(value)?),
+                "concurrency" => changes.concurrency = Some(number(value)?),
+                "instances" => changes.instances = Some(number(value)?),
+                _ => return Err(Invalid::Changes),
             }
         }
-        Ok(rival)
+        Ok(changes)
     }
 }
 
 fn choice<T: ValueEnum>(value: &str) -> Result<T, Invalid> {
-    T::from_str(value, false).map_err(|_| Invalid::Rival)
-}
-
-/// How many callers or instances there may be.
-pub(crate) const MOST: usize = 10_000;
-
-/// A number of callers or instances.
-pub(crate) fn number(value: &str) -> Result<usize, Invalid> {
-    value.parse().ok().filter(|number| (1..=MOST).contains(number)).ok_or(Invalid::Number)
+    T::from_str(value, false).map_err(|_| Invalid::Changes)
 }
 
 #[cfg(test)]
@@ -65,13 +56,13 @@ mod tests {
 
     #[test]
     fn settings_are_told_from_modules() {
-        let module = |path: &str| Rival { module: Some(path.into()), ..Rival::default() };
-        assert_eq!(Rival::parse("other.wasm").unwrap(), module("other.wasm"));
-        assert_eq!(Rival::parse("a=b.wasm").unwrap(), module("a=b.wasm"));
-        assert_eq!(Rival::parse("module=engine=x.wasm").unwrap(), module("engine=x.wasm"));
+        let module = |path: &str| Changes { module: Some(path.into()), ..Changes::default() };
+        assert_eq!(Changes::parse("other.wasm").unwrap(), module("other.wasm"));
+        assert_eq!(Changes::parse("a=b.wasm").unwrap(), module("a=b.wasm"));
+        assert_eq!(Changes::parse("module=engine=x.wasm").unwrap(), module("engine=x.wasm"));
         assert_eq!(
-            Rival::parse("engine=wasmi,mode=sync,isolation=per-call,concurrency=4,instances=2").unwrap(),
-            Rival {
+            Changes::parse("engine=wasmi,mode=sync,isolation=per-call,concurrency=4,instances=2").unwrap(),
+            Changes {
                 module: None,
                 engine: Some(AnyEngine::Wasmi),
                 mode: Some(Mode::Sync),
@@ -87,10 +78,10 @@ mod tests {
         for wrong in
             ["engine=", "engine=v8", "mode=both", "engine=wasmi,", "engine=wasmi,size=3", "isolation=no"]
         {
-            assert!(matches!(Rival::parse(wrong), Err(Invalid::Rival)), "{wrong}");
+            assert!(matches!(Changes::parse(wrong), Err(Invalid::Changes)), "{wrong}");
         }
         for wrong in ["concurrency=0", "instances=-1", "concurrency=10001", "instances=many"] {
-            assert!(matches!(Rival::parse(wrong), Err(Invalid::Number)), "{wrong}");
+            assert!(matches!(Changes::parse(wrong), Err(Invalid::Number)), "{wrong}");
         }
     }
 }

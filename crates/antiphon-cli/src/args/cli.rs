@@ -5,17 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use antiphon::Limits;
-use antiphon::errors::Error;
 use antiphon_engines::AnyEngine;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::args::bench::BenchArgs;
-use crate::args::guest::{GuestArgs, ValueArgs, WasiArgs};
-use crate::args::options;
-use crate::commands::new::templates::Language;
-use crate::run::code::CacheArgs;
+use super::bench::BenchArgs;
+use super::cache::CacheArgs;
+use super::guest::{GuestArgs, ValueArgs, WasiArgs};
+use super::options::{self, Language, Mode};
 
 /// Calls operations of waPC guests, measures and tests them, compiles them ahead of time, compares engines, and looks at what a
 /// module is.
@@ -84,7 +81,7 @@ pub(crate) struct CallArgs {
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
     /// The engine that runs the guest
-    #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
     pub(crate) engine: AnyEngine,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
@@ -127,7 +124,7 @@ pub(crate) struct InspectArgs {
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// The engine that judges the module's code
-    #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
     pub(crate) engine: AnyEngine,
     /// Write JSON
     #[arg(long)]
@@ -158,7 +155,7 @@ pub(crate) struct CompileArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// The engine that compiles
-    #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
     pub(crate) engine: AnyEngine,
     /// Memory that the guest may start with at most, such as `512KiB` or `64MiB`; 64MiB by default
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
@@ -229,7 +226,7 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     pub(crate) guest: GuestArgs,
     /// An engine to compare; may be given many times; all engines of this build by default
-    #[arg(long, value_name = "ENGINE", value_parser = engine())]
+    #[arg(long, value_name = "ENGINE", value_parser = options::engine())]
     pub(crate) engine: Vec<AnyEngine>,
     /// Call so many times after the first, one after the other, and show the median of how long they took
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 5)]
@@ -299,7 +296,7 @@ pub(crate) struct TestedArgs {
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
     /// The engine that runs the guest
-    #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
     pub(crate) engine: AnyEngine,
     /// End a call after this time, such as `500ms` or `2s`; 2s by default
     #[arg(long, value_name = "TIME", value_parser = options::deadline)]
@@ -409,57 +406,6 @@ EXAMPLES:
   antiphon completions bash > antiphon.bash
   antiphon completions zsh > _antiphon
   antiphon completions fish > antiphon.fish";
-
-/// Which host runs the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Mode {
-    Async,
-    Sync,
-}
-
-impl Mode {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Async => "async",
-            Self::Sync => "sync",
-        }
-    }
-}
-
-/// Whether calls share an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Isolation {
-    /// Calls share an instance for as long as they end well
-    Reuse,
-    /// Each call has an instance of its own
-    PerCall,
-}
-
-impl Isolation {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Reuse => "reuse",
-            Self::PerCall => "per-call",
-        }
-    }
-}
-
-impl From<Isolation> for antiphon::Isolation {
-    fn from(isolation: Isolation) -> Self {
-        match isolation {
-            Isolation::Reuse => Self::Reuse,
-            Isolation::PerCall => Self::PerCall,
-        }
-    }
-}
-
-/// Reads the name of an engine. The help lists those of this build; the others are understood, and refused with what to
-/// do about it when they are asked for.
-pub(crate) fn engine() -> impl TypedValueParser<Value = AnyEngine> {
-    let all = AnyEngine::ALL.iter();
-    let names = all.map(|engine| PossibleValue::new(engine.name()).hide(!engine.is_available()));
-    PossibleValuesParser::new(names).try_map(|name| -> Result<AnyEngine, Error> { name.parse() })
-}
 
 /// How errors are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,10 +7,9 @@ use std::time::Duration;
 use antiphon::Limits;
 use clap::Args;
 
-use crate::args::cli::Isolation;
-use crate::args::options::{self, Dir, Variable};
-use crate::payload::forms::Codec;
-use crate::run::host_call::Rule;
+use super::options::{self, Dir, Isolation, Variable};
+use super::rule::Rule;
+use crate::payload::Codec;
 
 /// The module, what to call, and within which limits.
 #[derive(Clone, Debug, Args)]

@@ -3,9 +3,13 @@
 use std::time::{Duration, SystemTime};
 use std::{error, fmt};
 
+use antiphon::errors::Error;
+use antiphon_engines::AnyEngine;
 use bytesize::ByteSize;
+use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-use crate::payload::wide_numbers::{self as numbers, Beyond};
+use crate::payload::{WideNumber, wide_number};
 
 /// Why the value of an option was not understood. Its text stands alone: clap shows no source.
 #[derive(Debug)]
@@ -20,10 +24,10 @@ pub(crate) enum Invalid {
     Dir,
     Rule,
     Pattern,
-    Rival,
+    Changes,
     Number,
     Json(serde_json::Error),
-    Beyond(Beyond),
+    WideNumber(WideNumber),
 }
 
 impl fmt::Display for Invalid {
@@ -37,14 +41,14 @@ impl fmt::Display for Invalid {
             Self::Variable => f.write_str("no variable of the form KEY=VALUE"),
             Self::Nul => f.write_str("a NUL byte has no place in it"),
             Self::Dir => f.write_str("no directory of the form HOST::GUEST or HOST::GUEST:ro"),
-            Self::Rival => f.write_str(
+            Self::Changes => f.write_str(
                 "neither a module nor settings such as engine=wasmi,mode=sync: there are module, engine, mode, isolation, \
                  concurrency and instances",
             ),
             Self::Number => f.write_str("no number from 1 to 10000"),
             Self::Rule => f.write_str("no rule of the form BINDING/NAMESPACE/OPERATION=ANSWER"),
             Self::Json(error) => write!(f, "no JSON: {error}"),
-            Self::Beyond(beyond) => write!(f, "{beyond}: with .0 behind it, it is a float, and in quotes a text"),
+            Self::WideNumber(number) => write!(f, "{number}: with .0 behind it, it is a float, and in quotes a text"),
             Self::Pattern => {
                 f.write_str("what stands before the = is neither BINDING/NAMESPACE/OPERATION nor a bare *")
             }
@@ -53,6 +57,81 @@ impl fmt::Display for Invalid {
 }
 
 impl error::Error for Invalid {}
+
+/// Which host runs the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    Async,
+    Sync,
+}
+
+impl Mode {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Async => "async",
+            Self::Sync => "sync",
+        }
+    }
+}
+
+/// Whether calls share an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Isolation {
+    /// Calls share an instance for as long as they end well
+    Reuse,
+    /// Each call has an instance of its own
+    PerCall,
+}
+
+impl Isolation {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Reuse => "reuse",
+            Self::PerCall => "per-call",
+        }
+    }
+}
+
+impl From<Isolation> for antiphon::Isolation {
+    fn from(isolation: Isolation) -> Self {
+        match isolation {
+            Isolation::Reuse => Self::Reuse,
+            Isolation::PerCall => Self::PerCall,
+        }
+    }
+}
+
+/// Reads the name of an engine. The help lists those of this build; the others are understood, and refused with what to
+/// do about it when they are asked for.
+pub(crate) fn engine() -> impl TypedValueParser<Value = AnyEngine> {
+    let all = AnyEngine::ALL.iter();
+    let names = all.map(|engine| PossibleValue::new(engine.name()).hide(!engine.is_available()));
+    PossibleValuesParser::new(names).try_map(|name| -> Result<AnyEngine, Error> { name.parse() })
+}
+
+/// How many callers or instances there may be.
+const MOST: usize = 10_000;
+
+/// A number of callers or instances.
+pub(crate) fn number(value: &str) -> Result<usize, Invalid> {
+    value.parse().ok().filter(|number| (1..=MOST).contains(number)).ok_or(Invalid::Number)
+}
+
+/// A language that guests are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// Rust, with antiphon-guest
+    Rust,
+    /// Go, with its standard toolchain
+    Go,
+    /// AssemblyScript, with @wapc/as-guest
+    #[value(name = "assemblyscript")]
+    AssemblyScript,
+    /// Zig
+    Zig,
+    /// C, with clang and lld
+    C,
+}
 
 /// The time of a call, or of many.
 pub(crate) fn deadline(text: &str) -> Result<Duration, Invalid> {
@@ -79,7 +158,7 @@ pub(crate) fn size(text: &str) -> Result<u64, Invalid> {
 /// A value in JSON, none of whose numbers becomes another one.
 pub(crate) fn json(text: &str) -> Result<serde_json::Value, Invalid> {
     let value = serde_json::from_str(text).map_err(Invalid::Json)?;
-    numbers::beyond(text).map_or(Ok(value), |beyond| Err(Invalid::Beyond(beyond)))
+    wide_number(text).map_or(Ok(value), |number| Err(Invalid::WideNumber(number)))
 }
 
 /// An argument for the guest.

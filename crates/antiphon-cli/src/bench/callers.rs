@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use antiphon_pool::HostPool;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::args::cli::Mode;
-use crate::bench::tally::Tally;
+use super::tally::Tally;
+use crate::args::Mode;
 use crate::failure::Failure;
 
 /// What is called, and with what.

@@ -51,7 +51,7 @@ impl Drop for Interrupt {
 }
 
 /// Ends the program as the signal would have: whoever started it can tell.
-pub(crate) fn end() -> ! {
+pub(crate) fn end_interrupted() -> ! {
     #[cfg(unix)]
     let _ = signal_hook::low_level::emulate_default_handler(SIGINT);
     process::exit(INTERRUPTED)

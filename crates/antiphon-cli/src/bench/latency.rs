@@ -56,7 +56,7 @@ impl Latency {
 }
 
 /// With three digits that matter and the unit that fits.
-pub(crate) fn short(time: Duration) -> String {
+pub(crate) fn short_time(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let (value, unit) = match seconds {
         s if s >= 1.0 => (s, "s"),
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn a_time_has_three_digits_and_the_unit_that_fits() {
         let shown =
-            [0, 1_000, 50_500, 100_000, 5_050_000, 1_000_000_000].map(Duration::from_nanos).map(short);
+            [0, 1_000, 50_500, 100_000, 5_050_000, 1_000_000_000].map(Duration::from_nanos).map(short_time);
         assert_eq!(shown, ["0.00 ns", "1.00 µs", "50.5 µs", "100 µs", "5.05 ms", "1.00 s"]);
     }
 

@@ -6,21 +6,30 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde_json::{Value, json};
 
-use crate::args::bench::BenchArgs;
-use crate::bench::latency::{Latency, short};
-use crate::bench::subject::{Contender, Setting};
-use crate::bench::tally::Figures;
-use crate::commands::bench::Seen;
-use crate::run::inputs::Inputs;
-use crate::terminal::text;
+use super::latency::{Latency, short_time};
+use super::subject::{Setting, Subject};
+use super::tally::Figures;
+use crate::args::BenchArgs;
+use crate::run::Inputs;
+use crate::terminal::{escape_json, escape_line};
 
 /// The parts of all calls whose longest time is shown, by their names.
 const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
 
-/// How much more, or less, the second contender does than the first.
+/// What was seen of the process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// Its memory, in bytes; known on Linux only.
+    pub(crate) first: Option<u64>,
+    pub(crate) peak: Option<u64>,
+    /// Whether it was interrupted before the time was over.
+    pub(crate) interrupted: bool,
+}
+
+/// How much more, or less, the second subject does than the first.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Ratio {
+struct Ratio {
     /// Of the calls a second: the median of all pairs of turns, the least and the most.
     rate: f64,
     low: f64,
@@ -31,8 +40,14 @@ pub(crate) struct Ratio {
 }
 
 impl Ratio {
+    /// The second subject against the first.
+    fn of(subjects: &[Subject]) -> Option<Self> {
+        let [one, other] = subjects else { return None };
+        Self::new(&one.figures, &other.figures)
+    }
+
     /// None where one of them had no answer in some turn.
-    pub(crate) fn new(one: &Figures, other: &Figures) -> Option<Self> {
+    fn new(one: &Figures, other: &Figures) -> Option<Self> {
         let pairs = one.rates.iter().zip(&other.rates);
         let mut rates: Vec<f64> = pairs.map(|(one, other)| other / one).collect();
         if !rates.iter().all(|rate| rate.is_finite() && *rate > 0.0) {
@@ -54,17 +69,21 @@ impl Ratio {
     }
 }
 
-pub(crate) fn text(contenders: &[Contender], seen: Seen) -> String {
+pub(crate) fn report_as_text(subjects: &[Subject], seen: Seen) -> String {
     let mut out = String::new();
     if seen.interrupted {
         out.push_str("interrupted: what was measured until then\n");
     }
     // Writing to a `String` cannot fail.
-    for Contender { setting, figures, guest_memory, start_memory, .. } in contenders {
+    for Subject { setting, figures, guest_memory, start_memory, .. } in subjects {
         let _ = writeln!(out, "{}", name(setting));
         let calls = figures.answered().calls();
-        let _ =
-            writeln!(out, "  calls     {calls} in {}: {:.0} calls/s", short(figures.time), figures.rate());
+        let _ = writeln!(
+            out,
+            "  calls     {calls} in {}: {:.0} calls/s",
+            short_time(figures.time),
+            figures.rate()
+        );
         let _ = writeln!(out, "  latency   {}", latency(figures.answered()));
         let errors: Vec<_> =
             figures.errors().iter().map(|(code, number)| format!("{code} {number}")).collect();
@@ -79,8 +98,8 @@ pub(crate) fn text(contenders: &[Contender], seen: Seen) -> String {
     }
     let [first, peak] = [seen.first, seen.peak].map(size);
     let _ = writeln!(out, "process   {first} resident at first, {peak} at most");
-    if contenders.len() > 1 {
-        let _ = match Ratio::of(contenders) {
+    if subjects.len() > 1 {
+        let _ = match Ratio::of(subjects) {
             Some(Ratio { rate, low, high, p50, p99 }) => writeln!(
                 out,
                 "ratio     {rate:.3} of the first one's calls/s ({low:.3} to {high:.3}), {p50:.3} of its p50, {p99:.3} of its p99"
@@ -92,9 +111,9 @@ pub(crate) fn text(contenders: &[Contender], seen: Seen) -> String {
     out
 }
 
-pub(crate) fn json(args: &BenchArgs, inputs: &Inputs, contenders: &[Contender], seen: Seen) -> String {
-    let runs: Vec<_> = contenders.iter().map(run_as_json).collect();
-    let ratio = Ratio::of(contenders).map(|Ratio { rate, low, high, p50, p99 }| {
+pub(crate) fn report_as_json(args: &BenchArgs, inputs: &Inputs, subjects: &[Subject], seen: Seen) -> String {
+    let runs: Vec<_> = subjects.iter().map(run_as_json).collect();
+    let ratio = Ratio::of(subjects).map(|Ratio { rate, low, high, p50, p99 }| {
         json!({ "calls_per_second": rate, "lowest": low, "highest": high, "p50": p50, "p99": p99 })
     });
     let report = json!({
@@ -106,11 +125,11 @@ pub(crate) fn json(args: &BenchArgs, inputs: &Inputs, contenders: &[Contender], 
         "resident": { "first_bytes": seen.first, "peak_bytes": seen.peak },
         "ratio": ratio,
     });
-    text::json(&format!("{report:#}\n"))
+    escape_json(&format!("{report:#}\n"))
 }
 
-fn run_as_json(contender: &Contender) -> Value {
-    let Contender { setting, figures, guest_memory, start_memory, .. } = contender;
+fn run_as_json(subject: &Subject) -> Value {
+    let Subject { setting, figures, guest_memory, start_memory, .. } = subject;
     let answered = figures.answered();
     let mut latency = serde_json::Map::new();
     let [min, mean, max] = answered.range().map_or([None; 3], |range| range.map(Some));
@@ -137,7 +156,7 @@ fn run_as_json(contender: &Contender) -> Value {
 }
 
 fn name(setting: &Setting) -> String {
-    let module = text::line(&setting.module.to_string_lossy());
+    let module = escape_line(&setting.module.to_string_lossy());
     let Setting { engine, concurrency, .. } = setting;
     let plural = if *concurrency == 1 { "" } else { "s" };
     format!(
@@ -157,11 +176,11 @@ fn instances(setting: &Setting) -> String {
 
 fn latency(answered: &Latency) -> String {
     let Some([min, mean, max]) = answered.range() else { return "none: nothing was answered".into() };
-    let mut out = format!("min {}, mean {}", short(min), short(mean));
+    let mut out = format!("min {}, mean {}", short_time(min), short_time(mean));
     for (name, part) in QUANTILES {
-        let _ = write!(out, ", {name} {}", short(answered.quantile(part).unwrap_or_default()));
+        let _ = write!(out, ", {name} {}", short_time(answered.quantile(part).unwrap_or_default()));
     }
-    let _ = write!(out, ", max {}", short(max));
+    let _ = write!(out, ", max {}", short_time(max));
     out
 }
 
@@ -176,7 +195,7 @@ fn nanoseconds(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::tally::Tally;
+    use crate::bench::Tally;
     use std::ops::ControlFlow;
 
     /// Turns of one second with so many calls, each of so many milliseconds.

@@ -1,7 +1,7 @@
 //! How much memory this process holds.
 
 /// Resident memory in bytes; known on Linux only.
-pub(crate) fn now() -> Option<u64> {
+pub(crate) fn resident_memory() -> Option<u64> {
     of_status(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
@@ -12,11 +12,11 @@ fn of_status(status: &str) -> Option<u64> {
 
 /// The most that was seen.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Peak(Option<u64>);
+pub(crate) struct PeakMemory(Option<u64>);
 
-impl Peak {
+impl PeakMemory {
     pub(crate) fn look(&mut self) {
-        self.0 = self.0.max(now());
+        self.0 = self.0.max(resident_memory());
     }
 
     pub(crate) fn bytes(self) -> Option<u64> {
@@ -38,6 +38,6 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn this_process_holds_something() {
-        assert!(now().unwrap() > 1 << 16);
+        assert!(resident_memory().unwrap() > 1 << 16);
     }
 }

@@ -9,23 +9,19 @@ use antiphon::Request;
 use antiphon_engines::AnyEngine;
 use antiphon_pool::HostPool;
 
-use crate::args::bench::BenchArgs;
-use crate::args::changes::Rival;
-use crate::args::cli::{Isolation, Mode};
-use crate::bench::callers::{Callers, Work, processors};
-use crate::bench::resident;
-use crate::bench::tally::{Figures, Tally};
+use super::callers::{Callers, Work, processors};
+use super::resident::resident_memory;
+use super::tally::{Figures, Tally};
+use crate::args::{BenchArgs, Changes, Isolation, Mode};
 use crate::failure::Failure;
-use crate::run::engine;
-use crate::run::inputs::Inputs;
-use crate::run::read as input;
+use crate::run::{self, Inputs};
 
 /// From one look at the calls to the next.
 const FRAME: Duration = Duration::from_millis(100);
 /// The same where the time is over.
 const HASTE: Duration = Duration::from_millis(5);
 
-/// Everything that a contender may do otherwise than the other one.
+/// Everything that a subject may do otherwise than the other one.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) module: PathBuf,
@@ -49,15 +45,15 @@ impl Setting {
         }
     }
 
-    /// The same but for what the other one does otherwise.
-    pub(crate) fn against(&self, rival: &Rival) -> Self {
+    /// Returns this setting with some changes.
+    pub(crate) fn with(&self, changes: &Changes) -> Self {
         Self {
-            module: rival.module.clone().unwrap_or_else(|| self.module.clone()),
-            engine: rival.engine.unwrap_or(self.engine),
-            mode: rival.mode.unwrap_or(self.mode),
-            isolation: rival.isolation.unwrap_or(self.isolation),
-            concurrency: rival.concurrency.unwrap_or(self.concurrency),
-            instances: rival.instances.or(self.instances),
+            module: changes.module.clone().unwrap_or_else(|| self.module.clone()),
+            engine: changes.engine.unwrap_or(self.engine),
+            mode: changes.mode.unwrap_or(self.mode),
+            isolation: changes.isolation.unwrap_or(self.isolation),
+            concurrency: changes.concurrency.unwrap_or(self.concurrency),
+            instances: changes.instances.or(self.instances),
         }
     }
 
@@ -67,7 +63,7 @@ impl Setting {
 }
 
 /// A setting with its pool started, and what was measured so far.
-pub(crate) struct Contender {
+pub(crate) struct Subject {
     pub(crate) setting: Setting,
     pub(crate) figures: Figures,
     /// Bytes of memory of a guest after a call; `None` where that failed.
@@ -79,20 +75,20 @@ pub(crate) struct Contender {
     work: Arc<Work>,
 }
 
-impl Contender {
+impl Subject {
     /// Compiles the module, starts every instance, and makes one call.
     pub(crate) fn start(setting: Setting, args: &BenchArgs, inputs: &Inputs) -> Result<Self, Failure> {
         let mut guest = args.guest.clone();
         let mut inputs = inputs.clone();
         if setting.module != guest.module {
-            inputs.module = input::module(&setting.module, &inputs.limits)?;
+            inputs.module = run::read_module(&setting.module, &inputs.limits)?;
         }
         guest.module.clone_from(&setting.module);
         guest.isolation = setting.isolation;
-        let factory = engine::factory(setting.engine, (&guest, &args.wasi, &args.cache), &inputs)?;
-        engine::warn_of_unreached_world(&args.wasi, factory.module_info());
+        let factory = run::factory(setting.engine, (&guest, &args.wasi, &args.cache), &inputs)?;
+        run::warn_of_unreached_world(&args.wasi, factory.module_info());
 
-        let before = resident::now();
+        let before = resident_memory();
         let callers = Callers::new(setting.mode, setting.concurrency)?;
         let instances = setting.instances();
         let building = HostPool::builder(factory)
@@ -105,7 +101,7 @@ impl Contender {
             // A guest that logs would be measured by how fast the terminal is.
             .log(|_| {});
         let pool = callers.runtime().block_on(building.build())?;
-        let start_memory = resident::now().zip(before).map(|(after, before)| after.saturating_sub(before));
+        let start_memory = resident_memory().zip(before).map(|(after, before)| after.saturating_sub(before));
         let work = Arc::new(Work { operation: guest.operation, payload: inputs.payload });
         let first = Request::new(&work.operation, work.payload.as_slice()).usage(true);
         let usage = callers.runtime().block_on(pool.call_with(first)).ok().and_then(|answer| answer.usage);

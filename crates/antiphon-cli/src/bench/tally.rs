@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use antiphon::errors::Error;
 
-use crate::bench::latency::{self, Latency};
+use super::latency::{self, Latency};
 use crate::failure::Failure;
 
 /// Callers beyond so many share a shard.
@@ -81,7 +81,7 @@ impl Tally {
     }
 }
 
-/// All turns of one contender.
+/// All turns of one subject.
 #[derive(Debug)]
 pub(crate) struct Figures {
     all: Shard,

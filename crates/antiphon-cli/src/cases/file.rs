@@ -7,10 +7,10 @@ use antiphon::errors::Error;
 use antiphon::{Bytes, HostCall, HostCallError, HostHandler};
 use serde::Deserialize;
 
+use crate::args::Pattern;
 use crate::failure::Failure;
-use crate::payload::forms::{Payload, Unfit};
-use crate::run::host_call::Pattern;
-use crate::run::read as input;
+use crate::payload::{Payload, Unfit};
+use crate::run::read_cases;
 
 /// All cases of a file, in its order.
 #[derive(Debug, Deserialize)]
@@ -60,7 +60,7 @@ struct Mock {
 impl Cases {
     /// Reads a file and checks all that can be checked without a guest.
     pub(crate) fn load(path: &Path) -> Result<(Self, String), Failure> {
-        let text = input::cases(path)?;
+        let text = read_cases(path)?;
         let invalid =
             |what: String| Failure::Usage(format!("{} is no file of cases", path.display()), unfit(what));
         let cases: Self =

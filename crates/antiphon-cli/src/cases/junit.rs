@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::cases::file::Case;
-use crate::cases::run::Ran;
+use super::file::Case;
+use super::run::Ran;
 
 /// The cases of a module in JUnit's XML.
-pub(crate) fn report(suite: &str, ran: &[(&Case, Ran)]) -> String {
+pub(crate) fn junit_report(suite: &str, ran: &[(&Case, Ran)]) -> String {
     let failures = ran.iter().filter(|(_, ran)| ran.difference.is_some()).count();
     let time: f64 = ran.iter().map(|(_, ran)| ran.time.as_secs_f64()).sum();
     let suite = escape(suite);

@@ -32,7 +32,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 ///
 /// Those of the system.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace_or_create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match replace(path, bytes) {
         Err(error) if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {
             let (beside, mut file) = beside(path)?;
@@ -143,13 +143,13 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert_eq!(names(directory.path()), [""; 0]);
 
-        write(&path, b"new and long").unwrap();
+        replace_or_create(&path, b"new and long").unwrap();
         let old = File::open(&path).unwrap();
-        write(&path, b"newer").unwrap();
+        replace_or_create(&path, b"newer").unwrap();
         assert_eq!(io::read_to_string(old).unwrap(), "new and long");
         assert_eq!(fs::read_to_string(&path).unwrap(), "newer");
         assert_eq!(names(directory.path()), ["file"]);
-        let error = write(&directory.path().join("nowhere/file"), b"new").unwrap_err();
+        let error = replace_or_create(&directory.path().join("nowhere/file"), b"new").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
 
@@ -169,7 +169,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let link = directory.path().join("link");
         std::os::unix::fs::symlink("file", &link).unwrap();
-        write(&link, b"new").unwrap();
+        replace_or_create(&link, b"new").unwrap();
         assert_eq!(fs::read_link(&link).unwrap(), Path::new("file"));
         assert_eq!(fs::read_to_string(directory.path().join("file")).unwrap(), "new");
     }

@@ -7,12 +7,12 @@ use antiphon::errors::Error;
 use antiphon::{EngineProviderFactory, Limits};
 use similar::{ChangeTag, TextDiff};
 
-use crate::args::cli::Mode;
-use crate::cases::file::{Case, ExpectedError};
+use super::file::{Case, ExpectedError};
+use crate::args::Mode;
 use crate::failure::Failure;
-use crate::payload::forms::{Payload, Unfit};
-use crate::run::calls::Calls;
-use crate::terminal::messages;
+use crate::payload::{Payload, Unfit};
+use crate::run::Calls;
+use crate::terminal;
 
 /// How a call of a case ended.
 pub(crate) type Ended = Result<Vec<u8>, Error>;
@@ -27,7 +27,7 @@ pub(crate) struct Ran {
 }
 
 /// Runs a case in a host of its own: no case sees what another has left behind.
-pub(crate) fn run(
+pub(crate) fn run_case(
     case: &Case,
     (factory, limits): (&dyn EngineProviderFactory, Limits),
     mode: Mode,
@@ -37,7 +37,7 @@ pub(crate) fn run(
         payload: &case.payload.bytes().map_err(invalid)?,
         limits,
         handler: case.mocks().map_err(invalid)?,
-        log: messages::guest,
+        log: terminal::guest_line,
     };
     let mut ran = (Ok(Vec::new()), Duration::ZERO);
     calls.make(mode, factory, |ended, time| {
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn values_are_compared_as_values_and_texts_as_bytes() {
-        let value = Payload::Value(crate::payload::forms::Codec::Json, serde_json::json!({ "a": 1, "b": 2 }));
+        let value = Payload::Value(crate::payload::Codec::Json, serde_json::json!({ "a": 1, "b": 2 }));
         assert!(same(&value, b"{ \"b\": 2, \"a\": 1 }"));
         assert!(!same(&value, b"{}") && !same(&value, b"{"));
         assert!(same(&Payload::Text("x".into()), b"x") && !same(&Payload::Text("x".into()), b"x\n"));

@@ -3,9 +3,9 @@
 use serde_json::Value as Json;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Value};
 
-use crate::cases::file::{Case, ExpectedError};
-use crate::cases::run::Ended;
-use crate::payload::forms::{Codec, Payload, Unfit, hex_of_bytes};
+use super::file::{Case, ExpectedError};
+use super::run::Ended;
+use crate::payload::{Codec, Payload, Unfit, hex_of_bytes};
 
 /// A file of cases that is being changed.
 pub(crate) struct Update {

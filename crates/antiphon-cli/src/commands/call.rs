@@ -2,31 +2,26 @@
 
 use std::ops::ControlFlow;
 
-use crate::args::cli::CallArgs;
+use crate::args::CallArgs;
 use crate::failure::Failure;
-use crate::payload::forms::Unfit;
-use crate::run::calls::Calls;
-use crate::run::engine;
-use crate::run::inputs::Inputs;
-use crate::run::read as input;
-use crate::terminal::messages;
-use crate::terminal::output;
-use crate::terminal::text;
+use crate::payload::Unfit;
+use crate::run::{self, Calls, Inputs};
+use crate::terminal::{self, escape_json};
 
 pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
-    engine::ensure_available(args.engine)?;
+    run::ensure_available(args.engine)?;
     let mut inputs = Inputs::load(&args.guest)?;
     if let Some(value) = &args.value.json {
-        inputs.payload = input::value(args.value.codec, value, &inputs.limits)?;
+        inputs.encode_payload(args.value.codec, value)?;
     }
-    let factory = engine::factory(args.engine, (&args.guest, &args.wasi, &args.cache), &inputs)?;
-    engine::warn_of_unreached_world(&args.wasi, factory.module_info());
+    let factory = run::factory(args.engine, (&args.guest, &args.wasi, &args.cache), &inputs)?;
+    run::warn_of_unreached_world(&args.wasi, factory.module_info());
     let calls = Calls {
         operation: &args.guest.operation,
         payload: &inputs.payload,
         limits: inputs.limits,
         handler: inputs.rules,
-        log: messages::guest,
+        log: terminal::guest_line,
     };
     let mut last = Ok(Vec::new());
     calls.make(args.mode, &*factory, |ended, _| {
@@ -39,9 +34,9 @@ pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
 /// The answer as it is, or as JSON where the payload was.
 fn write(args: &CallArgs, answer: &[u8]) -> Result<(), Failure> {
     if args.value.json.is_none() {
-        return output::write(answer);
+        return terminal::write(answer);
     }
     let codec = args.value.codec;
     let value = codec.decode(answer).map_err(|Unfit(reason)| Failure::Answer(codec.name(), reason))?;
-    output::write(text::json(&format!("{value:#}\n")).as_bytes())
+    terminal::write(escape_json(&format!("{value:#}\n")).as_bytes())
 }

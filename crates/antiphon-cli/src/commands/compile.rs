@@ -4,19 +4,17 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-use crate::args::cli::CompileArgs;
+use crate::args::CompileArgs;
 use crate::failure::Failure;
-use crate::run::code::{self, Module};
-use crate::run::engine;
-use crate::run::read as input;
-use crate::terminal::spinner;
+use crate::run::{self, Module};
+use crate::terminal::with_spinner;
 
 pub(crate) fn run(args: &CompileArgs) -> Result<(), Failure> {
-    engine::ensure_available(args.engine)?;
-    let store = code::keys(args.engine, args.cache_dir.clone())?;
+    run::ensure_available(args.engine)?;
+    let store = run::keys(args.engine, args.cache_dir.clone())?;
     let limits = args.limits();
-    let Module::Bytes(module) = input::module(&args.module, &limits)? else {
-        return Err(code::already_compiled(&args.module));
+    let Module::Bytes(module) = run::read_module(&args.module, &limits)? else {
+        return Err(run::already_compiled(&args.module));
     };
     let output = &args.output;
     if let (Ok(from), Ok(to)) = (args.module.canonicalize(), output.canonicalize())
@@ -30,7 +28,7 @@ pub(crate) fn run(args: &CompileArgs) -> Result<(), Failure> {
         // Neither the seed nor the clock is in the code: a call brings its own.
         options = options.deterministic(0, std::time::Duration::ZERO);
     }
-    let written = spinner::during("compiling the module", || store.write_artifact(&module, output, &options));
+    let written = with_spinner("compiling the module", || store.write_artifact(&module, output, &options));
     written.map_err(|error| match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
         // It is about the file that was named, and nothing else.
         Some(source) => Failure::Usage(unwritten(output), io::Error::new(source.kind(), innermost(source))),

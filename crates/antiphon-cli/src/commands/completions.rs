@@ -2,13 +2,13 @@
 
 use clap::CommandFactory;
 
-use crate::args::cli::{Cli, CompletionsArgs};
+use crate::args::{Cli, CompletionsArgs};
 use crate::failure::Failure;
-use crate::terminal::output;
+use crate::terminal;
 
 pub(crate) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
     // Not straight to standard output: clap_complete panics where a write fails.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "antiphon", &mut script);
-    output::write(&script)
+    terminal::write(&script)
 }

@@ -6,9 +6,9 @@ use antiphon::Capabilities;
 use antiphon_engines::AnyEngine;
 use serde_json::{Map, Value, json};
 
-use crate::args::cli::EnginesArgs;
+use crate::args::EnginesArgs;
 use crate::failure::Failure;
-use crate::terminal::output;
+use crate::terminal;
 
 /// A capability: its name in [`Capabilities`], what it means, and where it stands there.
 type Capability = (&'static str, &'static str, fn(&Capabilities) -> bool);
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &EnginesArgs) -> Result<(), Failure> {
     };
     let asked = AnyEngine::ALL.iter().map(ask).collect::<Result<Vec<_>, _>>()?;
     let report = if args.json { format!("{:#}\n", as_json(&asked)) } else { as_text(&asked) };
-    output::write(report.as_bytes())
+    terminal::write(report.as_bytes())
 }
 
 fn as_json(asked: &[Asked]) -> Value {

@@ -5,46 +5,40 @@ use std::process::ExitCode;
 
 use antiphon::Limits;
 
-use crate::args::cli::{TestArgs, TestedArgs};
-use crate::cases::file::{Case, Cases};
-use crate::cases::junit;
-use crate::cases::replace;
-use crate::cases::run::{self as case_run, Ran};
-use crate::cases::update::Update;
+use crate::args::{TestArgs, TestedArgs};
+use crate::cases::{Case, Cases, Ran, Update, junit_report, replace, replace_or_create, run_case};
 use crate::failure::Failure;
-use crate::payload::forms::Unfit;
-use crate::run::engine;
-use crate::run::read as input;
-use crate::terminal::output;
-use crate::terminal::text;
+use crate::payload::Unfit;
+use crate::run;
+use crate::terminal::{self, escape_block, escape_line};
 
 /// The exit code where a case fails.
 const FAILED: u8 = 1;
 
 pub(crate) fn run(args: &TestArgs) -> Result<ExitCode, Failure> {
-    engine::ensure_available(args.tested.engine)?;
+    run::ensure_available(args.tested.engine)?;
     let (cases, source) = Cases::load(&args.tested.cases)?;
     let ran = run_all(&args.tested, &cases)?;
     if let Some(path) = &args.junit {
-        let report = junit::report(&args.tested.module.to_string_lossy(), &ran);
-        replace::write(path, report.as_bytes())
+        let report = junit_report(&args.tested.module.to_string_lossy(), &ran);
+        replace_or_create(path, report.as_bytes())
             .map_err(|error| Failure::Usage(format!("cannot write {}", path.display()), error))?;
     }
     if args.update {
         let updated = update(&args.tested, &source, &ran)?;
-        output::write(format!("{}{updated} updated\n", lines(&ran)).as_bytes())?;
+        terminal::write(format!("{}{updated} updated\n", lines(&ran)).as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
-    output::write(report(&ran).as_bytes())?;
+    terminal::write(report(&ran).as_bytes())?;
     Ok(if failures(&ran) == 0 { ExitCode::SUCCESS } else { FAILED.into() })
 }
 
 /// Runs all cases, on a module that is compiled once.
 pub(crate) fn run_all<'a>(args: &TestedArgs, cases: &'a Cases) -> Result<Vec<(&'a Case, Ran)>, Failure> {
     let limits = args.limits(Limits::new());
-    let module = input::module(&args.module, &limits)?;
-    let factory = engine::plain_factory(args.engine, &args.cache, &module, limits)?;
-    let run = |case: &'a Case| Ok((case, case_run::run(case, (&*factory, limits), args.mode)?));
+    let module = run::read_module(&args.module, &limits)?;
+    let factory = run::plain_factory(args.engine, &args.cache, &module, limits)?;
+    let run = |case: &'a Case| Ok((case, run_case(case, (&*factory, limits), args.mode)?));
     cases.cases.iter().map(run).collect()
 }
 
@@ -61,11 +55,11 @@ fn failures(ran: &[(&Case, Ran)]) -> usize {
 fn lines(ran: &[(&Case, Ran)]) -> String {
     let mut out = String::new();
     for (case, ran) in ran {
-        let name = text::line(case.name());
+        let name = escape_line(case.name());
         // Writing to a `String` cannot fail.
         let _ = match &ran.difference {
             None => writeln!(out, "ok    {name}"),
-            Some(difference) => writeln!(out, "FAIL  {name}\n      {}", text::block(difference, "      ")),
+            Some(difference) => writeln!(out, "FAIL  {name}\n      {}", escape_block(difference, "      ")),
         };
     }
     out
@@ -85,7 +79,7 @@ fn update(args: &TestedArgs, source: &str, ran: &[(&Case, Ran)]) -> Result<usize
         }
     }
     if updated > 0 {
-        replace::replace(path, update.text().as_bytes()).map_err(failure)?;
+        replace(path, update.text().as_bytes()).map_err(failure)?;
     }
     Ok(updated)
 }

@@ -6,13 +6,12 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::args::cli::{TestedArgs, WatchArgs};
-use crate::cases::file::Cases;
-use crate::commands::test;
+use super::test;
+use crate::args::{ErrorFormat, TestedArgs, WatchArgs};
+use crate::cases::Cases;
 use crate::failure::Failure;
-use crate::run::engine;
-use crate::terminal::output;
-use crate::terminal::report::Report;
+use crate::run;
+use crate::terminal::{self, Report};
 
 /// How often the files are looked at. Looking, unlike being told by the system, works on every file system, and two files
 /// cost nothing to look at.
@@ -20,7 +19,7 @@ const PERIOD: Duration = Duration::from_millis(200);
 
 /// Runs the cases, then again whenever the module or the cases change, until the program is ended.
 pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
-    engine::ensure_available(args.tested.engine)?;
+    run::ensure_available(args.tested.engine)?;
     let mut seen = None;
     loop {
         let now = stamps(&args.tested);
@@ -44,9 +43,9 @@ fn once(args: &WatchArgs) -> Result<(), Failure> {
         Ok(test::report(&ran))
     });
     match ran {
-        Ok(report) => output::write(format!("{report}\n").as_bytes()),
+        Ok(report) => terminal::write(format!("{report}\n").as_bytes()),
         Err(failure) => {
-            Report::new(&failure).print(crate::args::cli::ErrorFormat::Text);
+            Report::new(&failure).print(ErrorFormat::Text);
             Ok(())
         }
     }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
-use crate::payload::wide_numbers::{self as numbers, Exact};
+use super::wide_numbers::{Exact, wide_number};
 
 /// How a value is written as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -43,8 +43,8 @@ impl Codec {
         };
         let value = decoded.map_err(|error| Unfit(error.to_string()))?;
         let text = std::str::from_utf8(bytes).ok().filter(|_| self == Self::Json);
-        match text.and_then(numbers::beyond) {
-            Some(beyond) => Err(Unfit(format!("at byte {}: {beyond}", beyond.offset))),
+        match text.and_then(wide_number) {
+            Some(number) => Err(Unfit(format!("at byte {}: {number}", number.offset))),
             None => Ok(value),
         }
     }

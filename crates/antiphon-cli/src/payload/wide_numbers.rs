@@ -10,13 +10,13 @@ const DIGITS: usize = 40;
 
 /// An integer that neither an `i64` nor a `u64` can hold.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Beyond {
+pub(crate) struct WideNumber {
     /// Where it begins, in bytes.
     pub(crate) offset: usize,
     digits: String,
 }
 
-impl Beyond {
+impl WideNumber {
     fn new(offset: usize, digits: &str) -> Self {
         let mut shown: String = digits.chars().take(DIGITS).collect();
         if shown.len() < digits.len() {
@@ -26,14 +26,14 @@ impl Beyond {
     }
 }
 
-impl fmt::Display for Beyond {
+impl fmt::Display for WideNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the integer {} is not from {} to {}", self.digits, i64::MIN, u64::MAX)
     }
 }
 
 /// The first integer of a text in JSON that a value of it could not hold.
-pub(crate) fn beyond(json: &str) -> Option<Beyond> {
+pub(crate) fn wide_number(json: &str) -> Option<WideNumber> {
     let (mut in_text, mut escaped, mut begun) = (false, false, None);
     for (offset, c) in json.char_indices().chain([(json.len(), ' ')]) {
         let goes_on = matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E');
@@ -43,7 +43,7 @@ pub(crate) fn beyond(json: &str) -> Option<Beyond> {
                 let number = json.get(from..offset).unwrap_or_default();
                 let whole = !number.contains(['.', 'e', 'E']);
                 if whole && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
-                    return Some(Beyond::new(from, number));
+                    return Some(WideNumber::new(from, number));
                 }
             }
             // Not at an `e`, which names have, too.
@@ -139,7 +139,7 @@ mod tests {
             r#"["\\\"", false, "99999999999999999999 e9"]"#,
         ] {
             assert!(serde_json::from_str::<Value>(fine).is_ok(), "{fine}");
-            assert_eq!(beyond(fine), None, "{fine}");
+            assert_eq!(wide_number(fine), None, "{fine}");
         }
     }
 
@@ -152,9 +152,9 @@ mod tests {
             (r#"{"a\\":{"é":18446744073709551616}}"#, 13, "18446744073709551616"),
         ] {
             assert!(serde_json::from_str::<Value>(wrong).is_ok(), "{wrong}");
-            assert_eq!(beyond(wrong), Some(Beyond { offset, digits: digits.to_owned() }), "{wrong}");
+            assert_eq!(wide_number(wrong), Some(WideNumber { offset, digits: digits.to_owned() }), "{wrong}");
         }
-        let text = beyond(&"9".repeat(1_000)).unwrap().to_string();
+        let text = wide_number(&"9".repeat(1_000)).unwrap().to_string();
         let shown = "9".repeat(DIGITS);
         assert_eq!(
             text,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use antiphon::errors::Error;
 use antiphon::{EngineProviderFactory, HostHandler, Limits, LogLine, WapcHost, WapcHostAsync};
 
-use crate::args::cli::Mode;
+use crate::args::Mode;
 use crate::failure::Failure;
 
 /// What a host is started with, and what it is called with.

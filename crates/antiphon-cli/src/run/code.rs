@@ -6,35 +6,16 @@ use std::path::{Path, PathBuf};
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon_engines::{AnyEngine, CodeStore};
-use clap::Args;
 
+use crate::args::CacheArgs;
 use crate::failure::Failure;
 
-/// What the user says about the cache.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Cache of compiled modules")]
-pub(crate) struct CacheArgs {
-    /// Compile the module, whether its code is in the cache or not, and do not keep it
-    #[arg(long)]
-    pub(crate) no_cache: bool,
-    /// Keep compiled modules here, and the key that seals them; in the user's own directory for caches by default
-    #[arg(long, value_name = "DIR")]
-    pub(crate) cache_dir: Option<PathBuf>,
-}
-
-impl CacheArgs {
-    /// No cache.
-    pub(crate) const fn none() -> Self {
-        Self { no_cache: true, cache_dir: None }
+/// The cache for an engine: none for one that does not compile, or that has no place for one.
+pub(super) fn store(args: &CacheArgs, engine: AnyEngine) -> Option<CodeStore> {
+    if args.no_cache || !engine.keeps_code() {
+        return None;
     }
-
-    /// The cache for an engine: none for one that does not compile, or that has no place for one.
-    pub(crate) fn store(&self, engine: AnyEngine) -> Option<CodeStore> {
-        if self.no_cache || !engine.keeps_code() {
-            return None;
-        }
-        keys(engine, self.cache_dir.clone()).ok()
-    }
+    keys(engine, args.cache_dir.clone()).ok()
 }
 
 /// Where the key of artifacts is: in this directory, or in the user's own for caches.

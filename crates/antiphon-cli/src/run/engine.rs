@@ -8,12 +8,11 @@ use antiphon::errors::{Error, ErrorKind};
 use antiphon::{EngineProviderFactory, Limits, ModuleInfo, WasiParams};
 use antiphon_engines::{AnyEngine, EngineOptions};
 
-use crate::args::guest::{GuestArgs, WasiArgs};
+use super::code::{self, Module};
+use super::inputs::Inputs;
+use crate::args::{CacheArgs, GuestArgs, WasiArgs};
 use crate::failure::Failure;
-use crate::run::code::{self, CacheArgs, Module};
-use crate::run::inputs::Inputs;
-use crate::terminal::messages;
-use crate::terminal::spinner;
+use crate::terminal;
 
 /// Refuses an engine that is not in this build, before anything is read or run.
 pub(crate) fn ensure_available(engine: AnyEngine) -> Result<(), Failure> {
@@ -77,10 +76,12 @@ fn compile(
     options: &EngineOptions,
 ) -> Result<Arc<dyn EngineProviderFactory>, Error> {
     match module {
-        Module::Bytes(bytes) => spinner::during("compiling the module", || match cache.store(engine) {
-            Some(store) => store.factory(bytes, options),
-            None => engine.factory(bytes, options),
-        }),
+        Module::Bytes(bytes) => {
+            terminal::with_spinner("compiling the module", || match code::store(cache, engine) {
+                Some(store) => store.factory(bytes, options),
+                None => engine.factory(bytes, options),
+            })
+        }
         Module::Artifact(path) => open(engine, cache, path, options),
     }
 }
@@ -96,8 +97,8 @@ fn open(
 }
 
 /// Compiles a module only to see whether it can be, or loads its code.
-pub(crate) fn check(engine: AnyEngine, cache: &CacheArgs, module: &[u8]) -> Result<(), Error> {
-    match cache.store(engine) {
+pub(crate) fn check_code(engine: AnyEngine, cache: &CacheArgs, module: &[u8]) -> Result<(), Error> {
+    match code::store(cache, engine) {
         Some(store) => store.factory(module, &unlimited())?,
         None => engine.factory(module, &unlimited())?,
     };
@@ -105,7 +106,11 @@ pub(crate) fn check(engine: AnyEngine, cache: &CacheArgs, module: &[u8]) -> Resu
 }
 
 /// What native code says about the module that it was made of.
-pub(crate) fn info(engine: AnyEngine, cache: &CacheArgs, artifact: &Path) -> Result<ModuleInfo, Error> {
+pub(crate) fn artifact_info(
+    engine: AnyEngine,
+    cache: &CacheArgs,
+    artifact: &Path,
+) -> Result<ModuleInfo, Error> {
     let opened = open(engine, cache, artifact, &unlimited()).or_else(|refused| {
         // Whether fuel is counted, and whether runs are deterministic, is in the code, and says nothing of the module.
         let fuel = unlimited().limits(unlimited().limits.with_fuel(u64::MAX - 1));
@@ -147,7 +152,7 @@ fn check_directory(host: &str) -> Result<(), Failure> {
 /// Says so where the guest is given more of a world than it asks for.
 pub(crate) fn warn_of_unreached_world(wasi: &WasiArgs, info: &ModuleInfo) {
     if !wasi.grants_nothing() && !imports_wasi(info) {
-        messages::warning("the module imports no WASI: --env, --arg and --dir do not reach it");
+        terminal::warning("the module imports no WASI: --env, --arg and --dir do not reach it");
     }
 }
 

@@ -1,12 +1,16 @@
 //! What a command is given to call a guest with, read and within its limits.
 
-use antiphon::Limits;
+use std::io;
 
-use crate::args::guest::GuestArgs;
+use antiphon::Limits;
+use serde_json::Value;
+
+use super::code::Module;
+use super::host_call::Rules;
+use super::read;
+use crate::args::GuestArgs;
 use crate::failure::Failure;
-use crate::run::code::Module;
-use crate::run::host_call::Rules;
-use crate::run::read as input;
+use crate::payload::{Codec, Unfit};
 
 /// The inputs of every command that calls.
 #[derive(Clone, Debug)]
@@ -21,9 +25,36 @@ impl Inputs {
     pub(crate) fn load(args: &GuestArgs) -> Result<Self, Failure> {
         let limits = args.limits();
         // The module before the payload: a wrong path is known before somebody types a payload.
-        let module = input::module(&args.module, &limits)?;
+        let module = read::read_module(&args.module, &limits)?;
         let rules = Rules::load(&args.host_call, limits.host_payload())?;
-        let payload = input::payload(args, &limits)?;
+        let payload = payload(args, &limits)?;
         Ok(Self { module, payload, rules, limits })
     }
+
+    /// Encodes a value as the payload; one over its limit is [`Failure::TooLarge`].
+    pub(crate) fn encode_payload(&mut self, codec: Codec, value: &Value) -> Result<(), Failure> {
+        let payload = codec.encode(value).map_err(|Unfit(what)| {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, what);
+            Failure::Usage("cannot encode the payload".to_owned(), error)
+        })?;
+        let limit = self.limits.request();
+        if !u64::try_from(payload.len()).is_ok_and(|length| length <= limit) {
+            return Err(Failure::TooLarge("payload", limit));
+        }
+        self.payload = payload;
+        Ok(())
+    }
+}
+
+/// Reads the payload from where the arguments say; one over its limit is [`Failure::TooLarge`].
+fn payload(args: &GuestArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let limit = limits.request();
+    let payload = match (&args.payload, &args.payload_file) {
+        (_, Some(path)) => read::read_file("payload", path, limit)?,
+        (Some(dash), None) if dash == "-" => read::bounded(io::stdin().lock(), limit)
+            .map_err(|error| Failure::Usage("cannot read the payload from standard input".into(), error))?,
+        (Some(text), None) => Some(text.clone().into_encoded_bytes()),
+        (None, None) => Some(Vec::new()),
+    };
+    payload.ok_or(Failure::TooLarge("payload", limit))
 }

@@ -1,4 +1,4 @@
-//! Reading modules, payloads and answers, never more of them than their limits.
+//! Reading files, never more of them than their limits.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,15 +6,12 @@ use std::path::Path;
 
 use antiphon::Limits;
 use antiphon::errors::{Error, ErrorKind};
-use serde_json::Value;
 
-use crate::args::guest::GuestArgs;
+use super::code::{self, Module};
 use crate::failure::Failure;
-use crate::payload::forms::{Codec, Unfit};
-use crate::run::code::{self, Module};
 
 /// Reads a module; one over its limit is [`ErrorKind::InvalidModule`]. Native code is left to its engine.
-pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
+pub(crate) fn read_module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
     if code::is_artifact(path) {
         return Ok(Module::Artifact(path.to_owned()));
     }
@@ -25,38 +22,14 @@ pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
     Ok(Module::Bytes(bytes))
 }
 
-/// Reads the payload from where the arguments say; one over its limit is [`ErrorKind::TooLarge`].
-pub(crate) fn payload(args: &GuestArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
-    let limit = limits.request();
-    let payload = match (&args.payload, &args.payload_file) {
-        (_, Some(path)) => read_file("payload", path, limit)?,
-        (Some(dash), None) if dash == "-" => bounded(io::stdin().lock(), limit)
-            .map_err(|error| Failure::Usage("cannot read the payload from standard input".into(), error))?,
-        (Some(text), None) => Some(text.clone().into_encoded_bytes()),
-        (None, None) => Some(Vec::new()),
-    };
-    payload.ok_or(Failure::TooLarge("payload", limit))
-}
-
-/// Encodes a value as the payload; one over its limit is [`ErrorKind::TooLarge`].
-pub(crate) fn value(codec: Codec, value: &Value, limits: &Limits) -> Result<Vec<u8>, Failure> {
-    let payload = codec.encode(value).map_err(|Unfit(what)| {
-        let error = io::Error::new(io::ErrorKind::InvalidInput, what);
-        Failure::Usage("cannot encode the payload".to_owned(), error)
-    })?;
-    let limit = limits.request();
-    let fits = u64::try_from(payload.len()).is_ok_and(|length| length <= limit);
-    if fits { Ok(payload) } else { Err(Failure::TooLarge("payload", limit)) }
-}
-
-/// Reads the answer to a host call; one over its limit is [`ErrorKind::TooLarge`].
-pub(crate) fn answer(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+/// Reads the answer to a host call; one over its limit is [`Failure::TooLarge`].
+pub(super) fn answer(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     const WHAT: &str = "answer to a host call";
     read_file(WHAT, path, limit)?.ok_or(Failure::TooLarge(WHAT, limit))
 }
 
 /// Reads a file of cases, of at most as many bytes as a module.
-pub(crate) fn cases(path: &Path) -> Result<String, Failure> {
+pub(crate) fn read_cases(path: &Path) -> Result<String, Failure> {
     const WHAT: &str = "file of cases";
     let limit = Limits::new().module();
     let refused = |why: String| {
@@ -69,14 +42,14 @@ pub(crate) fn cases(path: &Path) -> Result<String, Failure> {
 }
 
 /// The bytes of a file; `None` if they are more than `limit`.
-fn read_file(what: &str, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+pub(super) fn read_file(what: &str, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
     File::open(path)
         .and_then(|file| bounded(file, limit))
         .map_err(|error| Failure::Usage(format!("cannot read the {what} {}", path.display()), error))
 }
 
 /// All bytes; `None` if they are more than `limit`, of which one more is read and no second.
-fn bounded(source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn bounded(source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     source.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -96,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        let Err(Failure::Usage(text, error)) = module(Path::new("no/such.wasm"), &Limits::new()) else {
+        let Err(Failure::Usage(text, error)) = read_module(Path::new("no/such.wasm"), &Limits::new()) else {
             panic!("a usage error")
         };
         assert_eq!(text, "cannot read the module no/such.wasm");

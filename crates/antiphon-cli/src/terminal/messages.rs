@@ -10,7 +10,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const GUEST: Style = Style::new().dimmed();
 
 /// Sends the library's warnings (log lines over the budget, a deadline left out) the same way.
-pub(crate) fn install() {
+pub(crate) fn show_library_warnings() {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(tracing::Level::WARN)
@@ -22,7 +22,7 @@ pub(crate) fn install() {
 }
 
 /// An error; the text has been made harmless.
-pub(crate) fn error(text: &str) {
+pub(super) fn error(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{ERROR}error:{ERROR:#} {text}");
 }
 
@@ -32,12 +32,12 @@ pub(crate) fn warning(text: &str) {
 }
 
 /// A line as it is.
-pub(crate) fn plain(text: &str) {
+pub(super) fn plain(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 /// A line of the guest, which the library has escaped. What precedes it keeps guests from speaking in our name.
-pub(crate) fn guest(line: LogLine<'_>) {
+pub(crate) fn guest_line(line: LogLine<'_>) {
     let who = match line.stream {
         LogStream::Stdout => "guest stdout:",
         LogStream::Stderr => "guest stderr:",

@@ -9,10 +9,10 @@ use antiphon::Exceeded;
 use antiphon::errors::{Error, ErrorKind, Fate};
 use serde::Serialize;
 
-use crate::args::cli::ErrorFormat;
+use super::messages;
+use super::text::{escape_block, escape_json, escape_line};
+use crate::args::ErrorFormat;
 use crate::failure::Failure;
-use crate::terminal::messages;
-use crate::terminal::text;
 
 /// How deep a chain of causes is followed.
 const MAX_CHAIN: usize = 32;
@@ -177,15 +177,15 @@ impl Report {
     fn json(&self) -> String {
         let json = serde_json::to_string(self)
             .unwrap_or_else(|error| unreachable!("a struct of strings and numbers is always JSON: {error}"));
-        text::json(&json)
+        escape_json(&json)
     }
 
     /// The message on the first line, then whatever else is known, indented.
     fn text(&self) -> String {
-        let mut out = text::block(&self.display, "    ");
+        let mut out = escape_block(&self.display, "    ");
         let mut detail = |name: &str, value: &str| {
             // Writing to a `String` cannot fail.
-            let _ = write!(out, "\n  {name}: {}", text::block(value, "    "));
+            let _ = write!(out, "\n  {name}: {}", escape_block(value, "    "));
         };
         for cause in self.chain.iter().filter(|cause| !self.repeats(cause)) {
             detail("caused by", cause);
@@ -202,7 +202,7 @@ impl Report {
         if let Some(frames) = &self.backtrace {
             out.push_str("\n  wasm backtrace:");
             for frame in frames {
-                let _ = write!(out, "\n    {}", text::line(frame.trim_end()));
+                let _ = write!(out, "\n    {}", escape_line(frame.trim_end()));
             }
         }
         if !matches!(self.code, USAGE | SYSTEM) {

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const FRAME: Duration = Duration::from_millis(100);
 
 /// Does some work, with a spinner on standard error if the work takes long and somebody sees it.
-pub(crate) fn during<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
+pub(crate) fn with_spinner<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
     if !std::io::stderr().is_terminal() {
         return work();
     }
@@ -39,6 +39,6 @@ mod tests {
 
     #[test]
     fn the_work_is_done_and_its_result_comes_back() {
-        assert_eq!(during("testing", || 7), 7);
+        assert_eq!(with_spinner("testing", || 7), 7);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// Escapes what could move a cursor, colour a terminal, fake a line or reorder text.
-pub(crate) fn line(text: &str) -> String {
+pub(crate) fn escape_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if is_dangerous(c) { out.extend(c.escape_default()) } else { out.push(c) }
@@ -13,13 +13,14 @@ pub(crate) fn line(text: &str) -> String {
 
 /// The same for text of several lines: each one after the first begins with `indent`, so that none can pass for a line
 /// of ours.
-pub(crate) fn block(text: &str, indent: &str) -> String {
-    let lines: Vec<_> = text.trim_end().split('\n').map(|part| line(part.trim_end_matches('\r'))).collect();
+pub(crate) fn escape_block(text: &str, indent: &str) -> String {
+    let lines: Vec<_> =
+        text.trim_end().split('\n').map(|part| escape_line(part.trim_end_matches('\r'))).collect();
     lines.join(&format!("\n{indent}"))
 }
 
 /// The same for JSON, which itself escapes only the controls of ASCII; its meaning stays.
-pub(crate) fn json(json: &str) -> String {
+pub(crate) fn escape_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         if c > '~' && is_dangerous(c) {
@@ -45,18 +46,21 @@ mod tests {
 
     #[test]
     fn a_line_stays_one_line_without_controls() {
-        assert_eq!(line("a\u{1b}[31m\r\nb\u{9b}\u{202e}é\t"), "a\\u{1b}[31m\\r\\nb\\u{9b}\\u{202e}é\t");
+        assert_eq!(
+            escape_line("a\u{1b}[31m\r\nb\u{9b}\u{202e}é\t"),
+            "a\\u{1b}[31m\\r\\nb\\u{9b}\\u{202e}é\t"
+        );
     }
 
     #[test]
     fn a_block_is_indented_so_that_no_line_passes_for_ours() {
-        assert_eq!(block("one\r\nerror: two\n", "    "), "one\n    error: two");
+        assert_eq!(escape_block("one\r\nerror: two\n", "    "), "one\n    error: two");
     }
 
     #[test]
     fn json_keeps_its_meaning() {
         let hostile = "\u{1b}\u{7f}\u{9b}\u{2028}\u{202e}é\n\"";
-        let escaped = json(&serde_json::to_string(hostile).unwrap());
+        let escaped = escape_json(&serde_json::to_string(hostile).unwrap());
         assert!(!escaped.chars().any(is_dangerous), "{escaped}");
         assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), hostile);
     }

@@ -10,8 +10,8 @@ use antiphon::{Bytes, HostCall, HostCallError, HostHandler, LogLine};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::run::host_call::Rules;
-use crate::terminal::report::Report;
+use crate::run::Rules;
+use crate::terminal::Report;
 
 /// Some bytes, as far as it takes to tell them from others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -13,16 +13,13 @@ use antiphon::errors::{Error, ErrorKind};
 use antiphon_engines::AnyEngine;
 use serde_json::{Value, json};
 
-use crate::args::cli::{CompareArgs, Mode};
-use crate::bench::latency::{self, Latency};
-use crate::commands::compare::comparison::{Chain, Ends, Fingerprint, Outcome, Watch, Watched};
+use comparison::{Chain, Ends, Fingerprint, Outcome, Watch, Watched};
+
+use crate::args::{CacheArgs, CompareArgs, Mode};
+use crate::bench::{Latency, short_time};
 use crate::failure::Failure;
-use crate::run::calls::Calls;
-use crate::run::code::CacheArgs;
-use crate::run::engine;
-use crate::run::inputs::Inputs;
-use crate::terminal::output;
-use crate::terminal::text;
+use crate::run::{self, Calls, Inputs};
+use crate::terminal::{self, escape_json, escape_line};
 
 /// The exit code for outcomes that differ.
 const DIFFERENT: u8 = 5;
@@ -60,11 +57,11 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     }
     let differences = differences(&runs);
     let report = if args.json {
-        text::json(&format!("{:#}\n", as_json(args, &runs, &differences)))
+        escape_json(&format!("{:#}\n", as_json(args, &runs, &differences)))
     } else {
         as_text(&runs, &differences)
     };
-    output::write(report.as_bytes())?;
+    terminal::write(report.as_bytes())?;
     let status = runs.first().map_or(0, |run| run.ends.last.status());
     Ok(if differences.is_empty() { status.into() } else { DIFFERENT.into() })
 }
@@ -83,7 +80,7 @@ fn engines(args: &CompareArgs) -> Result<Vec<AnyEngine>, Failure> {
     if engines.is_empty() {
         engines.push(AnyEngine::default());
     }
-    engines.iter().try_for_each(|engine| engine::ensure_available(*engine))?;
+    engines.iter().try_for_each(|engine| run::ensure_available(*engine))?;
     Ok(engines)
 }
 
@@ -98,7 +95,7 @@ fn load_and_call(
     let watch = Arc::new(Watch::default());
     let begun = Instant::now();
     let ended =
-        engine::factory(engine, (&args.guest, &args.wasi, &CacheArgs::none()), inputs).and_then(|factory| {
+        run::factory(engine, (&args.guest, &args.wasi, &CacheArgs::none()), inputs).and_then(|factory| {
             times.load = Some(begun.elapsed());
             call(args, inputs, (mode, &*factory), &watch, times)
         });
@@ -200,7 +197,7 @@ fn as_json(args: &CompareArgs, runs: &[Run], differences: &[&str]) -> Value {
 
 /// A line for each run, then the verdict; every text that comes from a guest is escaped.
 fn as_text(runs: &[Run], differences: &[&str]) -> String {
-    let time = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), latency::short);
+    let time = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), short_time);
     let mut out = String::new();
     let mut row = |cells: [&str; 6]| {
         let [engine, mode, load, start, call, outcome] = cells;
@@ -234,7 +231,7 @@ fn outcome(ends: &Ends) -> String {
         }
         Outcome::Failed { report, .. } => {
             let said = report.guest_error().unwrap_or(report.message());
-            let whole = text::line(said.trim());
+            let whole = escape_line(said.trim());
             let start: String = whole.chars().take(TEXT).collect();
             let more = if start.len() < whole.len() { "..." } else { "" };
             format!("{}: {start}{more}", report.code())

@@ -11,33 +11,31 @@ use antiphon::wapc_functions::MEMORY;
 use antiphon::{Limits, ModuleInfo};
 use serde_json::{Value, json};
 
-use crate::args::cli::InspectArgs;
-use crate::commands::inspect::verdict::Verdict;
+use verdict::Verdict;
+
+use crate::args::InspectArgs;
 use crate::failure::Failure;
-use crate::run::code::Module;
-use crate::run::engine;
-use crate::run::read as input;
-use crate::terminal::output;
-use crate::terminal::text;
+use crate::run::{self, Module};
+use crate::terminal::{self, escape_block, escape_json, escape_line};
 
 /// The exit code for what is no waPC guest.
 const NO_GUEST: u8 = 4;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
-    engine::ensure_available(args.engine)?;
-    let module = input::module(&args.module, &Limits::new())?;
+    run::ensure_available(args.engine)?;
+    let module = run::read_module(&args.module, &Limits::new())?;
     let verdict = match module {
         Module::Bytes(bytes) => Verdict::of(&bytes, args.engine, &args.cache),
         // What is sealed was a module that the engine took: there is nothing to judge but the file.
-        Module::Artifact(path) => Verdict::compiled(engine::info(args.engine, &args.cache, &path)?),
+        Module::Artifact(path) => Verdict::compiled(run::artifact_info(args.engine, &args.cache, &path)?),
     };
     let report = if args.json {
         let json = format!("{:#}\n", as_json(&args.module, &verdict));
-        text::json(&json)
+        escape_json(&json)
     } else {
         as_text(&args.module, &verdict)
     };
-    output::write(report.as_bytes())?;
+    terminal::write(report.as_bytes())?;
     Ok(if verdict.is_guest() { ExitCode::SUCCESS } else { NO_GUEST.into() })
 }
 
@@ -94,7 +92,7 @@ fn as_text(path: &Path, verdict: &Verdict) -> String {
     } else {
         field(&mut out, "verdict", "not a waPC guest");
         for reason in &verdict.reasons {
-            line(&mut out, &format!("  - {}", text::block(reason, "    ")));
+            line(&mut out, &format!("  - {}", escape_block(reason, "    ")));
         }
     }
     out
@@ -129,14 +127,14 @@ fn listed(names: Vec<&str>) -> String {
 }
 
 fn field(out: &mut String, name: &str, value: &str) {
-    line(out, &format!("{name:<9} {}", text::line(value)));
+    line(out, &format!("{name:<9} {}", escape_line(value)));
 }
 
 /// A heading with a number, then a line for each item, in two columns.
 fn list(out: &mut String, heading: &str, items: impl Iterator<Item = (String, String)>) {
     /// A longer name leaves its column rather than widen it for all.
     const WIDEST: usize = 40;
-    let items: Vec<_> = items.map(|(name, what)| (text::line(&name), text::line(&what))).collect();
+    let items: Vec<_> = items.map(|(name, what)| (escape_line(&name), escape_line(&what))).collect();
     let width = items.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(WIDEST);
     line(out, &format!("{heading} ({})", items.len()));
     for (name, what) in items {
@@ -154,7 +152,7 @@ mod tests {
     use super::*;
     use antiphon_engines::AnyEngine;
 
-    use crate::run::code::CacheArgs;
+    use crate::args::CacheArgs;
 
     #[test]
     fn the_names_of_a_hostile_module_are_harmless() {
@@ -165,7 +163,7 @@ mod tests {
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
         assert!(text.contains("wapc.a\\u{1b}[2J\\n b"), "{text}");
 
-        let json = text::json(&format!("{:#}", as_json(Path::new("m.wasm"), &verdict)));
+        let json = escape_json(&format!("{:#}", as_json(Path::new("m.wasm"), &verdict)));
         assert!(json.chars().all(|c| c == '\n' || !c.is_control()), "{json:?}");
         let json: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["info"]["exports"][0]["name"], "\u{9b}1m");

@@ -7,9 +7,9 @@ use antiphon::{Limits, ModuleInfo};
 use antiphon_engines::AnyEngine;
 use antiphon_wasi::host;
 
-use crate::run::code::CacheArgs;
-use crate::run::engine;
-use crate::terminal::spinner;
+use crate::args::CacheArgs;
+use crate::run;
+use crate::terminal::with_spinner;
 
 /// What was found out about a module.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Verdict {
                 if reasons.is_empty() {
                     // What it imports and exports is right: its code decides.
                     let checked =
-                        spinner::during("checking the module", || engine::check(engine, cache, &binary));
+                        with_spinner("checking the module", || run::check_code(engine, cache, &binary));
                     reasons.extend(checked.err().map(|error| with_causes(&error)));
                 }
                 Self { info: Some(info), reasons }

@@ -1,15 +1,14 @@
 //! `antiphon new`.
 
-pub(crate) mod templates;
+mod templates;
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::args::cli::{NewArgs, NewCommand, NewGuestArgs};
+use crate::args::{NewArgs, NewCommand, NewGuestArgs};
 use crate::failure::Failure;
-use crate::terminal::output;
-use crate::terminal::text;
+use crate::terminal::{self, escape_line};
 
 pub(crate) fn run(args: &NewArgs) -> Result<(), Failure> {
     match &args.command {
@@ -34,8 +33,8 @@ fn guest(args: &NewGuestArgs) -> Result<(), Failure> {
     for (file, content) in template.files.iter().copied().chain(more) {
         write(&path.join(file), content).map_err(failure)?;
     }
-    let name = text::line(&path.to_string_lossy());
-    output::write(
+    let name = escape_line(&path.to_string_lossy());
+    terminal::write(
         format!("made {name}; in it, `{}` builds and `{}` tests\n", template.build, template.test).as_bytes(),
     )
 }

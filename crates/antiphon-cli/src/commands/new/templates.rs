@@ -1,22 +1,6 @@
 //! The projects that `antiphon new guest` writes: the repository's own guests, file by file.
 
-use clap::ValueEnum;
-
-/// A language that guests are written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Language {
-    /// Rust, with antiphon-guest
-    Rust,
-    /// Go, with its standard toolchain
-    Go,
-    /// AssemblyScript, with @wapc/as-guest
-    #[value(name = "assemblyscript")]
-    AssemblyScript,
-    /// Zig
-    Zig,
-    /// C, with clang and lld
-    C,
-}
+use crate::args::Language;
 
 /// A project.
 pub(crate) struct Template {
