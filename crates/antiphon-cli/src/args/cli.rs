@@ -256,10 +256,15 @@ and in any case:
 
 /// Make a project
 #[derive(Debug, Args)]
+#[command(after_help = NEW_EXAMPLES)]
 pub(crate) struct NewArgs {
     #[command(subcommand)]
     pub(crate) command: NewCommand,
 }
+
+const NEW_EXAMPLES: &str = "\
+EXAMPLES:
+  antiphon new guest hello-rust --lang rust";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NewCommand {
@@ -443,6 +448,17 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example() {
+        fn check(command: &mut clap::Command) {
+            // First: to render the help adds a command of that name.
+            command.get_subcommands_mut().for_each(check);
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("\nEXAMPLE"), "{help}");
+        }
+        check(&mut Cli::command());
     }
 
     #[test]

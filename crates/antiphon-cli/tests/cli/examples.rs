@@ -46,6 +46,7 @@ fn every_example_of_the_help_runs() {
         &["compile"],
         &["engines"],
         &["inspect"],
+        &["new"],
         &["new", "guest"],
         &["test"],
         &["completions"],
