@@ -6,8 +6,8 @@ use crate::{DecodeError, EncodeError};
 
 /// A way to write values as bytes, and to read them back.
 ///
-/// Implemented by [`MessagePack`](crate::MessagePack), [`Json`](crate::Json) and [`Raw`](crate::Raw), and by whatever
-/// else two sides of a call agree on. An implementation needs a name and the two directions; it makes its errors with
+/// Implemented by [`MessagePack`](crate::MessagePack) and [`Json`](crate::Json), and by whatever else two sides of a call
+/// agree on. An implementation needs a name and the two directions; it makes its errors with
 /// [`EncodeError::new`] and [`DecodeError::new`].
 ///
 /// ```
@@ -22,7 +22,7 @@ use crate::{DecodeError, EncodeError};
 /// # }
 /// ```
 pub trait Codec {
-    /// What the codec is called, in lower case: `msgpack`, `json`, `raw`.
+    /// What the codec is called, in lower case: `msgpack`, `json`.
     fn name(&self) -> &'static str;
 
     /// Appends the encoded `value` to `out`, whose contents stay. After an error, what was appended is unspecified.

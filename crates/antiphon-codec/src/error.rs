@@ -1,4 +1,3 @@
-use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use core::fmt;
@@ -140,18 +139,3 @@ impl fmt::Display for EncodeError {
 }
 
 impl core::error::Error for EncodeError {}
-
-/// `text` up to a length in bytes that an error may have, cut at a character's boundary.
-pub(crate) fn bounded(text: &str) -> String {
-    const MOST: usize = 512;
-    if text.len() <= MOST {
-        return text.to_owned();
-    }
-    let mut end = MOST;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut cut = text.get(..end).unwrap_or_default().to_owned();
-    cut.push_str("...");
-    cut
-}

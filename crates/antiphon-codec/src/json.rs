@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use crate::error::bounded;
+use crate::bounded::bounded;
 use crate::located::failed_field;
 use crate::{Codec, DecodeError, DecodeErrorKind, EncodeError};
 

@@ -4,9 +4,9 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
-extern crate std;
 
+#[cfg(any(feature = "json", feature = "messagepack"))]
+mod bounded;
 mod codec;
 mod error;
 #[cfg(feature = "json")]
@@ -15,7 +15,6 @@ mod json;
 mod located;
 #[cfg(feature = "messagepack")]
 mod messagepack;
-mod raw;
 
 pub use codec::Codec;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
@@ -23,7 +22,6 @@ pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use json::Json;
 #[cfg(feature = "messagepack")]
 pub use messagepack::MessagePack;
-pub use raw::Raw;
 
 /// How deep arrays and maps may nest in what is decoded.
 ///

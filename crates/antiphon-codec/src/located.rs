@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
-use crate::error::bounded;
+use crate::bounded::bounded;
 
 /// The field in which `T` is not decoded, as text of bounded length; empty where it is the value as a whole.
 ///

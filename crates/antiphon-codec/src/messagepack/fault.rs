@@ -7,7 +7,7 @@ use core::fmt::{self, Write};
 use serde::de::{self, Expected, Unexpected};
 
 use super::path;
-use crate::error::bounded;
+use crate::bounded::bounded;
 use crate::{DecodeError, DecodeErrorKind};
 
 /// Why decoding stopped. One pointer in size: every value that is decoded may end with one.

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::header::Header;
 use super::input::Input;
 use crate::MAX_DEPTH;
-use crate::error::bounded;
+use crate::bounded::bounded;
 
 /// So many bytes of a key are in a path, at most.
 const LONG: usize = 512;
