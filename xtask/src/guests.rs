@@ -10,7 +10,7 @@ mod rust;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -53,7 +53,7 @@ pub(crate) enum Guest {
 /// What makes the commands of a project take the toolchain that is here.
 pub(crate) struct Environment {
     /// The folder that has to come first on the path, if one has to.
-    pub(crate) programs: Option<&'static str>,
+    pub(crate) programs: Option<PathBuf>,
     pub(crate) variables: Vec<(&'static str, &'static str)>,
 }
 

@@ -60,7 +60,7 @@ impl Shell<'_> {
     /// What runs this, for a bounded time.
     fn command(&self, script: &str) -> Result<Command> {
         let mut command = Command::new("timeout");
-        let first = self.environment.and_then(|environment| environment.programs).map(Path::new);
+        let first = self.environment.and_then(|environment| environment.programs.as_deref());
         let rest = std::env::var_os("PATH").unwrap_or_default();
         let path = [Some(self.bin), first].into_iter().flatten().map(Path::to_owned);
         command

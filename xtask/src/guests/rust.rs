@@ -1,10 +1,10 @@
-//! Builds the Rust guests with whichever toolchain can compile for WebAssembly.
+//! Builds the Rust guests with a toolchain that can compile for WebAssembly: the one on the path, or another that is named.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::{Environment, Versions};
@@ -46,20 +46,15 @@ pub(crate) const MODULES: [Built; 7] = [
 /// The SDKs, whose versions the manifest has.
 const SDKS: [&str; 2] = ["antiphon-guest", "wapc-guest"];
 
+/// The variable that names a folder with another `cargo` and `rustc` than those on the path, and with a `rust-lld` where the
+/// compiler has none of its own.
+const FOLDER: &str = "ANTIPHON_GUEST_RUST";
+
 /// What to do where no toolchain was found.
 const ADVICE: &str = "\
-no Rust toolchain here can compile for wasm32-unknown-unknown and wasm32-wasip1; install one with
+the Rust toolchain on the path cannot compile for wasm32-unknown-unknown and wasm32-wasip1; install the targets with
   rustup target add wasm32-unknown-unknown wasm32-wasip1
-or, on Debian 12, with
-  apt-get update && apt-get install -y rustc-web cargo-web rust-web-src lld-22 wasi-libc";
-
-/// Debian's linker, called by name: the `rust-lld` that rustc looks for is in a package
-/// that need not be there.
-const DEBIAN_LLD: &str = "/usr/bin/lld-22";
-/// Where Debian's C library for WASI is, which the standard library for WASI is made of. rustc brings one of its own elsewhere.
-const DEBIAN_WASI_LIBC: &str = "/usr/lib/wasm32-wasi";
-/// Where Debian's rustc and cargo are.
-const DEBIAN_PROGRAMS: &str = "/usr/bin";
+or name the folder of a toolchain that can in ANTIPHON_GUEST_RUST: .ci/guest-rust.sh makes one of Debian's packages";
 
 /// Whether a toolchain for the guest is here.
 pub(crate) fn find() -> Result<()> {
@@ -73,8 +68,7 @@ pub(crate) fn find() -> Result<()> {
 /// Says how a toolchain is installed, where there is none.
 pub(crate) fn project_environment() -> Result<Environment> {
     let toolchain = Toolchain::find()?;
-    let programs = toolchain.debian.then_some(DEBIAN_PROGRAMS);
-    Ok(Environment { programs, variables: toolchain.variables() })
+    Ok(Environment { programs: toolchain.folder, variables: Vec::new() })
 }
 
 /// Where the checkout is seen from while its guests are compiled. Cargo makes names from the paths of crates, and the order of
@@ -115,13 +109,13 @@ pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
     let source = &Path::new(SEEN_AT).join("guests/rust");
     let manifest = &source.join("Cargo.toml");
     // First, since the sources must be there for their folders to be renamed.
-    run(toolchain.cargo(source, TARGET)?.args(["fetch", "--locked", "--manifest-path"]).arg(manifest))?;
+    run(toolchain.cargo(source)?.args(["fetch", "--locked", "--manifest-path"]).arg(manifest))?;
     // A folder of its own, so that nothing stale and nobody's lock is met.
     let target = tempfile::tempdir()?;
     for Built { file, package, target: triple } in MODULES {
         // One at a time: together, each would be built with the features that the others want.
         run(toolchain
-            .cargo(source, triple)?
+            .cargo(source)?
             .args(["build", "--release", "--locked", "--package", package, "--target", triple])
             .arg("--manifest-path")
             .arg(manifest)
@@ -136,62 +130,40 @@ pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
 
 /// A rustc and a cargo that can compile for [`TARGET`] and [`WASI`].
 struct Toolchain {
-    /// The compiler, by name or path.
-    rustc: &'static str,
-    /// The cargo that goes with it.
-    cargo: &'static str,
-    /// Whether it is Debian's, which has the standard library for wasm32 as source only.
-    debian: bool,
+    /// Where they are, if not on the path.
+    folder: Option<PathBuf>,
 }
 
 impl Toolchain {
-    /// Prefers the toolchain on the path, if it has the targets, to Debian's.
+    /// Takes the toolchain that [`FOLDER`] names as it is, or the one on the path if it has the targets.
     fn find() -> Result<Self> {
-        if let Some(on_path) = Self::on_path() {
-            return Ok(on_path);
+        if let Some(folder) = std::env::var_os(FOLDER) {
+            let folder = std::path::absolute(folder)?;
+            let is_there = ["cargo", "rustc"].iter().all(|program| folder.join(program).exists());
+            ensure!(is_there, "{FOLDER} names {}, which has no cargo and rustc", folder.display());
+            return Ok(Self { folder: Some(folder) });
         }
-        let debian = Self { rustc: "/usr/bin/rustc", cargo: "/usr/bin/cargo", debian: true };
-        let is_whole =
-            [debian.cargo, DEBIAN_LLD, DEBIAN_WASI_LIBC].iter().all(|path| Path::new(path).exists())
-                && debian.std_source().is_ok_and(|source| source.exists());
-        if is_whole { Ok(debian) } else { bail!(ADVICE) }
-    }
-
-    /// The toolchain on the path, if it has both targets.
-    fn on_path() -> Option<Self> {
-        let on_path = Self { rustc: "rustc", cargo: "cargo", debian: false };
+        let on_path = Self { folder: None };
         let has = |target| on_path.ask(&["--print", "target-libdir", "--target", target]).is_ok_and(is_dir);
-        (has(TARGET) && has(WASI)).then_some(on_path)
+        ensure!(has(TARGET) && has(WASI), ADVICE);
+        Ok(on_path)
     }
 
-    /// A cargo command in `source`, for this target, that leaves no path of this machine in the module.
-    fn cargo(&self, source: &Path, target: &str) -> Result<Command> {
-        let mut flags = self.remaps(source)?;
-        if self.debian && target == WASI {
-            flags.extend(["-Clink-self-contained=no".to_owned(), format!("-Lnative={DEBIAN_WASI_LIBC}")]);
-        }
-        let mut cargo = Command::new(self.cargo);
+    /// A program of the toolchain, by name or path.
+    fn program(&self, name: &str) -> PathBuf {
+        self.folder.as_ref().map_or_else(|| name.into(), |folder| folder.join(name))
+    }
+
+    /// A cargo command in `source` that leaves no path of this machine in the module.
+    fn cargo(&self, source: &Path) -> Result<Command> {
+        let mut cargo = Command::new(self.program("cargo"));
         cargo
             .current_dir(source)
-            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-            .envs(self.variables())
+            .env("CARGO_ENCODED_RUSTFLAGS", self.remaps(source)?.join("\u{1f}"))
+            .env("RUSTC", self.program("rustc"))
             // Set by the cargo that runs xtask; another rustc must not load its libraries.
             .env_remove("LD_LIBRARY_PATH");
         Ok(cargo)
-    }
-
-    /// The variables that make cargo build for [`TARGET`], and link for [`WASI`].
-    fn variables(&self) -> Vec<(&'static str, &'static str)> {
-        let mut variables = vec![("RUSTC", self.rustc)];
-        if self.debian {
-            variables.extend([
-                ("RUSTC_BOOTSTRAP", "1"),
-                ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort"),
-                ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", DEBIAN_LLD),
-                ("CARGO_TARGET_WASM32_WASIP1_LINKER", DEBIAN_LLD),
-            ]);
-        }
-        variables
     }
 
     /// Compiler flags that give every folder with source in it a name of its own.
@@ -213,7 +185,7 @@ impl Toolchain {
         // The name that a standard library from rust-lang.org bears in any case.
         let name = format!("/rustc/{}", self.detail("commit-hash")?);
         remaps.push(remap(&std, &name));
-        // Debian's is a link, and rustc may follow it.
+        // It may be a link, and rustc may follow it.
         remaps.extend(std.canonicalize().map(|std| remap(&std, &name)));
         Ok(remaps)
     }
@@ -226,7 +198,7 @@ impl Toolchain {
 
     /// The versions of all that has a part in the module.
     fn versions(&self, source: &Path) -> Result<Versions> {
-        let cargo = output(Command::new(self.cargo).arg("--version"))?;
+        let cargo = output(Command::new(self.program("cargo")).arg("--version"))?;
         let lld = output(Command::new(self.lld()?).args(["-flavor", "wasm", "--version"]))?;
         let mut versions = Versions::from([
             ("rustc".to_owned(), after(&self.ask(&["--version"])?, "rustc ")),
@@ -241,8 +213,9 @@ impl Toolchain {
 
     /// The linker that rustc calls.
     fn lld(&self) -> Result<PathBuf> {
-        if self.debian {
-            return Ok(DEBIAN_LLD.into());
+        let named = self.program("rust-lld");
+        if named.exists() {
+            return Ok(named);
         }
         let bundled = Path::new(&self.ask(&["--print", "sysroot"])?)
             .join("lib/rustlib")
@@ -260,7 +233,7 @@ impl Toolchain {
 
     /// What rustc answers to `args`.
     fn ask(&self, args: &[&str]) -> Result<String> {
-        output(Command::new(self.rustc).args(args).env_remove("LD_LIBRARY_PATH"))
+        output(Command::new(self.program("rustc")).args(args).env_remove("LD_LIBRARY_PATH"))
     }
 }
 
