@@ -1,4 +1,7 @@
 //! Soaks the pool: `cargo xtask soak --pool --minutes N`.
+//!
+//! The soak knows hosts, and the pool knows the soak, so the conformance crate does not depend on
+//! the pool.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -122,7 +122,8 @@ impl<'a> Lease<'a> {
 
 impl Inner {
     /// Drops an instance and then gives up its place: a place is free only when the guest has
-    /// stopped. Otherwise more guests could run than the pool allows.
+    /// stopped. Otherwise more guests could run than the pool allows. A panic of an engine's
+    /// destructor is logged and ends here, because a place that is not given up is lost forever.
     fn lose(&self, place: usize, instance: Box<Instance>) {
         survive(|| drop(instance));
         self.queue.give_up(place);

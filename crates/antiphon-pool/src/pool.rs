@@ -259,6 +259,8 @@ impl Inner {
             Refusal::Failing(failure) => {
                 Error::new(ErrorKind::InitFailed, failure.message().to_owned()).with_source(Failure(failure))
             }
+            // The table of kinds has none for a drained pool. A caller does what it does with a
+            // full one: it goes elsewhere.
             Refusal::Closed => {
                 Error::new(ErrorKind::Overloaded, "the pool takes no more calls: it was drained")
             }
