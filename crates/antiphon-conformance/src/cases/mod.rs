@@ -1,4 +1,5 @@
-//! The cases, a file for each topic. A case is a function; its guest is WebAssembly text beside it.
+//! The cases, a file for each topic. A case is a function, and its guest is WebAssembly text beside
+//! it.
 
 use crate::case::Case;
 
