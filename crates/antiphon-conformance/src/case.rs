@@ -110,7 +110,8 @@ impl Case {
         self.alone
     }
 
-    /// Whether the case belongs to the hostile corpus, and so runs under a bound of time and memory.
+    /// Whether the case belongs to the hostile corpus, and so runs under a bound of time and
+    /// memory.
     #[must_use]
     pub const fn is_hostile(&self) -> bool {
         self.hostile.is_some()

@@ -87,7 +87,8 @@ macro_rules! stress {
     };
 }
 
-/// Makes the `main` function of a program that calls one provider for minutes or hours; see [`soak()`].
+/// Makes the `main` function of a program that calls one provider for minutes or hours; see
+/// [`soak()`].
 ///
 /// The arguments are those of [`suite!`].
 ///

@@ -272,7 +272,8 @@ fn overlapping_spans_are_served(subject: &Subject) {
     ));
     assert_eq!(host.answer("opop", b"12345678"), b"12opop78");
 
-    // The four parts of a host call share bytes; its answer lands on them, and the response overlaps that.
+    // The four parts of a host call share bytes; its answer lands on them, and the response
+    // overlaps that.
     let host = subject.host(
         Guest::new(
             r#"(func $run (param i32 i32) (result i32)

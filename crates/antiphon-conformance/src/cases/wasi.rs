@@ -1,4 +1,5 @@
-//! WASI preview 1, sealed: arguments, environment, clocks, random, output to the log, and nothing else.
+//! WASI preview 1, sealed: arguments, environment, clocks, random, output to the log, and nothing
+//! else.
 
 use std::sync::Arc;
 use std::thread;
