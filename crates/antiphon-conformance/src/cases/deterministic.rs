@@ -139,7 +139,7 @@ fn every_instance_begins_anew(subject: &Subject) {
     let begins_anew = |host: &Host, what: &str| assert_eq!([look(host), look(host)], first, "{what}");
 
     begins_anew(&subject.start_on(&*factory, guest.clone()).unwrap(), "a second instance");
-    begins_anew(&subject.host(guest.clone()), "a module that was compiled anew");
+    begins_anew(&subject.host(guest.clone()), "a module that was compiled again");
     Failure::TRAPPED.check(&host.call("trap", b"").unwrap_err());
     begins_anew(&host, "after a trap");
     host.replace(&guest.module.bytes).unwrap();
@@ -418,7 +418,7 @@ fn the_same_calls_run_alike_twice(subject: &Subject) {
     let answer = |index: usize| runs[0][index].0.as_ref().unwrap();
     assert_ne!(answer(0), answer(3), "the guest changes from call to call");
     assert_eq!(answer(9)[40..44], (-1i32).to_le_bytes(), "the growth over the limit");
-    assert_eq!(answer(0), answer(13), "each fresh instance begins anew");
+    assert_eq!(answer(0), answer(13), "each fresh instance starts over");
 }
 
 fn the_same_calls_run_alike_in_another_mode(subject: &Subject) {

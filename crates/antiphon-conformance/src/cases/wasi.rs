@@ -1,5 +1,4 @@
-//! WASI preview 1, sealed: arguments, environment, clocks, random, output to the log, and nothing
-//! else.
+//! WASI preview 1, sealed: only arguments, environment, clocks, random, and output to the log.
 
 use std::sync::Arc;
 use std::thread;

@@ -35,15 +35,15 @@ const CALLERS_IN_EACH_MODE: usize = 4;
 /// Some of the calls loop, some wait, and some take all the memory that they can get.
 const NEEDS: &[Need] = &[Need::Deadline, Need::Suspend, Need::MemoryLimit];
 
-/// Calls a provider for a time, and prints what became of it.
+/// Calls a provider for some time and prints the verdict
 ///
-/// The arguments of a soak's program: how long it is, and which calls come in which order.
+/// The arguments of a soak's program: its length, and the seed of the order of its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Parser)]
 pub struct SoakLength {
-    /// For how long
+    /// How long to run
     #[arg(long, default_value_t = 2.0, value_name = "N")]
     pub minutes: f64,
-    /// Which calls come in which order
+    /// The seed of the order of calls
     #[arg(long, default_value_t = 1, value_name = "SEED")]
     pub seed: u64,
 }
@@ -59,7 +59,7 @@ pub struct SoakLength {
 /// | run | memory in the second half | last window's p99 over that of the first after the warm-up |
 /// |---|---|---|
 /// | 20 minutes and more | a slope of 1 MiB in 10 minutes | 1.2 |
-/// | shorter | a growth of 4 MiB, as the allocator has not settled | 2, as one busy moment of the machine is much of a window; not judged where other processes used more than a tenth of a processor in either window |
+/// | shorter | a growth of 4 MiB, because the allocator has not settled | 2, because one busy moment is much of a short window; not judged if other processes used more than a tenth of a processor in either window |
 pub fn soak<F, E>(setup: Setup, provider: F) -> ExitCode
 where
     F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
