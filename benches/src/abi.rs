@@ -56,7 +56,7 @@ pub(crate) fn decode(memory: &[u8], arguments: HostCallArguments) -> Result<([&s
     Ok((names, read(memory, msg_ptr, msg_len)?))
 }
 
-/// The host's handler: it echoes. It must not be inlined, because a library does not know its
+/// Echoes: the host's handler. It must not be inlined, because a library does not know its
 /// handlers when it is compiled.
 #[inline(never)]
 pub(crate) fn handle(_names: [&str; 3], payload: &[u8]) -> Vec<u8> {

@@ -24,7 +24,7 @@ impl Guest {
     ///
     /// # Errors
     ///
-    /// When `guests/echo.wat` is no valid module text.
+    /// When `guests/echo.wat` is not a valid module text.
     pub fn echo() -> Result<Self> {
         Ok(Self {
             title: "Echo through one guest call",
@@ -39,7 +39,7 @@ impl Guest {
     ///
     /// # Errors
     ///
-    /// When `guests/host.wat` is no valid module text.
+    /// When `guests/host.wat` is not a valid module text.
     pub fn host_call() -> Result<Self> {
         Ok(Self {
             title: "Echo through one guest -> host call",

@@ -70,7 +70,7 @@ impl Peak {
         Some(Self { start: resident::forget_peak()?, _turn: turn })
     }
 
-    /// How far resident memory has risen above the start, in bytes.
+    /// Returns how far resident memory has risen above the start, in bytes.
     fn grown(&self) -> Option<u64> {
         Some(resident::peak()?.saturating_sub(self.start))
     }

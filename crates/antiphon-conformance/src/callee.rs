@@ -39,8 +39,8 @@ pub trait Callee: Send + Sync {
     /// `ReplaceFailed`, with the reason as its source; the old module serves on.
     async fn replace(&self, module: &[u8]) -> Result<(), Error>;
 
-    /// The id of the host that every log line must carry; `None`, the default, where there are
-    /// several hosts.
+    /// Returns the id of the host that every log line must carry; `None`, the default, where there
+    /// are several hosts.
     fn host_id(&self) -> Option<u64> {
         None
     }
@@ -66,31 +66,31 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// The guest, on the engine under test.
+    /// Returns the guest, on the engine under test.
     #[must_use]
     pub fn factory(&self) -> Arc<dyn EngineProviderFactory> {
         Arc::clone(&self.factory)
     }
 
-    /// The limits of every call.
+    /// Returns the limits of every call.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Whether calls share instances. The factory was built with the same setting.
+    /// Returns whether calls share instances. The factory was built with the same setting.
     #[must_use]
     pub fn isolation(&self) -> Isolation {
         self.isolation
     }
 
-    /// The handler of the guest's host calls; it may wait.
+    /// Returns the handler of the guest's host calls; it may wait.
     #[must_use]
     pub fn handler(&self) -> impl HostHandlerAsync + 'static + use<> {
         self.handler.clone()
     }
 
-    /// The sink of the guest's log lines.
+    /// Returns the sink of the guest's log lines.
     pub fn log(&self) -> impl Fn(LogLine<'_>) + Send + Sync + 'static + use<> {
         let log = self.log.clone();
         move |line| log.push(line)

@@ -78,40 +78,40 @@ impl Case {
         self
     }
 
-    /// The topic: the name of the file that holds the case, prefixed with `hostile_` for files of
-    /// that folder.
+    /// Returns the topic: the name of the file that holds the case, prefixed with `hostile_` for
+    /// files of that folder.
     #[must_use]
     pub const fn topic(&self) -> &'static str {
         self.topic
     }
 
-    /// The case's name, a sentence in snake case.
+    /// Returns the case's name, a sentence in snake case.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The modes that the case runs in.
+    /// Returns the modes that the case runs in.
     #[must_use]
     pub const fn modes(&self) -> &'static [Mode] {
         self.modes
     }
 
-    /// Whether the case is about what an instance keeps from one call to the next. Such a case is
-    /// skipped where each call has an instance of its own.
+    /// Returns whether the case is about what an instance keeps from one call to the next. Such a
+    /// case is skipped where each call has an instance of its own.
     #[must_use]
     pub const fn is_about_state(&self) -> bool {
         self.keeps_state
     }
 
-    /// Whether the case runs while no other case runs.
+    /// Returns whether the case runs while no other case runs.
     #[must_use]
     pub const fn is_alone(&self) -> bool {
         self.alone
     }
 
-    /// Whether the case belongs to the hostile corpus, and so runs under a bound of time and
-    /// memory.
+    /// Returns whether the case belongs to the hostile corpus, and so runs under a bound of time
+    /// and memory.
     #[must_use]
     pub const fn is_hostile(&self) -> bool {
         self.hostile.is_some()
@@ -121,19 +121,19 @@ impl Case {
         self.hostile
     }
 
-    /// What the case needs of an engine.
+    /// Returns what the case needs of an engine.
     #[must_use]
     pub const fn needed(&self) -> &'static [Need] {
         self.needs
     }
 
-    /// Why an engine of these capabilities cannot run the case in `mode`; `None` if it can.
+    /// Returns why an engine of these capabilities cannot run the case in `mode`; `None` if it can.
     #[must_use]
     pub fn missing(&self, mode: Mode, capabilities: &Capabilities) -> Option<&'static str> {
         self.needs.iter().find_map(|need| need.missing(mode, capabilities))
     }
 
-    /// Whether the case runs the guests of Antiphon's repository.
+    /// Returns whether the case runs the guests of Antiphon's repository.
     #[must_use]
     pub fn needs_guests(&self) -> bool {
         self.needs.contains(&Need::Guests)
@@ -179,7 +179,7 @@ impl Mode {
     pub const ALL: &'static [Self] = &[Self::Sync, Self::Async, Self::Straight];
     pub(crate) const ASYNC: &'static [Self] = &[Self::Async, Self::Straight];
 
-    /// The mode's name, the first part of a test's name.
+    /// Returns the mode's name, the first part of a test's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -215,7 +215,8 @@ pub enum Need {
 }
 
 impl Need {
-    /// Why an engine of these capabilities does not meet the need in `mode`; `None` if it does.
+    /// Returns why an engine of these capabilities does not meet the need in `mode`; `None` if it
+    /// does.
     pub(crate) fn missing(self, mode: Mode, capabilities: &Capabilities) -> Option<&'static str> {
         (!self.is_met(mode, capabilities)).then(|| self.reason())
     }

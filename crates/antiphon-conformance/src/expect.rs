@@ -119,7 +119,7 @@ pub(crate) fn soon(elapsed: Duration, limit: Duration) {
     assert!(elapsed < limit + slack, "took {elapsed:?}, more than {limit:?} and a slack of {slack:?}");
 }
 
-/// How late an end may be: `ANTIPHON_CONFORMANCE_SLACK_MS`, 500 ms by default.
+/// Returns how late an end may be: `ANTIPHON_CONFORMANCE_SLACK_MS`, 500 ms by default.
 pub(crate) fn slack() -> Duration {
     let set = std::env::var("ANTIPHON_CONFORMANCE_SLACK_MS").ok().and_then(|text| text.parse().ok());
     Duration::from_millis(set.unwrap_or(500))

@@ -27,23 +27,23 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// A guest of the suite. `body` has `(func $run (param i32 i32) (result i32) ..)` and what that
-    /// needs, imports first; `wat.rs` adds the rest.
+    /// Returns a guest of the suite. `body` has `(func $run (param i32 i32) (result i32) ..)` and
+    /// what that needs, imports first; `wat.rs` adds the rest.
     pub(crate) fn new(body: &str) -> Self {
         Self::binary(wat::guest(body, None))
     }
 
-    /// A guest like that of [`new`](Self::new), with a memory of its own.
+    /// Returns a guest like that of [`new`](Self::new), with a memory of its own.
     pub(crate) fn with_memory(memory: &str, body: &str) -> Self {
         Self::binary(wat::guest(body, Some(memory)))
     }
 
-    /// A whole module in the text format.
+    /// Returns a guest of a whole module in the text format.
     pub(crate) fn module(text: &str) -> Self {
         Self::binary(wat::module(text))
     }
 
-    /// A guest of any bytes, which need not be a module.
+    /// Returns a guest of any bytes, which need not be a module.
     pub(crate) fn binary(bytes: Vec<u8>) -> Self {
         let (limits, wasi_params) = (Limits::new(), WasiParams::default());
         Self {

@@ -34,12 +34,12 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    /// A handler that may wait.
+    /// Returns a handler that may wait.
     pub(crate) fn new(answer: impl Fn(HostCall<'_>) -> Answer + Send + Sync + 'static) -> Self {
         Self { answer: Arc::new(answer), at_once: false }
     }
 
-    /// A handler that never waits.
+    /// Returns a handler that never waits.
     pub(crate) fn at_once(answer: impl Fn(HostCall<'_>) -> Said + Send + Sync + 'static) -> Self {
         Self { answer: Arc::new(move |call| Answer::Now(answer(call))), at_once: true }
     }

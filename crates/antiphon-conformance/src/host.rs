@@ -29,7 +29,7 @@ impl Host {
         }
     }
 
-    /// Whether each call has an instance of its own.
+    /// Returns whether each call has an instance of its own.
     fn is_isolated(&self) -> bool {
         let isolation = match self {
             Self::Sync(host) => host.isolation(),
@@ -167,7 +167,7 @@ impl Host {
     }
 }
 
-/// The runtime of every asynchronous host: two workers, beside the thread of the case.
+/// Returns the runtime of every asynchronous host: two workers, beside the thread of the case.
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {

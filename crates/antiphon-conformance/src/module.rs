@@ -17,20 +17,20 @@ pub struct Module {
 }
 
 impl Module {
-    /// The module in the binary format; some modules are malformed on purpose.
+    /// Returns the module in the binary format; some modules are malformed on purpose.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The limits to build the provider with. The host gets the same limits, so a provider that has
-    /// none of its own and takes them from the state passes as well.
+    /// Returns the limits to build the provider with. The host gets the same limits, so a provider
+    /// that has none of its own and takes them from the state passes as well.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Whether the provider offers WASI: true, except in cases about its refusal.
+    /// Returns whether the provider must offer WASI: true, except in cases about its refusal.
     #[must_use]
     pub fn wasi(&self) -> bool {
         self.wasi
@@ -42,23 +42,23 @@ impl Module {
         self.wasi_params.clone()
     }
 
-    /// Whether an asynchronous guest yields to the executor at each tick. A provider whose guests
-    /// always yield may ignore it.
+    /// Returns whether an asynchronous guest yields to the executor at each tick. A provider whose
+    /// guests always yield may ignore it.
     #[must_use]
     pub fn cooperative(&self) -> bool {
         self.cooperative
     }
 
-    /// Whether calls share an instance. A provider without such an option may ignore it, because
-    /// the host gets it too.
+    /// Returns whether calls share an instance. A provider without such an option may ignore it,
+    /// because the host gets it too.
     #[must_use]
     pub fn isolation(&self) -> Isolation {
         self.isolation
     }
 
-    /// The seed of random bytes, and the time since the Unix epoch that the clock shows, if the
-    /// provider must be built so that all runs are equal. A provider without such a mode refuses
-    /// with `Unsupported`.
+    /// Returns the seed of random bytes, and the time since the Unix epoch that the clock shows, if
+    /// the provider must be built so that all runs are equal. A provider without such a mode
+    /// refuses with `Unsupported`.
     #[must_use]
     pub fn deterministic(&self) -> Option<(u64, Duration)> {
         self.deterministic

@@ -15,7 +15,7 @@ use crate::cases::cases;
 use crate::module::Module;
 use crate::subject::{Provider, Subject, guests_dir};
 
-/// The bound of an ordinary case, past which it counts as hanging:
+/// Returns the bound of an ordinary case, past which it counts as hanging:
 /// `ANTIPHON_CONFORMANCE_PATIENCE_S` seconds, 120 by default. Its memory has no bound, because
 /// other cases run at the same time.
 fn patience() -> Bound {
@@ -125,13 +125,13 @@ impl Absent {
         (absent.len() < Mode::ALL.len()).then_some(Self(absent))
     }
 
-    /// Why a mode is absent; `None` if the provider has it.
+    /// Returns why a mode is absent; `None` if the provider has it.
     pub(crate) fn reason(&self, mode: Mode) -> Option<&'static str> {
         self.0.iter().find(|(absent, _)| *absent == mode).map(|(_, reason)| *reason)
     }
 }
 
-/// What the `suite!` macro expands to.
+/// Runs the suite: the `suite!` macro expands to this call.
 #[doc(hidden)]
 pub fn main<F, E>(name: &str, manifest_dir: Option<&str>, provider: F) -> ExitCode
 where

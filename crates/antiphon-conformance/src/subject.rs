@@ -46,7 +46,7 @@ impl Subject {
         self.isolation
     }
 
-    /// The mode.
+    /// Returns the mode.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
@@ -79,8 +79,8 @@ impl Subject {
         Self { mode, ..self.clone() }
     }
 
-    /// Why the provider has no host of this mode; `None` if it has one. An engine says so by
-    /// refusing to make a provider with `Unsupported`. Any other refusal fails each case.
+    /// Returns why the provider has no host of this mode; `None` if it has one. An engine says so
+    /// by refusing to make a provider with `Unsupported`. Any other refusal fails each case.
     pub(crate) fn absent(&self) -> Option<&'static str> {
         let factory = self.smallest().ok()?;
         let (refused, reason) = match self.mode {
@@ -224,7 +224,7 @@ impl std::fmt::Debug for Subject {
     }
 }
 
-/// The smallest guest.
+/// Returns the smallest guest.
 fn smallest() -> Guest {
     Guest::new("(func $run (param i32 i32) (result i32) (i32.const 1))")
 }

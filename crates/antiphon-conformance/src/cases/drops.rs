@@ -41,7 +41,7 @@ const TWICE: &str = r#"
     (call $answer (i32.const 32768) (local.get $msg)))
 "#;
 
-/// A handler that is pending for some polls and wakes its task in each.
+/// Returns a handler that is pending for some polls and wakes its task in each.
 fn pending_for(polls: u32) -> Answer {
     let mut left = polls;
     Answer::Later(Box::pin(poll_fn(move |cx| {

@@ -32,7 +32,7 @@ mod wasi;
 pub(crate) use deadline::SPIN;
 pub(crate) use outcome::ECHO;
 
-/// Every case, topic by topic.
+/// Returns every case, topic by topic.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     [
         outcome::CASES,

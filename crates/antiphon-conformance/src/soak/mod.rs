@@ -113,7 +113,7 @@ where
     })
 }
 
-/// What the `soak!` macro expands to.
+/// Soaks a provider: the `soak!` macro expands to this call.
 #[doc(hidden)]
 pub fn main<F, E>(name: &str, provider: F) -> ExitCode
 where

@@ -20,7 +20,7 @@ mod starved;
 pub use run::main;
 pub use run::stress;
 
-/// Every case, topic by topic.
+/// Returns every case, topic by topic.
 fn cases() -> impl Iterator<Item = &'static Case> {
     [deadline::CASES, one_cpu::CASES, starved::CASES, isolation::CASES, replace::CASES].into_iter().flatten()
 }

@@ -66,7 +66,7 @@ where
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// What the `stress!` macro expands to.
+/// Runs the stress cases: the `stress!` macro expands to this call.
 #[doc(hidden)]
 pub fn main<F, E>(name: &str, provider: F) -> ExitCode
 where

@@ -46,7 +46,7 @@ impl Canary {
         text
     }
 
-    /// Whether a text has no mark of another call.
+    /// Returns whether a text has no mark of another call.
     pub(crate) fn is_alone_in(self, text: &str) -> bool {
         let own = self.digits();
         text.split('@').skip(1).all(|rest| {

@@ -85,7 +85,7 @@ impl Kind {
         }
     }
 
-    /// Whether the call only asks for an answer.
+    /// Returns whether the call only asks for an answer.
     pub(crate) fn is_good(self) -> bool {
         matches!(self, Self::Echo | Self::Relay | Self::Log)
     }

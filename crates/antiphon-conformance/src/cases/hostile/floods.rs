@@ -171,7 +171,8 @@ fn a_refused_payload_is_not_charged_to_the_bytes(subject: &Subject) {
 }
 
 fn arguments_alone_spend_the_default_bytes(subject: &Subject) {
-    // 256 MiB in 64 calls of 4 MiB, which a host must not keep.
+    // 256 MiB in 64 calls of 4 MiB, which a host must not keep. The number of calls alone would
+    // allow 1,000 calls of 4 MiB each way, 8 GiB of copying.
     assert_eq!(handled(subject, asking(4 << 20), 256 << 20, nothing), 64);
 }
 

@@ -75,7 +75,7 @@ fn caller(module: &str, more: &str) -> Guest {
     Guest::new(&body).wasi_params(world()).limits(Limits::new().with_deadline(Duration::from_secs(1)))
 }
 
-/// The arguments and the environment that the table assumes.
+/// Returns the arguments and the environment that the table assumes.
 fn world() -> WasiParams {
     WasiParams {
         argv: vec!["a".into(), "b".into()],
