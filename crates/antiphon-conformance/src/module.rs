@@ -36,8 +36,8 @@ impl Module {
         self.wasi
     }
 
-    /// Arguments and environment for WASI: empty, except in cases about them. No case asks for
-    /// directories.
+    /// Returns arguments and environment for WASI: empty, except in cases about them. No case asks
+    /// for directories.
     pub fn wasi_params(&self) -> WasiParams {
         self.wasi_params.clone()
     }
