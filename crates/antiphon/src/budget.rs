@@ -132,7 +132,7 @@ mod tests {
     fn a_handler_that_its_deadline_ended_early_has_spent_all_of_its_time() {
         let (ledger, limit) = (Ledger::default(), Duration::from_secs(60));
         let budget = Budget { time: Some(limit), ..Budget::default() };
-        // As where the ticker came late to the tick that the deadline is counted from.
+        // As if the ticker had come late to the tick that the deadline is counted from.
         let clock =
             |ticks| Clock { deadline: Deadline::after(ticker::now(), ticks, limit), ..Clock::start(limit) };
         let turn = |clock| Turn { route: 1, budget, clock: Some(clock) };

@@ -137,7 +137,7 @@ impl Conversation {
     ///
     /// # Errors
     /// The guest passed a wild pointer or has spent a budget, the handler panicked, or the deadline
-    /// passed meanwhile.
+    /// passed.
     #[inline]
     pub fn host_call(&mut self, memory: &[u8], args: [i32; 8]) -> Result<i32> {
         match self.protocol.begin_host_call(memory, args)? {

@@ -61,7 +61,7 @@ pub(crate) struct Slot<E: ?Sized, S> {
 /// The condition of an instance.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Condition {
-    /// It may serve a call.
+    /// The instance may serve a call.
     Live,
     /// There is no instance, or none that may be used again.
     Gone,
@@ -286,8 +286,8 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
         Ok(())
     }
 
-    /// Called after every call, whatever its result, and after the trial start. With
-    /// `Isolation::PerCall` it discards the instance.
+    /// Discards the instance with `Isolation::PerCall`. Called after every call, whatever its
+    /// result, and after the trial start.
     #[inline]
     pub(crate) fn retire(&mut self) {
         if self.fresh {

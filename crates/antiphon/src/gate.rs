@@ -291,7 +291,7 @@ pub(crate) struct Inside<'a, T: Send> {
 }
 
 impl<T: Send> Inside<'_, T> {
-    /// Leaves, as a drop does. Said at the place where it happens, it compiles to a store in place.
+    /// Leaves, as a drop does. Called explicitly, it compiles to a plain store in place.
     #[inline(always)]
     pub(crate) fn leave(self) {
         let Self { value, leave } = self;

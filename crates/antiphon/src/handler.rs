@@ -18,14 +18,15 @@ use crate::{reentrancy, ticker};
 /// The signature of the host callback of `wapc` 2.x: host id, binding, namespace, operation,
 /// payload.
 ///
-/// Five positional arguments, kept for its users; new code implements [`HostHandler`].
+/// It keeps its five positional arguments for users of `wapc`; new code implements [`HostHandler`].
 pub type HostCallback =
     dyn Fn(u64, &str, &str, &str, &[u8]) -> Result<Vec<u8>, BoxError> + Sync + Send + 'static;
 
 /// The signature of the async host callback of `wapc` 2.x: host id, binding, namespace, operation,
 /// payload.
 ///
-/// Five positional arguments, kept for its users; new code implements [`HostHandlerAsync`].
+/// It keeps its five positional arguments for users of `wapc`; new code implements
+/// [`HostHandlerAsync`].
 #[cfg(feature = "async")]
 pub type HostCallbackAsync = dyn Fn(u64, String, String, String, Vec<u8>) -> crate::BoxFuture<'static, Result<Vec<u8>, BoxError>>
     + Send
@@ -41,7 +42,7 @@ pub struct HostCall<'a> {
     pub namespace: &'a str,
     /// The operation.
     pub operation: &'a str,
-    /// The payload. It lies in the guest's memory, and the guest waits meanwhile.
+    /// The payload. It lies in the guest's memory; the guest waits while the handler runs.
     pub payload: &'a [u8],
     host_id: u64,
     terms: &'a Terms,
@@ -290,7 +291,7 @@ impl Handler {
         callback.map_or(Self::None, |callback| Self::Async(Arc::new(CallbackAsync(callback))))
     }
 
-    /// Whether a host call may have to be awaited.
+    /// Returns whether a host call may have to be awaited.
     pub(crate) fn can_suspend(&self) -> bool {
         !matches!(self, Self::None | Self::Sync(_))
     }

@@ -119,9 +119,9 @@ impl fmt::Display for Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fate {
-    /// It serves the next call.
+    /// The instance serves the next call.
     Kept,
-    /// It was discarded with its memory; a fresh one is built before the next call.
+    /// The instance was discarded with its memory; a fresh one is built before the next call.
     Discarded,
     /// The instance never existed.
     NeverBorn,

@@ -124,7 +124,7 @@ mod tests {
         ledger.take_back(lent);
         assert_eq!(ledger.with(7, |spent| spent.bytes), 5);
 
-        // Neither before the first notes, nor with the room of earlier ones.
+        // Once before the first notes, and once with the room of earlier ones.
         for mut clean in [Ledger::default(), {
             ledger.clear();
             ledger

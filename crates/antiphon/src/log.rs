@@ -29,7 +29,7 @@ pub enum LogStream {
 }
 
 impl LogStream {
-    /// The stream's name in lower case.
+    /// Returns the stream's name in lower case.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -401,7 +401,7 @@ mod tests {
         }
     }
 
-    /// A host keeps two or three for each of its instances, called or not.
+    /// A host keeps two or three conversations for each of its instances, called or not.
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn a_conversation_is_small() {

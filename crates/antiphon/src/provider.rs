@@ -118,8 +118,8 @@ pub trait Instance: Send + Sized {
     }
 
     /// Runs `__guest_call`, or what [`call_straight`](Self::call_straight) left of it, with waits.
-    /// For a synchronous host the thread parks meanwhile. An engine whose guests never wait does
-    /// not need it.
+    /// For a synchronous host the thread parks while the guest waits. An engine whose guests never
+    /// wait does not need it.
     ///
     /// # Errors
     /// The guest call did not return.

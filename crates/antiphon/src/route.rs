@@ -148,7 +148,8 @@ impl Route {
     }
 
     /// Sets a handler that answers what the route matches and allows, and that may wait. On a
-    /// synchronous host the guest's thread parks meanwhile, at most until the deadline.
+    /// synchronous host the guest's thread parks while the handler waits, at most until the
+    /// deadline.
     #[cfg(feature = "async")]
     pub fn handler_async(mut self, handler: impl HostHandlerAsync + 'static) -> Self {
         self.handler = Handler::of_async(handler);
@@ -242,16 +243,16 @@ fn over(call: &HostCall<'_>, spent: Exhausted) -> HostCallError {
     refused(call, spent)
 }
 
-/// The error of a host call whose time ran out. If it was the guest call's own time, no guest reads
-/// this. If it was the route's, the guest is told of the spent budget instead.
+/// Returns the error of a host call whose time ran out. If it was the guest call's own time, no
+/// guest reads this. If it was the route's, the guest is told of the spent budget instead.
 #[cfg(feature = "async")]
 #[cold]
 fn late(call: &HostCall<'_>) -> HostCallError {
     refused(call, "its time is over")
 }
 
-/// A refusal that names the host call. The guest wrote the names, so they are escaped and cut: they
-/// should be short and harmless in a log.
+/// Returns a refusal that names the host call. The guest wrote the names, so they are escaped and
+/// cut: they should be short and harmless in a log.
 #[cold]
 pub(crate) fn refused(call: &HostCall<'_>, why: impl fmt::Display) -> HostCallError {
     let [binding, namespace, operation] = [call.binding, call.namespace, call.operation].map(Name);

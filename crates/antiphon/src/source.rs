@@ -43,7 +43,7 @@ pub(crate) fn with_payload<R>(read: impl FnOnce(&[u8]) -> Result<R>) -> Result<R
     PAYLOAD.with(read)
 }
 
-/// The error of an engine that runs a guest on another thread than its caller's.
+/// Returns the error of an engine that runs a guest on another thread than its caller's.
 #[cold]
 pub(crate) fn elsewhere() -> Error {
     Error::new(ErrorKind::Engine, "the engine ran the guest on another thread than its caller's")

@@ -7,13 +7,6 @@
 //!
 //! The thread sleeps while no gate is busy and no alarm is set. The hand-shake with the calls is in
 //! [`now`], in the gate's `is_busy` and in [`Awake`].
-//!
-//! A deadline is the tick after the one in which it falls, so it comes at most two ticks late.
-//! Where the ticker's thread is starved of a processor, the tick that calls read is as old as the
-//! ticker is late. The ticker notes by how much ([`lateness`]), and a deadline that was counted
-//! from such a tick is late by that instead of early: a starved machine must not end innocent
-//! calls. A delay of up to a millisecond, which every timer has, is not made good for. To be never
-//! early would cost a tick each time.
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
@@ -38,7 +31,7 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// How late a tick may come and still count as on time.
 const PUNCTUAL: Duration = Duration::from_millis(1);
 
-/// Ticks without a new call after which the thread looks whether it may sleep.
+/// Ticks without a new call after which the thread checks whether it may sleep.
 const IDLE_TICKS: u32 = 40;
 
 /// What an engine does at each tick. It runs on the ticker's thread, so it must be short and never

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::ticker::{OnTick, TICK};
 
-    /// Holds the ticker up once, and says so shortly before it lets it go on.
+    /// Holds the ticker up once, and sets a flag shortly before it lets it go on.
     struct Stall {
         begun: AtomicBool,
         almost_over: AtomicBool,
