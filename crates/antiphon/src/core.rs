@@ -3,8 +3,9 @@
 //!
 //! Two invariants hold here. A conversation begins after the engine is held and ends before it is
 //! released, so no byte of a call is anywhere that another call can reach. And an instance is used
-//! again only after a call that ended with [`Fate::Kept`]: the slot is not live while a call runs,
-//! so a panic, a dropped future and a trap all lead to the same place.
+//! again only after a call that succeeded or ended with [`Fate::Kept`]: the slot is not live while
+//! a call runs, so a panic, a dropped future and a trap all lead to the same place. The hosts
+//! themselves differ only in their awaits.
 //!
 //! An idle host is small, because thousands of hosts may wait for a call a day each. It keeps the
 //! conversation of its calls, the spare one of the engine's store, and one more where the guest can

@@ -194,7 +194,8 @@ pub trait EngineProviderFactory: Send + Sync {
 pub struct Capabilities {
     /// Ends a guest at its deadline, wherever it runs.
     pub deadline: bool,
-    /// Counts fuel. Some engines count it only for a factory that was built with a limit of fuel.
+    /// Counts fuel. That costs the guest time in every loop, so some engines count it only for a
+    /// factory that was built with a limit of fuel.
     pub fuel: bool,
     /// Gives the same answers and burns the same fuel in every run, including the bits of NaNs,
     /// because the factory was built for that.

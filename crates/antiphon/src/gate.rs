@@ -21,6 +21,7 @@ const LOOKS: u32 = 8;
 ///
 /// We wrote our own because every lock at hand either blocks an executor's thread, needs a certain
 /// executor, costs at least a second exchange, or cannot serve threads and tasks from one queue.
+/// Only unsafe code could do without the first one.
 ///
 /// The second exchange would make sure that the leaving holder sees a caller that has just come.
 /// Without it, a caller may find the gate closed while another thread opens it and does not see

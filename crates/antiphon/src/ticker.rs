@@ -6,7 +6,7 @@
 //! a guest: host calls, queues, sleeps. So no deadline needs an executor's timer.
 //!
 //! The thread sleeps while no gate is busy and no alarm is set. The hand-shake with the calls is in
-//! [`now`], in the gate's `is_busy` and in [`Awake`].
+//! [`now`], in the gate's `is_busy` and in `Awake`.
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
