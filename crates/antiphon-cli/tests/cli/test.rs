@@ -95,7 +95,7 @@ fn what_is_different_is_shown_and_accepted_where_asked_to() {
          FAIL  greets\n       {\n      -  \"length\": 12,\n      +  \"length\": 11,\n         \"text\": \"Hello, Ada!\"\n       }\n\
          FAIL  fail\n      +error kind: guest_failed\n      +error text: the guest refused: no tea\n\
          FAIL  <none>\n      +error kind: guest_failed\n      +error text: No handler registered for function nope\n\
-       \x20      the case expects neither an answer nor an error: `--update` writes what came\n\
+       \x20      the case states neither an answer nor an error; `--update` writes the actual outcome\n\
          0 passed, 4 failed\n"
     );
     let report = fs::read_to_string(report).unwrap();
@@ -191,10 +191,7 @@ fn an_integer_of_more_than_64_bits_never_becomes_another_number() {
             (r#"{"a": [true, {"b": -9223372036854775809}]}"#, "-9223372036854775809"),
         ] {
             let refused = echo(json).failed(2).stderr;
-            assert!(
-                refused.contains(&format!("the integer {integer} {RANGE}: with .0 behind it")),
-                "{refused}"
-            );
+            assert!(refused.contains(&format!("the integer {integer} {RANGE}; append .0")), "{refused}");
         }
         for most in ["18446744073709551615", "-9223372036854775808"] {
             echo(most).answered(format!("{most}\n"));

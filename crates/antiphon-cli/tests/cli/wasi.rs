@@ -49,7 +49,7 @@ fn a_world_for_a_guest_without_wasi_is_worth_a_warning() {
     for mode in MODES {
         let run = call(mode, "rust.wasm", &["echo", "x", "--env", "A=b"]);
         assert_eq!((run.code, run.text()), (Some(0), "x"));
-        assert!(run.stderr.starts_with("warning: the module imports no WASI"), "{}", run.stderr);
+        assert!(run.stderr.starts_with("warning: the module does not import WASI"), "{}", run.stderr);
     }
 }
 
