@@ -190,7 +190,7 @@ fn check(root: &Path, guests: &[Guest], built: &Path, installed: bool) -> Result
     let mut found = BTreeMap::new();
     for guest in guests {
         if installed && let Err(missing) = guest.toolchain() {
-            println!("{}: passed over: {missing:#}", guest.source());
+            println!("{}: skipped: {missing:#}", guest.source());
             continue;
         }
         let rebuilt = guest.build(root, scratch.path())?;
@@ -200,7 +200,7 @@ fn check(root: &Path, guests: &[Guest], built: &Path, installed: bool) -> Result
             println!("{}: {change}", guest.source());
         }
         if installed && !changes.is_empty() {
-            println!("{}: passed over: it builds, but not with the tools of the manifest", guest.source());
+            println!("{}: skipped: its tools differ from the manifest's", guest.source());
             continue;
         }
         found.extend(rebuilt.into_iter().map(|module| (module.file, module.fingerprint)));
@@ -243,7 +243,7 @@ fn compare(
         let expected = manifest.get(file).map(|module| &module.fingerprint);
         match (expected, found.get(file)) {
             (Some(expected), Some(found)) if expected == found => {
-                println!("{file}: as in the manifest");
+                println!("{file}: equal to the manifest");
                 continue;
             }
             (Some(expected), Some(found)) => {
@@ -255,7 +255,7 @@ fn compare(
         differences += 1;
     }
     if differences > 0 {
-        bail!("{differences} not as in the manifest; `cargo xtask guests` builds and writes them anew");
+        bail!("{differences} modules differ from the manifest; `cargo xtask guests` rebuilds them");
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     ensure!(
         cfg!(all(target_arch = "x86_64", target_os = "linux")),
-        "the figures are those of Linux on x86_64, and hold nowhere else"
+        "the figures hold only for Linux on x86_64"
     );
     if let Some(call) = &args.profile {
         return callgrind::profile(root, call.as_deref());

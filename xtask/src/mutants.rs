@@ -72,10 +72,10 @@ fn check(root: &Path, mutants: &[Mutant]) -> Result<()> {
         if Command::parse(&mutant.by).is_test()
             && !sources.iter().any(|source| source.contains(&format!("fn {case}(")))
         {
-            wrong.push(format!("{:?} names the case {case:?}, which is nowhere", mutant.name));
+            wrong.push(format!("{:?} names the case {case:?}, which does not exist", mutant.name));
         }
     }
-    ensure!(wrong.is_empty(), "{}\nmend them in xtask/mutants", wrong.join("\n"));
+    ensure!(wrong.is_empty(), "{}\nfix them in xtask/mutants", wrong.join("\n"));
     Ok(())
 }
 
@@ -100,7 +100,7 @@ fn try_all(root: &Path, mutants: &[Mutant]) -> Result<()> {
             eprintln!("{output}");
         }
     }
-    ensure!(bad == 0, "{bad} of {} mutants were not noticed as they have to be", mutants.len());
+    ensure!(bad == 0, "{bad} of {} mutants were not noticed as required", mutants.len());
     println!("\nall {} mutants were noticed; {healthy} commands pass without them", mutants.len());
     Ok(())
 }
@@ -121,7 +121,7 @@ fn baseline(scratch: &Scratch, mutants: &[Mutant]) -> Result<usize> {
             outcome = Command::parse(by).run(scratch)?;
         }
         if !outcome.is_green() {
-            bail!("`{by}`, which {mutant:?} has to turn red, does not pass as it is: {}", outcome.describe());
+            bail!("`{by}`, which {mutant:?} must turn red, fails without it: {}", outcome.describe());
         }
     }
     println!();

@@ -27,7 +27,7 @@ pub(crate) fn scaffolds(root: &Path) -> Result<()> {
         let environment = match guest.environment() {
             Ok(environment) => environment,
             Err(missing) => {
-                println!("{lang}: left out: {missing:#}");
+                println!("{lang}: skipped: {missing:#}");
                 continue;
             }
         };

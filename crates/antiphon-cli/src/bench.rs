@@ -86,8 +86,8 @@ fn measure(duration: Duration, contenders: &mut [Contender]) -> Result<Seen, Fai
             line.show(|| glance(setting, tally, (elapsed, duration / turns * number, duration)));
             if interrupt.came() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        // The two alternate in who goes first, so that a machine that slowly speeds up or slows
-        // down affects both alike.
+        // The two alternate in going first, so that a machine that slowly speeds up or slows down
+        // affects both alike.
         let pair: &mut dyn Iterator<Item = &mut Contender> =
             if number % 2 == 0 { &mut contenders.iter_mut() } else { &mut contenders.iter_mut().rev() };
         for contender in pair {

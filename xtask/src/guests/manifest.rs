@@ -69,7 +69,7 @@ impl Manifest {
     pub(crate) fn read(built: &Path) -> Result<Self> {
         let path = built.join(FILE);
         let text = fs::read_to_string(&path).with_context(|| format!("{} was not read", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("{} is no manifest", path.display()))
+        toml::from_str(&text).with_context(|| format!("{} is not a manifest", path.display()))
     }
 
     /// Reads the manifest like [`Manifest::read`], and returns an empty one if there is none yet.

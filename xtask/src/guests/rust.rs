@@ -98,7 +98,7 @@ impl Seen {
         let linked = std::os::unix::fs::symlink(root, SEEN_AT);
         #[cfg(not(unix))]
         let linked: std::io::Result<()> = Err(std::io::ErrorKind::Unsupported.into());
-        linked.with_context(|| format!("no link {SEEN_AT} to the checkout"))?;
+        linked.with_context(|| format!("cannot create the link {SEEN_AT} to the checkout"))?;
         Ok(Self { _lock: lock })
     }
 }
@@ -259,7 +259,7 @@ impl Toolchain {
     fn detail(&self, key: &str) -> Result<String> {
         let details = self.ask(&["--version", "--verbose"])?;
         let value = details.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
-        Ok(value.with_context(|| format!("rustc does not say its {key}"))?.to_owned())
+        Ok(value.with_context(|| format!("rustc does not report its {key}"))?.to_owned())
     }
 
     /// Runs rustc with `args` and returns its output.

@@ -30,7 +30,7 @@ pub(super) fn count(root: &Path) -> Result<Counts> {
         println!("run {} of {RUNS}", run + 1);
         let folder = tempfile::tempdir()?;
         let batches = run_once(&program, folder.path(), run)?;
-        ensure!(!batches.is_empty(), "the program made no batch");
+        ensure!(!batches.is_empty(), "the program ran no batch");
         for (number, batch) in (1..).zip(batches) {
             let count = total(&folder.path().join(format!("batch.{number}")))?.div_ceil(batch.calls);
             let modes = counts.entry(batch.engine).or_default();
@@ -98,9 +98,9 @@ fn run_once(program: &Path, folder: &Path, run: usize) -> Result<Vec<Batch>> {
 
 fn batch(line: &str) -> Result<Batch> {
     let [engine, mode, call, calls] = line.split(' ').collect::<Vec<_>>()[..] else {
-        bail!("not engine, mode, call and number of calls: {line}")
+        bail!("expected engine, mode, call and number of calls: {line}")
     };
-    let calls = calls.parse().with_context(|| format!("no number of calls: {line}"))?;
+    let calls = calls.parse().with_context(|| format!("invalid number of calls: {line}"))?;
     ensure!(calls > 0, "a batch of no calls: {line}");
     Ok(Batch { engine: engine.into(), mode: mode.into(), call: call.into(), calls })
 }
@@ -127,8 +127,8 @@ pub(super) fn version() -> Result<String> {
     let mut valgrind = Command::new("valgrind");
     let found = valgrind.arg("--version").stdin(Stdio::null()).output();
     let found =
-        found.context("there is no valgrind; Debian and Ubuntu have it in the package of that name")?;
-    Ok(String::from_utf8(found.stdout).context("valgrind says no version")?.trim().to_owned())
+        found.context("valgrind is not installed; Debian and Ubuntu have it in the package `valgrind`")?;
+    Ok(String::from_utf8(found.stdout).context("valgrind printed no version")?.trim().to_owned())
 }
 
 fn text(dump: &Path) -> Result<String> {
@@ -141,7 +141,7 @@ fn total(dump: &Path) -> Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("summary: "));
     let count = line.context("a dump without a summary")?.trim().parse()?;
     // A count of zero means that valgrind did not find the function.
-    ensure!(count > 0, "valgrind counted nothing: it does not know {BATCH}");
+    ensure!(count > 0, "valgrind counted nothing: it did not find {BATCH}");
     Ok(count)
 }
 

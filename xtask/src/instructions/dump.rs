@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result, bail, ensure};
 
 /// Code that is compiled while the program runs has an address and no name.
-const NAMELESS: &str = "code without a name: the compiled guest, and what leads in and out of it";
+const NAMELESS: &str = "code without a name: the compiled guest, and its entries and exits";
 
 /// Functions below this share, in thousandths, are merged into one line of a table.
 const SHOWN: u64 = 5;

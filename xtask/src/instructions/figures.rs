@@ -46,8 +46,8 @@ impl Figures {
     }
 
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let text = fs::read_to_string(file).with_context(|| format!("{} is not there", file.display()))?;
-        toml::from_str(&text).with_context(|| format!("{} is not as it is written", file.display()))
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is not a file of figures", file.display()))
     }
 
     pub(super) fn write(&self, file: &Path) -> Result<()> {
@@ -98,7 +98,7 @@ impl Figures {
             dearer.join(", ")
         );
         if !cheaper.is_empty() {
-            println!("cheaper: keep it so with `cargo xtask instructions --update`");
+            println!("cheaper: `cargo xtask instructions --update` keeps it so");
         }
         Ok(())
     }

@@ -32,7 +32,7 @@ pub(super) fn follow(root: &Path, bin: &Path, environment: &Environment, scratch
                 let environment = block.text.contains(FOR_GUESTS).then_some(environment);
                 let shell = Shell { bin, environment, folder: &folder };
                 let said = output(&mut shell.command(&format!("{}\npwd", block.text))?)
-                    .with_context(|| format!("whoever follows {GUIDE} comes to grief"))?;
+                    .with_context(|| format!("a command in {GUIDE} failed"))?;
                 println!("{said}");
                 // The next block starts in the folder in which this block ended.
                 folder = said.lines().last().context("no folder is current")?.into();
