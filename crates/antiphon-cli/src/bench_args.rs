@@ -14,9 +14,10 @@ use crate::rival::{self, Rival};
 /// Measure how fast calls are, through a pool of instances
 ///
 /// A number of callers (`--concurrency`) each call again and again until the time is over. Callers
-/// are tasks, or threads with `--mode sync`. A call's time is what its caller waits: in the pool's
-/// queue and in the guest. A short warm-up comes first. Errors are counted by kind; they end
-/// nothing, and the command fails only if every call fails. Lines that the guest logs are dropped.
+/// are tasks, or threads with `--mode sync`. A call's time is how long its caller waits, in the
+/// pool's queue and in the guest. A short warm-up comes first. Errors are counted by kind and do
+/// not end the run; the command fails only if every call of a contender fails. Lines that the guest
+/// logs are dropped.
 ///
 /// Ctrl-C ends the calls and reports what was measured until then. A second Ctrl-C ends the program
 /// at once, and so does the first one before anything is measured.

@@ -107,7 +107,7 @@ pub(crate) fn check(engine: AnyEngine, cache: &CacheArgs, module: &[u8]) -> Resu
 pub(crate) fn info(engine: AnyEngine, cache: &CacheArgs, artifact: &Path) -> Result<ModuleInfo, Error> {
     let opened = open(engine, cache, artifact, &unlimited()).or_else(|refused| {
         // An artifact loads only with the fuel and determinism that it was compiled for. Neither
-        // says anything about the module, so every combination is tried.
+        // says anything about the module, so the other settings are tried too.
         let fuel = unlimited().limits(unlimited().limits.with_fuel(u64::MAX - 1));
         let deterministic = unlimited().deterministic(0, std::time::Duration::ZERO);
         let mut others = [fuel, deterministic].into_iter();
