@@ -1,7 +1,7 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
-/// `text` up to a length in bytes that an error may have, cut at a character's boundary.
+/// Cuts a text to the length that errors are bounded by, at a character's boundary.
 pub(crate) fn bounded(text: &str) -> String {
     const MOST: usize = 512;
     if text.len() <= MOST {

@@ -4,20 +4,21 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// What the user says about the cache.
+/// Options of the cache of compiled modules.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache of compiled modules")]
 pub(crate) struct CacheArgs {
-    /// Compile the module, whether its code is in the cache or not, and do not keep it
+    /// Compile the module even if its code is cached, and do not cache the result
     #[arg(long)]
     pub(crate) no_cache: bool,
-    /// Keep compiled modules here, and the key that seals them; in the user's own directory for caches by default
+    /// Directory of compiled modules and of the key that seals them; by default the user's cache
+    /// directory
     #[arg(long, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
 }
 
 impl CacheArgs {
-    /// No cache.
+    /// Turns the cache off.
     pub(crate) const fn none() -> Self {
         Self { no_cache: true, cache_dir: None }
     }

@@ -1,4 +1,4 @@
-//! What a benchmark is compared with: another module, or other settings.
+//! The second subject of a benchmark: another module, or other settings.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use super::options::{Invalid, Isolation, Mode, number};
 
-/// What is different about the other one.
+/// The settings in which the second subject differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     pub(crate) module: Option<PathBuf>,
@@ -22,7 +22,8 @@ pub(crate) struct Changes {
 const SETTINGS: [&str; 6] = ["module", "engine", "mode", "isolation", "concurrency", "instances"];
 
 impl Changes {
-    /// Reads `SETTING=VALUE,..`; whatever does not begin like that is the path of a module.
+    /// Parses `SETTING=VALUE,..`. A text that does not begin with a setting is the path of a
+    /// module.
     pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
         let is_settings = text.split_once('=').is_some_and(|(name, _)| SETTINGS.contains(&name));
         let mut changes = Self::default();

@@ -1,4 +1,4 @@
-//! The values of options: times, sizes, variables, directories.
+//! Parsers for the values of options: times, sizes, variables, directories.
 
 use std::time::{Duration, SystemTime};
 use std::{error, fmt};
@@ -11,7 +11,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::payload::{WideNumber, wide_number};
 
-/// Why the value of an option was not understood. Its text stands alone: clap shows no source.
+/// Why an option's value is invalid. The text must be complete by itself, because clap shows no
+/// source.
 #[derive(Debug)]
 pub(crate) enum Invalid {
     Time(humantime::DurationError),
@@ -33,24 +34,24 @@ pub(crate) enum Invalid {
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Time(error) => write!(f, "no time such as 500ms or 2s: {error}"),
-            Self::NoTime => f.write_str("no time at all lets nothing run"),
-            Self::Clock(error) => write!(f, "no time such as 2026-01-01T00:00:00Z: {error}"),
-            Self::EarlyClock => f.write_str("a clock begins in 1970"),
-            Self::Size => f.write_str("no size such as 512KiB, 64MiB or 1GiB"),
-            Self::Variable => f.write_str("no variable of the form KEY=VALUE"),
-            Self::Nul => f.write_str("a NUL byte has no place in it"),
-            Self::Dir => f.write_str("no directory of the form HOST::GUEST or HOST::GUEST:ro"),
+            Self::Time(error) => write!(f, "expected a time such as 500ms or 2s: {error}"),
+            Self::NoTime => f.write_str("a time of zero lets nothing run"),
+            Self::Clock(error) => write!(f, "expected a time such as 2026-01-01T00:00:00Z: {error}"),
+            Self::EarlyClock => f.write_str("expected a time from 1970 on"),
+            Self::Size => f.write_str("expected a size such as 512KiB, 64MiB or 1GiB"),
+            Self::Variable => f.write_str("expected a variable as KEY=VALUE"),
+            Self::Nul => f.write_str("it contains a NUL byte, which is not allowed"),
+            Self::Dir => f.write_str("expected a directory as HOST::GUEST or HOST::GUEST:ro"),
             Self::Changes => f.write_str(
-                "neither a module nor settings such as engine=wasmi,mode=sync: there are module, engine, mode, isolation, \
+                "expected a module, or settings such as engine=wasmi,mode=sync; they are module, engine, mode, isolation, \
                  concurrency and instances",
             ),
-            Self::Number => f.write_str("no number from 1 to 10000"),
-            Self::Rule => f.write_str("no rule of the form BINDING/NAMESPACE/OPERATION=ANSWER"),
-            Self::Json(error) => write!(f, "no JSON: {error}"),
-            Self::WideNumber(number) => write!(f, "{number}: with .0 behind it, it is a float, and in quotes a text"),
+            Self::Number => f.write_str("expected a number from 1 to 10000"),
+            Self::Rule => f.write_str("expected a rule as BINDING/NAMESPACE/OPERATION=ANSWER"),
+            Self::Json(error) => write!(f, "not valid JSON: {error}"),
+            Self::WideNumber(number) => write!(f, "{number}; append .0 for a float, or use quotes for a text"),
             Self::Pattern => {
-                f.write_str("what stands before the = is neither BINDING/NAMESPACE/OPERATION nor a bare *")
+                f.write_str("expected BINDING/NAMESPACE/OPERATION or * before the =")
             }
         }
     }
@@ -77,9 +78,9 @@ impl Mode {
 /// Whether calls share an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Isolation {
-    /// Calls share an instance for as long as they end well
+    /// Calls share an instance as long as they end well
     Reuse,
-    /// Each call has an instance of its own
+    /// Each call gets its own instance
     PerCall,
 }
 
@@ -101,23 +102,23 @@ impl From<Isolation> for antiphon::Isolation {
     }
 }
 
-/// Reads the name of an engine. The help lists those of this build; the others are understood, and refused with what to
-/// do about it when they are asked for.
+/// Parses an engine's name. The help lists the engines of this build. The other names are accepted
+/// here, so that using one reports how to get that engine.
 pub(crate) fn engine() -> impl TypedValueParser<Value = AnyEngine> {
     let all = AnyEngine::ALL.iter();
     let names = all.map(|engine| PossibleValue::new(engine.name()).hide(!engine.is_available()));
     PossibleValuesParser::new(names).try_map(|name| -> Result<AnyEngine, Error> { name.parse() })
 }
 
-/// How many callers or instances there may be.
+/// The most callers or instances.
 const MOST: usize = 10_000;
 
-/// A number of callers or instances.
+/// Parses a number of callers or instances.
 pub(crate) fn number(value: &str) -> Result<usize, Invalid> {
     value.parse().ok().filter(|number| (1..=MOST).contains(number)).ok_or(Invalid::Number)
 }
 
-/// A language that guests are written in.
+/// A programming language for guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Language {
     /// Rust, with antiphon-guest
@@ -133,7 +134,7 @@ pub(crate) enum Language {
     C,
 }
 
-/// The time of a call, or of many.
+/// Parses a duration above zero.
 pub(crate) fn deadline(text: &str) -> Result<Duration, Invalid> {
     match humantime::parse_duration(text).map_err(Invalid::Time)? {
         Duration::ZERO => Err(Invalid::NoTime),
@@ -141,13 +142,13 @@ pub(crate) fn deadline(text: &str) -> Result<Duration, Invalid> {
     }
 }
 
-/// What a clock shows, as a time since the Unix epoch; in UTC.
+/// Parses a clock's time in UTC, as a duration since the Unix epoch.
 pub(crate) fn clock(text: &str) -> Result<Duration, Invalid> {
     let time = humantime::parse_rfc3339_weak(text).map_err(Invalid::Clock)?;
     time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| Invalid::EarlyClock)
 }
 
-/// A size in bytes; a bare number is one, too.
+/// Parses a size; a number without a unit is in bytes.
 pub(crate) fn size(text: &str) -> Result<u64, Invalid> {
     match text.parse::<ByteSize>() {
         Ok(size) if !text.starts_with('-') => Ok(size.as_u64()),
@@ -155,13 +156,13 @@ pub(crate) fn size(text: &str) -> Result<u64, Invalid> {
     }
 }
 
-/// A value in JSON, none of whose numbers becomes another one.
+/// Parses a JSON value, and refuses a number that it cannot hold exactly.
 pub(crate) fn json(text: &str) -> Result<serde_json::Value, Invalid> {
     let value = serde_json::from_str(text).map_err(Invalid::Json)?;
     wide_number(text).map_or(Ok(value), |number| Err(Invalid::WideNumber(number)))
 }
 
-/// An argument for the guest.
+/// Parses an argument for the guest.
 pub(crate) fn argument(text: &str) -> Result<String, Invalid> {
     without_nul(text).map(str::to_owned)
 }
@@ -184,7 +185,7 @@ impl Variable {
     }
 }
 
-/// A directory of the host, and what the guest calls it.
+/// A directory of the host, and its path for the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dir {
     pub(crate) host: String,
@@ -220,7 +221,7 @@ mod tests {
         assert_eq!(deadline("1m 2s").unwrap(), Duration::from_secs(62));
         for wrong in ["", "2", "-1s", "fast", "99999999999999999999s"] {
             let text = deadline(wrong).unwrap_err().to_string();
-            assert!(text.starts_with("no time such as 500ms or 2s: "), "{wrong}: {text}");
+            assert!(text.starts_with("expected a time such as 500ms or 2s: "), "{wrong}: {text}");
         }
         assert!(matches!(deadline("0s"), Err(Invalid::NoTime)));
     }

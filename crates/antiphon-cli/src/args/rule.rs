@@ -6,20 +6,21 @@ use serde::Deserialize;
 
 use super::options::Invalid;
 
-/// One `--host-call`: which calls it answers, and how.
+/// One `--host-call`: which host calls it answers, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) pattern: Pattern,
     pub(crate) answer: Answer,
 }
 
-/// Which host calls are meant: binding, namespace, operation; `None` matches anything.
+/// A pattern of host calls: binding, namespace, operation. `None` matches anything.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Pattern([Option<String>; 3]);
 
 impl Pattern {
-    /// Reads `BINDING/NAMESPACE/OPERATION`, cut at the first two slashes, so that an operation may have slashes.
+    /// Parses `BINDING/NAMESPACE/OPERATION`. Only the first two slashes separate, so an operation
+    /// may contain slashes.
     pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
         match text.splitn(3, '/').collect::<Vec<_>>().as_slice() {
             ["*"] => Ok(Self([None, None, None])),
@@ -30,7 +31,7 @@ impl Pattern {
         }
     }
 
-    /// Whether a host call, by its binding, namespace and operation, is meant.
+    /// Whether the pattern matches a host call, given as binding, namespace and operation.
     pub(crate) fn matches(&self, call: [&str; 3]) -> bool {
         self.0.iter().zip(call).all(|(part, value)| part.as_ref().is_none_or(|part| part == value))
     }
@@ -44,7 +45,7 @@ impl TryFrom<String> for Pattern {
     }
 }
 
-/// What a rule answers.
+/// The answer of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Text(String),
@@ -53,7 +54,8 @@ pub(crate) enum Answer {
 }
 
 impl Rule {
-    /// Reads `BINDING/NAMESPACE/OPERATION=ANSWER`: cut at the first `=`, so that an answer may have anything.
+    /// Parses `BINDING/NAMESPACE/OPERATION=ANSWER`. Only the first `=` separates, so an answer may
+    /// contain anything.
     pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
         let (pattern, answer) = text.split_once('=').ok_or(Invalid::Rule)?;
         let pattern = Pattern::parse(pattern)?;

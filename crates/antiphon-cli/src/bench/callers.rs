@@ -13,19 +13,19 @@ use super::tally::Tally;
 use crate::args::Mode;
 use crate::failure::Failure;
 
-/// What is called, and with what.
+/// What every call asks for.
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) operation: String,
     pub(crate) payload: Vec<u8>,
 }
 
-/// So many callers of one kind.
+/// A number of callers, all of them tasks or all of them threads.
 #[derive(Debug)]
 pub(crate) struct Callers {
     mode: Mode,
     number: usize,
-    /// Also in synchronous mode: guests with real directories need one.
+    /// Present in synchronous mode too, because guests with real directories need a runtime.
     runtime: Runtime,
 }
 
@@ -43,9 +43,12 @@ impl Callers {
         &self.runtime
     }
 
-    /// Has every caller call, one call after the other, until the tally is stopped; returns how long that took. `look`
-    /// is asked meanwhile, on this thread, and says after what time to ask it again; or that nobody waits for the calls
-    /// that are under way, which then go on unseen.
+    /// Starts every caller and returns how long they took. Each caller makes one call after the
+    /// other until the tally is stopped.
+    ///
+    /// Meanwhile this thread calls `look` again and again: `Continue` says after what time to ask
+    /// it again, `Break` stops waiting, and leaves the calls under way running without anyone
+    /// waiting for them.
     pub(crate) fn call(
         &self,
         pool: &HostPool,
@@ -79,7 +82,8 @@ impl Callers {
     fn start(&self, caller: Caller) -> Result<(), Failure> {
         match self.mode {
             Mode::Async => {
-                // Calls that never wait would keep a worker for one caller, and the others from theirs.
+                // With more tasks than workers, each task yields after every call. Calls that never
+                // wait would otherwise keep a worker for one caller and starve the others.
                 let crowded = self.number > self.runtime.metrics().num_workers();
                 drop(self.runtime.spawn(caller.call(crowded)));
                 Ok(())
@@ -96,20 +100,21 @@ impl Callers {
         }
     }
 
-    /// Lets go of the runtime: a thread that is stuck in a file of a granted directory (a pipe, say) must not hold up
-    /// the end.
+    /// Shuts the runtime down without waiting. A thread may be stuck in a file of a granted
+    /// directory, such as a pipe, and must not delay the end.
     pub(crate) fn end(self) {
         self.runtime.shutdown_background();
     }
 }
 
-/// One of them.
+/// One caller.
 struct Caller {
     pool: HostPool,
     work: Arc<Work>,
     tally: Arc<Tally>,
     number: usize,
-    /// Dropped when the caller is done, also by a panic.
+    /// Dropped when the caller ends, even by a panic. The last drop ends the wait in
+    /// `Callers::call`.
     _done: Sender<()>,
 }
 
@@ -149,7 +154,7 @@ mod tests {
     fn all_callers_together_call_until_the_tally_is_stopped() {
         for mode in [Mode::Async, Mode::Sync] {
             let guest = TestEngine::new().operation("echo", |payload| {
-                // Long enough for every caller to get its turn.
+                // Long enough that every caller gets a turn.
                 thread::sleep(Duration::from_millis(1));
                 Ok(payload.to_vec())
             });

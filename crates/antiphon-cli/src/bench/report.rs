@@ -1,4 +1,4 @@
-//! What a benchmark found, for humans and for programs.
+//! The report of a benchmark, as text for humans and as JSON for programs.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -13,40 +13,41 @@ use crate::args::BenchArgs;
 use crate::run::Inputs;
 use crate::terminal::{escape_json, escape_line};
 
-/// The parts of all calls whose longest time is shown, by their names.
+/// The quantiles of the call times that are shown, with their names.
 const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
 
-/// What was seen of the process.
+/// What the benchmark observed about its own process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
-    /// Its memory, in bytes; known on Linux only.
+    /// Resident memory before the first call, in bytes; known on Linux only.
     pub(crate) first: Option<u64>,
     pub(crate) peak: Option<u64>,
-    /// Whether it was interrupted before the time was over.
+    /// Whether Ctrl-C ended the benchmark before its time was over.
     pub(crate) interrupted: bool,
 }
 
-/// How much more, or less, the second subject does than the first.
+/// The second subject's results divided by the first one's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Ratio {
-    /// Of the calls a second: the median of all pairs of turns, the least and the most.
+    /// The ratio of calls per second: the median over all pairs of turns, the lowest and the
+    /// highest.
     rate: f64,
     low: f64,
     high: f64,
-    /// Of the times of calls.
+    /// The ratios of two quantiles of the call times.
     p50: f64,
     p99: f64,
 }
 
 impl Ratio {
-    /// The second subject against the first.
+    /// The second subject relative to the first.
     fn of(subjects: &[Subject]) -> Option<Self> {
         let [one, other] = subjects else { return None };
         Self::new(&one.figures, &other.figures)
     }
 
-    /// None where one of them had no answer in some turn.
+    /// Returns `None` if either subject had a turn without an answered call.
     fn new(one: &Figures, other: &Figures) -> Option<Self> {
         let pairs = one.rates.iter().zip(&other.rates);
         let mut rates: Vec<f64> = pairs.map(|(one, other)| other / one).collect();
@@ -105,7 +106,7 @@ pub(crate) fn report_as_text(subjects: &[Subject], seen: Seen) -> String {
                 "ratio     {rate:.3} of the first one's calls/s ({low:.3} to {high:.3}), {p50:.3} of its p50, {p99:.3} of its p99"
             ),
             None if seen.interrupted => writeln!(out, "ratio     none: too little was measured"),
-            None => writeln!(out, "ratio     none: in some turn nothing was answered"),
+            None => writeln!(out, "ratio     none: no call was answered in some turn"),
         };
     }
     out
@@ -198,7 +199,7 @@ mod tests {
     use crate::bench::Tally;
     use std::ops::ControlFlow;
 
-    /// Turns of one second with so many calls, each of so many milliseconds.
+    /// Turns of one second; `turns` gives the number of calls in each, `time` their milliseconds.
     fn figures(turns: &[u64], time: u64) -> Figures {
         let mut figures = Figures::new().unwrap();
         for calls in turns {

@@ -1,4 +1,4 @@
-//! What a benchmark measures: a module on an engine, behind a pool, with its callers.
+//! What a benchmark measures: a module on an engine behind a pool, and its callers.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -16,12 +16,12 @@ use crate::args::{BenchArgs, Changes, Isolation, Mode};
 use crate::failure::Failure;
 use crate::run::{self, Inputs};
 
-/// From one look at the calls to the next.
+/// The time between two looks at the calls.
 const FRAME: Duration = Duration::from_millis(100);
-/// The same where the time is over.
+/// The time between two looks once the duration is over.
 const HASTE: Duration = Duration::from_millis(5);
 
-/// Everything that a subject may do otherwise than the other one.
+/// Everything that may differ between two subjects.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) module: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Setting {
     pub(crate) mode: Mode,
     pub(crate) isolation: Isolation,
     pub(crate) concurrency: usize,
-    /// The most instances; as many as can run at once where nobody says.
+    /// The most instances; `None` means as many as the machine has processors.
     instances: Option<usize>,
 }
 
@@ -45,7 +45,7 @@ impl Setting {
         }
     }
 
-    /// Returns this setting with some changes.
+    /// Returns this setting with changes applied.
     pub(crate) fn with(&self, changes: &Changes) -> Self {
         Self {
             module: changes.module.clone().unwrap_or_else(|| self.module.clone()),
@@ -62,13 +62,13 @@ impl Setting {
     }
 }
 
-/// A setting with its pool started, and what was measured so far.
+/// A setting with its started pool, and its measurements so far.
 pub(crate) struct Subject {
     pub(crate) setting: Setting,
     pub(crate) figures: Figures,
-    /// Bytes of memory of a guest after a call; `None` where that failed.
+    /// Memory of a guest after a call, in bytes; `None` if that call failed.
     pub(crate) guest_memory: Option<u64>,
-    /// Bytes that the process grew by when the instances were started; known on Linux only.
+    /// How much the process grew when the instances started, in bytes; known on Linux only.
     pub(crate) start_memory: Option<u64>,
     pool: HostPool,
     callers: Callers,
@@ -76,7 +76,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Compiles the module, starts every instance, and makes one call.
+    /// Compiles the module, starts all instances, and makes one call.
     pub(crate) fn start(setting: Setting, args: &BenchArgs, inputs: &Inputs) -> Result<Self, Failure> {
         let mut guest = args.guest.clone();
         let mut inputs = inputs.clone();
@@ -98,7 +98,7 @@ impl Subject {
             .isolation(setting.isolation.into())
             .limits(inputs.limits)
             .handler_sync(inputs.rules)
-            // A guest that logs would be measured by how fast the terminal is.
+            // Dropped: otherwise the speed of the terminal would be measured for a guest that logs.
             .log(|_| {});
         let pool = callers.runtime().block_on(building.build())?;
         let start_memory = resident_memory().zip(before).map(|(after, before)| after.saturating_sub(before));
@@ -109,8 +109,11 @@ impl Subject {
         Ok(Self { setting, figures: Figures::new()?, guest_memory, start_memory, pool, callers, work })
     }
 
-    /// Calls for some time; `look` sees the calls of this turn, and for how long it has run, and says whether it goes on. What
-    /// is under way when the time is over is finished; what is under way at a break is left to itself, as the turn is.
+    /// Measures calls for some time. `look` sees the calls of this turn and the time since its
+    /// begin, and decides whether to go on.
+    ///
+    /// Calls under way when the time is over run to their end. After a break they are left running,
+    /// and nothing waits for them.
     pub(crate) fn turn(
         &mut self,
         time: Duration,
@@ -121,7 +124,8 @@ impl Subject {
         Ok(flow)
     }
 
-    /// The same for nothing: caches get warm, instances have served a call.
+    /// Makes calls without recording them, so that caches are warm and every instance has served a
+    /// call.
     pub(crate) fn warm_up(&mut self, time: Duration) -> Result<(), Failure> {
         self.calls(time, &mut |_, _, _| ControlFlow::Continue(())).map(drop)
     }
@@ -144,7 +148,8 @@ impl Subject {
             if !left.is_zero() {
                 return ControlFlow::Continue(left.min(FRAME));
             }
-            // On a machine that is busy, a turn may be over before anybody came to call.
+            // On a busy machine a turn may be over before any caller got to run. It goes on until
+            // there is a call to count.
             if tally.glance() != [0, 0] {
                 tally.stop();
             }
@@ -153,7 +158,7 @@ impl Subject {
         Ok((tally, took, flow))
     }
 
-    /// Lets go of the pool and of the callers, and returns what is left to tell.
+    /// Drops the pool, shuts the callers down, and returns the measurements.
     pub(crate) fn end(self) -> Figures {
         drop(self.pool);
         self.callers.end();

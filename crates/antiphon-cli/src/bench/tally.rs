@@ -1,4 +1,4 @@
-//! How the calls of a benchmark ended.
+//! Counts how the calls of a benchmark ended.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -11,21 +11,22 @@ use antiphon::errors::Error;
 use super::latency::{self, Latency};
 use crate::failure::Failure;
 
-/// Callers beyond so many share a shard.
+/// The most shards. With more callers than this, several share a shard.
 const SHARDS: usize = 16;
 
-/// What callers write into during one turn, each into its shard, so that they do not wait for each other.
+/// What callers record during one turn. Each caller writes to its shard, so that callers do not
+/// wait for each other.
 pub(crate) struct Tally {
     stopped: AtomicBool,
     shards: Box<[Mutex<Shard>]>,
 }
 
-/// Calls that answered, and errors by their codes.
+/// The times of answered calls, and the number of errors by code.
 #[derive(Debug)]
 struct Shard {
     answered: Latency,
     errors: BTreeMap<&'static str, u64>,
-    /// The first error.
+    /// The first error, kept for the failure of the command.
     first: Option<Error>,
 }
 
@@ -45,7 +46,7 @@ impl Tally {
         self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How many calls have answered so far, and how many have not.
+    /// How many calls were answered so far, and how many failed.
     pub(crate) fn glance(&self) -> [u64; 2] {
         self.shards().fold([0, 0], |[answered, failed], shard| {
             [answered + shard.answered.calls(), failed + shard.errors.values().sum::<u64>()]
@@ -81,12 +82,12 @@ impl Tally {
     }
 }
 
-/// All turns of one subject.
+/// The results of all turns of one subject.
 #[derive(Debug)]
 pub(crate) struct Figures {
     all: Shard,
     pub(crate) time: Duration,
-    /// Calls that answered, a second, turn by turn; of turns that went on to their ends.
+    /// Answered calls per second, one entry per completed turn.
     pub(crate) rates: Vec<f64>,
 }
 
@@ -95,10 +96,10 @@ impl Figures {
         Ok(Self { all: Shard::new()?, time: Duration::ZERO, rates: Vec::new() })
     }
 
-    /// Adds a turn that is over, or was broken off.
+    /// Adds a turn, completed or broken off.
     pub(crate) fn add(&mut self, turn: &Tally, took: Duration, flow: ControlFlow<()>) {
         let [answered, _] = turn.glance();
-        // What was broken off is no match for a whole turn.
+        // The rate of an incomplete turn cannot be compared with that of a whole one.
         if flow.is_continue() {
             self.rates.push(latency::per_second(answered, took));
         }
@@ -122,12 +123,12 @@ impl Figures {
         &self.all.errors
     }
 
-    /// Calls that answered, a second.
+    /// Answered calls per second over all turns.
     pub(crate) fn rate(&self) -> f64 {
         latency::per_second(self.all.answered.calls(), self.time)
     }
 
-    /// The first error, where no call answered at all.
+    /// Returns the first error if no call was answered.
     pub(crate) fn take_failure(&mut self) -> Option<Error> {
         if self.all.answered.calls() == 0 { self.all.first.take() } else { None }
     }

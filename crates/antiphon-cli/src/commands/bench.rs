@@ -12,11 +12,13 @@ use crate::failure::Failure;
 use crate::run::{self, Inputs};
 use crate::terminal::{self, LiveLine};
 
-/// How long two subjects take turns: short enough that what else the machine does meets both alike.
+/// How long one turn of a subject lasts, when two take turns. Short, so that other load on the
+/// machine affects both subjects alike.
 const TURN: Duration = Duration::from_millis(250);
-/// The most turns of each, so that a day's benchmark is no list of turns.
+/// The most turns of one subject. Without a bound, a benchmark of a day would report a huge list
+/// of turns.
 const TURNS: u32 = 1_000;
-/// How long is warmed up at most; a tenth of the duration otherwise.
+/// The longest warm-up. It lasts a tenth of the duration where that is shorter.
 const WARM_UP: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
@@ -40,7 +42,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     if seen.interrupted {
         end_interrupted();
     }
-    // Where every call failed, there is nothing that was measured.
+    // A subject all of whose calls failed measured nothing: the command fails with its first
+    // error.
     let failures = subjects.into_iter().map(|subject| subject.end().take_failure());
     match failures.collect::<Vec<_>>().into_iter().flatten().next() {
         Some(error) => Err(error.into()),
@@ -48,7 +51,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     }
 }
 
-/// Lets the subjects call, each for the duration: one at once, two in turns. Ctrl-C breaks off the turn that runs.
+/// Lets every subject call for the whole duration: a single one in one go, two of them in turns.
+/// Ctrl-C breaks off the current turn.
+///
+/// Two runs one after the other would measure the machine at two different times. The subjects
+/// take turns instead, so both see the same drift.
 fn measure(duration: Duration, subjects: &mut [Subject]) -> Result<Seen, Failure> {
     let line = LiveLine::new();
     let (first, mut peak) = (resident_memory(), PeakMemory::default());
@@ -57,7 +64,8 @@ fn measure(duration: Duration, subjects: &mut [Subject]) -> Result<Seen, Failure
         subject.warm_up(WARM_UP.min(duration / 10))?;
     }
     let turns = turns(duration, subjects.len());
-    // Not before: until now there is nothing to report.
+    // Ctrl-C is caught only from here on. Before this point there is nothing to report, so it ends
+    // the program.
     let interrupt = Interrupt::expect()?;
     'turns: for number in 0..turns {
         let mut look = |setting: &Setting, tally: &Tally, elapsed: Duration| {
@@ -65,7 +73,8 @@ fn measure(duration: Duration, subjects: &mut [Subject]) -> Result<Seen, Failure
             line.show(|| glance(setting, tally, (elapsed, duration / turns * number, duration)));
             if interrupt.came() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        // The first of a pair is now this one, now the other: what gets faster or slower meets both alike.
+        // The two alternate in going first, so that a machine that slowly speeds up or slows down
+        // affects both alike.
         let pair: &mut dyn Iterator<Item = &mut Subject> =
             if number % 2 == 0 { &mut subjects.iter_mut() } else { &mut subjects.iter_mut().rev() };
         for subject in pair {
@@ -77,7 +86,7 @@ fn measure(duration: Duration, subjects: &mut [Subject]) -> Result<Seen, Failure
     Ok(Seen { first, peak: peak.bytes(), interrupted: interrupt.came() })
 }
 
-/// How many turns each subject gets: one that is alone needs no more than one.
+/// How many turns each subject gets. A single subject has nothing to alternate with: one turn.
 fn turns(duration: Duration, subjects: usize) -> u32 {
     if subjects < 2 {
         return 1;
@@ -86,7 +95,8 @@ fn turns(duration: Duration, subjects: usize) -> u32 {
     u32::try_from(turns).unwrap_or(TURNS).clamp(2, TURNS)
 }
 
-/// The line that is shown while a turn runs, with the time of this turn, of those before, and of all.
+/// The progress line during a turn: the time of this turn so far, the time of earlier turns, the
+/// whole duration.
 fn glance(
     setting: &Setting,
     tally: &Tally,

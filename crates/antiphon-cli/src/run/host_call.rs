@@ -1,4 +1,4 @@
-//! Answers to the guest's host calls, as rules on the command line.
+//! Rules from the command line that answer the guest's host calls.
 
 use antiphon::{Bytes, HostCall, HostCallError, HostHandler};
 
@@ -6,7 +6,7 @@ use super::read;
 use crate::args::{Answer, Pattern, Rule};
 use crate::failure::Failure;
 
-/// All rules with their answers at hand: the first one that matches a host call answers it.
+/// All rules, with their files read. The first rule that matches a host call answers it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules(Vec<Loaded>);
 
@@ -17,7 +17,7 @@ struct Loaded {
 }
 
 impl Rules {
-    /// Reads the files that answer, each of at most `limit` bytes.
+    /// Reads the files that rules answer with, each of at most `limit` bytes.
     pub(crate) fn load(rules: &[Rule], limit: u64) -> Result<Self, Failure> {
         let load = |rule: &Rule| {
             let answer = match &rule.answer {

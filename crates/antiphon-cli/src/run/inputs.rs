@@ -1,4 +1,4 @@
-//! What a command is given to call a guest with, read and within its limits.
+//! The inputs of a call, read and checked against their limits.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::args::GuestArgs;
 use crate::failure::Failure;
 use crate::payload::{Codec, Unfit};
 
-/// The inputs of every command that calls.
+/// The inputs that every calling command needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Inputs {
     pub(crate) module: Module,
@@ -24,14 +24,15 @@ pub(crate) struct Inputs {
 impl Inputs {
     pub(crate) fn load(args: &GuestArgs) -> Result<Self, Failure> {
         let limits = args.limits();
-        // The module before the payload: a wrong path is known before somebody types a payload.
+        // The module before the payload, so that a wrong path is reported before the user types a
+        // payload.
         let module = read::read_module(&args.module, &limits)?;
         let rules = Rules::load(&args.host_call, limits.host_payload())?;
         let payload = payload(args, &limits)?;
         Ok(Self { module, payload, rules, limits })
     }
 
-    /// Encodes a value as the payload; one over its limit is [`Failure::TooLarge`].
+    /// Encodes a value as the payload. One over its limit is [`Failure::TooLarge`].
     pub(crate) fn encode_payload(&mut self, codec: Codec, value: &Value) -> Result<(), Failure> {
         let payload = codec.encode(value).map_err(|Unfit(what)| {
             let error = io::Error::new(io::ErrorKind::InvalidInput, what);
@@ -46,7 +47,8 @@ impl Inputs {
     }
 }
 
-/// Reads the payload from where the arguments say; one over its limit is [`Failure::TooLarge`].
+/// Reads the payload from its argument, file or standard input. One over its limit is
+/// [`Failure::TooLarge`].
 fn payload(args: &GuestArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
     let limit = limits.request();
     let payload = match (&args.payload, &args.payload_file) {

@@ -1,4 +1,4 @@
-//! Reading files, never more of them than their limits.
+//! Reads files, without reading much past their limits.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,7 +10,8 @@ use antiphon::errors::{Error, ErrorKind};
 use super::code::{self, Module};
 use crate::failure::Failure;
 
-/// Reads a module; one over its limit is [`ErrorKind::InvalidModule`]. Native code is left to its engine.
+/// Reads a module. One over its limit is [`ErrorKind::InvalidModule`]. Of an artifact only the path
+/// is kept, because its engine reads it.
 pub(crate) fn read_module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
     if code::is_artifact(path) {
         return Ok(Module::Artifact(path.to_owned()));
@@ -22,13 +23,13 @@ pub(crate) fn read_module(path: &Path, limits: &Limits) -> Result<Module, Failur
     Ok(Module::Bytes(bytes))
 }
 
-/// Reads the answer to a host call; one over its limit is [`Failure::TooLarge`].
+/// Reads the answer to a host call. One over its limit is [`Failure::TooLarge`].
 pub(super) fn answer(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     const WHAT: &str = "answer to a host call";
     read_file(WHAT, path, limit)?.ok_or(Failure::TooLarge(WHAT, limit))
 }
 
-/// Reads a file of cases, of at most as many bytes as a module.
+/// Reads a file of cases, which may be as large as a module.
 pub(crate) fn read_cases(path: &Path) -> Result<String, Failure> {
     const WHAT: &str = "file of cases";
     let limit = Limits::new().module();
@@ -41,14 +42,15 @@ pub(crate) fn read_cases(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|error| refused(error.to_string()))
 }
 
-/// The bytes of a file; `None` if they are more than `limit`.
+/// Reads a file; `None` if it has more than `limit` bytes.
 pub(super) fn read_file(what: &str, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
     File::open(path)
         .and_then(|file| bounded(file, limit))
         .map_err(|error| Failure::Usage(format!("cannot read the {what} {}", path.display()), error))
 }
 
-/// All bytes; `None` if they are more than `limit`, of which one more is read and no second.
+/// Reads a source to its end; `None` if it has more than `limit` bytes. At most `limit` + 1 bytes
+/// are read.
 pub(super) fn bounded(source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     source.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;

@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::run::{self, Module};
 use crate::terminal::{self, escape_block, escape_json, escape_line};
 
-/// The exit code for what is no waPC guest.
+/// The exit code for a module that is not a waPC guest.
 const NO_GUEST: u8 = 4;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
@@ -26,7 +26,8 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     let module = run::read_module(&args.module, &Limits::new())?;
     let verdict = match module {
         Module::Bytes(bytes) => Verdict::of(&bytes, args.engine, &args.cache),
-        // What is sealed was a module that the engine took: there is nothing to judge but the file.
+        // An engine accepted the module when it compiled the artifact, so only the artifact itself
+        // can be wrong.
         Module::Artifact(path) => Verdict::compiled(run::artifact_info(args.engine, &args.cache, &path)?),
     };
     let report = if args.json {
@@ -44,7 +45,7 @@ fn as_json(path: &Path, verdict: &Verdict) -> Value {
         "module": path.to_string_lossy(),
         "wapc_guest": verdict.is_guest(),
         "reasons": verdict.reasons,
-        // What is no module says nothing about itself.
+        // Bytes that are not a module have no info.
         "info": verdict.info.as_ref().map(info_as_json),
     })
 }
@@ -80,7 +81,7 @@ fn info_as_json(info: &ModuleInfo) -> Value {
     })
 }
 
-/// Lines for humans; every name that comes from the module is escaped.
+/// The report for humans. Names from the module are escaped.
 fn as_text(path: &Path, verdict: &Verdict) -> String {
     let mut out = String::new();
     field(&mut out, "module", &path.to_string_lossy());
@@ -130,9 +131,9 @@ fn field(out: &mut String, name: &str, value: &str) {
     line(out, &format!("{name:<9} {}", escape_line(value)));
 }
 
-/// A heading with a number, then a line for each item, in two columns.
+/// A heading with the number of items, then a line per item, in two columns.
 fn list(out: &mut String, heading: &str, items: impl Iterator<Item = (String, String)>) {
-    /// A longer name leaves its column rather than widen it for all.
+    /// The widest first column. A longer name overflows it instead of widening the column for all.
     const WIDEST: usize = 40;
     let items: Vec<_> = items.map(|(name, what)| (escape_line(&name), escape_line(&what))).collect();
     let width = items.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(WIDEST);
