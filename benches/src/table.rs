@@ -1,20 +1,20 @@
-//! A table: what was measured of several variants in one run.
+//! A table: the measurements of several variants in one run.
 
 use crate::measure::Cell;
 
-/// What a column's numbers are.
+/// The unit of a column's numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unit {
     /// Nanoseconds; less is better.
     Time,
     /// KiB; less is better.
     Memory,
-    /// How many times as much; shown as it is, without ratios.
+    /// A factor, shown as it is, without ratios.
     Factor,
 }
 
 impl Unit {
-    /// Its name in the JSON document.
+    /// Returns the unit's name in the JSON document.
     pub fn name(self) -> &'static str {
         match self {
             Self::Time => "ns",
@@ -24,57 +24,57 @@ impl Unit {
     }
 }
 
-/// Something that was measured of each variant.
+/// A quantity that is measured of each variant.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// Its heading.
+    /// The column's heading.
     pub name: String,
-    /// What its numbers are.
+    /// The unit of its numbers.
     pub unit: Unit,
 }
 
 impl Column {
-    /// A column of times.
+    /// Returns a column of times.
     pub fn time(name: impl Into<String>) -> Self {
         Self { name: name.into(), unit: Unit::Time }
     }
 }
 
-/// What was measured of one variant.
+/// The measurements of one variant.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// The variant's name.
     pub label: String,
-    /// The row that no host library can beat: this one's ratio to it is shown as `x`.
+    /// The row that no host library can beat. This row's ratio to it is shown as `x`.
     pub limit: Option<usize>,
-    /// The incumbent's row: how many times better this one is than it is shown as `/`.
+    /// The incumbent's row. How many times better this row is than it is shown as `/`.
     pub incumbent: Option<usize>,
-    /// A cell for each column; `None` where there is nothing to measure.
+    /// A cell for each column; `None` where nothing was measured.
     pub cells: Vec<Option<Cell>>,
 }
 
-/// Rows whose cells can be compared: all are of one run.
+/// Rows whose cells can be compared, because all are of one run.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Its heading.
+    /// The table's heading.
     pub title: String,
-    /// What a reader has to know to read it.
+    /// What a reader must know to understand the table.
     pub note: String,
-    /// What was measured.
+    /// The quantities that were measured.
     pub columns: Vec<Column>,
-    /// What it was measured of.
+    /// The variants that were measured.
     pub rows: Vec<Row>,
 }
 
 impl Table {
-    /// The median of a cell, by the names of its row and column.
+    /// Returns the median of a cell, by the names of its row and column.
     pub fn median(&self, row: &str, column: &str) -> Option<f64> {
         let column = self.columns.iter().position(|each| each.name == column)?;
         let row = self.rows.iter().find(|each| each.label == row)?;
         Some((*row.cells.get(column)?)?.median)
     }
 
-    /// The index of the first row whose label begins so.
+    /// Returns the index of the first row whose label begins with `label`.
     pub fn find(&self, label: &str) -> Option<usize> {
         self.rows.iter().position(|row| row.label.starts_with(label))
     }

@@ -1,4 +1,4 @@
-//! A host of either kind, driven alike.
+//! A host of either kind, behind one interface.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -10,14 +10,15 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::expect::Failure;
 
-/// A started host. Its blocking methods run on any thread that drives no runtime; a handler uses the `_later` ones.
+/// A started host. Its blocking methods run on any thread that drives no runtime. A handler uses
+/// the `_later` methods instead.
 #[derive(Clone)]
 pub(crate) enum Host {
     Sync(Arc<WapcHost>),
     Async(Arc<WapcHostAsync>),
 }
 
-/// The operation that the suite's guests answer with the number of calls that this instance has had.
+/// The operation that the suite's guests answer with the number of calls of their instance.
 const COUNT: &str = "#";
 
 impl Host {
@@ -28,7 +29,7 @@ impl Host {
         }
     }
 
-    /// Whether each call has an instance of its own.
+    /// Returns whether each call has an instance of its own.
     fn is_isolated(&self) -> bool {
         let isolation = match self {
             Self::Sync(host) => host.isolation(),
@@ -72,7 +73,7 @@ impl Host {
         }
     }
 
-    /// A call from inside a handler: blocks in the synchronous mode.
+    /// Calls from inside a handler. In the synchronous mode this blocks.
     pub(crate) async fn call_later(&self, request: Request<'_>) -> Result<Response, Error> {
         match self {
             Self::Sync(host) => host.call_with(request),
@@ -80,7 +81,7 @@ impl Host {
         }
     }
 
-    /// A replacement from inside a handler.
+    /// Replaces the module from inside a handler.
     pub(crate) async fn replace_later(&self, module: &[u8]) -> Result<(), Error> {
         match self {
             Self::Sync(host) => host.replace_module(module),
@@ -88,7 +89,7 @@ impl Host {
         }
     }
 
-    /// A call that has to succeed.
+    /// Makes a call that must succeed.
     #[track_caller]
     pub(crate) fn answer(&self, op: &str, payload: &[u8]) -> Vec<u8> {
         match self.call(op, payload) {
@@ -97,14 +98,14 @@ impl Host {
         }
     }
 
-    /// A call that has to succeed and answers four bytes.
+    /// Makes a call that must succeed and answer with four bytes.
     #[track_caller]
     pub(crate) fn number(&self, op: &str, payload: &[u8]) -> i32 {
         let answer = self.answer(op, payload);
         i32::from_le_bytes(answer.as_slice().try_into().expect("an answer of four bytes"))
     }
 
-    /// A call that has to succeed, with the fuel that it burnt.
+    /// Makes a call that must succeed; returns its answer and the fuel that it burnt.
     #[track_caller]
     pub(crate) fn burns(&self, op: &str, payload: &[u8]) -> (Vec<u8>, u64) {
         match self.call_with(Request::new(op, payload).usage(true)) {
@@ -116,21 +117,22 @@ impl Host {
         }
     }
 
-    /// How many calls the instance has had, this one included: 1 for a fresh one.
+    /// Returns how many calls the instance has had, this one included: 1 for a fresh one.
     #[track_caller]
     pub(crate) fn count(&self) -> i32 {
         self.number(COUNT, b"")
     }
 
-    /// Asks for the count, which has to be so many: each instance that is shared counts all of its calls.
+    /// Expects that the instance has had `calls` calls; where each call has an instance of its own,
+    /// one.
     #[track_caller]
     pub(crate) fn counted(&self, calls: i32) {
         let due = if self.is_isolated() { 1 } else { calls };
         assert_eq!(self.count(), due, "calls that the instance has had");
     }
 
-    /// The same on a host whose deadline may be too short for a rebuild: an engine that zeroes a large memory when it
-    /// starts takes tens of milliseconds.
+    /// Counts like [`count`](Self::count), with a deadline that is long enough for a rebuild: an
+    /// engine that zeroes a large memory at a start takes tens of milliseconds.
     #[track_caller]
     pub(crate) fn count_at_leisure(&self) -> i32 {
         match self.call_with(Request::new(COUNT, b"").deadline(Duration::from_secs(60))) {
@@ -139,18 +141,18 @@ impl Host {
         }
     }
 
-    /// A call that has to fail in one way, with the fate of the instance proven by its count of calls.
+    /// Makes a call that must fail as expected. The count of calls proves the instance's fate.
     #[track_caller]
     pub(crate) fn fails(&self, op: &str, payload: &[u8], expected: Failure) -> Error {
         self.fails_with(Request::new(op, payload), expected)
     }
 
-    /// The same for a call with options.
+    /// Makes a call like that of [`fails`](Self::fails), with options.
     #[track_caller]
     pub(crate) fn fails_with(&self, request: Request<'_>, expected: Failure) -> Error {
         let before = self.count();
         let error = match self.call_with(request) {
-            Ok(response) => panic!("answered {response:?} where {expected:?} was due"),
+            Ok(response) => panic!("answered {response:?}, expected {expected:?}"),
             Err(error) => error,
         };
         expected.check(&error);
@@ -165,7 +167,7 @@ impl Host {
     }
 }
 
-/// The runtime of every asynchronous host: two workers, next to the thread of the case.
+/// Returns the runtime of every asynchronous host: two workers, beside the thread of the case.
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
@@ -173,7 +175,7 @@ pub(crate) fn runtime() -> &'static Runtime {
     })
 }
 
-/// Runs something and says how long it took.
+/// Runs `run` and returns its result and the time that it took.
 pub(crate) fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
     let started = Instant::now();
     let result = run();

@@ -1,4 +1,4 @@
-//! An instance for each call.
+//! Isolation: an instance of its own for each call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use crate::wat;
 pub(super) const CASES: &[Case] = &[
     case!(isolation::each_call_has_an_instance_of_its_own_whoever_asked_for_it),
     case!(isolation::a_shared_instance_is_the_default).keeps_state(),
-    // Memory and tables that grow are what the limits are about.
+    // These grow memories and tables, which the limits bound.
     case!(isolation::no_call_sees_memory_globals_or_tables_of_another).needs(&[Need::MemoryLimit]),
     case!(isolation::a_call_that_traps_leaves_nothing_to_the_next).needs(&[Need::MemoryLimit]),
     case!(isolation::init_exports_run_for_each_instance),
@@ -29,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
     case!(isolation::limits_hold_for_each_instance).needs(&[Need::MemoryLimit]),
 ];
 
-/// Answers nothing, and is counted.
+/// Answers nothing, but counts its calls.
 const COUNTED: &str = "(func $run (param i32 i32) (result i32) (i32.const 1))";
 
 fn isolated(guest: Guest) -> Guest {
@@ -44,7 +44,7 @@ fn each_call_has_an_instance_of_its_own_whoever_asked_for_it(subject: &Subject) 
         assert_eq!(host.isolation(), Isolation::PerCall);
         assert_eq!([(); 4].map(|()| host.count()), [1; 4]);
     }
-    // Asked of the provider alone, which may have no such option.
+    // Only the provider gets the setting here, and it may lack the option.
     let host = subject.host(isolated(guest()).host_isolation(Isolation::Reuse));
     let counts = if host.isolation() == Isolation::PerCall { [1; 4] } else { [1, 2, 3, 4] };
     assert_eq!([(); 4].map(|()| host.count()), counts);
@@ -55,8 +55,9 @@ fn a_shared_instance_is_the_default(subject: &Subject) {
     assert_eq!([(); 4].map(|()| host.count()), [1, 2, 3, 4]);
 }
 
-/// Looks whether everything is as it was declared, then changes all of it. Answers 0 where nothing was found changed, else a
-/// bit for each place; an operation of five letters traps at the end.
+/// Checks that everything is as the module declares it, then changes all of it. Answers 0 if
+/// nothing was changed, otherwise a bit for each changed place. An operation of five letters traps
+/// at the end.
 const SECRETIVE: &str = r#"(module
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
     (memory (export "memory") 40)
@@ -70,7 +71,7 @@ const SECRETIVE: &str = r#"(module
         (if (i32.ne (memory.size) (i32.const 40)) (then (return (i32.const 1))))
         (loop $words
             (if (i64.ne (i64.load (local.get $at)) (i64.const 0))
-                ;; Where the text is, something has to be.
+                ;; The text is expected here.
                 (then (if (i32.ge_u (i32.sub (local.get $at) (i32.const 1500000)) (i32.const 24))
                     (then (return (i32.const 1))))))
             (local.set $at (i32.add (local.get $at) (i32.const 8)))
@@ -120,7 +121,7 @@ fn no_call_sees_memory_globals_or_tables_of_another(subject: &Subject) {
             finds_nothing(host, 2);
         }
     }
-    // The guest would find what there is to be found.
+    // With a shared instance the guest does find its changes, so the check works.
     if subject.isolation() == Isolation::Reuse {
         let shared = subject.host(Guest::module(SECRETIVE).patient());
         assert_eq!([shared.number("look", b""), shared.number("look", b"")], [0, 31]);
@@ -162,7 +163,7 @@ fn a_start_counts_as_time_before_the_guest(subject: &Subject) {
 fn a_start_ends_by_the_deadline_of_its_call(subject: &Subject) {
     let slow = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&slow);
-    // It loops where its host answers at all.
+    // It loops if its host answers.
     let body = r#"(func (export "wapc_init")
             (if (call $ask (i32.const 0) (i32.const 0)) (then (loop $for_ever (br $for_ever)))))
         (func $run (param i32 i32) (result i32) (call $answer (i32.const 0) (i32.const 0)))"#;

@@ -1,4 +1,5 @@
-//! The cases, a file for each topic. A case is a function; its guest is WebAssembly text beside it.
+//! The cases, a file for each topic. A case is a function, and its guest is WebAssembly text beside
+//! it.
 
 use crate::case::Case;
 
@@ -31,7 +32,7 @@ mod wasi;
 pub(crate) use deadline::SPIN;
 pub(crate) use outcome::ECHO;
 
-/// Every case, topic by topic.
+/// Returns every case, topic by topic.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     [
         outcome::CASES,

@@ -1,4 +1,4 @@
-//! Modules that are no waPC guests, and what a factory says of those that are.
+//! Modules that are not waPC guests, and what a factory reports of those that are.
 
 use antiphon::module_info::ExternKind;
 
@@ -45,7 +45,7 @@ fn a_broken_off_module_is_refused_wherever_it_breaks(subject: &Subject) {
 }
 
 fn a_module_that_does_not_validate_is_refused(subject: &Subject) {
-    // The body leaves nothing where an i32 is due.
+    // The body leaves no value although its type needs an i32.
     let mut bytes = wat::module(
         r#"(module (memory (export "memory") 1)
              (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#,
@@ -205,6 +205,6 @@ fn a_factory_makes_one_for_another_module(subject: &Subject) {
     let other = Guest::new("(func $run (param i32 i32) (result i32) (call $answer_i32 (i32.const 7)))");
     let factory = factory.with_module(&other.module.bytes).unwrap();
     assert_eq!(subject.start_on(&*factory, other).unwrap().number("run", b""), 7);
-    let Err(error) = factory.with_module(b"no module") else { panic!("took bytes that are no module") };
+    let Err(error) = factory.with_module(b"no module") else { panic!("accepted a bad module") };
     Failure::INVALID_MODULE.check(&antiphon::errors::Error::from_engine(error));
 }
