@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use antiphon_engines::AnyEngine;
+use antiphon_host::EngineKind;
 use clap::Args;
 
 use super::cache::CacheArgs;
@@ -35,7 +35,7 @@ pub(crate) struct BenchArgs {
     pub(crate) mode: Mode,
     /// The engine that runs the guest
     #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
-    pub(crate) engine: AnyEngine,
+    pub(crate) engine: EngineKind,
     /// Number of concurrent callers; by default as many as the machine has processors
     #[arg(long, value_name = "N", value_parser = options::number)]
     pub(crate) concurrency: Option<usize>,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use antiphon_engines::AnyEngine;
+use antiphon_host::EngineKind;
 use clap::ValueEnum;
 
 use super::options::{Invalid, Isolation, Mode, number};
@@ -12,7 +12,7 @@ use super::options::{Invalid, Isolation, Mode, number};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     pub(crate) module: Option<PathBuf>,
-    pub(crate) engine: Option<AnyEngine>,
+    pub(crate) engine: Option<EngineKind>,
     pub(crate) mode: Option<Mode>,
     pub(crate) isolation: Option<Isolation>,
     pub(crate) concurrency: Option<usize>,
@@ -35,7 +35,7 @@ impl Changes {
             let (name, value) = setting.split_once('=').ok_or(Invalid::Changes)?;
             match name {
                 "module" => changes.module = Some(value.into()),
-                "engine" => changes.engine = Some(AnyEngine::from_str(value).map_err(|_| Invalid::Changes)?),
+                "engine" => changes.engine = Some(EngineKind::from_str(value).map_err(|_| Invalid::Changes)?),
                 "mode" => changes.mode = Some(choice(value)?),
                 "isolation" => changes.isolation = Some(choice(value)?),
                 "concurrency" => changes.concurrency = Some(number(value)?),
@@ -65,7 +65,7 @@ mod tests {
             Changes::parse("engine=wasmi,mode=sync,isolation=per-call,concurrency=4,instances=2").unwrap(),
             Changes {
                 module: None,
-                engine: Some(AnyEngine::Wasmi),
+                engine: Some(EngineKind::Wasmi),
                 mode: Some(Mode::Sync),
                 isolation: Some(Isolation::PerCall),
                 concurrency: Some(4),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use antiphon::Limits;
-use antiphon_engines::AnyEngine;
+use antiphon_host::EngineKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -84,7 +84,7 @@ pub(crate) struct CallArgs {
     pub(crate) mode: Mode,
     /// The engine that runs the guest
     #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
-    pub(crate) engine: AnyEngine,
+    pub(crate) engine: EngineKind,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
     // Last, because its heading applies to every option after it.
@@ -128,7 +128,7 @@ pub(crate) struct InspectArgs {
     pub(crate) module: PathBuf,
     /// The engine that validates the module's code
     #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
-    pub(crate) engine: AnyEngine,
+    pub(crate) engine: EngineKind,
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -160,7 +160,7 @@ pub(crate) struct CompileArgs {
     pub(crate) output: PathBuf,
     /// The engine that compiles
     #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
-    pub(crate) engine: AnyEngine,
+    pub(crate) engine: EngineKind,
     /// Most memory that the guest may start with, such as `512KiB` or `64MiB`; 64MiB by default
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     pub(crate) memory: Option<u64>,
@@ -233,7 +233,7 @@ pub(crate) struct CompareArgs {
     pub(crate) guest: GuestArgs,
     /// An engine to compare (repeatable); all engines of this build by default
     #[arg(long, value_name = "ENGINE", value_parser = options::engine())]
-    pub(crate) engine: Vec<AnyEngine>,
+    pub(crate) engine: Vec<EngineKind>,
     /// Number of calls after the first, one after the other, whose median time is shown
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 5)]
     pub(crate) repeat: u64,
@@ -309,7 +309,7 @@ pub(crate) struct TestedArgs {
     pub(crate) mode: Mode,
     /// The engine that runs the guest
     #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
-    pub(crate) engine: AnyEngine,
+    pub(crate) engine: EngineKind,
     /// End a call after this time, such as `500ms` or `2s`; 2s by default
     #[arg(long, value_name = "TIME", value_parser = options::deadline)]
     pub(crate) deadline: Option<Duration>,

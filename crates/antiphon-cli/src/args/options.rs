@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 use std::{error, fmt};
 
 use antiphon::errors::Error;
-use antiphon_engines::AnyEngine;
+use antiphon_host::EngineKind;
 use bytesize::ByteSize;
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -104,10 +104,10 @@ impl From<Isolation> for antiphon::Isolation {
 
 /// Parses an engine's name. The help lists the engines of this build. The other names are accepted
 /// here, so that using one reports how to get that engine.
-pub(crate) fn engine() -> impl TypedValueParser<Value = AnyEngine> {
-    let all = AnyEngine::ALL.iter();
+pub(crate) fn engine() -> impl TypedValueParser<Value = EngineKind> {
+    let all = EngineKind::ALL.iter();
     let names = all.map(|engine| PossibleValue::new(engine.name()).hide(!engine.is_available()));
-    PossibleValuesParser::new(names).try_map(|name| -> Result<AnyEngine, Error> { name.parse() })
+    PossibleValuesParser::new(names).try_map(|name| -> Result<EngineKind, Error> { name.parse() })
 }
 
 /// The most callers or instances.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon::Request;
-use antiphon_engines::AnyEngine;
+use antiphon_host::EngineKind;
 use antiphon_pool::HostPool;
 
 use super::callers::{Callers, Work, processors};
@@ -25,7 +25,7 @@ const HASTE: Duration = Duration::from_millis(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) module: PathBuf,
-    pub(crate) engine: AnyEngine,
+    pub(crate) engine: EngineKind,
     pub(crate) mode: Mode,
     pub(crate) isolation: Isolation,
     pub(crate) concurrency: usize,

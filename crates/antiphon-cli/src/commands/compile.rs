@@ -11,8 +11,9 @@ use crate::terminal::with_spinner;
 
 pub(crate) fn run(args: &CompileArgs) -> Result<(), Failure> {
     run::ensure_available(args.engine)?;
-    let store = run::keys(args.engine, args.cache_dir.clone())?;
     let limits = args.limits();
+    let mut builder = antiphon_host::Module::builder().engine(args.engine).limits(limits);
+    builder = run::with_keys(builder, args.engine, args.cache_dir.clone())?;
     let Module::Bytes(module) = run::read_module(&args.module, &limits)? else {
         return Err(run::already_compiled(&args.module));
     };
@@ -23,12 +24,11 @@ pub(crate) fn run(args: &CompileArgs) -> Result<(), Failure> {
         let error = io::Error::new(io::ErrorKind::AlreadyExists, "it is the module itself");
         return Err(Failure::Usage(unwritten(output), error));
     }
-    let mut options = antiphon_engines::EngineOptions::new().limits(limits);
     if args.deterministic {
         // The code contains neither the seed nor the clock: each call brings its own.
-        options = options.deterministic(0, std::time::Duration::ZERO);
+        builder = builder.deterministic(0, std::time::Duration::ZERO);
     }
-    let written = with_spinner("compiling the module", || store.write_artifact(&module, output, &options));
+    let written = with_spinner("compiling the module", || builder.write_artifact(&module, output));
     written.map_err(|error| match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
         // An error of the system concerns the output file, which was named on the command line:
         // wrong usage.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use antiphon::Capabilities;
-use antiphon_engines::AnyEngine;
+use antiphon_host::EngineKind;
 use serde_json::{Map, Value, json};
 
 use crate::args::EnginesArgs;
@@ -27,13 +27,13 @@ const CAPABILITIES: &[Capability] = &[
 ];
 
 /// An engine and its capabilities; `None` for an engine that is not in this build.
-type Asked = (AnyEngine, Option<Capabilities>);
+type Asked = (EngineKind, Option<Capabilities>);
 
 pub(crate) fn run(args: &EnginesArgs) -> Result<(), Failure> {
-    let ask = |engine: &AnyEngine| -> Result<Asked, Failure> {
+    let ask = |engine: &EngineKind| -> Result<Asked, Failure> {
         Ok((*engine, if engine.is_available() { Some(engine.capabilities()?) } else { None }))
     };
-    let asked = AnyEngine::ALL.iter().map(ask).collect::<Result<Vec<_>, _>>()?;
+    let asked = EngineKind::ALL.iter().map(ask).collect::<Result<Vec<_>, _>>()?;
     let report = if args.json { format!("{:#}\n", as_json(&asked)) } else { as_text(&asked) };
     terminal::write(report.as_bytes())
 }
@@ -49,7 +49,7 @@ fn as_json(asked: &[Asked]) -> Value {
         json!({
             "name": engine.name(),
             "available": can.is_some(),
-            "default": can.is_some() && *engine == AnyEngine::default(),
+            "default": can.is_some() && *engine == EngineKind::default(),
             "capabilities": capabilities,
         })
     });
@@ -103,7 +103,7 @@ mod tests {
         let mut can = Capabilities::none();
         can.fuel = true;
         let of = |engines: &[Asked]| as_json(engines)["engines"][0]["capabilities"].clone();
-        let json = of(&[(AnyEngine::Wasmi, Some(can))]);
+        let json = of(&[(EngineKind::Wasmi, Some(can))]);
         assert_eq!((&json["fuel"], &json["deadline"]), (&true.into(), &false.into()));
         assert_eq!(json.as_object().unwrap().len(), CAPABILITIES.len());
     }
@@ -112,7 +112,7 @@ mod tests {
     fn an_engine_that_is_not_in_the_build_can_not_be_asked() {
         let mut can = Capabilities::none();
         can.deadline = true;
-        let asked = [(AnyEngine::Wasmtime, Some(can)), (AnyEngine::Wasmi, None)];
+        let asked = [(EngineKind::Wasmtime, Some(can)), (EngineKind::Wasmi, None)];
         let text = as_text(&asked);
         let mut lines = text.lines();
         assert_eq!(lines.next().unwrap(), "               wasmtime  wasmi");

@@ -5,32 +5,36 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon_engines::{AnyEngine, CodeStore};
+use antiphon_host::{EngineKind, ModuleBuilder};
 
 use crate::args::CacheArgs;
 use crate::failure::Failure;
 
-/// The cache for an engine. `None` if the engine does not compile, or if no directory for the cache
-/// is known.
-pub(super) fn store(args: &CacheArgs, engine: AnyEngine) -> Option<CodeStore> {
+/// The directory of an engine's cache. `None` if the engine does not compile, or if no directory for
+/// the cache is known.
+pub(super) fn cache_dir(args: &CacheArgs, engine: EngineKind) -> Option<PathBuf> {
     if args.no_cache || !engine.keeps_code() {
         return None;
     }
-    keys(engine, args.cache_dir.clone()).ok()
+    args.cache_dir.clone().or_else(|| engine.default_cache_dir())
 }
 
-/// The store that holds the key of artifacts: in the given directory, or in the user's cache
-/// directory.
-pub(crate) fn keys(engine: AnyEngine, directory: Option<PathBuf>) -> Result<CodeStore, Error> {
-    let directory = directory.or_else(|| CodeStore::default_directory(engine));
-    // Before the check below, so that an engine that keeps no code reports that, and not a missing
-    // directory.
-    let store = CodeStore::new(engine, directory.clone().unwrap_or_default())?;
-    if directory.is_none() {
-        let what = "the directory for the key of artifacts is unknown; give one with --cache-dir";
-        return Err(Error::new(ErrorKind::Unsupported, what));
+/// Gives a builder the directory that holds the key of artifacts: the one from the command line, or
+/// the user's cache directory.
+pub(crate) fn with_keys(
+    builder: ModuleBuilder,
+    engine: EngineKind,
+    directory: Option<PathBuf>,
+) -> Result<ModuleBuilder, Error> {
+    match directory.or_else(|| engine.default_cache_dir()) {
+        Some(directory) => Ok(builder.cache_dir(directory)),
+        // The builder reports that, and not a missing directory.
+        None if !engine.keeps_code() => Ok(builder),
+        None => {
+            let what = "the directory for the key of artifacts is unknown; give one with --cache-dir";
+            Err(Error::new(ErrorKind::Unsupported, what))
+        }
     }
-    Ok(store)
 }
 
 /// What the MODULE argument names.

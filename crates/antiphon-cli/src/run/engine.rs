@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::{EngineProviderFactory, Limits, ModuleInfo, WasiParams};
-use antiphon_engines::{AnyEngine, EngineOptions};
+use antiphon_host::{EngineKind, EngineOptions, ModuleBuilder};
 
 use super::code::{self, Module};
 use super::inputs::Inputs;
@@ -15,11 +15,11 @@ use crate::failure::Failure;
 use crate::terminal;
 
 /// Refuses an engine that is not in this build, before anything is read or run.
-pub(crate) fn ensure_available(engine: AnyEngine) -> Result<(), Failure> {
+pub(crate) fn ensure_available(engine: EngineKind) -> Result<(), Failure> {
     if engine.is_available() {
         return Ok(());
     }
-    let available: Vec<_> = AnyEngine::available().map(AnyEngine::name).collect();
+    let available: Vec<_> = EngineKind::available().map(EngineKind::name).collect();
     let advice = match available.as_slice() {
         [] => "use another build".to_owned(),
         names => format!("use --engine {}", names.join(" or --engine ")),
@@ -33,7 +33,7 @@ pub(crate) fn ensure_available(engine: AnyEngine) -> Result<(), Failure> {
 
 /// Compiles a module, or loads an artifact, with the options of a call.
 pub(crate) fn factory(
-    engine: AnyEngine,
+    engine: EngineKind,
     (guest, wasi, cache): (&GuestArgs, &WasiArgs, &CacheArgs),
     inputs: &Inputs,
 ) -> Result<Arc<dyn EngineProviderFactory>, Failure> {
@@ -51,7 +51,7 @@ pub(crate) fn factory(
     }
     let compiled = compile(engine, cache, &inputs.module, &options);
     compiled.map_err(|error| match error.kind() {
-        ErrorKind::Unsupported if !wasi.dir.is_empty() && engine != AnyEngine::Wasmtime => {
+        ErrorKind::Unsupported if !wasi.dir.is_empty() && engine != EngineKind::Wasmtime => {
             let what = format!("{engine} cannot grant directories to guests: --dir needs --engine wasmtime");
             Error::new(ErrorKind::Unsupported, what).with_source(error).into()
         }
@@ -61,7 +61,7 @@ pub(crate) fn factory(
 
 /// Compiles a module, or loads an artifact, for calls within limits and in the sealed world.
 pub(crate) fn plain_factory(
-    engine: AnyEngine,
+    engine: EngineKind,
     cache: &CacheArgs,
     module: &Module,
     limits: Limits,
@@ -70,44 +70,56 @@ pub(crate) fn plain_factory(
 }
 
 fn compile(
-    engine: AnyEngine,
+    engine: EngineKind,
     cache: &CacheArgs,
     module: &Module,
     options: &EngineOptions,
 ) -> Result<Arc<dyn EngineProviderFactory>, Error> {
     match module {
-        Module::Bytes(bytes) => {
-            terminal::with_spinner("compiling the module", || match code::store(cache, engine) {
-                Some(store) => store.factory(bytes, options),
-                None => engine.factory(bytes, options),
-            })
-        }
+        Module::Bytes(bytes) => terminal::with_spinner("compiling the module", || {
+            compile_cached(engine, cache, bytes, options)
+        }),
         Module::Artifact(path) => open(engine, cache, path, options),
     }
 }
 
+/// Compiles a module, or loads its code from the cache.
+fn compile_cached(
+    engine: EngineKind,
+    cache: &CacheArgs,
+    module: &[u8],
+    options: &EngineOptions,
+) -> Result<Arc<dyn EngineProviderFactory>, Error> {
+    let mut builder = builder(engine, options);
+    if let Some(directory) = code::cache_dir(cache, engine) {
+        builder = builder.cache_dir(directory);
+    }
+    Ok(Arc::clone(builder.compile(module)?.factory()))
+}
+
+fn builder(engine: EngineKind, options: &EngineOptions) -> ModuleBuilder {
+    antiphon_host::Module::builder().engine(engine).options(options.clone())
+}
+
 /// Loads native code, with the key from the cache's directory.
 fn open(
-    engine: AnyEngine,
+    engine: EngineKind,
     cache: &CacheArgs,
     path: &Path,
     options: &EngineOptions,
 ) -> Result<Arc<dyn EngineProviderFactory>, Error> {
-    code::keys(engine, cache.cache_dir.clone())?.open_artifact(path, options)
+    let builder = code::with_keys(builder(engine, options), engine, cache.cache_dir.clone())?;
+    Ok(Arc::clone(builder.open_artifact(path)?.factory()))
 }
 
 /// Compiles a module, or loads its cached code, only to learn whether that works.
-pub(crate) fn check_code(engine: AnyEngine, cache: &CacheArgs, module: &[u8]) -> Result<(), Error> {
-    match code::store(cache, engine) {
-        Some(store) => store.factory(module, &unlimited())?,
-        None => engine.factory(module, &unlimited())?,
-    };
-    Ok(())
+pub(crate) fn check_code(engine: EngineKind, cache: &CacheArgs, module: &[u8]) -> Result<(), Error> {
+    compile_cached(engine, cache, module, &unlimited()).map(drop)
 }
 
 /// What an artifact records about the module that it was compiled from.
 pub(crate) fn artifact_info(
-    engine: AnyEngine,
+    engine: EngineKind,
     cache: &CacheArgs,
     artifact: &Path,
 ) -> Result<ModuleInfo, Error> {

@@ -8,7 +8,7 @@ mod inputs;
 mod read;
 
 pub(crate) use calls::Calls;
-pub(crate) use code::{Module, already_compiled, keys};
+pub(crate) use code::{Module, already_compiled, with_keys};
 pub(crate) use engine::{
     artifact_info, check_code, ensure_available, factory, plain_factory, warn_of_unreached_world,
 };

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use antiphon::EngineProviderFactory;
 use antiphon::errors::{Error, ErrorKind};
-use antiphon_engines::AnyEngine;
+use antiphon_host::EngineKind;
 use serde_json::{Value, json};
 
 use comparison::{Chain, Ends, Fingerprint, Outcome, Watch, Watched};
@@ -31,7 +31,7 @@ const DIFFERENT: u8 = 5;
 /// One engine in one mode, and the outcome of its calls.
 #[derive(Debug)]
 struct Run {
-    engine: AnyEngine,
+    engine: EngineKind,
     mode: Mode,
     times: Times,
     ends: Ends,
@@ -71,18 +71,18 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
 }
 
 /// The engines to compare, without duplicates.
-fn engines(args: &CompareArgs) -> Result<Vec<AnyEngine>, Failure> {
-    let mut engines: Vec<AnyEngine> = Vec::new();
+fn engines(args: &CompareArgs) -> Result<Vec<EngineKind>, Failure> {
+    let mut engines: Vec<EngineKind> = Vec::new();
     for engine in &args.engine {
         if !engines.contains(engine) {
             engines.push(*engine);
         }
     }
     if engines.is_empty() {
-        engines.extend(AnyEngine::available());
+        engines.extend(EngineKind::available());
     }
     if engines.is_empty() {
-        engines.push(AnyEngine::default());
+        engines.push(EngineKind::default());
     }
     engines.iter().try_for_each(|engine| run::ensure_available(*engine))?;
     Ok(engines)
@@ -94,7 +94,7 @@ fn engines(args: &CompareArgs) -> Result<Vec<AnyEngine>, Failure> {
 fn load_and_call(
     args: &CompareArgs,
     inputs: &Inputs,
-    (engine, mode): (AnyEngine, Mode),
+    (engine, mode): (EngineKind, Mode),
     times: &mut Times,
 ) -> Result<Ends, Failure> {
     let watch = Arc::new(Watch::default());
@@ -255,7 +255,7 @@ fn outcome(ends: &Ends) -> String {
 mod tests {
     use super::*;
 
-    fn run(engine: AnyEngine, answer: &[u8]) -> Run {
+    fn run(engine: EngineKind, answer: &[u8]) -> Run {
         let last = Outcome::Answered(Fingerprint::of(answer));
         let ends = Ends { last, history: Chain::default().trace(), deeds: Watch::default().deeds() };
         Run { engine, mode: Mode::Sync, times: Times::default(), ends }
@@ -263,10 +263,10 @@ mod tests {
 
     #[test]
     fn runs_are_compared_with_the_first_and_each_difference_is_named_once() {
-        let [one, two, three] = [&b"a"[..], b"a", b"b"].map(|answer| run(AnyEngine::Wasmtime, answer));
+        let [one, two, three] = [&b"a"[..], b"a", b"b"].map(|answer| run(EngineKind::Wasmtime, answer));
         assert_eq!(differences(&[one, two]), Vec::<&str>::new());
-        let four = run(AnyEngine::Wasmi, b"c");
-        let one = run(AnyEngine::Wasmtime, b"a");
+        let four = run(EngineKind::Wasmi, b"c");
+        let one = run(EngineKind::Wasmtime, b"a");
         let runs = [one, three, four];
         assert_eq!(differences(&runs), ["the answer"]);
         let text = as_text(&runs, &differences(&runs));

@@ -151,7 +151,7 @@ fn line(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use antiphon_engines::AnyEngine;
+    use antiphon_host::EngineKind;
 
     use crate::args::CacheArgs;
 
@@ -159,7 +159,7 @@ mod tests {
     fn the_names_of_a_hostile_module_are_harmless() {
         let module =
             "(module (import \"wapc\" \"a\\1b[2J\\0a b\" (func)) (memory (export \"\\c2\\9b1m\") 1))";
-        let verdict = Verdict::of(module.as_bytes(), AnyEngine::default(), &CacheArgs::none());
+        let verdict = Verdict::of(module.as_bytes(), EngineKind::default(), &CacheArgs::none());
         let text = as_text(Path::new("m\u{1b}.wasm"), &verdict);
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
         assert!(text.contains("wapc.a\\u{1b}[2J\\n b"), "{text}");
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_is_no_module_has_only_a_verdict() {
-        let verdict = Verdict::of(b"\0asm junk", AnyEngine::default(), &CacheArgs::none());
+        let verdict = Verdict::of(b"\0asm junk", EngineKind::default(), &CacheArgs::none());
         let text = as_text(Path::new("x"), &verdict);
         assert!(
             text.starts_with("module    x\nverdict   not a waPC guest\n  - not a WebAssembly module: "),
