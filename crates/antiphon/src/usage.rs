@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::ticker;
+use crate::time::ticker;
 
 /// What a call used. Measured only where its [`Request`](crate::Request) asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::TestEngine;
 use crate::engine::WebAssemblyEngineProviderAsync;
 use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
 use crate::errors::{BoxError, Error};
-use crate::module_info::ModuleInfo;
+use crate::module::info::ModuleInfo;
 
 /// Makes providers of a [`TestEngine`], whose instances are all alike. Bytes may stand for other engines, as if they were
 /// their modules.

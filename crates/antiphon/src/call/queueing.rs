@@ -1,0 +1,151 @@
+//! A request that waits for something before a host gets it: its time counts from there.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::call::reentrancy;
+use crate::call::request::Request;
+use crate::call::terms::{Interrupt, Link, Terms};
+use crate::call::wait;
+use crate::errors::exceeded::Exceeded;
+use crate::errors::{Phase, Result};
+use crate::time::deadline::Deadline;
+use crate::time::ticker;
+
+/// When the time of a request began to count, and when it ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    pub(crate) deadline: Deadline,
+    pub(crate) at: Instant,
+}
+
+/// For who makes requests wait before a host is called with them: a pool, a scheduler.
+impl Request<'_> {
+    /// Starts the request's time: its deadline counts from now, and so does
+    /// [`Usage::queue_time`](crate::Usage::queue_time). `limit` is the time of a request that set none. Only the first
+    /// call does anything.
+    pub fn begin(&mut self, limit: Duration) {
+        let options = self.options();
+        if options.begun.is_some() {
+            return;
+        }
+        let limit = options.deadline.unwrap_or(limit);
+        let mut deadline = Deadline::after(ticker::now(), ticker::ticks(limit), limit);
+        if let Some(caller) = &options.caller {
+            deadline = deadline.earlier(caller.deadline);
+        }
+        options.begun = Some(Begun { deadline, at: Instant::now() });
+    }
+
+    /// Waits for something, for as long as the request may and for `longest` at most. A request that has not
+    /// [begun](Self::begin) has no deadline yet.
+    ///
+    /// What came of it too late is dropped: a request whose time is over does not go on.
+    ///
+    /// # Errors
+    /// [`DeadlineExceeded`](crate::errors::ErrorKind::DeadlineExceeded) in [`Phase::Queue`], whose source and
+    /// [`exceeded`](crate::errors::Error::exceeded) say how long it waited, or
+    /// [`Cancelled`](crate::errors::ErrorKind::Cancelled). The call never began.
+    ///
+    /// # Cancel safety
+    /// That of the future.
+    pub async fn queue<F: Future>(&self, longest: Duration, future: F) -> Result<F::Output> {
+        let options = self.options.as_deref();
+        let begun = options.and_then(|options| options.begun);
+        let deadline = begun.map_or(Deadline::NEVER, |begun| begun.deadline);
+        let wait = Deadline::after(ticker::now(), ticker::ticks(longest), longest);
+        let terms = Terms::of_waiting(deadline.earlier(wait), options);
+        let waited = match wait::until(&terms, future).await {
+            Ok(output) => terms.interrupt().map_or(Ok(output), Err),
+            Err(interrupt) => Err(interrupt),
+        };
+        waited.map_err(|interrupt| {
+            let error = terms.error(interrupt, Phase::Queue).never_began();
+            if interrupt == Interrupt::Deadline && wait.tick < deadline.tick {
+                return error.with_exceeded(Exceeded::time("queue_wait", longest, wait.used()));
+            }
+            error
+        })
+    }
+
+    /// Refuses a request on behalf of a [`Caller`](crate::Caller) that is too deep, before it waits for anything; a host
+    /// would refuse it as well.
+    ///
+    /// # Errors
+    /// [`Reentrancy`](crate::errors::ErrorKind::Reentrancy): more hosts than
+    /// [`Caller::MAX_DEPTH`](crate::Caller::MAX_DEPTH) wait for it.
+    pub fn check_depth(&self) -> Result<()> {
+        match self.options.as_deref().and_then(|options| options.caller.as_ref()) {
+            Some(caller) => caller.check_depth(),
+            None => Ok(()),
+        }
+    }
+
+    /// Who waits for this very call, as far as can be known: the hosts whose handlers run on this thread, and those of its
+    /// [`Caller`](crate::Caller).
+    pub fn awaiting(&self) -> Awaiting {
+        let caller = self.options.as_ref().and_then(|options| options.caller.as_ref());
+        Awaiting { here: reentrancy::running(), link: caller.map(|caller| Arc::clone(&caller.link)) }
+    }
+}
+
+/// Who waits for a request: [`Request::awaiting`].
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Awaiting {
+    here: Vec<u64>,
+    link: Option<Arc<Link>>,
+}
+
+impl Awaiting {
+    /// Whether that host waits for the request: one of its handlers made it, and still runs. A request that waited for the
+    /// host would wait for itself.
+    #[must_use]
+    pub fn includes(&self, host: u64) -> bool {
+        self.here.contains(&host) || self.link.as_ref().is_some_and(|link| link.waits(host))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CancelHandle;
+    use crate::errors::{ErrorKind, Fate};
+    use std::future::{pending, ready};
+
+    fn queue<T>(request: &Request<'_>, longest: Duration, future: impl Future<Output = T>) -> Result<T> {
+        wait::block_on(request.queue(longest, future))
+    }
+
+    #[test]
+    fn the_time_of_a_request_counts_from_its_begin_and_once() {
+        let mut request = Request::new("op", b"").deadline(Duration::from_millis(20));
+        request.begin(Duration::MAX);
+        request.begin(Duration::MAX);
+        assert_eq!(queue(&request, Duration::MAX, ready(7)).unwrap(), 7);
+        let error = queue(&request, Duration::MAX, pending::<()>()).unwrap_err();
+        assert_eq!((error.kind(), error.phase()), (ErrorKind::DeadlineExceeded, Some(Phase::Queue)));
+        assert_eq!(error.fate(), Fate::Kept);
+        let exceeded = error.exceeded().unwrap();
+        assert_eq!((exceeded.limit, exceeded.allowed), ("deadline", 20_000));
+        assert!(exceeded.used >= 20_000, "{exceeded}");
+        // What comes when the time is over comes too late.
+        assert_eq!(queue(&request, Duration::MAX, ready(7)).unwrap_err().kind(), ErrorKind::DeadlineExceeded);
+    }
+
+    #[test]
+    fn the_limit_of_the_wait_and_the_handle_end_it_as_well() {
+        let mut request = Request::new("op", b"");
+        request.begin(Duration::from_secs(60));
+        let error = queue(&request, Duration::from_millis(10), pending::<()>()).unwrap_err();
+        assert_eq!(error.exceeded().unwrap().limit, "queue_wait");
+
+        let cancel = CancelHandle::new();
+        cancel.cancel();
+        let mut request = Request::new("op", b"").cancel(cancel);
+        request.begin(Duration::from_secs(60));
+        let error = queue(&request, Duration::MAX, pending::<()>()).unwrap_err();
+        assert_eq!((error.kind(), error.fate()), (ErrorKind::Cancelled, Fate::Kept));
+    }
+}

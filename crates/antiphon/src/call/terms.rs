@@ -1,0 +1,259 @@
+//! The terms of one call: by when, cancelled by whom, on whose behalf.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::call::cancel::CancelHandle;
+use crate::call::context::Context;
+use crate::call::request::Options;
+use crate::errors::exceeded::Exceeded;
+use crate::errors::{Error, ErrorKind, Phase};
+use crate::time::deadline::Deadline;
+use crate::time::ticker;
+
+/// What holds for one call, whatever it is doing.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) deadline: Deadline,
+    /// Behind one pointer, which most calls have empty: terms are moved in every call.
+    extra: Option<Arc<Extra>>,
+}
+
+/// What only some calls have.
+#[derive(Debug, Default)]
+struct Extra {
+    handles: Handles,
+    context: Option<Context>,
+    behalf: Option<Arc<Link>>,
+    /// The fuel of this call.
+    fuel: Option<u64>,
+}
+
+/// A chain of hosts, each of which called the next one from a handler.
+#[derive(Debug)]
+pub(crate) struct Link {
+    host: u64,
+    /// Whether the handler still runs: after it, nobody waits for it any more.
+    running: Arc<AtomicBool>,
+    /// What ends the host's call, and with it those that its handler makes.
+    handles: Handles,
+    outer: Option<Arc<Link>>,
+}
+
+/// Who may end a call.
+#[derive(Clone, Debug, Default)]
+struct Handles {
+    /// Whoever made it.
+    cancel: Option<CancelHandle>,
+    /// Who ends every call of the host.
+    stop: Option<CancelHandle>,
+}
+
+/// Why something that waited was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interrupt {
+    Deadline,
+    Cancelled,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self::new(Deadline::NEVER)
+    }
+}
+
+impl Terms {
+    #[inline]
+    pub(crate) fn new(deadline: Deadline) -> Self {
+        Self { deadline, extra: None }
+    }
+
+    /// The terms of all calls of a host that a handle ends.
+    pub(crate) fn stopped_by(stop: CancelHandle) -> Self {
+        let handles = Handles { cancel: None, stop: Some(stop) };
+        let extra = Extra { handles, ..Extra::default() };
+        Self { deadline: Deadline::NEVER, extra: Some(Arc::new(extra)) }
+    }
+
+    /// The terms of a request that has some of its own; `host` are those of one that has none.
+    #[cold]
+    pub(crate) fn of_request(options: Options, now: u64, host: Self) -> Self {
+        let stop = host.stop().cloned();
+        let cancel = options.cancel;
+        let mut terms = match (options.begun, options.deadline) {
+            (Some(begun), _) => Self { deadline: begun.deadline, ..host },
+            (None, None) => host,
+            (None, Some(limit)) => {
+                Self { deadline: Deadline::after(now, ticker::ticks(limit), limit), ..host }
+            }
+        };
+        let mut extra = Extra {
+            handles: Handles { cancel, stop },
+            context: options.context,
+            behalf: None,
+            fuel: options.fuel,
+        };
+        if let Some(Caller { deadline, link }) = options.caller {
+            terms.deadline = terms.deadline.earlier(deadline);
+            extra.behalf = Some(link);
+        }
+        let Extra { handles, context, behalf, fuel } = &extra;
+        if handles.cancel.is_some() || context.is_some() || behalf.is_some() || fuel.is_some() {
+            terms.extra = Some(Arc::new(extra));
+        }
+        terms
+    }
+
+    /// The terms of a request that is still to get to a host.
+    pub(crate) fn of_waiting(deadline: Deadline, options: Option<&Options>) -> Self {
+        let cancel = options.and_then(|options| options.cancel.clone());
+        let behalf =
+            options.and_then(|options| options.caller.as_ref()).map(|caller| Arc::clone(&caller.link));
+        let ends_early = cancel.is_some() || behalf.is_some();
+        let extra = || Extra { handles: Handles { cancel, stop: None }, behalf, ..Extra::default() };
+        Self { deadline, extra: ends_early.then(|| Arc::new(extra())) }
+    }
+
+    /// The same with a deadline of their own.
+    pub(crate) fn by(&self, deadline: Deadline) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    /// Drops all but what holds for every call of the host.
+    pub(crate) fn release(&mut self, host: &Self) {
+        self.deadline = host.deadline;
+        self.extra.clone_from(&host.extra);
+    }
+
+    #[inline]
+    fn stop(&self) -> Option<&CancelHandle> {
+        self.extra.as_ref()?.handles.stop.as_ref()
+    }
+
+    /// All that may end the call: its own handles, and those of the calls that wait for it.
+    pub(crate) fn handles(&self) -> impl Iterator<Item = &CancelHandle> {
+        let outer = self.behalf().into_iter().flat_map(|link| link.links()).map(|link| &link.handles);
+        let own = self.extra.as_ref().map(|extra| &extra.handles);
+        own.into_iter().chain(outer).flat_map(Handles::iter)
+    }
+
+    pub(crate) fn context(&self) -> Option<&Context> {
+        self.extra.as_ref()?.context.as_ref()
+    }
+
+    pub(crate) fn fuel(&self) -> Option<u64> {
+        self.extra.as_ref()?.fuel
+    }
+
+    pub(crate) fn behalf(&self) -> Option<&Arc<Link>> {
+        self.extra.as_ref()?.behalf.as_ref()
+    }
+
+    /// Whether the call has to end now.
+    #[inline]
+    pub(crate) fn interrupt(&self) -> Option<Interrupt> {
+        if self.deadline.is_over() {
+            return Some(Interrupt::Deadline);
+        }
+        self.is_cancelled().then_some(Interrupt::Cancelled)
+    }
+
+    #[inline]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.extra.is_some() && self.handles().any(CancelHandle::is_cancelled)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop().is_some_and(CancelHandle::is_cancelled)
+    }
+
+    #[cold]
+    pub(crate) fn error(&self, interrupt: Interrupt, phase: Phase) -> Error {
+        match interrupt {
+            Interrupt::Deadline => {
+                let (limit, used) = (self.deadline.limit, self.deadline.used());
+                Error::deadline(phase, format_args!("{limit:?}"), format_args!("{used:?}"))
+                    .with_exceeded(Exceeded::time("deadline", limit, used))
+            }
+            Interrupt::Cancelled if self.is_stopped() => {
+                let what =
+                    "the host was stopped, and its calls with it: its pool was drained, or its program ends";
+                Error::new(ErrorKind::Cancelled, what)
+            }
+            Interrupt::Cancelled => {
+                Error::new(ErrorKind::Cancelled, "the call was cancelled through its handle")
+            }
+        }
+    }
+
+    /// The same with some more ticks, for who watches from outside over somebody who keeps the deadline himself.
+    #[cfg(feature = "async")]
+    pub(crate) fn later(&self, ticks: u64) -> Self {
+        Self { deadline: self.deadline.later(ticks), ..self.clone() }
+    }
+
+    /// The stricter of these terms and a deadline of their own, for a part of the call.
+    pub(crate) fn at_most(&self, deadline: Deadline) -> Self {
+        Self { deadline: self.deadline.earlier(deadline), ..self.clone() }
+    }
+}
+
+/// A handler's call in a form that can be kept and sent elsewhere: on whose behalf an inner call is made.
+///
+/// A call made with it ([`Request::caller`](crate::Request::caller)) ends by the outer call's deadline, is cancelled
+/// with it, and is refused at once where it would wait for a host that itself waits for this handler.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub(crate) deadline: Deadline,
+    pub(crate) link: Arc<Link>,
+}
+
+impl Caller {
+    pub(crate) fn new(host: u64, running: Arc<AtomicBool>, terms: &Terms) -> Self {
+        let handles = terms.extra.as_ref().map(|extra| extra.handles.clone()).unwrap_or_default();
+        let link = Arc::new(Link { host, running, handles, outer: terms.behalf().cloned() });
+        Self { deadline: terms.deadline, link }
+    }
+
+    /// How many hosts may wait for a call. One on behalf of more is refused as
+    /// [`Reentrancy`](ErrorKind::Reentrancy): whoever calls so deep mostly calls in a circle.
+    pub const MAX_DEPTH: usize = 8;
+
+    /// How many hosts wait for this call, one inside the other; 1 for a handler of an ordinary call.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.link.links().count()
+    }
+
+    pub(crate) fn check_depth(&self) -> Result<(), Error> {
+        let depth = self.depth();
+        if depth <= Self::MAX_DEPTH {
+            return Ok(());
+        }
+        let what = format!(
+            "{depth} hosts would wait for this call, one inside the other: at most {} may",
+            Self::MAX_DEPTH
+        );
+        let [allowed, used] = [Self::MAX_DEPTH, depth].map(|calls| u64::try_from(calls).unwrap_or(u64::MAX));
+        Err(Error::new(ErrorKind::Reentrancy, what)
+            .with_exceeded(Exceeded::new("depth", allowed, used, "calls")))
+    }
+}
+
+impl Handles {
+    fn iter(&self) -> impl Iterator<Item = &CancelHandle> {
+        [&self.cancel, &self.stop].into_iter().flatten()
+    }
+}
+
+impl Link {
+    /// Whether the host waits for a handler of the chain.
+    pub(crate) fn waits(&self, host: u64) -> bool {
+        self.links().any(|link| link.host == host && link.running.load(Ordering::Acquire))
+    }
+
+    /// The chain, innermost first.
+    fn links(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |link| link.outer.as_deref())
+    }
+}

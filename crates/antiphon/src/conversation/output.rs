@@ -1,0 +1,83 @@
+//! Where the answer of a call goes.
+
+use crate::call::request::Response;
+use crate::conversation::Conversation;
+
+/// What a host does around the engine's part of a call so that the answer gets where its caller wants it.
+pub(crate) trait Output {
+    /// Before the guest runs.
+    fn prepare(&mut self, conversation: &mut Conversation);
+
+    /// After it has answered.
+    fn collect(&mut self, conversation: &mut Conversation);
+
+    /// After it has failed.
+    fn discard(&mut self, conversation: &mut Conversation);
+}
+
+/// Into a new buffer.
+impl Output for Vec<u8> {
+    #[inline]
+    fn prepare(&mut self, _conversation: &mut Conversation) {}
+
+    #[inline]
+    fn collect(&mut self, conversation: &mut Conversation) {
+        conversation.swap_response(self);
+    }
+
+    fn discard(&mut self, conversation: &mut Conversation) {
+        conversation.drop_response();
+    }
+}
+
+/// Into a new buffer, with what the call used where its request asks.
+impl Output for Response {
+    #[inline]
+    fn prepare(&mut self, _conversation: &mut Conversation) {}
+
+    #[inline]
+    fn collect(&mut self, conversation: &mut Conversation) {
+        conversation.swap_response(&mut self.payload);
+        self.usage = conversation.usage(self.payload.len());
+    }
+
+    fn discard(&mut self, conversation: &mut Conversation) {
+        conversation.drop_response();
+    }
+}
+
+/// Into a buffer that the caller brings, whose capacity is used.
+pub(crate) struct Reused<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl Output for Reused<'_> {
+    #[inline]
+    fn prepare(&mut self, conversation: &mut Conversation) {
+        self.0.clear();
+        conversation.swap_response(self.0);
+    }
+
+    #[inline]
+    fn collect(&mut self, conversation: &mut Conversation) {
+        conversation.swap_response(self.0);
+    }
+
+    fn discard(&mut self, conversation: &mut Conversation) {
+        conversation.swap_response(self.0);
+        self.0.clear();
+    }
+}
+
+/// Nowhere: the closure of [`sink`](crate::conversation::answer_in_place) reads it in the guest's memory.
+pub(crate) struct InPlace;
+
+impl Output for InPlace {
+    #[inline]
+    fn prepare(&mut self, conversation: &mut Conversation) {
+        conversation.answer_in_place();
+    }
+
+    #[inline]
+    fn collect(&mut self, _conversation: &mut Conversation) {}
+
+    fn discard(&mut self, _conversation: &mut Conversation) {}
+}

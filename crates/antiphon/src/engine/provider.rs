@@ -1,0 +1,507 @@
+//! The providers and the factory of an engine, made from what is the engine's own: how a module is compiled, how an
+//! instance is started, how it is called.
+//!
+//! An engine that moves a [`Conversation`] into its store implements [`Compiled`] and [`Instance`], and has
+//! [`Provider`], [`ProviderAsync`] and [`Factory`] for it. The provider traits themselves ask for less.
+
+use std::fmt;
+use std::sync::Arc;
+
+#[cfg(feature = "async")]
+use async_trait::async_trait;
+
+#[cfg(feature = "async")]
+use crate::BoxFuture;
+use crate::call::isolation::Isolation;
+use crate::call::wait::block_on;
+use crate::conversation::Conversation;
+#[cfg(feature = "async")]
+use crate::engine::WebAssemblyEngineProviderAsync;
+use crate::engine::wapc2::module_state::ModuleState;
+#[cfg(feature = "async")]
+use crate::engine::wapc2::module_state::ModuleStateAsync;
+use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
+use crate::errors::{BoxError, Error, ErrorKind, Fate, Result};
+use crate::module::info::ModuleInfo;
+use antiphon_protocol::{Limits, names};
+
+/// A module that an engine has compiled, with the settings of its instances.
+pub trait Compiled: Send + Sync + Sized + 'static {
+    /// What it starts.
+    type Instance: Instance<Compiled = Self>;
+
+    /// The same engine and settings for another module.
+    ///
+    /// # Errors
+    /// The module is refused.
+    fn compile(&self, bytes: &[u8]) -> Result<Self>;
+
+    /// The limits that its instances were given.
+    fn limits(&self) -> Limits;
+
+    /// Whether its instances serve more than one call.
+    fn isolation(&self) -> Isolation {
+        Isolation::Reuse
+    }
+
+    /// What the engine can do, as it was set up.
+    fn capabilities(&self) -> Capabilities;
+
+    /// What the module says about itself.
+    fn info(&self) -> &ModuleInfo;
+}
+
+/// Whom an instance is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third kind of host")]
+pub enum HostKind {
+    /// A [`WapcHost`](crate::WapcHost): where the guest waits, the thread does.
+    Sync,
+    /// A [`WapcHostAsync`](crate::WapcHostAsync).
+    Async,
+}
+
+/// A started instance. It keeps a spare conversation while no call runs, and swaps it for the call's.
+pub trait Instance: Send + Sized {
+    /// What it is started from.
+    type Compiled;
+
+    /// Starts an instance for a host of that kind, and runs its init exports in the conversation that the host began for
+    /// them. The instance keeps `spare` between its calls; when this returns, `conversation` is the host's again.
+    ///
+    /// An asynchronous host asks only engines whose [`Capabilities::suspend`] is set.
+    ///
+    /// # Errors
+    /// The guest does not start.
+    ///
+    /// # Cancel safety
+    /// A dropped start leaves nothing behind but a conversation in which nothing runs.
+    fn start(
+        compiled: &Self::Compiled,
+        conversation: &mut Box<Conversation>,
+        spare: Box<Conversation>,
+        host: HostKind,
+    ) -> impl Future<Output = Result<Self>> + Send;
+
+    /// Drops the instance, and gives back the conversation that it kept, if it can.
+    fn into_spare(self) -> Option<Box<Conversation>> {
+        None
+    }
+
+    /// Runs `__guest_call` as far as it gets without waiting. `None` if it has to wait, or must not be run straight:
+    /// [`call_async`](Self::call_async) begins it then, or goes on with it.
+    fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32>>;
+
+    /// Runs `__guest_call` to its end, for a synchronous host: where the guest waits, the thread parks. All of it in one
+    /// function: a result that is handed from one to another through memory costs more than most of what is done here.
+    ///
+    /// # Errors
+    /// The guest call did not return.
+    #[inline(always)]
+    fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32> {
+        match self.call_straight(conversation) {
+            Some(returned) => returned,
+            None => parked(self, conversation),
+        }
+    }
+
+    /// Runs `__guest_call`, or what [`call_straight`](Self::call_straight) left of it, with waits. For a synchronous host
+    /// its thread parks meanwhile. An engine whose guests never wait needs none.
+    ///
+    /// # Errors
+    /// The guest call did not return.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves a conversation in which nothing runs; the instance is not used again.
+    fn call_async(
+        &mut self,
+        conversation: &mut Box<Conversation>,
+    ) -> impl Future<Output = Result<i32>> + Send {
+        let _ = conversation;
+        std::future::ready(Err(not_async()))
+    }
+}
+
+#[cold]
+fn not_async() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "this build of the engine has no asynchronous mode: turn on its feature `async`",
+    )
+}
+
+/// What a function of the start of an instance comes to, by how it ended.
+///
+/// The `main` of a command ends with an exit (TinyGo's from 0.35 on): with code 0, `_initialize` and `_start` have done
+/// what they are for.
+///
+/// # Errors
+/// [`ErrorKind::InitFailed`], which names the function.
+pub fn initialized(function: &str, ended: Result<()>) -> Result<()> {
+    match ended {
+        Err(error) if error.exit_code() == Some(0) && MAY_EXIT.contains(&function) => Ok(()),
+        ended => ended.map_err(|error| Error::init(function, error)),
+    }
+}
+
+const MAY_EXIT: [&str; 2] = [names::REACTOR_INITIALIZE, names::TINYGO_START];
+
+/// Runs one instance for a [`WapcHost`](crate::WapcHost). A clone is a provider of the same module whose instance has
+/// not been started.
+pub struct Provider<C: Compiled> {
+    compiled: Arc<C>,
+    state: Option<Arc<ModuleState>>,
+    instance: Option<C::Instance>,
+    spares: Spares,
+}
+
+impl<C: Compiled> Provider<C> {
+    /// A provider of a module.
+    pub fn new(compiled: Arc<C>) -> Self {
+        Self { compiled, state: None, instance: None, spares: Spares::default() }
+    }
+
+    fn start(compiled: &C, state: &ModuleState, spares: &mut Spares) -> Result<C::Instance> {
+        let mut conversation = spares.start.take().unwrap_or_else(|| state.spare());
+        let spare = spares.instance.take().unwrap_or_else(|| state.spare());
+        state.exchange(&mut conversation);
+        let started = block_on(C::Instance::start(compiled, &mut conversation, spare, HostKind::Sync));
+        state.exchange(&mut conversation);
+        spares.started(conversation);
+        started
+    }
+}
+
+impl<C: Compiled> WebAssemblyEngineProvider for Provider<C> {
+    fn init(&mut self, host: Arc<ModuleState>) -> Result<(), BoxError> {
+        // The old instance goes first: its memory is not needed to build the next one.
+        self.instance = None;
+        self.spares.keep_for(self.state.as_ref(), &host);
+        self.instance = Some(Self::start(&self.compiled, &host, &mut self.spares)?);
+        self.state = Some(host);
+        Ok(())
+    }
+
+    fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
+        let Some(state) = self.state.clone() else { return Err(Error::not_started().into()) };
+        let mut conversation = state.spare();
+        state.exchange(&mut conversation);
+        let returned = self.converse(&mut conversation);
+        state.exchange(&mut conversation);
+        returned.unwrap_or_else(|| Err(Error::not_started().into()))
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {
+        let Some(state) = &self.state else { return Err(Error::not_started().into()) };
+        let compiled = self.compiled.compile(bytes)?;
+        let next = Self::start(&compiled, state, &mut self.spares)?;
+        (self.compiled, self.instance) = (Arc::new(compiled), Some(next));
+        Ok(())
+    }
+
+    #[inline]
+    fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
+        Some(match self.instance.as_mut()?.call(conversation) {
+            Ok(code) => Ok(code),
+            Err(error) => Err(discard(&mut self.instance, error).into()),
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        self.compiled.limits()
+    }
+
+    fn isolation(&self) -> Isolation {
+        self.compiled.isolation()
+    }
+
+    fn discard(&mut self) {
+        self.spares.discarded(self.instance.take().and_then(Instance::into_spare));
+    }
+
+    fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
+        Some(Arc::new(Factory(Arc::clone(&self.compiled))))
+    }
+}
+
+/// Runs what has to wait, while this thread parks.
+#[cold]
+fn parked<I: Instance>(instance: &mut I, conversation: &mut Box<Conversation>) -> Result<i32> {
+    block_on(instance.call_async(conversation))
+}
+
+/// Conversations in which nothing runs, kept from one instance to the next.
+#[derive(Default)]
+struct Spares {
+    /// Left with the host while an instance starts.
+    start: Option<Box<Conversation>>,
+    /// Left with the instance while no call runs.
+    instance: Option<Box<Conversation>>,
+    /// Whether instances come and go: of one that stays, none is kept.
+    many: bool,
+}
+
+impl Spares {
+    /// A conversation belongs to its host.
+    fn keep_for<S>(&mut self, state: Option<&Arc<S>>, host: &Arc<S>) {
+        if !state.is_some_and(|state| Arc::ptr_eq(state, host)) {
+            (self.start, self.instance) = (None, None);
+        }
+    }
+
+    /// An instance has been started.
+    fn started(&mut self, start: Box<Conversation>) {
+        if self.many {
+            self.start = Some(start);
+        }
+    }
+
+    /// One that was to serve a single call is gone.
+    fn discarded(&mut self, spare: Option<Box<Conversation>>) {
+        self.many = true;
+        self.instance = spare;
+    }
+}
+
+/// An instance that must not be used again goes at once, with its memory: the host may be idle for long.
+#[cold]
+fn discard<I>(instance: &mut Option<I>, error: Error) -> Error {
+    if error.fate() == Fate::Discarded {
+        *instance = None;
+    }
+    error
+}
+
+/// Runs one instance for a [`WapcHostAsync`](crate::WapcHostAsync). A clone is a provider of the same module whose
+/// instance has not been started.
+#[cfg(feature = "async")]
+pub struct ProviderAsync<C: Compiled> {
+    compiled: Arc<C>,
+    state: Option<Arc<ModuleStateAsync>>,
+    instance: Option<C::Instance>,
+    spares: Spares,
+}
+
+#[cfg(feature = "async")]
+impl<C: Compiled> ProviderAsync<C> {
+    /// A provider of a module.
+    pub fn new(compiled: Arc<C>) -> Self {
+        Self { compiled, state: None, instance: None, spares: Spares::default() }
+    }
+
+    async fn start(compiled: &C, state: &ModuleStateAsync, spares: &mut Spares) -> Result<C::Instance> {
+        if !compiled.capabilities().suspend {
+            return Err(not_async());
+        }
+        let mut conversation = spares.start.take().unwrap_or_else(|| state.spare());
+        let spare = spares.instance.take().unwrap_or_else(|| state.spare());
+        state.exchange(&mut conversation);
+        let started = C::Instance::start(compiled, &mut conversation, spare, HostKind::Async).await;
+        state.exchange(&mut conversation);
+        spares.started(conversation);
+        started
+    }
+}
+
+#[cfg(feature = "async")]
+#[async_trait]
+impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
+    async fn init(&mut self, host: Arc<ModuleStateAsync>) -> Result<(), BoxError> {
+        self.instance = None;
+        self.spares.keep_for(self.state.as_ref(), &host);
+        self.instance = Some(Self::start(&self.compiled, &host, &mut self.spares).await?);
+        self.state = Some(host);
+        Ok(())
+    }
+
+    async fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
+        let Some(state) = self.state.clone() else { return Err(Error::not_started().into()) };
+        let running = Running(&mut self.instance);
+        let Some(instance) = running.0.as_mut() else { return Err(Error::not_started().into()) };
+        let mut conversation = state.spare();
+        state.exchange(&mut conversation);
+        let returned = match instance.call_straight(&mut conversation) {
+            Some(returned) => returned,
+            None => instance.call_async(&mut conversation).await,
+        };
+        state.exchange(&mut conversation);
+        Ok(running.ended(returned)?)
+    }
+
+    async fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {
+        let Some(state) = &self.state else { return Err(Error::not_started().into()) };
+        let compiled = self.compiled.compile(bytes)?;
+        let next = Self::start(&compiled, state, &mut self.spares).await?;
+        (self.compiled, self.instance) = (Arc::new(compiled), Some(next));
+        Ok(())
+    }
+
+    #[inline]
+    fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
+        Some(match self.instance.as_mut()?.call_straight(conversation)? {
+            Ok(code) => Ok(code),
+            Err(error) => Err(discard(&mut self.instance, error).into()),
+        })
+    }
+
+    fn converse_async<'a>(
+        &'a mut self,
+        conversation: &'a mut Box<Conversation>,
+    ) -> Option<BoxFuture<'a, Result<i32, BoxError>>> {
+        self.instance.as_ref()?;
+        let running = Running(&mut self.instance);
+        Some(Box::into_pin(boxed(|| async move {
+            let Some(instance) = running.0.as_mut() else { return Err(Error::not_started().into()) };
+            let returned = instance.call_async(conversation).await;
+            Ok(running.ended(returned)?)
+        })))
+    }
+
+    fn limits(&self) -> Limits {
+        self.compiled.limits()
+    }
+
+    fn isolation(&self) -> Isolation {
+        self.compiled.isolation()
+    }
+
+    fn discard(&mut self) {
+        self.spares.discarded(self.instance.take().and_then(Instance::into_spare));
+    }
+
+    fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
+        Some(Arc::new(Factory(Arc::clone(&self.compiled))))
+    }
+}
+
+/// A future in a box, written there at once: those of guest calls are large, and to copy one there costs more than to
+/// make it.
+#[cfg(feature = "async")]
+#[inline(always)]
+pub fn boxed<F: Future>(make: impl FnOnce() -> F) -> Box<F> {
+    let memory = Box::new_uninit();
+    Box::write(memory, make())
+}
+
+/// The instance of a call that runs: a future that is dropped takes it along, with its memory.
+#[cfg(feature = "async")]
+struct Running<'a, I>(&'a mut Option<I>);
+
+#[cfg(feature = "async")]
+impl<I> Running<'_, I> {
+    #[inline]
+    fn ended(self, returned: Result<i32>) -> Result<i32> {
+        match returned {
+            Err(error) if error.fate() == Fate::Discarded => Err(error),
+            returned => {
+                std::mem::forget(self);
+                returned
+            }
+        }
+    }
+}
+
+#[cfg(feature = "async")]
+impl<I> Drop for Running<'_, I> {
+    fn drop(&mut self) {
+        *self.0 = None;
+    }
+}
+
+/// Makes providers of one module, in either mode.
+pub struct Factory<C>(pub Arc<C>);
+
+impl<C: Compiled> EngineProviderFactory for Factory<C> {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn module_info(&self) -> &ModuleInfo {
+        self.0.info()
+    }
+
+    fn provider(&self) -> Result<Box<dyn WebAssemblyEngineProvider + Send>, BoxError> {
+        Ok(Box::new(Provider::new(Arc::clone(&self.0))))
+    }
+
+    #[cfg(feature = "async")]
+    fn provider_async(&self) -> Result<Box<dyn WebAssemblyEngineProviderAsync + Send>, BoxError> {
+        Ok(Box::new(ProviderAsync::new(Arc::clone(&self.0))))
+    }
+
+    fn with_module(&self, bytes: &[u8]) -> Result<Arc<dyn EngineProviderFactory>, BoxError> {
+        Ok(Arc::new(Self(Arc::new(self.0.compile(bytes)?))))
+    }
+}
+
+impl<C: Compiled> Clone for Provider<C> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.compiled))
+    }
+}
+
+#[cfg(feature = "async")]
+impl<C: Compiled> Clone for ProviderAsync<C> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.compiled))
+    }
+}
+
+impl<C> Clone for Factory<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C: Compiled> fmt::Debug for Provider<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider").field("started", &self.instance.is_some()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "async")]
+impl<C: Compiled> fmt::Debug for ProviderAsync<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderAsync").field("started", &self.instance.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl<C> fmt::Debug for Factory<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Factory").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spares_are_kept_only_where_instances_come_and_go() {
+        let state = Arc::new(ModuleState::default());
+        let mut spares = Spares::default();
+        spares.started(state.spare());
+        assert!(spares.start.is_none());
+        spares.discarded(Some(state.spare()));
+        spares.started(state.spare());
+        assert!(spares.start.is_some() && spares.instance.is_some());
+        // Of another host, none.
+        spares.keep_for(Some(&state), &Arc::new(ModuleState::default()));
+        assert!(spares.start.is_none() && spares.instance.is_none() && spares.many);
+    }
+
+    #[test]
+    fn an_exit_with_code_0_is_success_of_a_command_and_of_nothing_else() {
+        let exit = |code| Err(Error::new(ErrorKind::Trapped, "the guest exited").with_exit_code(code));
+        for function in ["_initialize", "_start"] {
+            assert!(initialized(function, exit(0)).is_ok());
+            let error = initialized(function, exit(1)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InitFailed);
+            assert_eq!(error.message(), format!("{function}: the guest exited"));
+        }
+        for function in ["wapc_init", "start section"] {
+            assert!(initialized(function, Ok(())).is_ok());
+            assert_eq!(initialized(function, exit(0)).unwrap_err().kind(), ErrorKind::InitFailed);
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! The handle through which an engine of `wapc` 2.x's shape takes part in a conversation.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use antiphon_protocol::{Begin, HostCallRequest, Limits};
+
+use crate::Invocation;
+use crate::call::terms::Terms;
+use crate::conversation::{Conversation, Shared};
+use crate::errors::{BoxError, Result};
+use crate::handler::ledger::Ledger;
+#[cfg(feature = "async")]
+use crate::handler::{self, Begun};
+use crate::handler::{Answer, HostCall, Run};
+
+/// The state of a host's conversation, given to a synchronous engine at its `init`.
+///
+/// An engine either takes the [`Conversation`] out for the time of a call ([`exchange`](Self::exchange), the fast way),
+/// or leaves it here and calls the methods below from its imports, as engines written for `wapc` 2.x do.
+pub struct ModuleState {
+    shared: Arc<Shared>,
+    /// Made where it is needed first: between the calls of an engine that takes it out, nobody needs one.
+    conversation: Mutex<Option<Box<Conversation>>>,
+}
+
+impl ModuleState {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, conversation: Mutex::default() }
+    }
+
+    /// The host's number, unique in the process.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.shared.id
+    }
+
+    /// The limits that the host set, already the stricter of its own and those that the provider reported.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// A conversation of this host that nothing is running in, to be exchanged for the running one.
+    #[must_use]
+    pub fn spare(&self) -> Box<Conversation> {
+        Box::new(Conversation::idle(Arc::clone(&self.shared)))
+    }
+
+    /// Exchanges the conversation kept here for another: the way to take the running one out, and to put it back.
+    pub fn exchange(&self, conversation: &mut Box<Conversation>) {
+        self.with(|kept| std::mem::swap(kept, conversation));
+    }
+
+    /// Retrieves the value, if any, of the current guest request.
+    pub fn get_guest_request(&self) -> Option<Invocation> {
+        self.with(|conversation| {
+            conversation.protocol().request().map(|(operation, msg)| Invocation::new(operation, msg))
+        })
+    }
+
+    /// Retrieves the value of the current host response.
+    #[deprecated(note = "clones the whole response; prefer `host_response_len` and `with_host_response`")]
+    pub fn get_host_response(&self) -> Option<Vec<u8>> {
+        self.with_host_response(<[u8]>::to_vec)
+    }
+
+    /// The length of the current host response, in bytes; 0 where there is none.
+    pub fn host_response_len(&self) -> usize {
+        self.with_host_response(<[u8]>::len).unwrap_or(0)
+    }
+
+    /// Runs `f` with the current host response, if there is one, without cloning it.
+    pub fn with_host_response<R>(&self, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.with(|conversation| conversation.protocol().host_response_bytes().map(f))
+    }
+
+    /// Sets the error of the running guest call.
+    pub fn set_guest_error(&self, error: String) {
+        self.with(|conversation| conversation.protocol().set_guest_error(error));
+    }
+
+    /// Sets the response of the running guest call. One over its limit ends the call with
+    /// [`ErrorKind::TooLarge`](crate::errors::ErrorKind::TooLarge).
+    pub fn set_guest_response(&self, response: Vec<u8>) {
+        self.with(|conversation| {
+            if let Err(error) = conversation.set_response(response) {
+                conversation.fail(error);
+            }
+        });
+    }
+
+    /// The response that the guest has set, if any.
+    pub fn get_guest_response(&self) -> Option<Vec<u8>> {
+        self.with(|conversation| conversation.protocol().response().map(<[u8]>::to_vec))
+    }
+
+    /// The error of the last host call, if it failed.
+    pub fn get_host_error(&self) -> Option<String> {
+        self.with(|conversation| conversation.protocol().host_error_text().map(str::to_owned))
+    }
+
+    /// Runs a host call: 1 where the guest can read an answer, 0 where it can read an error.
+    ///
+    /// # Errors
+    /// The guest call has to end: a spent budget, a handler that panicked, a deadline. An engine that goes on all the
+    /// same changes nothing about the outcome.
+    pub fn do_host_call(
+        &self,
+        binding: &str,
+        namespace: &str,
+        operation: &str,
+        payload: &[u8],
+    ) -> Result<i32, Box<dyn StdError>> {
+        let request = HostCallRequest { binding, namespace, operation, payload };
+        match self.begin_host_call(request).map_err(unsent)? {
+            None => Ok(0),
+            Some(HostCallInProgress { terms, ledger, started }) => {
+                let run = Run::default();
+                let call = HostCall::new(request, self.id(), (&terms, &ledger, &run));
+                let answer = self.shared.handler.run(call);
+                self.finish_host_call(ledger, started, answer).map_err(unsent)
+            }
+        }
+    }
+
+    /// Logs a line of the guest's.
+    pub fn do_console_log(&self, msg: &str) {
+        self.with(|conversation| {
+            if let Err(error) = conversation.log(crate::LogStream::Console, msg.as_bytes()) {
+                conversation.fail(error);
+            }
+        });
+    }
+
+    /// The first half of a host call; `None` where the protocol refuses it. The lock is not held between the halves:
+    /// the handler may take its time, and may look at this state.
+    fn begin_host_call(&self, request: HostCallRequest<'_>) -> Result<Option<HostCallInProgress>, BoxError> {
+        self.with(|conversation| match conversation.protocol().admit_host_call(request) {
+            Err(violation) => {
+                conversation.fail(violation.clone().into());
+                Err(violation.into())
+            }
+            Ok(Begin::Refused) => Ok(None),
+            Ok(Begin::Run(_)) => {
+                let started = conversation.host_call_starts(request);
+                let (terms, ledger) = (conversation.terms().clone(), conversation.lend_ledger());
+                Ok(Some(HostCallInProgress { terms, ledger, started }))
+            }
+        })
+    }
+
+    fn finish_host_call(
+        &self,
+        ledger: Ledger,
+        started: Option<Instant>,
+        answer: Answer,
+    ) -> Result<i32, BoxError> {
+        self.with(|conversation| {
+            conversation.return_ledger(ledger);
+            conversation.host_call_ends(started, answer).map_err(|error| {
+                let text = error.to_string();
+                conversation.fail(error);
+                text.into()
+            })
+        })
+    }
+
+    /// Begins the start of an instance, in the conversation that is kept here.
+    pub(crate) fn begin_init(&self, terms: Terms) {
+        self.with(|conversation| conversation.begin_init(terms));
+    }
+
+    /// Ends it; whatever it set is dropped, and the conversation too unless another start is to follow soon.
+    pub(crate) fn end_init(&self, again: bool) {
+        self.with(|conversation| conversation.end_init());
+        if !again {
+            let kept = self.lock().take();
+            // Without the lock: what handlers left in it is others' code.
+            drop(kept);
+        }
+    }
+
+    /// Runs `f` on the conversation that is kept here.
+    fn with<R>(&self, f: impl FnOnce(&mut Box<Conversation>) -> R) -> R {
+        f(self.lock().get_or_insert_with(|| self.spare()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Conversation>>> {
+        self.conversation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The error type that the signatures of `wapc` 2.x have. Converted last: it may not be held across an await.
+fn unsent(error: BoxError) -> Box<dyn StdError> {
+    error
+}
+
+struct HostCallInProgress {
+    terms: Terms,
+    ledger: Ledger,
+    started: Option<Instant>,
+}
+
+impl Default for ModuleState {
+    fn default() -> Self {
+        Self::new(Arc::default())
+    }
+}
+
+impl fmt::Debug for ModuleState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModuleState").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+/// The state of a host's conversation, given to an asynchronous engine at its `init`.
+///
+/// It is [`ModuleState`] with the signatures that engines written for `wapc` 2.x expect; only
+/// [`do_host_call`](Self::do_host_call) ever waits.
+#[cfg(feature = "async")]
+#[derive(Default)]
+pub struct ModuleStateAsync(ModuleState);
+
+#[cfg(feature = "async")]
+impl ModuleStateAsync {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self(ModuleState::new(shared))
+    }
+
+    /// The host's number, unique in the process.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.0.id()
+    }
+
+    /// The limits that the host set, already the stricter of its own and those that the provider reported.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        self.0.limits()
+    }
+
+    /// A conversation of this host that nothing is running in, to be exchanged for the running one.
+    #[must_use]
+    pub fn spare(&self) -> Box<Conversation> {
+        self.0.spare()
+    }
+
+    /// Exchanges the conversation kept here for another: the way to take the running one out, and to put it back.
+    pub fn exchange(&self, conversation: &mut Box<Conversation>) {
+        self.0.exchange(conversation);
+    }
+
+    /// Retrieves the value, if any, of the current guest request.
+    pub async fn get_guest_request(&self) -> Option<Invocation> {
+        self.0.get_guest_request()
+    }
+
+    /// Retrieves the value of the current host response.
+    #[deprecated(note = "clones the whole response; prefer `host_response_len` and `with_host_response`")]
+    pub async fn get_host_response(&self) -> Option<Vec<u8>> {
+        self.0.with_host_response(<[u8]>::to_vec)
+    }
+
+    /// The length of the current host response, in bytes; 0 where there is none.
+    pub async fn host_response_len(&self) -> usize {
+        self.0.host_response_len()
+    }
+
+    /// Runs `f` with the current host response, if there is one, without cloning it.
+    pub async fn with_host_response<R>(&self, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.0.with_host_response(f)
+    }
+
+    /// Sets the error of the running guest call.
+    pub async fn set_guest_error(&self, error: String) {
+        self.0.set_guest_error(error);
+    }
+
+    /// Sets the response of the running guest call; see [`ModuleState::set_guest_response`].
+    pub async fn set_guest_response(&self, response: Vec<u8>) {
+        self.0.set_guest_response(response);
+    }
+
+    /// The response that the guest has set, if any.
+    pub async fn get_guest_response(&self) -> Option<Vec<u8>> {
+        self.0.get_guest_response()
+    }
+
+    /// The error of the last host call, if it failed.
+    pub async fn get_host_error(&self) -> Option<String> {
+        self.0.get_host_error()
+    }
+
+    /// Runs a host call: 1 where the guest can read an answer, 0 where it can read an error.
+    ///
+    /// # Errors
+    /// Those of [`ModuleState::do_host_call`].
+    pub async fn do_host_call(
+        &self,
+        binding: String,
+        namespace: String,
+        operation: String,
+        payload: Vec<u8>,
+    ) -> Result<i32, Box<dyn StdError>> {
+        let request = HostCallRequest {
+            binding: &binding,
+            namespace: &namespace,
+            operation: &operation,
+            payload: &payload,
+        };
+        self.host_call(request).await.map_err(unsent)
+    }
+
+    async fn host_call(&self, request: HostCallRequest<'_>) -> Result<i32, BoxError> {
+        let Some(HostCallInProgress { terms, ledger, started }) = self.0.begin_host_call(request)? else {
+            return Ok(0);
+        };
+        let run = Run::default();
+        let call = HostCall::new(request, self.id(), (&terms, &ledger, &run));
+        let answer = match self.0.shared.handler.begin(call) {
+            Begun::Ended(answer) => answer,
+            Begun::Waits(future) => handler::answer(future, self.id(), &terms).await,
+        };
+        self.0.finish_host_call(ledger, started, answer)
+    }
+
+    /// Logs a line of the guest's.
+    pub fn do_console_log(&self, msg: &str) {
+        self.0.do_console_log(msg);
+    }
+}
+
+#[cfg(feature = "async")]
+impl fmt::Debug for ModuleStateAsync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModuleStateAsync").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+/// What the hosts need of either state.
+pub(crate) trait State: Send + Sync {
+    fn create(shared: Arc<Shared>) -> Self;
+    fn inner(&self) -> &ModuleState;
+}
+
+impl State for ModuleState {
+    fn create(shared: Arc<Shared>) -> Self {
+        Self::new(shared)
+    }
+
+    fn inner(&self) -> &ModuleState {
+        self
+    }
+}
+
+#[cfg(feature = "async")]
+impl State for ModuleStateAsync {
+    fn create(shared: Arc<Shared>) -> Self {
+        Self::new(shared)
+    }
+
+    fn inner(&self) -> &ModuleState {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_conversation_of_a_start_is_kept_only_for_another_one() {
+        let shared = Arc::new(Shared::default());
+        let state = ModuleState::new(Arc::clone(&shared));
+        let conversations = || Arc::strong_count(&shared) - 2;
+        assert_eq!(conversations(), 0);
+        for again in [true, false] {
+            state.begin_init(Terms::default());
+            assert_eq!(conversations(), 1);
+            state.end_init(again);
+            assert_eq!(conversations(), usize::from(again));
+        }
+    }
+
+    /// A host keeps two or three for each of its instances, called or not.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_conversation_is_small() {
+        let size = size_of::<Conversation>();
+        assert!(size <= 368, "{size} bytes");
+    }
+}

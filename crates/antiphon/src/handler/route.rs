@@ -1,0 +1,291 @@
+//! Which host calls a route matches, and what becomes of them.
+
+use std::collections::HashSet;
+use std::fmt::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+#[cfg(feature = "async")]
+use crate::handler::HostHandlerAsync;
+use crate::handler::budget::{Budget, Exhausted};
+use crate::handler::route_table::PARTS;
+use crate::handler::{Handler, HostCall, HostCallError, HostHandler};
+
+/// Numbers routes: the ledger of a guest call knows them by it, whichever routers they are in.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+type Said = Result<Bytes, HostCallError>;
+type Rule = dyn Fn(&HostCall<'_>) -> bool + Send + Sync;
+
+/// A route of a [`HostRouter`](crate::HostRouter): what it matches, who may take it and how much, and who answers.
+///
+/// It matches every host call at first; [`binding`](Self::binding), [`namespace`](Self::namespace) and
+/// [`operation`](Self::operation) narrow it. It refuses what it matches until it is given a handler, so that one without
+/// closes a part of what a wider route opens.
+///
+/// Its budgets are for one guest call: each begins with none of it spent, whatever other calls do meanwhile, and a
+/// guest that is still starting counts as one call. What is over budget is refused like what is not allowed: the guest reads an
+/// error, and lives. (The limits of the host, [`Limits::with_host_calls`](crate::Limits::with_host_calls) and
+/// [`with_host_call_bytes`](crate::Limits::with_host_call_bytes), hold beside them, and end the guest call.)
+///
+/// ```
+/// use antiphon::{Bytes, Route, handler_fn};
+/// use std::time::Duration;
+///
+/// struct Tenant(u32);
+///
+/// Route::any()
+///     .binding("kv")
+///     .namespace("store")
+///     .operations(["get", "list"])
+///     .allow(|call| call.context().get::<Tenant>().is_some())
+///     .max_calls(100)
+///     .max_bytes(1 << 20)
+///     .max_time(Duration::from_millis(200))
+///     .handler(handler_fn(|call| Ok(Bytes::copy_from_slice(call.payload))));
+/// ```
+#[must_use = "a route does nothing until a router has it"]
+pub struct Route {
+    id: u64,
+    pattern: [Part; PARTS],
+    operations: Option<HashSet<Box<str>>>,
+    rules: Vec<Box<Rule>>,
+    budget: Budget,
+    handler: Handler,
+}
+
+/// A part of a pattern: one name, or any.
+type Part = Option<Box<str>>;
+
+impl Route {
+    /// A route that matches every host call, and refuses it.
+    pub fn any() -> Self {
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            pattern: [const { None }; PARTS],
+            operations: None,
+            rules: Vec::new(),
+            budget: Budget::default(),
+            handler: Handler::None,
+        }
+    }
+
+    /// Matches this binding alone; `*` is any.
+    pub fn binding(mut self, name: &str) -> Self {
+        let [binding, ..] = &mut self.pattern;
+        *binding = part(name);
+        self
+    }
+
+    /// Matches this namespace alone; `*` is any.
+    pub fn namespace(mut self, name: &str) -> Self {
+        let [_, namespace, _] = &mut self.pattern;
+        *namespace = part(name);
+        self
+    }
+
+    /// Matches this operation alone; `*` is any.
+    pub fn operation(mut self, name: &str) -> Self {
+        let [.., operation] = &mut self.pattern;
+        *operation = part(name);
+        self
+    }
+
+    /// Allows these operations alone, of those that it matches. The others are refused here: no wider route is asked.
+    pub fn operations<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.operations = Some(names.into_iter().map(|name| name.into().into_boxed_str()).collect());
+        self
+    }
+
+    /// Allows only host calls of which the rule says so; of several rules, all must. It is asked before each host call
+    /// that the route matches, whose parts are hostile, and must not block.
+    pub fn allow(mut self, rule: impl Fn(&HostCall<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.rules.push(Box::new(rule));
+        self
+    }
+
+    /// The most host calls that one guest call can make on this route. What is refused does not count.
+    pub fn max_calls(mut self, calls: u64) -> Self {
+        self.budget.calls = Some(calls);
+        self
+    }
+
+    /// The most bytes that one guest call can exchange on this route, payloads and answers together.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.budget.bytes = Some(bytes);
+        self
+    }
+
+    /// The longest time that one guest call can have this route's handler work and wait, all of its host calls together.
+    ///
+    /// What is left of it is part of [`HostCall::deadline`] and of [`HostCall::caller`]. A handler that waits is dropped
+    /// within two ticks ([`TICK`](crate::ticker::TICK)) after it; the time of one that blocks its thread is looked at when it returns,
+    /// and its answer is lost if that was too late.
+    pub fn max_time(mut self, time: Duration) -> Self {
+        self.budget.time = Some(time);
+        self
+    }
+
+    /// Answers what the route matches and allows.
+    pub fn handler(mut self, handler: impl HostHandler + 'static) -> Self {
+        self.handler = Handler::Sync(Arc::new(handler));
+        self
+    }
+
+    /// Answers what the route matches and allows, and may wait for that. On a synchronous host, the guest's thread parks
+    /// meanwhile, at most until the deadline.
+    #[cfg(feature = "async")]
+    pub fn handler_async(mut self, handler: impl HostHandlerAsync + 'static) -> Self {
+        self.handler = Handler::of_async(handler);
+        self
+    }
+
+    pub(crate) fn pattern(&self) -> [Option<&str>; PARTS] {
+        self.pattern.each_ref().map(|part| part.as_deref())
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn can_suspend(&self) -> bool {
+        self.handler.can_suspend()
+    }
+
+    /// Answers, or refuses, without giving up the thread.
+    pub(crate) fn answer(&self, call: HostCall<'_>) -> Said {
+        self.check(&call)?;
+        if self.budget.is_unlimited() {
+            return self.run(call);
+        }
+        let turn = self.budget.admit(self.id, &call).map_err(|spent| over(&call, spent))?;
+        let said = self.run(call.within(&turn.terms(&call)));
+        settle(&call, said, |answer| turn.settle(call.ledger(), answer))
+    }
+
+    /// The same, waiting.
+    #[cfg(feature = "async")]
+    pub(crate) fn answer_later<'f>(&'f self, call: HostCall<'f>) -> crate::BoxFuture<'f, Said> {
+        let Handler::Async(handler) = &self.handler else {
+            return Box::pin(async move { self.answer(call) });
+        };
+        if let Err(refusal) = self.check(&call) {
+            return Box::pin(std::future::ready(Err(refusal)));
+        }
+        if self.budget.is_unlimited() {
+            return handler.handle(call);
+        }
+        Box::pin(async move {
+            let turn = self.budget.admit(self.id, &call).map_err(|spent| over(&call, spent))?;
+            let terms = turn.terms(&call);
+            let said = crate::call::wait::until(&terms, handler.handle(call.within(&terms))).await;
+            settle(&call, said.unwrap_or_else(|_| Err(late(&call))), |answer| {
+                turn.settle(call.ledger(), answer)
+            })
+        })
+    }
+
+    fn check(&self, call: &HostCall<'_>) -> Result<(), HostCallError> {
+        if matches!(self.handler, Handler::None) {
+            return Err(refused(call, "its route has no handler"));
+        }
+        if self.operations.as_ref().is_some_and(|allowed| !allowed.contains(call.operation)) {
+            return Err(refused(call, "its route does not allow this operation"));
+        }
+        if !self.rules.iter().all(|rule| rule(call)) {
+            return Err(refused(call, "a rule of its route does not allow it"));
+        }
+        Ok(())
+    }
+
+    fn run(&self, call: HostCall<'_>) -> Said {
+        match &self.handler {
+            Handler::None => Err(refused(&call, "its route has no handler")),
+            Handler::Sync(handler) => handler.handle(call),
+            #[cfg(feature = "async")]
+            Handler::Async(handler) => {
+                crate::call::wait::block_on(crate::call::wait::until(call.terms(), handler.handle(call)))
+                    .unwrap_or_else(|_| Err(late(&call)))
+            }
+        }
+    }
+}
+
+/// Charges what was said, unless that is too much.
+fn settle(
+    call: &HostCall<'_>,
+    said: Said,
+    charge: impl FnOnce(Option<usize>) -> Result<(), Exhausted>,
+) -> Said {
+    charge(said.as_ref().ok().map(Bytes::len)).map_err(|spent| over(call, spent))?;
+    said
+}
+
+fn part(name: &str) -> Part {
+    (name != "*").then(|| name.into())
+}
+
+#[cold]
+fn over(call: &HostCall<'_>, spent: Exhausted) -> HostCallError {
+    refused(call, spent)
+}
+
+/// The call's own time is over, and no guest reads this; or the route's, of which it is then told instead.
+#[cfg(feature = "async")]
+#[cold]
+fn late(call: &HostCall<'_>) -> HostCallError {
+    refused(call, "its time is over")
+}
+
+/// A refusal that names what it refuses. The guest wrote the names: whoever logs them wants them short and harmless.
+#[cold]
+pub(crate) fn refused(call: &HostCall<'_>, why: impl fmt::Display) -> HostCallError {
+    let [binding, namespace, operation] = [call.binding, call.namespace, call.operation].map(Name);
+    HostCallError::new(format!("host call {binding}/{namespace}/{operation} refused: {why}"))
+}
+
+/// A name of the guest's in quotes, escaped, and cut where it is long.
+struct Name<'a>(&'a str);
+
+impl Name<'_> {
+    const SHOWN: usize = 64;
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        let mut chars = self.0.chars();
+        for c in chars.by_ref().take(Self::SHOWN) {
+            write!(f, "{}", c.escape_debug())?;
+        }
+        f.write_str(if chars.next().is_some() { "\"..." } else { "\"" })
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [binding, namespace, operation] = self.pattern().map(|part| part.unwrap_or("*"));
+        f.debug_struct("Route")
+            .field("binding", &binding)
+            .field("namespace", &namespace)
+            .field("operation", &operation)
+            .field("budget", &self.budget)
+            .field("rules", &self.rules.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_quoted_escaped_and_cut() {
+        assert_eq!(Name("kv").to_string(), "\"kv\"");
+        assert_eq!(Name("a\"b\n\u{1b}[0m\u{202e}").to_string(), r#""a\"b\n\u{1b}[0m\u{202e}""#);
+        assert_eq!(Name(&"é".repeat(64)).to_string(), format!("\"{}\"", "é".repeat(64)));
+        assert_eq!(Name(&"é".repeat(65)).to_string(), format!("\"{}\"...", "é".repeat(64)));
+        let worst = "\u{10ffff}".repeat(1000);
+        assert!(Name(&worst).to_string().len() <= 64 * 10 + 5);
+    }
+}

@@ -1,0 +1,110 @@
+//! Host calls by their names, each to a handler of its own.
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+
+use bytes::Bytes;
+
+#[cfg(feature = "async")]
+use crate::handler::HostHandlerAsync;
+use crate::handler::id_map::ByNumber;
+use crate::handler::route::{Route, refused};
+use crate::handler::route_table::RouteTable;
+use crate::handler::{HostCall, HostCallError, HostHandler};
+
+/// Sends each host call to the handler of the most specific [`Route`] that matches it, and refuses what none matches.
+///
+/// Most specific is the route with the most exact names; of routes with as many, an exact binding comes before an exact
+/// namespace, and that before an exact operation. That route decides: what it refuses goes to no other. A route replaces
+/// an earlier one that matches exactly the same.
+///
+/// It takes as long with a thousand routes as with ten. A host whose router has only handlers that never wait runs its
+/// guest as with one such handler. An [`Arc`](std::sync::Arc) of a router serves many hosts. Give one that has routes which
+/// wait to the `handler` of an asynchronous host, and within another router to
+/// [`Route::handler_async`](Route::handler_async): both ask it whether it waits, and `handler_sync` and [`Route::handler`] make it
+/// park its thread.
+///
+/// ```
+/// use antiphon::{Bytes, HostRouter, Route, WapcHost, handler_fn, testing::TestEngine};
+///
+/// let router = HostRouter::new()
+///     .route(Route::any().binding("clock").operation("year").handler(handler_fn(|_| Ok("2026".into()))))
+///     .route(Route::any().binding("kv").operations(["get"]).max_calls(2).handler(handler_fn(|call| {
+///         Ok(Bytes::copy_from_slice(call.payload))
+///     })));
+///
+/// let engine = TestEngine::new()
+///     .operation_with_host("when", |guest| async move { guest.host_call("clock", "time", "year", b"").await })
+///     .operation_with_host("wipe", |guest| async move { guest.host_call("kv", "users", "drop", b"").await });
+/// let host = WapcHost::builder(Box::new(engine)).handler(router).build()?;
+/// assert_eq!(host.call("when", b"")?, b"2026");
+/// assert_eq!(
+///     host.call("wipe", b"").unwrap_err().guest_error(),
+///     Some(r#"host call "kv"/"users"/"drop" refused: its route does not allow this operation"#),
+/// );
+/// # Ok::<(), antiphon::errors::Error>(())
+/// ```
+#[must_use = "a router does nothing until it is the handler of a host"]
+pub struct HostRouter {
+    table: RouteTable<Route>,
+}
+
+impl HostRouter {
+    /// A router that refuses everything.
+    pub fn new() -> Self {
+        Self { table: RouteTable::with_hashers(RandomState::new(), ByNumber::default()) }
+    }
+
+    /// Adds a route.
+    pub fn route(mut self, route: Route) -> Self {
+        let pattern = route.pattern().map(|part| part.map(str::to_owned));
+        self.table.insert(pattern.each_ref().map(|part| part.as_deref()), route);
+        self
+    }
+
+    fn find(&self, call: &HostCall<'_>) -> Result<&Route, HostCallError> {
+        self.table
+            .find([call.binding, call.namespace, call.operation])
+            .ok_or_else(|| refused(call, "no route serves it"))
+    }
+}
+
+impl Default for HostRouter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Routes whose handlers wait park the thread meanwhile.
+impl HostHandler for HostRouter {
+    fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        self.find(&call)?.answer(call)
+    }
+}
+
+/// Written out, so that the futures of handlers are not boxed a second time.
+#[cfg(feature = "async")]
+impl HostHandlerAsync for HostRouter {
+    fn handle<'h, 'c, 'f>(&'h self, call: HostCall<'c>) -> crate::BoxFuture<'f, Result<Bytes, HostCallError>>
+    where
+        'h: 'f,
+        'c: 'f,
+        Self: 'f,
+    {
+        match self.find(&call) {
+            Ok(route) => route.answer_later(call),
+            Err(refusal) => Box::pin(std::future::ready(Err(refusal))),
+        }
+    }
+
+    fn at_once(&self) -> Option<&dyn HostHandler> {
+        let waits = self.table.iter().any(Route::can_suspend);
+        (!waits).then_some(self)
+    }
+}
+
+impl fmt::Debug for HostRouter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.table.iter()).finish()
+    }
+}

@@ -1,0 +1,47 @@
+//! Long work off the executor's threads, without knowing the executor.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::thread;
+
+use crate::errors::{BoxError, Error};
+use crate::handler;
+use crate::time::alarm::Alarm;
+
+/// Runs work on a thread of its own. Dropping the future leaves the thread to finish alone.
+///
+/// For work of milliseconds and more, such as compiling: a thread costs some tens of microseconds.
+///
+/// # Errors
+/// Those of the work, which may also panic ([`HostPanicked`](crate::errors::ErrorKind::HostPanicked)); no thread is to be
+/// had.
+pub async fn offload<T, F>(work: F) -> Result<T, BoxError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, BoxError> + Send + 'static,
+{
+    let shared = Arc::new((Mutex::new(None), Alarm::default()));
+    let theirs = Arc::clone(&shared);
+    thread::Builder::new()
+        .name("antiphon-compile".into())
+        .spawn(move || {
+            let result = catch_unwind(AssertUnwindSafe(work))
+                .unwrap_or_else(|panic| Err(handler::panicked(panic).into()));
+            let (slot, alarm) = &*theirs;
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            alarm.ring();
+        })
+        .map_err(Error::from)?;
+    poll_fn(move |cx| {
+        let (slot, alarm) = &*shared;
+        // The waker first: a result that comes after the look rings it.
+        alarm.set(cx.waker());
+        match slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(result) => Poll::Ready(result),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}

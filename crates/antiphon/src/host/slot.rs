@@ -1,0 +1,478 @@
+//! What both hosts are made of: the gate, the slot behind it, and the halves of a call around the engine's part.
+
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use antiphon_protocol::{Limits, Payload};
+
+use crate::call::isolation::Isolation;
+use crate::call::reentrancy;
+use crate::call::request::Options;
+use crate::call::terms::{Interrupt, Link, Terms};
+use crate::call::wait;
+use crate::conversation::output::Output;
+use crate::conversation::{Conversation, Shared};
+use crate::engine::EngineProviderFactory;
+use crate::engine::wapc2::module_state::State;
+use crate::errors::{BoxError, Error, ErrorKind, Fate, Phase, Result};
+use crate::host::gate::{Gate, Inside};
+use crate::time::deadline::Deadline;
+use crate::time::ticker;
+use crate::time::ticker::Busy;
+use crate::usage::Meter;
+
+/// Numbers hosts, so that a callback shared by several can tell them apart.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// A host, but for the calls of its engine: `E` is the engine's trait object, `S` its module state.
+pub(crate) struct Core<E: ?Sized, S> {
+    gate: Arc<Gate<Slot<E, S>>>,
+    shared: Arc<Shared>,
+    /// The deadline of a call: how long, and in ticks; worked out once.
+    limit: Duration,
+    ticks: u64,
+    /// Where replacements are compiled, beside the running calls.
+    factory: Mutex<Option<Arc<dyn EngineProviderFactory>>>,
+}
+
+/// One engine with its instance, held by one call at a time.
+pub(crate) struct Slot<E: ?Sized, S> {
+    pub(crate) engine: Box<E>,
+    pub(crate) state: Arc<S>,
+    pub(crate) conversation: Box<Conversation>,
+    instance: Condition,
+    /// Whether an instance serves one call only.
+    fresh: bool,
+}
+
+/// What may be done with an instance.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    /// It may serve a call.
+    Live,
+    /// There is none, or none that may be used again.
+    Gone,
+    /// The same, and the engine may still write to the state: a call, a start or a replacement did not return, or failed. So
+    /// it is while one runs: one that is dropped or panics leaves an instance behind that nobody uses again.
+    Tainted,
+}
+
+/// What the core asks of either kind of provider.
+pub(crate) trait Provided {
+    fn limits(&self) -> Limits;
+    fn isolation(&self) -> Isolation;
+    fn discard(&mut self);
+}
+
+macro_rules! provided {
+    ($provider:path) => {
+        impl Provided for dyn $provider + Send {
+            fn limits(&self) -> Limits {
+                <Self as $provider>::limits(self)
+            }
+
+            fn isolation(&self) -> Isolation {
+                <Self as $provider>::isolation(self)
+            }
+
+            fn discard(&mut self) {
+                <Self as $provider>::discard(self);
+            }
+        }
+    };
+}
+provided!(crate::engine::WebAssemblyEngineProvider);
+#[cfg(feature = "async")]
+provided!(crate::engine::WebAssemblyEngineProviderAsync);
+
+impl<E: ?Sized + Provided, S: State> Core<E, S>
+where
+    Box<E>: Send + 'static,
+    S: 'static,
+{
+    pub(crate) fn new(engine: Box<E>, mut shared: Shared) -> Result<Self> {
+        shared.id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        shared.limits = common(shared.limits.stricter(engine.limits()));
+        shared.isolation = shared.isolation.stricter(engine.isolation());
+        let shared = Arc::new(shared);
+        let gate = Arc::new(Gate::new(Slot::new(engine, &shared)));
+        let weak = Arc::downgrade(&gate);
+        ticker::watch(weak as Weak<dyn Busy>)?;
+        Ok(Self {
+            gate,
+            limit: shared.limits.deadline(),
+            ticks: ticker::ticks(shared.limits.deadline()),
+            shared,
+            factory: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.shared.id
+    }
+
+    pub(crate) fn isolation(&self) -> Isolation {
+        self.shared.isolation
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    pub(crate) fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
+        self.factory.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_factory(&self, factory: Option<Arc<dyn EngineProviderFactory>>) {
+        let factory =
+            mem::replace(&mut *self.factory.lock().unwrap_or_else(PoisonError::into_inner), factory);
+        // Without the lock: a factory is others' code.
+        drop(factory);
+    }
+
+    fn counts_fuel(&self) -> bool {
+        self.factory().is_some_and(|factory| factory.capabilities().fuel)
+    }
+
+    /// Enters the gate if it is free.
+    #[inline]
+    pub(crate) fn try_enter(&self) -> Option<Inside<'_, Slot<E, S>>> {
+        self.gate.try_enter()
+    }
+
+    /// Gives a call the host's deadline, from now; one with options gets terms of its own over it. After
+    /// [`try_enter`](Self::try_enter): a call is marked as busy before it reads the ticker's clock.
+    #[inline]
+    pub(crate) fn set_deadline(&self, slot: &mut Slot<E, S>) {
+        let now = ticker::now();
+        slot.conversation.set_deadline(now, || Deadline::after(now, self.ticks, self.limit));
+    }
+
+    /// The terms of a call that begins now, and its meter if it wants one.
+    ///
+    /// # Errors
+    /// It limits its fuel on an engine that counts none, or is made too deep inside others.
+    pub(crate) fn terms(&self, options: Option<Box<Options>>) -> Result<(Terms, Option<Box<Meter>>)> {
+        let now = ticker::now();
+        let terms = self.shared.standing.by(Deadline::after(now, self.ticks, self.limit));
+        match options {
+            None => Ok((terms, None)),
+            Some(options) => {
+                if let Some(caller) = &options.caller {
+                    caller.check_depth()?;
+                }
+                if options.fuel.is_some() && !self.counts_fuel() {
+                    let what =
+                        "a limit of fuel needs an engine that counts it: set one in the provider's limits";
+                    return Err(Error::new(ErrorKind::Unsupported, what).never_began());
+                }
+                let meter =
+                    options.usage.then(|| Box::new(Meter::since(options.begun.map(|begun| begun.at))));
+                Ok((Terms::of_request(*options, now, terms), meter))
+            }
+        }
+    }
+
+    /// Waits for the gate, in order, up to the call's deadline.
+    pub(crate) async fn queue(&self, terms: &Terms) -> Result<Inside<'_, Slot<E, S>>> {
+        self.refuse_reentrancy(terms.behalf().map(Arc::as_ref))?;
+        let entered = wait::until(terms, self.gate.enter()).await;
+        // Again, now that the gate is busy: until then nothing kept the ticker awake.
+        ticker::now();
+        entered.map_err(|interrupt| terms.error(interrupt, Phase::Queue).never_began())
+    }
+
+    /// A handler that replaces the module of its own host would wait for itself.
+    pub(crate) fn refuse_replacement_from_handler(&self) -> Result<()> {
+        if reentrancy::is_running(self.id()) { self.refuse_reentrancy(None) } else { Ok(()) }
+    }
+
+    /// Waits for the gate without a deadline, for a replacement: every call in front of it has one.
+    pub(crate) async fn queue_for_replacement(&self) -> Result<Inside<'_, Slot<E, S>>> {
+        match self.gate.try_enter() {
+            Some(slot) => Ok(slot),
+            None => {
+                self.refuse_reentrancy(None)?;
+                Ok(self.gate.enter().await)
+            }
+        }
+    }
+
+    /// A busy host whose handler makes this very call would wait for itself.
+    fn refuse_reentrancy(&self, behalf: Option<&Link>) -> Result<()> {
+        let id = self.id();
+        if reentrancy::is_running(id) || behalf.is_some_and(|link| link.waits(id)) {
+            return Err(Error::new(
+                ErrorKind::Reentrancy,
+                "a handler called the host whose guest it answers",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The terms of an instance's start.
+    pub(crate) fn init_terms(&self) -> Terms {
+        let limit = self.shared.limits.init_deadline();
+        self.shared.standing.by(Deadline::after(ticker::now(), ticker::ticks(limit), limit))
+    }
+
+    /// The terms of a start on the way to a call, which counts against the call's deadline.
+    pub(crate) fn rebuild_terms(&self, call: &Terms) -> Terms {
+        call.at_most(self.init_terms().deadline)
+    }
+
+    /// A slot of its own for a replacement that is started beside the running calls.
+    pub(crate) fn new_slot(&self, engine: Box<E>) -> Slot<E, S> {
+        Slot::new(engine, &self.shared)
+    }
+}
+
+impl<E: ?Sized + Provided, S: State> Slot<E, S> {
+    fn new(engine: Box<E>, shared: &Arc<Shared>) -> Self {
+        let state = Arc::new(S::create(Arc::clone(shared)));
+        let conversation = state.inner().spare();
+        let fresh = shared.isolation == Isolation::PerCall;
+        Self { engine, state, conversation, instance: Condition::Gone, fresh }
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.instance == Condition::Live
+    }
+
+    /// Before the engine's `init`.
+    pub(crate) fn begin_init(&mut self, terms: Terms) {
+        // A new state: a foreign engine whose call was dropped may still write to the old one.
+        if self.instance == Condition::Tainted {
+            self.state = Arc::new(S::create(Arc::clone(self.state.inner().shared())));
+        }
+        self.begin_replace(terms);
+    }
+
+    /// Before the engine's `replace`, which knows the state from its `init`.
+    pub(crate) fn begin_replace(&mut self, terms: Terms) {
+        self.instance = Condition::Tainted;
+        self.state.inner().begin_init(terms);
+    }
+
+    /// After the engine's `init`.
+    pub(crate) fn end_init(&mut self, result: Result<(), BoxError>) -> Result<()> {
+        self.state.inner().end_init(self.fresh);
+        result.map_err(init_error)?;
+        self.instance = Condition::Live;
+        Ok(())
+    }
+
+    /// After a call, whatever became of it, and after a start for its own sake: what was built for one call ends here.
+    #[inline]
+    pub(crate) fn retire(&mut self) {
+        if self.fresh {
+            if self.is_live() {
+                self.instance = Condition::Gone;
+            }
+            self.engine.discard();
+        }
+    }
+
+    /// After the engine's `replace`: one that failed has left the instance as it was before `begin_init`.
+    pub(crate) fn end_replace(
+        &mut self,
+        was_live: bool,
+        result: Result<(), BoxError>,
+    ) -> Result<(), BoxError> {
+        self.state.inner().end_init(self.fresh);
+        let is_live = result.is_ok() || was_live;
+        self.instance = if is_live { Condition::Live } else { Condition::Tainted };
+        result
+    }
+
+    /// Gives a call its terms.
+    ///
+    /// # Errors
+    /// It was cancelled before it began.
+    pub(crate) fn set_terms(&mut self, terms: Terms, meter: Option<Box<Meter>>) -> Result<()> {
+        if terms.is_cancelled() {
+            return Err(terms.error(Interrupt::Cancelled, Phase::Queue).never_began());
+        }
+        self.conversation.set_terms(terms, meter);
+        Ok(())
+    }
+
+    /// Before the engine's part of a call.
+    #[inline(always)]
+    pub(crate) fn begin_call(
+        &mut self,
+        operation: &str,
+        payload: Payload<'_>,
+        output: &mut impl Output,
+    ) -> Result<()> {
+        self.conversation.begin_call(operation, payload)?;
+        self.begun(output);
+        Ok(())
+    }
+
+    /// The same, within a [`source`](crate::conversation::payload_in_place) of its payload.
+    #[inline]
+    pub(crate) fn begin_call_in_place(
+        &mut self,
+        operation: &str,
+        payload: &[u8],
+        output: &mut impl Output,
+    ) -> Result<()> {
+        self.conversation.begin_call_in_place(operation, payload)?;
+        self.begun(output);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn begun(&mut self, output: &mut impl Output) {
+        output.prepare(&mut self.conversation);
+        self.instance = Condition::Tainted;
+    }
+
+    /// After it: `__guest_call` returned.
+    #[inline(always)]
+    pub(crate) fn returned(&mut self, code: i32, output: &mut impl Output) -> Result<()> {
+        if !self.conversation.is_tidy() {
+            return self.returned_untidy(code, output);
+        }
+        match self.conversation.end_tidy_call(code) {
+            Ok(()) => {
+                self.instance = Condition::Live;
+                output.collect(&mut self.conversation);
+                Ok(())
+            }
+            Err(error) => Err(self.conclude_returned(error, output)),
+        }
+    }
+
+    /// The same for a call that leaves something to be cleared.
+    #[inline(never)]
+    fn returned_untidy(&mut self, code: i32, output: &mut impl Output) -> Result<()> {
+        match self.conversation.end_call(code) {
+            Ok(()) => {
+                self.instance = Condition::Live;
+                output.collect(&mut self.conversation);
+                self.conversation.release();
+                Ok(())
+            }
+            Err(error) => Err(self.conclude_returned(error, output)),
+        }
+    }
+
+    #[cold]
+    fn conclude_returned(&mut self, error: Error, output: &mut impl Output) -> Error {
+        self.instance = Condition::Gone;
+        self.conclude(error, output)
+    }
+
+    /// After it: `__guest_call` did not return.
+    #[cold]
+    pub(crate) fn failed(&mut self, error: BoxError, output: &mut impl Output) -> Result<()> {
+        let error = self.conversation.abandon_call(error);
+        Err(self.conclude(error, output))
+    }
+
+    #[cold]
+    fn conclude(&mut self, error: Error, output: &mut impl Output) -> Error {
+        // What the engine refused before it began is no harm to the instance either.
+        if error.fate() != Fate::Discarded {
+            self.instance = Condition::Live;
+        }
+        output.discard(&mut self.conversation);
+        let error = error.with_usage(self.conversation.usage(0));
+        self.conversation.release();
+        error
+    }
+}
+
+/// Limits as the host made last has them, where they are the same: of thousands of hosts, most are like one another.
+fn common(limits: Limits) -> Arc<Limits> {
+    static LAST: Mutex<Weak<Limits>> = Mutex::new(Weak::new());
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(last) = last.upgrade().filter(|last| **last == limits) {
+        return last;
+    }
+    let limits = Arc::new(limits);
+    *last = Arc::downgrade(&limits);
+    limits
+}
+
+/// A start that failed on the way to a call: as the call's own error where the call's time ran out.
+pub(crate) fn rebuild_error(terms: &Terms, error: Error) -> Error {
+    match terms.interrupt() {
+        Some(Interrupt::Deadline) if !error.is_deadline() => error,
+        Some(interrupt) => terms.error(interrupt, Phase::Rebuild).never_began(),
+        None => error,
+    }
+}
+
+/// A failed start. Engines say which function failed; what a foreign one says is kept as it is.
+pub(crate) fn init_error(error: BoxError) -> Error {
+    let error = Error::from_engine(error);
+    match error.kind() {
+        ErrorKind::InitFailed | ErrorKind::InvalidModule | ErrorKind::Unsupported => error,
+        _ => Error::new(ErrorKind::InitFailed, error.message().to_owned()).with_source(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::wapc2::module_state::ModuleState;
+    use crate::testing::TestEngine;
+    use crate::time::ticker::{OnTick, TICK};
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+    use std::time::Instant;
+
+    /// Counts the ticks that the ticker makes; none while it sleeps.
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl OnTick for Count {
+        fn on_tick(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn hosts_share_limits_that_are_equal_and_no_others() {
+        let limits = Limits::new().with_name(77);
+        let first = common(limits);
+        // Another test may make a host at any time.
+        let is_shared =
+            || Arc::ptr_eq(&first, &common(limits)) || Arc::ptr_eq(&common(limits), &common(limits));
+        assert!((0..100).any(|_| is_shared()));
+        assert_eq!(*common(limits.with_name(78)), limits.with_name(78));
+        assert_eq!(*common(limits), limits);
+    }
+
+    #[test]
+    fn whoever_comes_out_of_the_queue_has_the_ticker_awake() {
+        type Engine = dyn crate::WebAssemblyEngineProvider + Send;
+        let engine: Box<Engine> = Box::new(TestEngine::new());
+        let core = Core::<Engine, ModuleState>::new(engine, Shared::default()).unwrap();
+        let count = Arc::new(Count::default());
+        ticker::on_each_tick(Arc::downgrade(&count) as _).unwrap();
+        let ticks = || count.0.load(Ordering::SeqCst);
+
+        // The terms were made while the ticker was awake; then it went to sleep, since the gate was free.
+        let terms = Terms::default();
+        let (mut seen, mut since) = (ticks(), Instant::now());
+        let patience = Instant::now() + Duration::from_secs(60);
+        while since.elapsed() < TICK * 40 {
+            assert!(Instant::now() < patience, "the ticker never sleeps");
+            thread::sleep(TICK);
+            if ticks() != seen {
+                (seen, since) = (ticks(), Instant::now());
+            }
+        }
+        let inside = wait::block_on(core.queue(&terms)).unwrap();
+        thread::sleep(TICK * 40);
+        assert!(ticks() > seen, "a call runs beside a ticker that sleeps: nothing ends it");
+        drop(inside);
+    }
+}

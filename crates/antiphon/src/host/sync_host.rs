@@ -1,0 +1,299 @@
+//! The synchronous host.
+
+use std::fmt;
+use std::sync::Arc;
+
+use antiphon_protocol::Payload;
+
+use crate::call::isolation::Isolation;
+use crate::call::request::{Options, Request, Response};
+use crate::call::terms::Terms;
+use crate::call::wait::block_on;
+use crate::conversation::answer_in_place;
+use crate::conversation::output::{InPlace, Output, Reused};
+use crate::conversation::payload_in_place;
+use crate::engine::WebAssemblyEngineProvider;
+use crate::engine::wapc2::module_state::ModuleState;
+use crate::errors::{BoxError, Error, ErrorKind, Result};
+use crate::handler::{Handler, HostCallback};
+use crate::host::builder::HostBuilder;
+use crate::host::gate::Inside;
+use crate::host::slot::{Core, Slot, rebuild_error};
+use crate::time::ticker::Awake;
+
+type Engine = dyn WebAssemblyEngineProvider + Send;
+type Held<'a> = Inside<'a, Slot<Engine, ModuleState>>;
+
+/// Runs one guest for callers on any thread.
+///
+/// Calls are served one at a time, in order. A call that fails in a way that may leave the guest half-changed (a trap,
+/// a deadline, a cancel) costs the instance: it is discarded with its memory, and the next call builds a fresh one.
+///
+/// ```
+/// use antiphon::{WapcHost, testing::TestEngine};
+///
+/// let engine = TestEngine::new().operation("greet", |name| Ok([b"hello ", name].concat()));
+/// let host = WapcHost::new(Box::new(engine), None)?;
+/// assert_eq!(host.call("greet", b"world")?, b"hello world");
+/// # Ok::<(), antiphon::errors::Error>(())
+/// ```
+#[must_use]
+pub struct WapcHost {
+    core: Core<Engine, ModuleState>,
+}
+
+impl WapcHost {
+    /// Starts a guest on an engine, with an optional callback for its host calls.
+    ///
+    /// # Errors
+    /// [`InitFailed`](crate::errors::ErrorKind::InitFailed) or
+    /// [`InvalidModule`](crate::errors::ErrorKind::InvalidModule): the guest cannot be started.
+    pub fn new(engine: Box<Engine>, host_callback: Option<Box<HostCallback>>) -> Result<Self> {
+        HostBuilder::new(engine).set_handler(Handler::callback(host_callback)).build()
+    }
+
+    /// The same with more to say: limits, a handler, a place for logs.
+    pub fn builder(engine: Box<Engine>) -> HostBuilder<Engine> {
+        HostBuilder::new(engine)
+    }
+
+    pub(crate) fn start(builder: HostBuilder<Engine>) -> Result<Self> {
+        let (engine, shared) = builder.into_parts();
+        let factory = engine.factory();
+        let host = Self { core: Core::new(engine, shared)? };
+        host.core.set_factory(factory);
+        let mut slot = block_on(host.core.queue_for_replacement())?;
+        init(&mut slot, host.core.init_terms())?;
+        slot.retire();
+        drop(slot);
+        Ok(host)
+    }
+
+    /// The host's number, unique in the process; callbacks get it as their first argument.
+    pub fn id(&self) -> u64 {
+        self.core.id()
+    }
+
+    /// Whether calls share an instance: what was asked for here or of the provider, whichever isolates more.
+    pub fn isolation(&self) -> Isolation {
+        self.core.isolation()
+    }
+
+    /// Calls an operation of the guest.
+    ///
+    /// # Errors
+    /// Every kind of [`ErrorKind`](crate::errors::ErrorKind) that its table gives to a call.
+    pub fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
+        let mut answer = Vec::new();
+        self.run(|| Request::new(op, payload), &mut answer)?;
+        Ok(answer)
+    }
+
+    /// Calls an operation with options.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call).
+    pub fn call_with(&self, request: Request<'_>) -> Result<Response> {
+        let mut response = Response::default();
+        self.run(|| request, &mut response)?;
+        Ok(response)
+    }
+
+    /// Calls an operation and writes the answer over `answer`, whose capacity is used; returns its length in bytes.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call); `answer` is empty then.
+    pub fn call_into(&self, op: &str, payload: &[u8], answer: &mut Vec<u8>) -> Result<usize> {
+        answer.clear();
+        self.run(|| Request::new(op, payload), &mut Reused(answer))?;
+        Ok(answer.len())
+    }
+
+    /// Calls an operation and reads the answer in place, in the guest's memory, without a copy.
+    ///
+    /// `read` runs inside the guest's `__guest_response`, once for each response that the guest sets; the result of the
+    /// last one counts. The call may still fail after it ran, and `read` must not call this host.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call); a panic of `read` is
+    /// [`HostPanicked`](crate::errors::ErrorKind::HostPanicked).
+    #[inline]
+    pub fn call_ref<R>(&self, op: &str, payload: &[u8], read: impl FnMut(&[u8]) -> R) -> Result<R> {
+        self.call_ref_with(Request::new(op, payload), read)
+    }
+
+    /// Calls an operation with options, and reads the answer in place as [`call_ref`](Self::call_ref) does: with an owned
+    /// payload, neither it nor the answer is copied on the host's side. What the call used is reported by
+    /// [`call_with`](Self::call_with) alone.
+    ///
+    /// ```
+    /// use antiphon::{Request, WapcHost, testing::TestEngine};
+    ///
+    /// let engine = TestEngine::new().operation("greet", |name| Ok([b"hello ", name].concat()));
+    /// let host = WapcHost::new(Box::new(engine), None)?;
+    /// let length = host.call_ref_with(Request::new("greet", b"world".to_vec()), |answer| answer.len())?;
+    /// assert_eq!(length, 11);
+    /// # Ok::<(), antiphon::errors::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`call_ref`](Self::call_ref).
+    #[inline]
+    pub fn call_ref_with<R>(&self, request: Request<'_>, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
+        let mut result = None;
+        let mut reader = |answer: &[u8]| result = Some(read(answer));
+        answer_in_place::with(&mut reader, || self.run(|| request, &mut InPlace))?;
+        result.ok_or_else(|| Error::new(ErrorKind::Engine, "the engine answered without a response"))
+    }
+
+    /// Replaces the module. The new one is compiled and started beside the running calls, then takes over at once.
+    ///
+    /// # Errors
+    /// [`ReplaceFailed`](crate::errors::ErrorKind::ReplaceFailed), with the reason as its source; the old module serves
+    /// on.
+    pub fn replace_module(&self, module: &[u8]) -> Result<()> {
+        self.core.refuse_replacement_from_handler().map_err(|error| Error::replace_failed(error.into()))?;
+        self.try_replace(module).map_err(Error::replace_failed)
+    }
+
+    fn try_replace(&self, module: &[u8]) -> Result<(), BoxError> {
+        let Some(factory) = self.core.factory() else {
+            let mut slot = block_on(self.core.queue_for_replacement())?;
+            let was_live = slot.is_live();
+            slot.begin_replace(self.core.init_terms());
+            let result = slot.engine.replace(module);
+            let result = slot.end_replace(was_live, result);
+            slot.retire();
+            return result;
+        };
+        let factory = factory.with_module(module)?;
+        let mut next = self.core.new_slot(factory.provider()?);
+        let awake = Awake::new();
+        init(&mut next, self.core.init_terms())?;
+        next.retire();
+        drop(awake);
+        let mut slot = block_on(self.core.queue_for_replacement())?;
+        std::mem::swap(&mut *slot, &mut next);
+        self.core.set_factory(Some(factory));
+        Ok(())
+    }
+
+    /// The one path of every call. A host that is free and a call without options go straight through.
+    ///
+    /// Two ways to the same `serve`, each with a slot of its own: what may have come from either is a value in memory, which
+    /// costs more than what is done with it.
+    #[inline(always)]
+    fn run<'r>(&self, request: impl FnOnce() -> Request<'r>, output: &mut impl Output) -> Result<()> {
+        // Before all else: an atomic exchange waits until what was stored before it is in memory.
+        match self.core.try_enter() {
+            Some(mut slot) if slot.is_live() => {
+                self.core.set_deadline(&mut slot);
+                let request = request();
+                if request.options.is_some() {
+                    return self.run_slowly(Some(slot), request, output);
+                }
+                let result = serve(&mut slot, request.operation, request.payload, output);
+                slot.leave();
+                result
+            }
+            entered => self.run_slowly(entered, request(), output),
+        }
+    }
+
+    #[cold]
+    fn run_slowly(
+        &self,
+        entered: Option<Held<'_>>,
+        request: Request<'_>,
+        output: &mut impl Output,
+    ) -> Result<()> {
+        let mut slot = self.enter(entered, request.options)?;
+        let result = serve(&mut slot, request.operation, request.payload, output);
+        slot.retire();
+        result
+    }
+
+    /// Everything that most calls do not need before the guest can run: options, a queue, a fresh instance.
+    fn enter<'a>(&'a self, entered: Option<Held<'a>>, options: Option<Box<Options>>) -> Result<Held<'a>> {
+        let (terms, meter) = self.core.terms(options)?;
+        let mut slot = match entered {
+            Some(slot) => slot,
+            None => block_on(self.core.queue(&terms))?,
+        };
+        if !slot.is_live() {
+            init(&mut slot, self.core.rebuild_terms(&terms)).map_err(|error| rebuild_error(&terms, error))?;
+        }
+        slot.set_terms(terms, meter).inspect_err(|_| slot.retire())?;
+        Ok(slot)
+    }
+}
+
+fn init(slot: &mut Slot<Engine, ModuleState>, terms: Terms) -> Result<()> {
+    slot.begin_init(terms);
+    let result = slot.engine.init(Arc::clone(&slot.state));
+    slot.end_init(result)
+}
+
+/// A call whose terms are set, on an instance that is live.
+#[inline(always)]
+fn serve(
+    slot: &mut Slot<Engine, ModuleState>,
+    operation: &str,
+    payload: Payload<'_>,
+    output: &mut impl Output,
+) -> Result<()> {
+    match payload {
+        Payload::Borrowed(payload) if payload_in_place::is_worthwhile(payload) => {
+            return serve_in_place(slot, operation, payload, output);
+        }
+        payload => slot.begin_call(operation, payload, output)?,
+    }
+    // Taken apart at once: a value that was just stored by halves is slow to read as a whole.
+    match slot.engine.converse(&mut slot.conversation) {
+        Some(Ok(code)) => slot.returned(code, output),
+        Some(Err(error)) => slot.failed(error, output),
+        None => serve_through_state(slot, output),
+    }
+}
+
+/// The same, with a borrowed payload that nobody copies but the guest.
+#[inline(never)]
+fn serve_in_place(
+    slot: &mut Slot<Engine, ModuleState>,
+    operation: &str,
+    payload: &[u8],
+    output: &mut impl Output,
+) -> Result<()> {
+    slot.begin_call_in_place(operation, payload, output)?;
+    match payload_in_place::with(payload, || slot.engine.converse(&mut slot.conversation)) {
+        Some(Ok(code)) => slot.returned(code, output),
+        Some(Err(error)) => slot.failed(error, output),
+        None => {
+            slot.conversation.keep_payload(payload);
+            serve_through_state(slot, output)
+        }
+    }
+}
+
+#[cold]
+fn serve_through_state(slot: &mut Slot<Engine, ModuleState>, output: &mut impl Output) -> Result<()> {
+    match call_through_state(slot) {
+        Ok(code) => slot.returned(code, output),
+        Err(error) => slot.failed(error, output),
+    }
+}
+
+/// For an engine that knows only the three methods of `wapc` 2.x.
+fn call_through_state(slot: &mut Slot<Engine, ModuleState>) -> Result<i32, BoxError> {
+    let (op, msg) = slot.conversation.lengths();
+    slot.state.exchange(&mut slot.conversation);
+    let returned = slot.engine.call(op, msg);
+    slot.state.exchange(&mut slot.conversation);
+    returned
+}
+
+impl fmt::Debug for WapcHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WapcHost").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
