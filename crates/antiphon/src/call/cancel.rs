@@ -1,9 +1,10 @@
 //! Ending a call from outside.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
-use crate::time::alarm::Alarm;
+use crate::survive::{lock, survive};
+use crate::time::Alarm;
 
 /// Ends the calls that were made with it, from any thread.
 ///
@@ -45,7 +46,7 @@ impl CancelHandle {
         let waiting = std::mem::take(&mut *self.waiting());
         for alarm in waiting.iter().filter_map(Weak::upgrade) {
             // A waker that panics must not keep the others waiting.
-            crate::time::ticker::survive(|| alarm.ring());
+            survive(|| alarm.ring());
         }
     }
 
@@ -69,7 +70,7 @@ impl CancelHandle {
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Alarm>>> {
-        self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner.waiting)
     }
 }
 

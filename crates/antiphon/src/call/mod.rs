@@ -1,10 +1,23 @@
 //! One call: what its caller asks for, the terms that hold for it, and how it waits.
 
-pub(crate) mod cancel;
-pub(crate) mod context;
-pub(crate) mod isolation;
-pub(crate) mod queueing;
+mod cancel;
+mod context;
+mod isolation;
+mod meter;
+mod queueing;
 pub(crate) mod reentrancy;
-pub(crate) mod request;
-pub(crate) mod terms;
-pub(crate) mod wait;
+mod request;
+mod terms;
+mod wait;
+
+pub use cancel::CancelHandle;
+pub use context::Context;
+pub use isolation::Isolation;
+pub(crate) use meter::{Meter, Traffic};
+pub use queueing::Awaiting;
+pub(crate) use request::Options;
+pub use request::{Request, Response};
+pub use terms::Caller;
+pub(crate) use terms::{Interrupt, Link, Terms};
+pub use wait::{block_on, within};
+pub(crate) use wait::{sleep, until};

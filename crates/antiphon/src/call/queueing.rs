@@ -4,21 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::call::reentrancy;
-use crate::call::request::Request;
-use crate::call::terms::{Interrupt, Link, Terms};
-use crate::call::wait;
-use crate::errors::exceeded::Exceeded;
-use crate::errors::{Phase, Result};
-use crate::time::deadline::Deadline;
-use crate::time::ticker;
-
-/// When the time of a request began to count, and when it ends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Begun {
-    pub(crate) deadline: Deadline,
-    pub(crate) at: Instant,
-}
+use super::request::Begun;
+use super::{Interrupt, Link, Request, Terms, reentrancy, until};
+use crate::errors::{Exceeded, Phase, Result};
+use crate::time::{Deadline, ticker};
 
 /// For who makes requests wait before a host is called with them: a pool, a scheduler.
 impl Request<'_> {
@@ -56,7 +45,7 @@ impl Request<'_> {
         let deadline = begun.map_or(Deadline::NEVER, |begun| begun.deadline);
         let wait = Deadline::after(ticker::now(), ticker::ticks(longest), longest);
         let terms = Terms::of_waiting(deadline.earlier(wait), options);
-        let waited = match wait::until(&terms, future).await {
+        let waited = match until(&terms, future).await {
             Ok(output) => terms.interrupt().map_or(Ok(output), Err),
             Err(interrupt) => Err(interrupt),
         };
@@ -115,7 +104,7 @@ mod tests {
     use std::future::{pending, ready};
 
     fn queue<T>(request: &Request<'_>, longest: Duration, future: impl Future<Output = T>) -> Result<T> {
-        wait::block_on(request.queue(longest, future))
+        super::super::block_on(request.queue(longest, future))
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! A call with options, and its answer.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use antiphon_protocol::Payload;
 
-use crate::call::cancel::CancelHandle;
-use crate::call::context::Context;
-use crate::call::queueing::Begun;
-use crate::call::terms::Caller;
+use super::terms::{Extra, Handles};
+use super::{Caller, CancelHandle, Context, Terms};
+use crate::time::{Deadline, ticker};
 use crate::usage::Usage;
 
 /// A call, with whatever it needs beyond an operation and a payload.
@@ -43,6 +43,13 @@ pub(crate) struct Options {
     pub(crate) usage: bool,
     /// When its time began to count, where that was before a host got it.
     pub(crate) begun: Option<Begun>,
+}
+
+/// When the time of a request began to count, and when it ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    pub(crate) deadline: Deadline,
+    pub(crate) at: Instant,
 }
 
 impl<'a> Request<'a> {
@@ -110,4 +117,45 @@ pub struct Response {
     pub payload: Vec<u8>,
     /// What the call used, if its request asked.
     pub usage: Option<Usage>,
+}
+
+impl Terms {
+    /// The terms of a request that has some of its own; `host` are those of one that has none.
+    #[cold]
+    pub(crate) fn of_request(options: Options, now: u64, host: Self) -> Self {
+        let stop = host.stop().cloned();
+        let cancel = options.cancel;
+        let mut terms = match (options.begun, options.deadline) {
+            (Some(begun), _) => Self { deadline: begun.deadline, ..host },
+            (None, None) => host,
+            (None, Some(limit)) => {
+                Self { deadline: Deadline::after(now, ticker::ticks(limit), limit), ..host }
+            }
+        };
+        let mut extra = Extra {
+            handles: Handles { cancel, stop },
+            context: options.context,
+            behalf: None,
+            fuel: options.fuel,
+        };
+        if let Some(Caller { deadline, link }) = options.caller {
+            terms.deadline = terms.deadline.earlier(deadline);
+            extra.behalf = Some(link);
+        }
+        let Extra { handles, context, behalf, fuel } = &extra;
+        if handles.cancel.is_some() || context.is_some() || behalf.is_some() || fuel.is_some() {
+            terms.extra = Some(Arc::new(extra));
+        }
+        terms
+    }
+
+    /// The terms of a request that is still to get to a host.
+    pub(crate) fn of_waiting(deadline: Deadline, options: Option<&Options>) -> Self {
+        let cancel = options.and_then(|options| options.cancel.clone());
+        let behalf =
+            options.and_then(|options| options.caller.as_ref()).map(|caller| Arc::clone(&caller.link));
+        let ends_early = cancel.is_some() || behalf.is_some();
+        let extra = || Extra { handles: Handles { cancel, stop: None }, behalf, ..Extra::default() };
+        Self { deadline, extra: ends_early.then(|| Arc::new(extra())) }
+    }
 }

@@ -3,30 +3,26 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::call::cancel::CancelHandle;
-use crate::call::context::Context;
-use crate::call::request::Options;
-use crate::errors::exceeded::Exceeded;
-use crate::errors::{Error, ErrorKind, Phase};
-use crate::time::deadline::Deadline;
-use crate::time::ticker;
+use super::{CancelHandle, Context};
+use crate::errors::{Error, ErrorKind, Exceeded, Phase};
+use crate::time::Deadline;
 
 /// What holds for one call, whatever it is doing.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) deadline: Deadline,
     /// Behind one pointer, which most calls have empty: terms are moved in every call.
-    extra: Option<Arc<Extra>>,
+    pub(super) extra: Option<Arc<Extra>>,
 }
 
 /// What only some calls have.
 #[derive(Debug, Default)]
-struct Extra {
-    handles: Handles,
-    context: Option<Context>,
-    behalf: Option<Arc<Link>>,
+pub(super) struct Extra {
+    pub(super) handles: Handles,
+    pub(super) context: Option<Context>,
+    pub(super) behalf: Option<Arc<Link>>,
     /// The fuel of this call.
-    fuel: Option<u64>,
+    pub(super) fuel: Option<u64>,
 }
 
 /// A chain of hosts, each of which called the next one from a handler.
@@ -42,11 +38,11 @@ pub(crate) struct Link {
 
 /// Who may end a call.
 #[derive(Clone, Debug, Default)]
-struct Handles {
+pub(super) struct Handles {
     /// Whoever made it.
-    cancel: Option<CancelHandle>,
+    pub(super) cancel: Option<CancelHandle>,
     /// Who ends every call of the host.
-    stop: Option<CancelHandle>,
+    pub(super) stop: Option<CancelHandle>,
 }
 
 /// Why something that waited was given up.
@@ -75,45 +71,6 @@ impl Terms {
         Self { deadline: Deadline::NEVER, extra: Some(Arc::new(extra)) }
     }
 
-    /// The terms of a request that has some of its own; `host` are those of one that has none.
-    #[cold]
-    pub(crate) fn of_request(options: Options, now: u64, host: Self) -> Self {
-        let stop = host.stop().cloned();
-        let cancel = options.cancel;
-        let mut terms = match (options.begun, options.deadline) {
-            (Some(begun), _) => Self { deadline: begun.deadline, ..host },
-            (None, None) => host,
-            (None, Some(limit)) => {
-                Self { deadline: Deadline::after(now, ticker::ticks(limit), limit), ..host }
-            }
-        };
-        let mut extra = Extra {
-            handles: Handles { cancel, stop },
-            context: options.context,
-            behalf: None,
-            fuel: options.fuel,
-        };
-        if let Some(Caller { deadline, link }) = options.caller {
-            terms.deadline = terms.deadline.earlier(deadline);
-            extra.behalf = Some(link);
-        }
-        let Extra { handles, context, behalf, fuel } = &extra;
-        if handles.cancel.is_some() || context.is_some() || behalf.is_some() || fuel.is_some() {
-            terms.extra = Some(Arc::new(extra));
-        }
-        terms
-    }
-
-    /// The terms of a request that is still to get to a host.
-    pub(crate) fn of_waiting(deadline: Deadline, options: Option<&Options>) -> Self {
-        let cancel = options.and_then(|options| options.cancel.clone());
-        let behalf =
-            options.and_then(|options| options.caller.as_ref()).map(|caller| Arc::clone(&caller.link));
-        let ends_early = cancel.is_some() || behalf.is_some();
-        let extra = || Extra { handles: Handles { cancel, stop: None }, behalf, ..Extra::default() };
-        Self { deadline, extra: ends_early.then(|| Arc::new(extra())) }
-    }
-
     /// The same with a deadline of their own.
     pub(crate) fn by(&self, deadline: Deadline) -> Self {
         Self { deadline, ..self.clone() }
@@ -126,7 +83,7 @@ impl Terms {
     }
 
     #[inline]
-    fn stop(&self) -> Option<&CancelHandle> {
+    pub(super) fn stop(&self) -> Option<&CancelHandle> {
         self.extra.as_ref()?.handles.stop.as_ref()
     }
 
@@ -184,12 +141,6 @@ impl Terms {
                 Error::new(ErrorKind::Cancelled, "the call was cancelled through its handle")
             }
         }
-    }
-
-    /// The same with some more ticks, for who watches from outside over somebody who keeps the deadline himself.
-    #[cfg(feature = "async")]
-    pub(crate) fn later(&self, ticks: u64) -> Self {
-        Self { deadline: self.deadline.later(ticks), ..self.clone() }
     }
 
     /// The stricter of these terms and a deadline of their own, for a part of the call.

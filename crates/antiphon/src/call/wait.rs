@@ -8,10 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::call::terms::{Interrupt, Terms};
-use crate::time::alarm::Alarm;
-use crate::time::deadline::Deadline;
-use crate::time::ticker;
+use super::{Interrupt, Terms};
+use crate::time::{Alarm, Deadline, ticker};
 
 /// Runs a future until it is ready, the deadline passes or the call is cancelled.
 ///
@@ -68,6 +66,12 @@ pub(crate) async fn sleep(duration: Duration) {
             return;
         }
     }
+}
+
+/// Runs a future, for a time at most; `None` if that ran out, and the future is dropped then. Needs no executor's timer.
+pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    let terms = Terms::new(Deadline::after(ticker::now(), ticker::ticks(limit), limit));
+    until(&terms, future).await.ok()
 }
 
 /// Runs a future on this thread, which parks while it is pending.

@@ -2,10 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::payload_in_place;
 use crate::call::reentrancy;
-use crate::conversation::payload_in_place;
 use crate::errors::Result;
-use crate::handler;
+use crate::survive::panicked;
 
 // The closure borrows from its caller's stack, while a conversation lives in an engine's store and must own what it
 // holds. A synchronous guest runs on its caller's thread, so the closure waits there, scoped to the call.
@@ -22,5 +22,5 @@ pub(crate) fn give(host: u64, answer: &[u8]) -> Result<()> {
         return Err(payload_in_place::elsewhere());
     }
     let _running = reentrancy::enter(host);
-    catch_unwind(AssertUnwindSafe(|| READER.with(|reader| reader(answer)))).map_err(handler::panicked)
+    catch_unwind(AssertUnwindSafe(|| READER.with(|reader| reader(answer)))).map_err(panicked)
 }

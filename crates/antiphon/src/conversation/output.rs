@@ -1,7 +1,7 @@
 //! Where the answer of a call goes.
 
-use crate::call::request::Response;
-use crate::conversation::Conversation;
+use super::Conversation;
+use crate::call::Response;
 
 /// What a host does around the engine's part of a call so that the answer gets where its caller wants it.
 pub(crate) trait Output {

@@ -21,12 +21,6 @@ pub(crate) fn with<R>(payload: &[u8], run: impl FnOnce() -> R) -> R {
     PAYLOAD.set(payload, run)
 }
 
-/// Polls a guest that may wait, whose payload this is: on whichever thread, it runs within a poll.
-#[cfg(feature = "async")]
-pub(crate) async fn over<F: Future + Unpin>(payload: &[u8], mut guest: F) -> F::Output {
-    std::future::poll_fn(|cx| with(payload, || std::pin::Pin::new(&mut guest).poll(cx))).await
-}
-
 /// The payload of the guest that runs on this thread.
 ///
 /// # Errors

@@ -1,26 +1,27 @@
 //! The seam: what an engine implements to run waPC guests.
 
+#[cfg(feature = "async")]
+mod engine_async;
 mod link_imports;
-pub(crate) mod options;
+mod options;
 pub mod provider;
+#[cfg(feature = "async")]
+mod provider_async;
 pub(crate) mod wapc2;
-pub(crate) mod wasi;
+mod wasi;
 
-use std::error::Error as StdError;
+#[cfg(feature = "async")]
+pub use engine_async::WebAssemblyEngineProviderAsync;
+pub use options::EngineOptions;
+pub use wasi::WasiParams;
+
 use std::sync::Arc;
 
 use antiphon_protocol::Limits;
-#[cfg(feature = "async")]
-use async_trait::async_trait;
 
-#[cfg(feature = "async")]
-use crate::BoxFuture;
-use crate::Invocation;
-use crate::call::isolation::Isolation;
+use self::wapc2::ModuleState;
+use crate::call::Isolation;
 use crate::conversation::Conversation;
-use crate::engine::wapc2::module_state::ModuleState;
-#[cfg(feature = "async")]
-use crate::engine::wapc2::module_state::ModuleStateAsync;
 use crate::errors::BoxError;
 use crate::module::info::ModuleInfo;
 
@@ -78,67 +79,6 @@ pub trait WebAssemblyEngineProvider {
     fn discard(&mut self) {}
 
     /// The factory that this provider came from. A host that has it compiles a replacement beside the running calls.
-    fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
-        None
-    }
-}
-
-/// An engine that runs one instance of a guest, asynchronously.
-///
-/// The contract is that of [`WebAssemblyEngineProvider`]. Any of the futures may be dropped at any await; the host
-/// discards the instance then, and calls [`init`](Self::init) again before the next call.
-#[cfg(feature = "async")]
-#[async_trait]
-pub trait WebAssemblyEngineProviderAsync {
-    /// See [`WebAssemblyEngineProvider::init`].
-    ///
-    /// # Errors
-    /// The guest cannot be started.
-    async fn init(&mut self, host: Arc<ModuleStateAsync>) -> Result<(), BoxError>;
-
-    /// See [`WebAssemblyEngineProvider::call`].
-    ///
-    /// # Errors
-    /// The guest call did not return.
-    async fn call(&mut self, op_length: i32, msg_length: i32) -> Result<i32, BoxError>;
-
-    /// See [`WebAssemblyEngineProvider::replace`].
-    ///
-    /// # Errors
-    /// The module is refused, or the engine cannot replace modules.
-    async fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError>;
-
-    /// [`WebAssemblyEngineProvider::converse`], for a guest that does not wait in this call. Tried first. `None` may also
-    /// say that the call has begun and waits: then [`converse_async`](Self::converse_async) goes on with it. So a provider
-    /// around another one passes on that as well.
-    fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
-        let _ = conversation;
-        None
-    }
-
-    /// The same for a guest that may suspend. `None`, for a call that has not begun, sends the host to [`call`](Self::call).
-    fn converse_async<'a>(
-        &'a mut self,
-        conversation: &'a mut Box<Conversation>,
-    ) -> Option<BoxFuture<'a, Result<i32, BoxError>>> {
-        let _ = conversation;
-        None
-    }
-
-    /// See [`WebAssemblyEngineProvider::limits`].
-    fn limits(&self) -> Limits {
-        Limits::new()
-    }
-
-    /// See [`WebAssemblyEngineProvider::isolation`].
-    fn isolation(&self) -> Isolation {
-        Isolation::Reuse
-    }
-
-    /// See [`WebAssemblyEngineProvider::discard`].
-    fn discard(&mut self) {}
-
-    /// See [`WebAssemblyEngineProvider::factory`].
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
         None
     }
@@ -215,60 +155,4 @@ impl Capabilities {
             backtrace: false,
         }
     }
-}
-
-/// The host's side of a conversation, as `wapc` 2.x names it. Exported for its users.
-pub trait ModuleHost {
-    /// The call bound for the guest.
-    fn get_guest_request(&self) -> Option<Invocation>;
-    /// The answer of the last host call.
-    fn get_host_response(&self) -> Option<Vec<u8>>;
-    /// Sets the error of the guest call.
-    fn set_guest_error(&self, error: String);
-    /// Sets the response of the guest call.
-    fn set_guest_response(&self, response: Vec<u8>);
-    /// The error of the last host call.
-    fn get_host_error(&self) -> Option<String>;
-    /// Runs a host call: above 0 for success, 0 for an error.
-    ///
-    /// # Errors
-    /// The guest call has to end.
-    fn do_host_call(
-        &self,
-        binding: &str,
-        namespace: &str,
-        operation: &str,
-        payload: &[u8],
-    ) -> Result<i32, Box<dyn StdError>>;
-    /// Logs a line.
-    fn do_console_log(&self, msg: &str);
-}
-
-/// The asynchronous twin of [`ModuleHost`]. Exported for users of `wapc` 2.x.
-#[cfg(feature = "async")]
-#[async_trait]
-pub trait ModuleHostAsync {
-    /// The call bound for the guest.
-    async fn get_guest_request(&self) -> Option<Invocation>;
-    /// The answer of the last host call.
-    async fn get_host_response(&self) -> Option<Vec<u8>>;
-    /// Sets the error of the guest call.
-    async fn set_guest_error(&self, error: String);
-    /// Sets the response of the guest call.
-    async fn set_guest_response(&self, response: Vec<u8>);
-    /// The error of the last host call.
-    async fn get_host_error(&self) -> Option<String>;
-    /// Runs a host call: above 0 for success, 0 for an error.
-    ///
-    /// # Errors
-    /// The guest call has to end.
-    async fn do_host_call(
-        &self,
-        binding: &str,
-        namespace: &str,
-        operation: &str,
-        payload: &[u8],
-    ) -> Result<i32, Box<dyn StdError>>;
-    /// Logs a line.
-    async fn do_console_log(&self, msg: &str);
 }

@@ -8,9 +8,8 @@ use antiphon_protocol::Limits;
 #[cfg(doc)]
 extern crate self as antiphon;
 
-use crate::call::isolation::Isolation;
-use crate::engine::Capabilities;
-use crate::engine::wasi::WasiParams;
+use super::{Capabilities, WasiParams};
+use crate::call::Isolation;
 
 /// The options that all engines have in common.
 ///

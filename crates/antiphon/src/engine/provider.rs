@@ -7,23 +7,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-#[cfg(feature = "async")]
-use async_trait::async_trait;
-
-#[cfg(feature = "async")]
-use crate::BoxFuture;
-use crate::call::isolation::Isolation;
-use crate::call::wait::block_on;
+use super::wapc2::ModuleState;
+use super::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
+use crate::call::{Isolation, block_on};
 use crate::conversation::Conversation;
-#[cfg(feature = "async")]
-use crate::engine::WebAssemblyEngineProviderAsync;
-use crate::engine::wapc2::module_state::ModuleState;
-#[cfg(feature = "async")]
-use crate::engine::wapc2::module_state::ModuleStateAsync;
-use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
 use crate::errors::{BoxError, Error, ErrorKind, Fate, Result};
 use crate::module::info::ModuleInfo;
 use antiphon_protocol::{Limits, names};
+
+#[cfg(feature = "async")]
+pub use super::provider_async::{ProviderAsync, boxed};
 
 /// A module that an engine has compiled, with the settings of its instances.
 pub trait Compiled: Send + Sync + Sized + 'static {
@@ -123,7 +116,7 @@ pub trait Instance: Send + Sized {
 }
 
 #[cold]
-fn not_async() -> Error {
+pub(super) fn not_async() -> Error {
     Error::new(
         ErrorKind::Unsupported,
         "this build of the engine has no asynchronous mode: turn on its feature `async`",
@@ -232,32 +225,32 @@ fn parked<I: Instance>(instance: &mut I, conversation: &mut Box<Conversation>) -
 
 /// Conversations in which nothing runs, kept from one instance to the next.
 #[derive(Default)]
-struct Spares {
+pub(super) struct Spares {
     /// Left with the host while an instance starts.
-    start: Option<Box<Conversation>>,
+    pub(super) start: Option<Box<Conversation>>,
     /// Left with the instance while no call runs.
-    instance: Option<Box<Conversation>>,
+    pub(super) instance: Option<Box<Conversation>>,
     /// Whether instances come and go: of one that stays, none is kept.
     many: bool,
 }
 
 impl Spares {
     /// A conversation belongs to its host.
-    fn keep_for<S>(&mut self, state: Option<&Arc<S>>, host: &Arc<S>) {
+    pub(super) fn keep_for<S>(&mut self, state: Option<&Arc<S>>, host: &Arc<S>) {
         if !state.is_some_and(|state| Arc::ptr_eq(state, host)) {
             (self.start, self.instance) = (None, None);
         }
     }
 
     /// An instance has been started.
-    fn started(&mut self, start: Box<Conversation>) {
+    pub(super) fn started(&mut self, start: Box<Conversation>) {
         if self.many {
             self.start = Some(start);
         }
     }
 
     /// One that was to serve a single call is gone.
-    fn discarded(&mut self, spare: Option<Box<Conversation>>) {
+    pub(super) fn discarded(&mut self, spare: Option<Box<Conversation>>) {
         self.many = true;
         self.instance = spare;
     }
@@ -265,147 +258,11 @@ impl Spares {
 
 /// An instance that must not be used again goes at once, with its memory: the host may be idle for long.
 #[cold]
-fn discard<I>(instance: &mut Option<I>, error: Error) -> Error {
+pub(super) fn discard<I>(instance: &mut Option<I>, error: Error) -> Error {
     if error.fate() == Fate::Discarded {
         *instance = None;
     }
     error
-}
-
-/// Runs one instance for a [`WapcHostAsync`](crate::WapcHostAsync). A clone is a provider of the same module whose
-/// instance has not been started.
-#[cfg(feature = "async")]
-pub struct ProviderAsync<C: Compiled> {
-    compiled: Arc<C>,
-    state: Option<Arc<ModuleStateAsync>>,
-    instance: Option<C::Instance>,
-    spares: Spares,
-}
-
-#[cfg(feature = "async")]
-impl<C: Compiled> ProviderAsync<C> {
-    /// A provider of a module.
-    pub fn new(compiled: Arc<C>) -> Self {
-        Self { compiled, state: None, instance: None, spares: Spares::default() }
-    }
-
-    async fn start(compiled: &C, state: &ModuleStateAsync, spares: &mut Spares) -> Result<C::Instance> {
-        if !compiled.capabilities().suspend {
-            return Err(not_async());
-        }
-        let mut conversation = spares.start.take().unwrap_or_else(|| state.spare());
-        let spare = spares.instance.take().unwrap_or_else(|| state.spare());
-        state.exchange(&mut conversation);
-        let started = C::Instance::start(compiled, &mut conversation, spare, HostKind::Async).await;
-        state.exchange(&mut conversation);
-        spares.started(conversation);
-        started
-    }
-}
-
-#[cfg(feature = "async")]
-#[async_trait]
-impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
-    async fn init(&mut self, host: Arc<ModuleStateAsync>) -> Result<(), BoxError> {
-        self.instance = None;
-        self.spares.keep_for(self.state.as_ref(), &host);
-        self.instance = Some(Self::start(&self.compiled, &host, &mut self.spares).await?);
-        self.state = Some(host);
-        Ok(())
-    }
-
-    async fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
-        let Some(state) = self.state.clone() else { return Err(Error::not_started().into()) };
-        let running = Running(&mut self.instance);
-        let Some(instance) = running.0.as_mut() else { return Err(Error::not_started().into()) };
-        let mut conversation = state.spare();
-        state.exchange(&mut conversation);
-        let returned = match instance.call_straight(&mut conversation) {
-            Some(returned) => returned,
-            None => instance.call_async(&mut conversation).await,
-        };
-        state.exchange(&mut conversation);
-        Ok(running.ended(returned)?)
-    }
-
-    async fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError> {
-        let Some(state) = &self.state else { return Err(Error::not_started().into()) };
-        let compiled = self.compiled.compile(bytes)?;
-        let next = Self::start(&compiled, state, &mut self.spares).await?;
-        (self.compiled, self.instance) = (Arc::new(compiled), Some(next));
-        Ok(())
-    }
-
-    #[inline]
-    fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
-        Some(match self.instance.as_mut()?.call_straight(conversation)? {
-            Ok(code) => Ok(code),
-            Err(error) => Err(discard(&mut self.instance, error).into()),
-        })
-    }
-
-    fn converse_async<'a>(
-        &'a mut self,
-        conversation: &'a mut Box<Conversation>,
-    ) -> Option<BoxFuture<'a, Result<i32, BoxError>>> {
-        self.instance.as_ref()?;
-        let running = Running(&mut self.instance);
-        Some(Box::into_pin(boxed(|| async move {
-            let Some(instance) = running.0.as_mut() else { return Err(Error::not_started().into()) };
-            let returned = instance.call_async(conversation).await;
-            Ok(running.ended(returned)?)
-        })))
-    }
-
-    fn limits(&self) -> Limits {
-        self.compiled.limits()
-    }
-
-    fn isolation(&self) -> Isolation {
-        self.compiled.isolation()
-    }
-
-    fn discard(&mut self) {
-        self.spares.discarded(self.instance.take().and_then(Instance::into_spare));
-    }
-
-    fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
-        Some(Arc::new(Factory(Arc::clone(&self.compiled))))
-    }
-}
-
-/// A future in a box, written there at once: those of guest calls are large, and to copy one there costs more than to
-/// make it.
-#[cfg(feature = "async")]
-#[inline(always)]
-pub fn boxed<F: Future>(make: impl FnOnce() -> F) -> Box<F> {
-    let memory = Box::new_uninit();
-    Box::write(memory, make())
-}
-
-/// The instance of a call that runs: a future that is dropped takes it along, with its memory.
-#[cfg(feature = "async")]
-struct Running<'a, I>(&'a mut Option<I>);
-
-#[cfg(feature = "async")]
-impl<I> Running<'_, I> {
-    #[inline]
-    fn ended(self, returned: Result<i32>) -> Result<i32> {
-        match returned {
-            Err(error) if error.fate() == Fate::Discarded => Err(error),
-            returned => {
-                std::mem::forget(self);
-                returned
-            }
-        }
-    }
-}
-
-#[cfg(feature = "async")]
-impl<I> Drop for Running<'_, I> {
-    fn drop(&mut self) {
-        *self.0 = None;
-    }
 }
 
 /// Makes providers of one module, in either mode.
@@ -425,7 +282,7 @@ impl<C: Compiled> EngineProviderFactory for Factory<C> {
     }
 
     #[cfg(feature = "async")]
-    fn provider_async(&self) -> Result<Box<dyn WebAssemblyEngineProviderAsync + Send>, BoxError> {
+    fn provider_async(&self) -> Result<Box<dyn super::WebAssemblyEngineProviderAsync + Send>, BoxError> {
         Ok(Box::new(ProviderAsync::new(Arc::clone(&self.0))))
     }
 
@@ -440,13 +297,6 @@ impl<C: Compiled> Clone for Provider<C> {
     }
 }
 
-#[cfg(feature = "async")]
-impl<C: Compiled> Clone for ProviderAsync<C> {
-    fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.compiled))
-    }
-}
-
 impl<C> Clone for Factory<C> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
@@ -456,13 +306,6 @@ impl<C> Clone for Factory<C> {
 impl<C: Compiled> fmt::Debug for Provider<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Provider").field("started", &self.instance.is_some()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(feature = "async")]
-impl<C: Compiled> fmt::Debug for ProviderAsync<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProviderAsync").field("started", &self.instance.is_some()).finish_non_exhaustive()
     }
 }
 

@@ -6,8 +6,7 @@ use std::sync::OnceLock;
 
 use antiphon_protocol::Violation;
 
-use crate::errors::exceeded::Exceeded;
-use crate::errors::kind::{ErrorKind, Fate, Fault, Phase};
+use super::{ErrorKind, Exceeded, Fate, Fault, Phase};
 use crate::usage::Usage;
 
 /// A boxed error of anybody's.

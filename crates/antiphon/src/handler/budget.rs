@@ -3,11 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::call::terms::Terms;
-use crate::handler::HostCall;
-use crate::handler::ledger::Ledger;
-use crate::time::deadline::Deadline;
-use crate::time::ticker;
+use super::{HostCall, Ledger};
+use crate::call::Terms;
+use crate::time::{Deadline, ticker};
 
 /// The most that a route gives to one guest call.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::handler::id_map::ByNumber;
+use super::id_map::ByNumber;
+use crate::survive::lock;
 
 /// What one route gave to one guest call so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl Ledger {
     /// Reads and changes what a route has spent.
     pub(crate) fn with<R>(&self, route: u64, change: impl FnOnce(&mut Spent) -> R) -> R {
         self.untidy.store(true, Ordering::Relaxed);
-        let mut spent = self.spent.get_or_init(Box::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spent = lock(self.spent.get_or_init(Box::default));
         change(spent.entry(route).or_default())
     }
 

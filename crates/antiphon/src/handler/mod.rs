@@ -1,12 +1,30 @@
 //! The host's side of a host call.
 
-pub(crate) mod budget;
-pub(crate) mod closures;
-pub(crate) mod id_map;
-pub(crate) mod ledger;
-pub(crate) mod route;
-pub(crate) mod route_table;
-pub(crate) mod router;
+mod budget;
+mod closures;
+#[cfg(feature = "async")]
+mod closures_async;
+#[cfg(feature = "async")]
+mod handler_async;
+mod id_map;
+mod ledger;
+mod route;
+#[cfg(feature = "async")]
+mod route_async;
+mod route_table;
+mod router;
+
+pub use closures::{HandlerFn, handler_fn};
+#[cfg(feature = "async")]
+pub(crate) use handler_async::{Begun, answer};
+pub(crate) use ledger::Ledger;
+pub use route::Route;
+pub use router::HostRouter;
+#[cfg(feature = "async")]
+pub use {
+    closures_async::{HandlerFnAsync, handler_fn_async},
+    handler_async::{HostCallbackAsync, HostHandlerAsync},
+};
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,26 +35,15 @@ use std::time::Instant;
 use antiphon_protocol::HostCallRequest;
 use bytes::Bytes;
 
-use crate::call::context::Context;
-use crate::call::reentrancy;
-use crate::call::terms::{Caller, Terms};
-use crate::errors::{BoxError, Error, ErrorKind};
-use crate::handler::ledger::Ledger;
-use crate::time::ticker;
+use crate::call::{Caller, Context, Terms, reentrancy};
+use crate::errors::{BoxError, Error};
+use crate::survive::panicked;
 
 /// The signature of the host callback of `wapc` 2.x: host id, binding, namespace, operation, payload.
 ///
 /// Five positional arguments, kept for its users; new code implements [`HostHandler`].
 pub type HostCallback =
     dyn Fn(u64, &str, &str, &str, &[u8]) -> Result<Vec<u8>, BoxError> + Sync + Send + 'static;
-
-/// The signature of the async host callback of `wapc` 2.x: host id, binding, namespace, operation, payload.
-///
-/// Five positional arguments, kept for its users; new code implements [`HostHandlerAsync`].
-#[cfg(feature = "async")]
-pub type HostCallbackAsync = dyn Fn(u64, String, String, String, Vec<u8>) -> crate::BoxFuture<'static, Result<Vec<u8>, BoxError>>
-    + Send
-    + Sync;
 
 /// A guest's call of its host.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +136,7 @@ impl<'a> HostCall<'a> {
 /// Answers the host calls of a guest.
 ///
 /// A handler that blocks its thread cannot be cut short: the deadline is looked at when it returns. A panic is caught
-/// and reaches the caller as [`ErrorKind::HostPanicked`].
+/// and reaches the caller as [`ErrorKind::HostPanicked`](crate::ErrorKind::HostPanicked).
 ///
 /// ```
 /// use antiphon::{Bytes, HostCall, HostCallError, HostHandler, WapcHost, testing::TestEngine};
@@ -160,50 +167,10 @@ pub trait HostHandler: Send + Sync {
     fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError>;
 }
 
-/// Answers the host calls of a guest, asynchronously.
-///
-/// The future is dropped when the call's deadline passes, or when the call is cancelled or dropped. A panic is caught
-/// and reaches the caller as [`ErrorKind::HostPanicked`].
-#[cfg(feature = "async")]
-#[async_trait::async_trait]
-pub trait HostHandlerAsync: Send + Sync {
-    /// Called for each host call, on the task of the guest's caller. All of `call` is hostile input.
-    ///
-    /// # Errors
-    /// Whatever the guest is to read as the host's error; it lives on.
-    ///
-    /// # Cancel safety
-    /// The future may be dropped at any await.
-    async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError>;
-
-    /// The same handler as one that never waits, if it is one. Asked once, by the builder of a host: the host's guest is
-    /// then spared the means to suspend.
-    fn at_once(&self) -> Option<&dyn HostHandler> {
-        None
-    }
-}
-
 /// One handler for several hosts.
 impl<H: HostHandler + ?Sized> HostHandler for Arc<H> {
     fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
         (**self).handle(call)
-    }
-}
-
-/// One handler for several hosts. Written out, so that its future is not boxed a second time.
-#[cfg(feature = "async")]
-impl<H: HostHandlerAsync + ?Sized> HostHandlerAsync for Arc<H> {
-    fn handle<'h, 'c, 'f>(&'h self, call: HostCall<'c>) -> crate::BoxFuture<'f, Result<Bytes, HostCallError>>
-    where
-        'h: 'f,
-        'c: 'f,
-        Self: 'f,
-    {
-        (**self).handle(call)
-    }
-
-    fn at_once(&self) -> Option<&dyn HostHandler> {
-        (**self).at_once()
     }
 }
 
@@ -273,20 +240,6 @@ impl Handler {
         callback.map_or(Self::None, |callback| Self::Sync(Arc::new(Callback(callback))))
     }
 
-    /// A handler that may wait, unless it says that it never does.
-    #[cfg(feature = "async")]
-    pub(crate) fn of_async(handler: impl HostHandlerAsync + 'static) -> Self {
-        match handler.at_once() {
-            Some(_) => Self::Sync(Arc::new(AtOnce(handler))),
-            None => Self::Async(Arc::new(handler)),
-        }
-    }
-
-    #[cfg(feature = "async")]
-    pub(crate) fn callback_async(callback: Option<Box<HostCallbackAsync>>) -> Self {
-        callback.map_or(Self::None, |callback| Self::Async(Arc::new(CallbackAsync(callback))))
-    }
-
     /// Whether a host call may have to be awaited.
     pub(crate) fn can_suspend(&self) -> bool {
         !matches!(self, Self::None | Self::Sync(_))
@@ -301,56 +254,7 @@ impl Handler {
                 Ok(answer.map_err(HostCallError::into_text))
             }
             #[cfg(feature = "async")]
-            Self::Async(_) => {
-                let what = "the engine made a synchronous host call although the handler is asynchronous";
-                Err(Error::new(ErrorKind::Engine, what))
-            }
-        }
-    }
-
-    /// Begins a call of a handler of either kind. What it is told ends here: only the handler's own future holds it on.
-    #[cfg(feature = "async")]
-    #[inline]
-    pub(crate) fn begin<'c>(&'c self, call: HostCall<'c>) -> Begun<'c> {
-        match self {
-            // What makes the future is the host's code as well.
-            Self::Async(handler) => match guarded(call.host_id, || handler.handle(call)) {
-                Ok(future) => Begun::Waits(future),
-                Err(error) => Begun::Ended(Err(error)),
-            },
-            Self::None | Self::Sync(_) => Begun::Ended(self.run(call)),
-        }
-    }
-}
-
-/// How far a handler got without waiting.
-#[cfg(feature = "async")]
-pub(crate) enum Begun<'c> {
-    Ended(Answer),
-    Waits(Answering<'c>),
-}
-
-/// The future of a handler.
-#[cfg(feature = "async")]
-type Answering<'c> = crate::BoxFuture<'c, Result<Bytes, HostCallError>>;
-
-/// What the handler of a host answers, at the latest at the call's deadline.
-#[cfg(feature = "async")]
-pub(crate) async fn answer(mut future: Answering<'_>, host: u64, terms: &Terms) -> Answer {
-    let polled = std::future::poll_fn(|cx| match guarded(host, || future.as_mut().poll(cx)) {
-        Ok(poll) => poll.map(|answer| Ok(answer.map_err(HostCallError::into_text))),
-        Err(error) => std::task::Poll::Ready(Err(error)),
-    });
-    match crate::call::wait::until(terms, polled).await {
-        Ok(answer) => {
-            // To drop it runs the host's code once more.
-            catch_unwind(AssertUnwindSafe(|| drop(future))).map_err(panicked)?;
-            answer
-        }
-        Err(interrupt) => {
-            // In the middle of it, where it may have things to end by calls of its own.
-            guarded(host, || drop(future))?;
-            Err(terms.error(interrupt, crate::errors::Phase::HostCall))
+            Self::Async(_) => Err(handler_async::asked_at_once()),
         }
     }
 }
@@ -362,33 +266,6 @@ fn guarded<R>(host: u64, run: impl FnOnce() -> R) -> Result<R, Error> {
     catch_unwind(AssertUnwindSafe(run)).map_err(panicked)
 }
 
-/// A handler that said that it never waits.
-#[cfg(feature = "async")]
-struct AtOnce<H>(H);
-
-#[cfg(feature = "async")]
-impl<H: HostHandlerAsync> HostHandler for AtOnce<H> {
-    fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
-        match self.0.at_once() {
-            Some(handler) => handler.handle(call),
-            None => Err("the handler of the host waits, although it said that it never does".into()),
-        }
-    }
-}
-
-/// A caught panic of the host's own code.
-#[cold]
-pub(crate) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let error = Error::new(
-        ErrorKind::HostPanicked,
-        format!("a handler of the host panicked: {}", text.unwrap_or("no message")),
-    );
-    ticker::drop_panic(panic);
-    error
-}
-
 /// The callback of `wapc` 2.x as a handler.
 struct Callback(Box<HostCallback>);
 
@@ -396,20 +273,5 @@ impl HostHandler for Callback {
     fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
         let answer = (self.0)(call.host_id, call.binding, call.namespace, call.operation, call.payload)?;
         Ok(answer.into())
-    }
-}
-
-/// The async callback of `wapc` 2.x as a handler.
-#[cfg(feature = "async")]
-struct CallbackAsync(Box<HostCallbackAsync>);
-
-#[cfg(feature = "async")]
-#[async_trait::async_trait]
-impl HostHandlerAsync for CallbackAsync {
-    async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
-        let [binding, namespace, operation] =
-            [call.binding, call.namespace, call.operation].map(str::to_owned);
-        let answer = (self.0)(call.host_id, binding, namespace, operation, call.payload.to_vec());
-        Ok(answer.await?.into())
     }
 }

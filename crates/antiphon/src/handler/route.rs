@@ -8,16 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-#[cfg(feature = "async")]
-use crate::handler::HostHandlerAsync;
-use crate::handler::budget::{Budget, Exhausted};
-use crate::handler::route_table::PARTS;
-use crate::handler::{Handler, HostCall, HostCallError, HostHandler};
+use super::budget::{Budget, Exhausted};
+use super::route_table::PARTS;
+use super::{Handler, HostCall, HostCallError, HostHandler};
 
 /// Numbers routes: the ledger of a guest call knows them by it, whichever routers they are in.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-type Said = Result<Bytes, HostCallError>;
+pub(super) type Said = Result<Bytes, HostCallError>;
 type Rule = dyn Fn(&HostCall<'_>) -> bool + Send + Sync;
 
 /// A route of a [`HostRouter`](crate::HostRouter): what it matches, who may take it and how much, and who answers.
@@ -49,12 +47,12 @@ type Rule = dyn Fn(&HostCall<'_>) -> bool + Send + Sync;
 /// ```
 #[must_use = "a route does nothing until a router has it"]
 pub struct Route {
-    id: u64,
+    pub(super) id: u64,
     pattern: [Part; PARTS],
     operations: Option<HashSet<Box<str>>>,
     rules: Vec<Box<Rule>>,
-    budget: Budget,
-    handler: Handler,
+    pub(super) budget: Budget,
+    pub(super) handler: Handler,
 }
 
 /// A part of a pattern: one name, or any.
@@ -135,21 +133,8 @@ impl Route {
         self
     }
 
-    /// Answers what the route matches and allows, and may wait for that. On a synchronous host, the guest's thread parks
-    /// meanwhile, at most until the deadline.
-    #[cfg(feature = "async")]
-    pub fn handler_async(mut self, handler: impl HostHandlerAsync + 'static) -> Self {
-        self.handler = Handler::of_async(handler);
-        self
-    }
-
     pub(crate) fn pattern(&self) -> [Option<&str>; PARTS] {
         self.pattern.each_ref().map(|part| part.as_deref())
-    }
-
-    #[cfg(feature = "async")]
-    pub(crate) fn can_suspend(&self) -> bool {
-        self.handler.can_suspend()
     }
 
     /// Answers, or refuses, without giving up the thread.
@@ -163,29 +148,7 @@ impl Route {
         settle(&call, said, |answer| turn.settle(call.ledger(), answer))
     }
 
-    /// The same, waiting.
-    #[cfg(feature = "async")]
-    pub(crate) fn answer_later<'f>(&'f self, call: HostCall<'f>) -> crate::BoxFuture<'f, Said> {
-        let Handler::Async(handler) = &self.handler else {
-            return Box::pin(async move { self.answer(call) });
-        };
-        if let Err(refusal) = self.check(&call) {
-            return Box::pin(std::future::ready(Err(refusal)));
-        }
-        if self.budget.is_unlimited() {
-            return handler.handle(call);
-        }
-        Box::pin(async move {
-            let turn = self.budget.admit(self.id, &call).map_err(|spent| over(&call, spent))?;
-            let terms = turn.terms(&call);
-            let said = crate::call::wait::until(&terms, handler.handle(call.within(&terms))).await;
-            settle(&call, said.unwrap_or_else(|_| Err(late(&call))), |answer| {
-                turn.settle(call.ledger(), answer)
-            })
-        })
-    }
-
-    fn check(&self, call: &HostCall<'_>) -> Result<(), HostCallError> {
+    pub(super) fn check(&self, call: &HostCall<'_>) -> Result<(), HostCallError> {
         if matches!(self.handler, Handler::None) {
             return Err(refused(call, "its route has no handler"));
         }
@@ -203,16 +166,13 @@ impl Route {
             Handler::None => Err(refused(&call, "its route has no handler")),
             Handler::Sync(handler) => handler.handle(call),
             #[cfg(feature = "async")]
-            Handler::Async(handler) => {
-                crate::call::wait::block_on(crate::call::wait::until(call.terms(), handler.handle(call)))
-                    .unwrap_or_else(|_| Err(late(&call)))
-            }
+            Handler::Async(handler) => self.park(handler.as_ref(), call),
         }
     }
 }
 
 /// Charges what was said, unless that is too much.
-fn settle(
+pub(super) fn settle(
     call: &HostCall<'_>,
     said: Said,
     charge: impl FnOnce(Option<usize>) -> Result<(), Exhausted>,
@@ -226,15 +186,8 @@ fn part(name: &str) -> Part {
 }
 
 #[cold]
-fn over(call: &HostCall<'_>, spent: Exhausted) -> HostCallError {
+pub(super) fn over(call: &HostCall<'_>, spent: Exhausted) -> HostCallError {
     refused(call, spent)
-}
-
-/// The call's own time is over, and no guest reads this; or the route's, of which it is then told instead.
-#[cfg(feature = "async")]
-#[cold]
-fn late(call: &HostCall<'_>) -> HostCallError {
-    refused(call, "its time is over")
 }
 
 /// A refusal that names what it refuses. The guest wrote the names: whoever logs them wants them short and harmless.

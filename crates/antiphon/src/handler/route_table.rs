@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use crate::handler::id_map::ByNumber;
+use super::id_map::ByNumber;
 
 /// Binding, namespace and operation.
 pub(crate) const PARTS: usize = 3;

@@ -5,12 +5,10 @@ use std::fmt;
 
 use bytes::Bytes;
 
-#[cfg(feature = "async")]
-use crate::handler::HostHandlerAsync;
-use crate::handler::id_map::ByNumber;
-use crate::handler::route::{Route, refused};
-use crate::handler::route_table::RouteTable;
-use crate::handler::{HostCall, HostCallError, HostHandler};
+use super::id_map::ByNumber;
+use super::route::{Route, refused};
+use super::route_table::RouteTable;
+use super::{HostCall, HostCallError, HostHandler};
 
 /// Sends each host call to the handler of the most specific [`Route`] that matches it, and refuses what none matches.
 ///
@@ -46,7 +44,7 @@ use crate::handler::{HostCall, HostCallError, HostHandler};
 /// ```
 #[must_use = "a router does nothing until it is the handler of a host"]
 pub struct HostRouter {
-    table: RouteTable<Route>,
+    pub(super) table: RouteTable<Route>,
 }
 
 impl HostRouter {
@@ -62,7 +60,7 @@ impl HostRouter {
         self
     }
 
-    fn find(&self, call: &HostCall<'_>) -> Result<&Route, HostCallError> {
+    pub(super) fn find(&self, call: &HostCall<'_>) -> Result<&Route, HostCallError> {
         self.table
             .find([call.binding, call.namespace, call.operation])
             .ok_or_else(|| refused(call, "no route serves it"))
@@ -79,27 +77,6 @@ impl Default for HostRouter {
 impl HostHandler for HostRouter {
     fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
         self.find(&call)?.answer(call)
-    }
-}
-
-/// Written out, so that the futures of handlers are not boxed a second time.
-#[cfg(feature = "async")]
-impl HostHandlerAsync for HostRouter {
-    fn handle<'h, 'c, 'f>(&'h self, call: HostCall<'c>) -> crate::BoxFuture<'f, Result<Bytes, HostCallError>>
-    where
-        'h: 'f,
-        'c: 'f,
-        Self: 'f,
-    {
-        match self.find(&call) {
-            Ok(route) => route.answer_later(call),
-            Err(refusal) => Box::pin(std::future::ready(Err(refusal))),
-        }
-    }
-
-    fn at_once(&self) -> Option<&dyn HostHandler> {
-        let waits = self.table.iter().any(Route::can_suspend);
-        (!waits).then_some(self)
     }
 }
 

@@ -5,21 +5,17 @@ use std::sync::Arc;
 
 use antiphon_protocol::{Limits, Payload};
 
+use super::builder::HostBuilder;
+use super::gate::Inside;
+use super::offload::offload;
+use super::slot::{Core, Slot, rebuild_error};
 use crate::BoxFuture;
-use crate::call::isolation::Isolation;
-use crate::call::request::{Options, Request, Response};
-use crate::call::terms::Terms;
-use crate::call::wait::until;
-use crate::conversation::output::{Output, Reused};
-use crate::conversation::payload_in_place;
+use crate::call::{Isolation, Options, Request, Response, Terms, until};
+use crate::conversation::{Output, Reused, payload_in_place};
 use crate::engine::WebAssemblyEngineProviderAsync;
-use crate::engine::wapc2::module_state::ModuleStateAsync;
+use crate::engine::wapc2::ModuleStateAsync;
 use crate::errors::{BoxError, Error, Phase, Result};
-use crate::handler::{Handler, HostCallbackAsync};
-use crate::host::builder::HostBuilder;
-use crate::host::gate::Inside;
-use crate::host::offload::offload;
-use crate::host::slot::{Core, Slot, rebuild_error};
+use crate::handler::{Handler, HostCallbackAsync, HostHandler, HostHandlerAsync};
 use crate::time::ticker::Awake;
 
 type Engine = dyn WebAssemblyEngineProviderAsync + Send;
@@ -90,7 +86,7 @@ impl WapcHostAsync {
     /// The limits that hold: the stricter of the host's and the provider's.
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        self.core.limits()
+        &self.core.shared.limits
     }
 
     /// Calls an operation of the guest.
@@ -227,7 +223,7 @@ impl WapcHostAsync {
         let returned = if let Some(returning) = slot.engine.converse_async(&mut slot.conversation) {
             match lent {
                 None => returning.await,
-                Some(payload) => payload_in_place::over(payload, returning).await,
+                Some(payload) => over(payload, returning).await,
             }
         } else {
             if let Some(payload) = lent {
@@ -316,6 +312,12 @@ fn serve_in_place<'r>(
     }
 }
 
+/// Polls a guest that may wait, whose payload this is: on whichever thread, it runs within a poll.
+async fn over<F: Future + Unpin>(payload: &[u8], mut guest: F) -> F::Output {
+    std::future::poll_fn(|cx| payload_in_place::with(payload, || std::pin::Pin::new(&mut guest).poll(cx)))
+        .await
+}
+
 /// Where a call got to that has to wait.
 enum Left<'a, 'r> {
     /// The guest has to wait: see [`Served::Waits`].
@@ -327,10 +329,16 @@ enum Left<'a, 'r> {
 /// By how many ticks an engine that keeps the deadline itself comes first, with a better error.
 const GRACE: u64 = 1;
 
+fn later(terms: &Terms) -> Terms {
+    let mut later = terms.clone();
+    later.deadline.tick = later.deadline.tick.saturating_add(GRACE);
+    later
+}
+
 /// Bounded from outside too: a foreign engine knows nothing of the terms.
 async fn init(slot: &mut Slot<Engine, ModuleStateAsync>, terms: Terms) -> Result<()> {
     slot.begin_init(terms.clone());
-    let result = match until(&terms.later(GRACE), slot.engine.init(Arc::clone(&slot.state))).await {
+    let result = match until(&later(&terms), slot.engine.init(Arc::clone(&slot.state))).await {
         Ok(result) => result,
         Err(interrupt) => Err(Error::init("instance", terms.error(interrupt, Phase::Guest)).into()),
     };
@@ -342,12 +350,36 @@ async fn call_through_state(slot: &mut Slot<Engine, ModuleStateAsync>) -> Result
     let (op, msg) = slot.conversation.lengths();
     let terms = slot.conversation.terms().clone();
     slot.state.exchange(&mut slot.conversation);
-    let returned = match until(&terms.later(GRACE), slot.engine.call(op, msg)).await {
+    let returned = match until(&later(&terms), slot.engine.call(op, msg)).await {
         Ok(returned) => returned,
         Err(interrupt) => Err(terms.error(interrupt, Phase::Guest).into()),
     };
     slot.state.exchange(&mut slot.conversation);
     returned
+}
+
+impl HostBuilder<dyn WebAssemblyEngineProviderAsync + Send> {
+    /// Answers the guest's host calls. A handler that [says](HostHandlerAsync::at_once) that it never waits is taken at its
+    /// word.
+    pub fn handler(self, handler: impl HostHandlerAsync + 'static) -> Self {
+        self.set_handler(Handler::of_async(handler))
+    }
+
+    /// Answers the guest's host calls without ever waiting, which saves the guest the means to suspend.
+    pub fn handler_sync(self, handler: impl HostHandler + 'static) -> Self {
+        self.set_handler(Handler::Sync(Arc::new(handler)))
+    }
+
+    /// Starts the guest.
+    ///
+    /// # Errors
+    /// Those of [`WapcHostAsync::new`].
+    ///
+    /// # Cancel safety
+    /// That of [`WapcHostAsync::new`].
+    pub async fn build(self) -> Result<WapcHostAsync> {
+        WapcHostAsync::start(self).await
+    }
 }
 
 impl fmt::Debug for WapcHostAsync {

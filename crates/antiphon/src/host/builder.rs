@@ -5,21 +5,12 @@ use std::sync::Arc;
 
 use antiphon_protocol::Limits;
 
-use crate::call::cancel::CancelHandle;
-use crate::call::isolation::Isolation;
-use crate::call::terms::Terms;
-use crate::conversation::Shared;
-use crate::conversation::log::LogLine;
+use super::sync_host::WapcHost;
+use crate::call::{CancelHandle, Isolation, Terms};
+use crate::conversation::{LogLine, Shared};
 use crate::engine::WebAssemblyEngineProvider;
-#[cfg(feature = "async")]
-use crate::engine::WebAssemblyEngineProviderAsync;
 use crate::errors::Result;
-#[cfg(feature = "async")]
-use crate::handler::HostHandlerAsync;
 use crate::handler::{Handler, HostHandler};
-#[cfg(feature = "async")]
-use crate::host::async_host::WapcHostAsync;
-use crate::host::sync_host::WapcHost;
 
 /// Builds a [`WapcHost`] or a [`WapcHostAsync`](crate::WapcHostAsync).
 ///
@@ -99,31 +90,6 @@ impl HostBuilder<dyn WebAssemblyEngineProvider + Send> {
     /// Those of [`WapcHost::new`].
     pub fn build(self) -> Result<WapcHost> {
         WapcHost::start(self)
-    }
-}
-
-#[cfg(feature = "async")]
-impl HostBuilder<dyn WebAssemblyEngineProviderAsync + Send> {
-    /// Answers the guest's host calls. A handler that [says](HostHandlerAsync::at_once) that it never waits is taken at its
-    /// word.
-    pub fn handler(self, handler: impl HostHandlerAsync + 'static) -> Self {
-        self.set_handler(Handler::of_async(handler))
-    }
-
-    /// Answers the guest's host calls without ever waiting, which saves the guest the means to suspend.
-    pub fn handler_sync(self, handler: impl HostHandler + 'static) -> Self {
-        self.set_handler(Handler::Sync(Arc::new(handler)))
-    }
-
-    /// Starts the guest.
-    ///
-    /// # Errors
-    /// Those of [`WapcHostAsync::new`].
-    ///
-    /// # Cancel safety
-    /// That of [`WapcHostAsync::new`].
-    pub async fn build(self) -> Result<WapcHostAsync> {
-        WapcHostAsync::start(self).await
     }
 }
 

@@ -5,11 +5,12 @@ use std::future::poll_fn;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
+use crate::survive::{lock, survive};
 use crate::time::ticker::{self, Busy};
 
 /// How often somebody who finds the gate closed looks again before it waits, some tens of nanoseconds apart.
@@ -149,7 +150,7 @@ impl<T: Send> Gate<T> {
         drop(queue);
         if let Some(waker) = waker {
             // Whoever leaves has an answer to bring home, and may be unwinding.
-            ticker::survive(|| waker.wake());
+            survive(|| waker.wake());
         }
     }
 
@@ -165,7 +166,7 @@ impl<T: Send> Gate<T> {
     }
 
     fn lock_queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 }
 
@@ -216,7 +217,7 @@ enum Turn {
 
 impl Ticket {
     fn turn(&self) -> MutexGuard<'_, Turn> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.turn)
     }
 
     /// Its waker, the first time.
@@ -323,7 +324,7 @@ impl<T: Send> DerefMut for Inside<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::wait::block_on;
+    use crate::call::block_on;
     use std::future::Future;
     use std::pin::pin;
     use std::task::Context;

@@ -1,10 +1,15 @@
 //! The hosts: each runs one guest for any number of callers.
 
 #[cfg(feature = "async")]
-pub(crate) mod async_host;
-pub(crate) mod builder;
-pub(crate) mod gate;
+mod async_host;
+mod builder;
+mod gate;
 #[cfg(feature = "async")]
-pub(crate) mod offload;
-pub(crate) mod slot;
-pub(crate) mod sync_host;
+mod offload;
+mod slot;
+mod sync_host;
+
+pub use builder::HostBuilder;
+pub use sync_host::WapcHost;
+#[cfg(feature = "async")]
+pub use {async_host::WapcHostAsync, offload::offload};

@@ -2,13 +2,13 @@
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
 
 use crate::errors::{BoxError, Error};
-use crate::handler;
-use crate::time::alarm::Alarm;
+use crate::survive::{lock, panicked};
+use crate::time::Alarm;
 
 /// Runs work on a thread of its own. Dropping the future leaves the thread to finish alone.
 ///
@@ -27,10 +27,10 @@ where
     thread::Builder::new()
         .name("antiphon-compile".into())
         .spawn(move || {
-            let result = catch_unwind(AssertUnwindSafe(work))
-                .unwrap_or_else(|panic| Err(handler::panicked(panic).into()));
+            let result =
+                catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic).into()));
             let (slot, alarm) = &*theirs;
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            *lock(slot) = Some(result);
             alarm.ring();
         })
         .map_err(Error::from)?;
@@ -38,7 +38,7 @@ where
         let (slot, alarm) = &*shared;
         // The waker first: a result that comes after the look rings it.
         alarm.set(cx.waker());
-        match slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match lock(slot).take() {
             Some(result) => Poll::Ready(result),
             None => Poll::Pending,
         }

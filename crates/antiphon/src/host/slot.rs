@@ -2,26 +2,20 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use antiphon_protocol::{Limits, Payload};
 
-use crate::call::isolation::Isolation;
-use crate::call::reentrancy;
-use crate::call::request::Options;
-use crate::call::terms::{Interrupt, Link, Terms};
-use crate::call::wait;
-use crate::conversation::output::Output;
-use crate::conversation::{Conversation, Shared};
+use super::gate::{Gate, Inside};
+use crate::call::{Interrupt, Isolation, Link, Meter, Options, Terms, reentrancy, until};
+use crate::conversation::{Conversation, Output, Shared};
 use crate::engine::EngineProviderFactory;
-use crate::engine::wapc2::module_state::State;
+use crate::engine::wapc2::State;
 use crate::errors::{BoxError, Error, ErrorKind, Fate, Phase, Result};
-use crate::host::gate::{Gate, Inside};
-use crate::time::deadline::Deadline;
-use crate::time::ticker;
+use crate::survive::lock;
 use crate::time::ticker::Busy;
-use crate::usage::Meter;
+use crate::time::{Deadline, ticker};
 
 /// Numbers hosts, so that a callback shared by several can tell them apart.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -29,7 +23,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// A host, but for the calls of its engine: `E` is the engine's trait object, `S` its module state.
 pub(crate) struct Core<E: ?Sized, S> {
     gate: Arc<Gate<Slot<E, S>>>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// The deadline of a call: how long, and in ticks; worked out once.
     limit: Duration,
     ticks: u64,
@@ -117,18 +111,12 @@ where
         self.shared.isolation
     }
 
-    #[cfg(feature = "async")]
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.shared.limits
-    }
-
     pub(crate) fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
-        self.factory.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.factory).clone()
     }
 
     pub(crate) fn set_factory(&self, factory: Option<Arc<dyn EngineProviderFactory>>) {
-        let factory =
-            mem::replace(&mut *self.factory.lock().unwrap_or_else(PoisonError::into_inner), factory);
+        let factory = mem::replace(&mut *lock(&self.factory), factory);
         // Without the lock: a factory is others' code.
         drop(factory);
     }
@@ -179,7 +167,7 @@ where
     /// Waits for the gate, in order, up to the call's deadline.
     pub(crate) async fn queue(&self, terms: &Terms) -> Result<Inside<'_, Slot<E, S>>> {
         self.refuse_reentrancy(terms.behalf().map(Arc::as_ref))?;
-        let entered = wait::until(terms, self.gate.enter()).await;
+        let entered = until(terms, self.gate.enter()).await;
         // Again, now that the gate is busy: until then nothing kept the ticker awake.
         ticker::now();
         entered.map_err(|interrupt| terms.error(interrupt, Phase::Queue).never_began())
@@ -391,7 +379,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
 /// Limits as the host made last has them, where they are the same: of thousands of hosts, most are like one another.
 fn common(limits: Limits) -> Arc<Limits> {
     static LAST: Mutex<Weak<Limits>> = Mutex::new(Weak::new());
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut last = lock(&LAST);
     if let Some(last) = last.upgrade().filter(|last| **last == limits) {
         return last;
     }
@@ -421,7 +409,7 @@ pub(crate) fn init_error(error: BoxError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::wapc2::module_state::ModuleState;
+    use crate::engine::wapc2::ModuleState;
     use crate::testing::TestEngine;
     use crate::time::ticker::{OnTick, TICK};
     use std::sync::atomic::AtomicUsize;
@@ -470,7 +458,7 @@ mod tests {
                 (seen, since) = (ticks(), Instant::now());
             }
         }
-        let inside = wait::block_on(core.queue(&terms)).unwrap();
+        let inside = crate::call::block_on(core.queue(&terms)).unwrap();
         thread::sleep(TICK * 40);
         assert!(ticks() > seen, "a call runs beside a ticker that sleeps: nothing ends it");
         drop(inside);

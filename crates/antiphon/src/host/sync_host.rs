@@ -5,20 +5,15 @@ use std::sync::Arc;
 
 use antiphon_protocol::Payload;
 
-use crate::call::isolation::Isolation;
-use crate::call::request::{Options, Request, Response};
-use crate::call::terms::Terms;
-use crate::call::wait::block_on;
-use crate::conversation::answer_in_place;
-use crate::conversation::output::{InPlace, Output, Reused};
-use crate::conversation::payload_in_place;
+use super::builder::HostBuilder;
+use super::gate::Inside;
+use super::slot::{Core, Slot, rebuild_error};
+use crate::call::{Isolation, Options, Request, Response, Terms, block_on};
+use crate::conversation::{InPlace, Output, Reused, answer_in_place, payload_in_place};
 use crate::engine::WebAssemblyEngineProvider;
-use crate::engine::wapc2::module_state::ModuleState;
+use crate::engine::wapc2::ModuleState;
 use crate::errors::{BoxError, Error, ErrorKind, Result};
 use crate::handler::{Handler, HostCallback};
-use crate::host::builder::HostBuilder;
-use crate::host::gate::Inside;
-use crate::host::slot::{Core, Slot, rebuild_error};
 use crate::time::ticker::Awake;
 
 type Engine = dyn WebAssemblyEngineProvider + Send;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::info::{CodeInfo, Export, ExternKind, FuncType, Import, ModuleInfo, Needs, ValType};
 use crate::errors::{Error, ErrorKind, Result};
-use crate::module::info::{CodeInfo, Export, ExternKind, FuncType, Import, ModuleInfo, Needs, ValType};
 
 /// The types of values, by the byte that stands for each.
 const TYPES: [ValType; 8] = [

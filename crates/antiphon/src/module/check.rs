@@ -2,8 +2,8 @@
 
 use antiphon_protocol::names as wapc;
 
+use super::info::{ExternKind, Import, ModuleInfo};
 use crate::errors::{Error, ErrorKind, Result};
-use crate::module::info::{ExternKind, Import, ModuleInfo};
 
 /// Bytes of refused imports that are listed: a hostile module has a hundred thousand, with long names.
 const MAX_TEXT: usize = 16 * 1024;

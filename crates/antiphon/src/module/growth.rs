@@ -4,8 +4,7 @@ use std::fmt;
 
 use antiphon_protocol::Limits;
 
-use crate::errors::exceeded::Exceeded;
-use crate::errors::{Error, ErrorKind};
+use crate::errors::{Error, ErrorKind, Exceeded};
 
 /// Tables that an instance may have. Compilers emit one or two; each may hold as many elements as the limit says.
 pub const MAX_TABLES: u64 = 10;

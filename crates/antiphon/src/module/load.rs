@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use antiphon_protocol::Limits;
 
+use super::info::ModuleInfo;
 use crate::errors::{Error, ErrorKind, Result};
-use crate::module::info::ModuleInfo;
 
 /// Bytes of a module in the text format. It is for humans and tests, and costs a thousand times its size.
 const MAX_TEXT: u64 = 1024 * 1024;

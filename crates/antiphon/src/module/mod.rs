@@ -4,12 +4,12 @@
 mod bytes;
 mod check;
 #[cfg(feature = "module-info")]
-pub(crate) mod cost;
+mod cost;
 pub mod growth;
 pub mod info;
 #[cfg(feature = "module-info")]
 mod load;
-pub(crate) mod needs;
+mod needs;
 #[cfg(feature = "module-info")]
 mod parse;
 #[cfg(feature = "module-info")]

@@ -2,8 +2,8 @@
 
 use antiphon_protocol::Limits;
 
+use super::growth::MAX_TABLES;
 use crate::errors::{Error, ErrorKind, Result};
-use crate::module::growth::MAX_TABLES;
 
 /// What a module asks for before any of its code runs: its memory and its tables at the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

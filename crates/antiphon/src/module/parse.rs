@@ -9,9 +9,9 @@ use wasmparser::{
     TableInit, TypeRef,
 };
 
+use super::cost::Costs;
+use super::info::{Export, ExternKind, FuncType, Import, ModuleInfo, Needs, ValType};
 use crate::errors::{Error, ErrorKind, Result};
-use crate::module::cost::module::Costs;
-use crate::module::info::{Export, ExternKind, FuncType, Import, ModuleInfo, Needs, ValType};
 
 /// How many entries of a section are read: more is no module that anybody means. Each takes some ten bytes in a module
 /// and some hundred here.

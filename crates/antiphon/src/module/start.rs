@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::module::info::ModuleInfo;
+use super::info::ModuleInfo;
 
 const EXPORTS: u8 = 7;
 const START: u8 = 8;

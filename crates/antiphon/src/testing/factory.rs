@@ -5,8 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::TestEngine;
-#[cfg(feature = "async")]
-use crate::engine::WebAssemblyEngineProviderAsync;
 use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
 use crate::errors::{BoxError, Error};
 use crate::module::info::ModuleInfo;
@@ -62,7 +60,7 @@ impl EngineProviderFactory for TestFactory {
     }
 
     #[cfg(feature = "async")]
-    fn provider_async(&self) -> Result<Box<dyn WebAssemblyEngineProviderAsync + Send>, BoxError> {
+    fn provider_async(&self) -> Result<Box<dyn crate::WebAssemblyEngineProviderAsync + Send>, BoxError> {
         Ok(Box::new(self.engine.clone()))
     }
 

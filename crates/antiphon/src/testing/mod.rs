@@ -1,5 +1,7 @@
 //! An engine in memory, whose guests are Rust closures: for tests and examples without any WebAssembly.
 
+#[cfg(feature = "async")]
+mod engine_async;
 mod factory;
 
 use std::collections::BTreeMap;
@@ -7,18 +9,15 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use crate::call::wait::block_on;
+use crate::call::block_on;
 use crate::conversation::Conversation;
 use crate::engine::WebAssemblyEngineProvider;
-#[cfg(feature = "async")]
-use crate::engine::WebAssemblyEngineProviderAsync;
-use crate::engine::wapc2::module_state::ModuleState;
-#[cfg(feature = "async")]
-use crate::engine::wapc2::module_state::ModuleStateAsync;
+use crate::engine::wapc2::ModuleState;
 use crate::errors::{BoxError, Error, ErrorKind, Result};
+use crate::survive::lock;
 
 pub use factory::TestFactory;
 
@@ -204,11 +203,11 @@ struct Port {
 
 impl Port {
     fn wanted(&self) -> std::sync::MutexGuard<'_, Option<Wanted>> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.wanted)
     }
 
     fn answer(&self) -> std::sync::MutexGuard<'_, Option<Result<Vec<u8>, String>>> {
-        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.answer)
     }
 
     /// Reads what the host call left, as a guest would.
@@ -277,40 +276,6 @@ impl WebAssemblyEngineProvider for TestEngine {
             }
         };
         Some(run().map_err(Into::into))
-    }
-}
-
-#[cfg(feature = "async")]
-#[async_trait::async_trait]
-impl WebAssemblyEngineProviderAsync for TestEngine {
-    async fn init(&mut self, _host: Arc<ModuleStateAsync>) -> Result<(), BoxError> {
-        self.run_start()
-    }
-
-    async fn call(&mut self, _op_length: i32, _msg_length: i32) -> Result<i32, BoxError> {
-        Err("the host calls `converse_async`".into())
-    }
-
-    async fn replace(&mut self, _bytes: &[u8]) -> Result<(), BoxError> {
-        Err(Error::new(ErrorKind::Unsupported, "the in-memory engine has no modules to replace").into())
-    }
-
-    fn converse_async<'a>(
-        &'a mut self,
-        conversation: &'a mut Box<Conversation>,
-    ) -> Option<crate::BoxFuture<'a, Result<i32, BoxError>>> {
-        Some(Box::pin(async move {
-            let mut call = self.guest_call(conversation)?;
-            loop {
-                match call.next().await? {
-                    Ok(answer) => return Ok(finish(conversation, answer)?),
-                    Err(wanted) => {
-                        let returned = conversation.host_call_async(&wanted.memory, wanted.args).await?;
-                        call.port.put_answer(conversation, returned)?;
-                    }
-                }
-            }
-        }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::time::ticker::{self, NEVER, TICK};
+use super::ticker::{self, NEVER, TICK};
 
 /// The deadline of a call or of a start, in ticks of the [`ticker`].
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +47,6 @@ impl Deadline {
     #[must_use]
     pub(crate) fn earlier(self, other: Self) -> Self {
         if other.tick < self.tick { other } else { self }
-    }
-
-    /// The same with some more ticks.
-    #[cfg(feature = "async")]
-    #[must_use]
-    pub(crate) fn later(self, ticks: u64) -> Self {
-        Self { tick: self.tick.saturating_add(ticks), ..self }
     }
 
     /// How long ago it was counted from, in whole ticks.

@@ -4,19 +4,15 @@
 //! engines (which interrupt guests, each store deciding for itself) and rings the alarms of whatever waits outside a
 //! guest: host calls, queues, sleeps. So no deadline needs an executor's timer.
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::call::terms::Terms;
-use crate::call::wait;
-use crate::time::alarm::Alarm;
-use crate::time::deadline::Deadline;
+use super::Alarm;
+use crate::survive::{self, survive};
 
 /// The length of a tick. A deadline is kept to within two of them.
 pub const TICK: Duration = Duration::from_millis(5);
@@ -152,12 +148,6 @@ pub fn lateness(tick: u64) -> u64 {
     lock().jumps.after(tick)
 }
 
-/// Runs a future, for a time at most; `None` if that ran out, and the future is dropped then. Needs no executor's timer.
-pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
-    let terms = Terms::new(Deadline::after(now(), ticks(limit), limit));
-    wait::until(&terms, future).await.ok()
-}
-
 /// Rings an alarm at a tick, if it still lives then.
 pub(crate) fn ring_at(tick: u64, alarm: Weak<Alarm>) {
     let mut shared = lock();
@@ -172,7 +162,7 @@ pub(crate) fn ring_at(tick: u64, alarm: Weak<Alarm>) {
 }
 
 fn lock() -> MutexGuard<'static, Shared> {
-    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+    survive::lock(&SHARED)
 }
 
 fn epoch() -> Instant {
@@ -274,26 +264,6 @@ fn run() {
         if let Some(next) = instant(tick.saturating_add(1)) {
             thread::sleep(next.saturating_duration_since(Instant::now()));
         }
-    }
-}
-
-/// Runs code of somebody else's (a waker, a hook, a destructor) where its panic must not reach whoever happens to run it: it
-/// is logged, and that is all. Every deadline of the program hangs on the ticker's thread, for one.
-pub fn survive(work: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-        drop_panic(panic);
-        // A subscriber is somebody else's code too.
-        let logged = catch_unwind(
-            || tracing::error!(target: "antiphon", "a waker, a hook, a recorder or a destructor panicked; whoever ran it goes on"),
-        );
-        logged.unwrap_or_else(drop_panic);
-    }
-}
-
-/// Drops what a panic carries, whose destructor may panic in turn. What it then panics with is left alone: its own may, too.
-pub(crate) fn drop_panic(panic: Box<dyn Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        std::mem::forget(again);
     }
 }
 
@@ -522,7 +492,7 @@ mod tests {
 
     impl Bomb {
         fn work(&self) {
-            drop(self.itself.lock().unwrap_or_else(PoisonError::into_inner).take());
+            drop(survive::lock(&self.itself).take());
             if self.panics_at_work {
                 self.met.store(true, Ordering::SeqCst);
                 panic!("boom");

@@ -2,19 +2,17 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use antiphon_protocol::{Begin, HostCallRequest, Limits};
 
-use crate::Invocation;
-use crate::call::terms::Terms;
+use super::Invocation;
+use crate::call::Terms;
 use crate::conversation::{Conversation, Shared};
 use crate::errors::{BoxError, Result};
-use crate::handler::ledger::Ledger;
-#[cfg(feature = "async")]
-use crate::handler::{self, Begun};
-use crate::handler::{Answer, HostCall, Run};
+use crate::handler::{Answer, HostCall, Ledger, Run};
+use crate::survive;
 
 /// The state of a host's conversation, given to a synchronous engine at its `init`.
 ///
@@ -141,7 +139,10 @@ impl ModuleState {
 
     /// The first half of a host call; `None` where the protocol refuses it. The lock is not held between the halves:
     /// the handler may take its time, and may look at this state.
-    fn begin_host_call(&self, request: HostCallRequest<'_>) -> Result<Option<HostCallInProgress>, BoxError> {
+    pub(super) fn begin_host_call(
+        &self,
+        request: HostCallRequest<'_>,
+    ) -> Result<Option<HostCallInProgress>, BoxError> {
         self.with(|conversation| match conversation.protocol().admit_host_call(request) {
             Err(violation) => {
                 conversation.fail(violation.clone().into());
@@ -156,7 +157,7 @@ impl ModuleState {
         })
     }
 
-    fn finish_host_call(
+    pub(super) fn finish_host_call(
         &self,
         ledger: Ledger,
         started: Option<Instant>,
@@ -193,19 +194,19 @@ impl ModuleState {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Box<Conversation>>> {
-        self.conversation.lock().unwrap_or_else(PoisonError::into_inner)
+        survive::lock(&self.conversation)
     }
 }
 
 /// The error type that the signatures of `wapc` 2.x have. Converted last: it may not be held across an await.
-fn unsent(error: BoxError) -> Box<dyn StdError> {
+pub(super) fn unsent(error: BoxError) -> Box<dyn StdError> {
     error
 }
 
-struct HostCallInProgress {
-    terms: Terms,
-    ledger: Ledger,
-    started: Option<Instant>,
+pub(super) struct HostCallInProgress {
+    pub(super) terms: Terms,
+    pub(super) ledger: Ledger,
+    pub(super) started: Option<Instant>,
 }
 
 impl Default for ModuleState {
@@ -217,130 +218,6 @@ impl Default for ModuleState {
 impl fmt::Debug for ModuleState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ModuleState").field("id", &self.id()).finish_non_exhaustive()
-    }
-}
-
-/// The state of a host's conversation, given to an asynchronous engine at its `init`.
-///
-/// It is [`ModuleState`] with the signatures that engines written for `wapc` 2.x expect; only
-/// [`do_host_call`](Self::do_host_call) ever waits.
-#[cfg(feature = "async")]
-#[derive(Default)]
-pub struct ModuleStateAsync(ModuleState);
-
-#[cfg(feature = "async")]
-impl ModuleStateAsync {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self(ModuleState::new(shared))
-    }
-
-    /// The host's number, unique in the process.
-    #[must_use]
-    pub fn id(&self) -> u64 {
-        self.0.id()
-    }
-
-    /// The limits that the host set, already the stricter of its own and those that the provider reported.
-    #[must_use]
-    pub fn limits(&self) -> &Limits {
-        self.0.limits()
-    }
-
-    /// A conversation of this host that nothing is running in, to be exchanged for the running one.
-    #[must_use]
-    pub fn spare(&self) -> Box<Conversation> {
-        self.0.spare()
-    }
-
-    /// Exchanges the conversation kept here for another: the way to take the running one out, and to put it back.
-    pub fn exchange(&self, conversation: &mut Box<Conversation>) {
-        self.0.exchange(conversation);
-    }
-
-    /// Retrieves the value, if any, of the current guest request.
-    pub async fn get_guest_request(&self) -> Option<Invocation> {
-        self.0.get_guest_request()
-    }
-
-    /// Retrieves the value of the current host response.
-    #[deprecated(note = "clones the whole response; prefer `host_response_len` and `with_host_response`")]
-    pub async fn get_host_response(&self) -> Option<Vec<u8>> {
-        self.0.with_host_response(<[u8]>::to_vec)
-    }
-
-    /// The length of the current host response, in bytes; 0 where there is none.
-    pub async fn host_response_len(&self) -> usize {
-        self.0.host_response_len()
-    }
-
-    /// Runs `f` with the current host response, if there is one, without cloning it.
-    pub async fn with_host_response<R>(&self, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        self.0.with_host_response(f)
-    }
-
-    /// Sets the error of the running guest call.
-    pub async fn set_guest_error(&self, error: String) {
-        self.0.set_guest_error(error);
-    }
-
-    /// Sets the response of the running guest call; see [`ModuleState::set_guest_response`].
-    pub async fn set_guest_response(&self, response: Vec<u8>) {
-        self.0.set_guest_response(response);
-    }
-
-    /// The response that the guest has set, if any.
-    pub async fn get_guest_response(&self) -> Option<Vec<u8>> {
-        self.0.get_guest_response()
-    }
-
-    /// The error of the last host call, if it failed.
-    pub async fn get_host_error(&self) -> Option<String> {
-        self.0.get_host_error()
-    }
-
-    /// Runs a host call: 1 where the guest can read an answer, 0 where it can read an error.
-    ///
-    /// # Errors
-    /// Those of [`ModuleState::do_host_call`].
-    pub async fn do_host_call(
-        &self,
-        binding: String,
-        namespace: String,
-        operation: String,
-        payload: Vec<u8>,
-    ) -> Result<i32, Box<dyn StdError>> {
-        let request = HostCallRequest {
-            binding: &binding,
-            namespace: &namespace,
-            operation: &operation,
-            payload: &payload,
-        };
-        self.host_call(request).await.map_err(unsent)
-    }
-
-    async fn host_call(&self, request: HostCallRequest<'_>) -> Result<i32, BoxError> {
-        let Some(HostCallInProgress { terms, ledger, started }) = self.0.begin_host_call(request)? else {
-            return Ok(0);
-        };
-        let run = Run::default();
-        let call = HostCall::new(request, self.id(), (&terms, &ledger, &run));
-        let answer = match self.0.shared.handler.begin(call) {
-            Begun::Ended(answer) => answer,
-            Begun::Waits(future) => handler::answer(future, self.id(), &terms).await,
-        };
-        self.0.finish_host_call(ledger, started, answer)
-    }
-
-    /// Logs a line of the guest's.
-    pub fn do_console_log(&self, msg: &str) {
-        self.0.do_console_log(msg);
-    }
-}
-
-#[cfg(feature = "async")]
-impl fmt::Debug for ModuleStateAsync {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModuleStateAsync").field("id", &self.id()).finish_non_exhaustive()
     }
 }
 
@@ -357,17 +234,6 @@ impl State for ModuleState {
 
     fn inner(&self) -> &ModuleState {
         self
-    }
-}
-
-#[cfg(feature = "async")]
-impl State for ModuleStateAsync {
-    fn create(shared: Arc<Shared>) -> Self {
-        Self::new(shared)
-    }
-
-    fn inner(&self) -> &ModuleState {
-        &self.0
     }
 }
 

@@ -4,8 +4,8 @@
 
 use wasmparser::{BlockType, FunctionBody, Operator, OperatorsReader, OperatorsReaderAllocations};
 
+use super::weights::{self, blocks};
 use crate::errors::{BoxError, Error, ErrorKind};
-use crate::module::cost::weights::{self, blocks};
 
 /// How deep blocks may nest. The time to compile loops grows with the square of it.
 pub(crate) const NESTING: usize = 10_000;

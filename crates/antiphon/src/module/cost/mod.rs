@@ -1,5 +1,7 @@
 //! What it costs an engine to compile a module.
 
-pub(crate) mod function;
-pub(crate) mod module;
-pub(crate) mod weights;
+mod function;
+mod module;
+mod weights;
+
+pub(super) use module::Costs;

@@ -6,9 +6,9 @@
 
 use wasmparser::FunctionBody;
 
+use super::function::{Arity, Body, Function, Scratch, refuse};
+use super::weights;
 use crate::errors::{BoxError, Result};
-use crate::module::cost::function::{Arity, Body, Function, Scratch, refuse};
-use crate::module::cost::weights;
 use crate::module::info::CodeInfo;
 
 /// Bytes that one function may cost while it is compiled. As many are at work at once as the engine has threads.

@@ -1,0 +1,32 @@
+//! The host's side of a conversation as a trait.
+
+use std::error::Error as StdError;
+
+use super::Invocation;
+
+/// The host's side of a conversation, as `wapc` 2.x names it. Exported for its users.
+pub trait ModuleHost {
+    /// The call bound for the guest.
+    fn get_guest_request(&self) -> Option<Invocation>;
+    /// The answer of the last host call.
+    fn get_host_response(&self) -> Option<Vec<u8>>;
+    /// Sets the error of the guest call.
+    fn set_guest_error(&self, error: String);
+    /// Sets the response of the guest call.
+    fn set_guest_response(&self, response: Vec<u8>);
+    /// The error of the last host call.
+    fn get_host_error(&self) -> Option<String>;
+    /// Runs a host call: above 0 for success, 0 for an error.
+    ///
+    /// # Errors
+    /// The guest call has to end.
+    fn do_host_call(
+        &self,
+        binding: &str,
+        namespace: &str,
+        operation: &str,
+        payload: &[u8],
+    ) -> Result<i32, Box<dyn StdError>>;
+    /// Logs a line.
+    fn do_console_log(&self, msg: &str);
+}
