@@ -46,7 +46,7 @@ pub fn variants(engine: Engine, guest: &Guest, runtime: &Rc<Runtime>) -> Result<
         ),
         Variant::sync(
             Family::Antiphon,
-            "`call_ref_with`, owned `Bytes`, answer read in place",
+            "`call_ref`, owned `Bytes`, answer read in place",
             CallRefWith(host(engine, &guest.wasm)?),
         ),
         Variant::r#async(Family::Antiphon, "`call`, cooperative", runtime, Call(cooperative()?)),
@@ -211,16 +211,16 @@ struct CallRef(WapcHost);
 
 impl SyncCall for CallRef {
     fn call<R>(&mut self, payload: &Payload, read: impl FnMut(&[u8]) -> R) -> Result<R> {
-        Ok(self.0.call_ref(OPERATION, payload.borrowed, read)?)
+        Ok(self.0.call_ref(Request::new(OPERATION, payload.borrowed), read)?)
     }
 }
 
-/// `call_ref_with`: an owned payload, an answer that is never copied.
+/// `call_ref`: an owned payload, an answer that is never copied.
 struct CallRefWith(WapcHost);
 
 impl SyncCall for CallRefWith {
     fn call<R>(&mut self, payload: &Payload, read: impl FnMut(&[u8]) -> R) -> Result<R> {
-        Ok(self.0.call_ref_with(Request::new(OPERATION, payload.owned.clone()), read)?)
+        Ok(self.0.call_ref(Request::new(OPERATION, payload.owned.clone()), read)?)
     }
 }
 

@@ -289,7 +289,7 @@ fn an_answer_into_a_buffer_replaces_what_it_held(subject: &Subject) {
 
 fn an_answer_is_read_in_place(subject: &Subject) {
     let Host::Sync(host) = parrot(subject) else { unreachable!("the case runs in the sync mode only") };
-    let length = host.call_ref("op", b" in place", |answer| {
+    let length = host.call_ref(Request::new("op", b" in place"), |answer| {
         assert_eq!(answer, b"op in place");
         answer.len()
     });
@@ -297,19 +297,22 @@ fn an_answer_is_read_in_place(subject: &Subject) {
 
     // Owned, and with options of its own.
     let request = || Request::new("op", b" in place".to_vec());
-    assert_eq!(host.call_ref_with(request(), <[u8]>::to_vec).unwrap(), b"op in place");
+    assert_eq!(host.call_ref(request(), <[u8]>::to_vec).unwrap(), b"op in place");
     let cancelled = CancelHandle::new();
     cancelled.cancel();
-    let error = host.call_ref_with(request().cancel(cancelled), |_| unreachable!("it was cancelled"));
+    let error = host.call_ref(request().cancel(cancelled), |_| unreachable!("it was cancelled"));
     Failure::CANCELLED_BEFORE.check(&error.map(|(): ()| ()).unwrap_err());
-    assert_eq!(host.call_ref_with(request(), <[u8]>::len).unwrap(), 11);
+    assert_eq!(host.call_ref(request(), <[u8]>::len).unwrap(), 11);
 }
 
 fn a_reader_that_panics_costs_the_instance(subject: &Subject) {
     let host = parrot(subject);
     let Host::Sync(inner) = &host else { unreachable!("the case runs in the sync mode only") };
     host.counted(1);
-    let error = inner.call_ref("op", b"", |_| panic_quietly("cannot read")).map(|(): ()| ()).unwrap_err();
+    let error = inner
+        .call_ref(Request::new("op", b""), |_| panic_quietly("cannot read"))
+        .map(|(): ()| ())
+        .unwrap_err();
     Failure::HOST_PANICKED.check(&error);
     says(&error, &["cannot read"]);
     host.counted(1);

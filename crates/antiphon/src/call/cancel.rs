@@ -58,7 +58,7 @@ impl CancelHandle {
     }
 
     /// Rings the alarm when the handle is used. The caller looks at the handle again after this.
-    pub(crate) fn ring_on_cancel(&self, alarm: Weak<Alarm>) {
+    pub(super) fn ring_on_cancel(&self, alarm: Weak<Alarm>) {
         let mut waiting = self.waiting();
         if waiting.len() == waiting.capacity() {
             waiting.retain(|alarm| alarm.strong_count() > 0);

@@ -37,7 +37,7 @@ pub struct Request<'a> {
 pub(crate) struct Options {
     pub(crate) deadline: Option<Duration>,
     pub(crate) context: Option<Context>,
-    pub(crate) cancel: Option<CancelHandle>,
+    pub(super) cancel: Option<CancelHandle>,
     pub(crate) caller: Option<Caller>,
     pub(crate) fuel: Option<u64>,
     pub(crate) usage: bool,
@@ -150,7 +150,7 @@ impl Terms {
     }
 
     /// The terms of a request that is still to get to a host.
-    pub(crate) fn of_waiting(deadline: Deadline, options: Option<&Options>) -> Self {
+    pub(super) fn of_waiting(deadline: Deadline, options: Option<&Options>) -> Self {
         let cancel = options.and_then(|options| options.cancel.clone());
         let behalf =
             options.and_then(|options| options.caller.as_ref()).map(|caller| Arc::clone(&caller.link));

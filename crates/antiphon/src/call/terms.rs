@@ -88,7 +88,7 @@ impl Terms {
     }
 
     /// All that may end the call: its own handles, and those of the calls that wait for it.
-    pub(crate) fn handles(&self) -> impl Iterator<Item = &CancelHandle> {
+    pub(super) fn handles(&self) -> impl Iterator<Item = &CancelHandle> {
         let outer = self.behalf().into_iter().flat_map(|link| link.links()).map(|link| &link.handles);
         let own = self.extra.as_ref().map(|extra| &extra.handles);
         own.into_iter().chain(outer).flat_map(Handles::iter)

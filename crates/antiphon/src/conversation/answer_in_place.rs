@@ -17,7 +17,7 @@ pub(crate) fn with<R>(reader: &mut dyn FnMut(&[u8]), call: impl FnOnce() -> R) -
 }
 
 /// Gives an answer to the closure of a call of the host.
-pub(crate) fn give(host: u64, answer: &[u8]) -> Result<()> {
+pub(super) fn give(host: u64, answer: &[u8]) -> Result<()> {
     if !READER.is_set() {
         return Err(payload_in_place::elsewhere());
     }

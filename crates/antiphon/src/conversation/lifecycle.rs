@@ -147,11 +147,11 @@ impl Conversation {
     }
 
     #[inline]
-    pub(crate) fn swap_response(&mut self, buffer: &mut Vec<u8>) {
+    pub(super) fn swap_response(&mut self, buffer: &mut Vec<u8>) {
         self.protocol.swap_response(buffer);
     }
 
-    pub(crate) fn drop_response(&mut self) {
+    pub(super) fn drop_response(&mut self) {
         drop(self.protocol.take_response());
     }
 

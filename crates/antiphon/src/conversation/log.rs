@@ -41,10 +41,10 @@ impl LogStream {
 }
 
 /// Where a host sends the lines of its guest, where it does not send them to `tracing`.
-pub(crate) type LogSink = Arc<dyn Fn(LogLine<'_>) + Send + Sync>;
+pub(super) type LogSink = Arc<dyn Fn(LogLine<'_>) + Send + Sync>;
 
 /// Sends a line on its way.
-pub(crate) fn emit(sink: Option<&LogSink>, line: LogLine<'_>) {
+pub(super) fn emit(sink: Option<&LogSink>, line: LogLine<'_>) {
     if let Some(sink) = sink {
         return sink(line);
     }

@@ -26,7 +26,7 @@ pub(crate) fn with<R>(payload: &[u8], run: impl FnOnce() -> R) -> R {
 /// # Errors
 /// The engine runs it on another one.
 #[inline]
-pub(crate) fn with_payload<R>(read: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
+pub(super) fn with_payload<R>(read: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
     if !PAYLOAD.is_set() {
         return Err(elsewhere());
     }
@@ -35,6 +35,6 @@ pub(crate) fn with_payload<R>(read: impl FnOnce(&[u8]) -> Result<R>) -> Result<R
 
 /// What goes on between a guest and its caller needs them on one thread.
 #[cold]
-pub(crate) fn elsewhere() -> Error {
+pub(super) fn elsewhere() -> Error {
     Error::new(ErrorKind::Engine, "the engine ran the guest on another thread than its caller's")
 }

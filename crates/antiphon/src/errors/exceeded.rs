@@ -46,7 +46,7 @@ impl Exceeded {
     }
 
     /// What the protocol refused, if a limit was the reason.
-    pub(crate) fn of_violation(violation: &Violation) -> Option<Self> {
+    pub(super) fn of_violation(violation: &Violation) -> Option<Self> {
         match *violation {
             // An operation has the limit of all names.
             Violation::TooLarge { what: "operation", size, limit, .. } => {

@@ -22,7 +22,7 @@ macro_rules! kinds {
             }
 
             /// Who is at fault, where the kind alone decides it.
-            pub(crate) const fn fault(self) -> Fault {
+            pub(super) const fn fault(self) -> Fault {
                 match self { $(Self::$kind => Fault::$fault,)+ }
             }
 

@@ -9,15 +9,15 @@ use crate::time::{Deadline, ticker};
 
 /// The most that a route gives to one guest call.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Budget {
-    pub(crate) calls: Option<u64>,
-    pub(crate) bytes: Option<u64>,
-    pub(crate) time: Option<Duration>,
+pub(super) struct Budget {
+    pub(super) calls: Option<u64>,
+    pub(super) bytes: Option<u64>,
+    pub(super) time: Option<Duration>,
 }
 
 /// Which part of a budget is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exhausted {
+pub(super) enum Exhausted {
     Calls(u64),
     Bytes(u64),
     Time(Duration),
@@ -37,7 +37,7 @@ impl fmt::Display for Exhausted {
 
 /// A host call that its budget let in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Turn {
+pub(super) struct Turn {
     route: u64,
     budget: Budget,
     /// Only where time is limited.
@@ -54,12 +54,12 @@ struct Clock {
 }
 
 impl Budget {
-    pub(crate) fn is_unlimited(&self) -> bool {
+    pub(super) fn is_unlimited(&self) -> bool {
         self.calls.is_none() && self.bytes.is_none() && self.time.is_none()
     }
 
     /// Charges a host call before its handler runs.
-    pub(crate) fn admit(self, route: u64, call: &HostCall<'_>) -> Result<Turn, Exhausted> {
+    pub(super) fn admit(self, route: u64, call: &HostCall<'_>) -> Result<Turn, Exhausted> {
         let payload = size(call.payload);
         call.ledger().with(route, |spent| {
             if let Some(limit) = self.calls.filter(|limit| spent.calls >= *limit) {
@@ -88,7 +88,7 @@ impl Clock {
 
 impl Turn {
     /// The terms of the handler: those of the call, up to the end of the budget.
-    pub(crate) fn terms(&self, call: &HostCall<'_>) -> Terms {
+    pub(super) fn terms(&self, call: &HostCall<'_>) -> Terms {
         match self.clock {
             None => call.terms().clone(),
             Some(clock) => call.terms().at_most(clock.deadline),
@@ -97,7 +97,7 @@ impl Turn {
 
     /// Charges what the handler took, and the bytes of its answer if there is one. What came too late, or is too much, is
     /// no answer.
-    pub(crate) fn settle(self, ledger: &Ledger, answer: Option<usize>) -> Result<(), Exhausted> {
+    pub(super) fn settle(self, ledger: &Ledger, answer: Option<usize>) -> Result<(), Exhausted> {
         ledger.with(self.route, |spent| {
             if let Some(clock) = self.clock {
                 spent.time = spent.time.saturating_add(clock.since.elapsed());

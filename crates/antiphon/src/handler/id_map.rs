@@ -4,11 +4,11 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 /// For maps whose keys are numbers that were counted, not read from anywhere. A tenth of the cost of the standard hash, which is
 /// for keys that come from an enemy.
-pub(crate) type ByNumber = BuildHasherDefault<NumberHasher>;
+pub(super) type ByNumber = BuildHasherDefault<NumberHasher>;
 
 /// Mixes numbers. Only they can be hashed with it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct NumberHasher(u64);
+pub(super) struct NumberHasher(u64);
 
 impl Hasher for NumberHasher {
     fn write(&mut self, bytes: &[u8]) {

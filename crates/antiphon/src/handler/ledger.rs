@@ -10,11 +10,11 @@ use crate::survive::lock;
 
 /// What one route gave to one guest call so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Spent {
-    pub(crate) calls: u64,
+pub(super) struct Spent {
+    pub(super) calls: u64,
     /// Payloads and answers.
-    pub(crate) bytes: u64,
-    pub(crate) time: Duration,
+    pub(super) bytes: u64,
+    pub(super) time: Duration,
 }
 
 /// Of how many routes the notes of the last call may leave their room to the next one.
@@ -35,7 +35,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Reads and changes what a route has spent.
-    pub(crate) fn with<R>(&self, route: u64, change: impl FnOnce(&mut Spent) -> R) -> R {
+    pub(super) fn with<R>(&self, route: u64, change: impl FnOnce(&mut Spent) -> R) -> R {
         self.untidy.store(true, Ordering::Relaxed);
         let mut spent = lock(self.spent.get_or_init(Box::default));
         change(spent.entry(route).or_default())

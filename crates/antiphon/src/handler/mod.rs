@@ -86,16 +86,16 @@ impl<'a> HostCall<'a> {
         Self { binding, namespace, operation, payload, host_id, terms, ledger, run }
     }
 
-    pub(crate) fn terms(&self) -> &'a Terms {
+    fn terms(&self) -> &'a Terms {
         self.terms
     }
 
-    pub(crate) fn ledger(&self) -> &'a Ledger {
+    fn ledger(&self) -> &'a Ledger {
         self.ledger
     }
 
     /// The same under stricter terms.
-    pub(crate) fn within<'r>(self, terms: &'r Terms) -> HostCall<'r>
+    fn within<'r>(self, terms: &'r Terms) -> HostCall<'r>
     where
         'a: 'r,
     {
@@ -184,7 +184,7 @@ impl HostCallError {
         Self(text.into())
     }
 
-    pub(crate) fn into_text(self) -> String {
+    fn into_text(self) -> String {
         self.0
     }
 }

@@ -133,12 +133,12 @@ impl Route {
         self
     }
 
-    pub(crate) fn pattern(&self) -> [Option<&str>; PARTS] {
+    pub(super) fn pattern(&self) -> [Option<&str>; PARTS] {
         self.pattern.each_ref().map(|part| part.as_deref())
     }
 
     /// Answers, or refuses, without giving up the thread.
-    pub(crate) fn answer(&self, call: HostCall<'_>) -> Said {
+    pub(super) fn answer(&self, call: HostCall<'_>) -> Said {
         self.check(&call)?;
         if self.budget.is_unlimited() {
             return self.run(call);
@@ -192,7 +192,7 @@ pub(super) fn over(call: &HostCall<'_>, spent: Exhausted) -> HostCallError {
 
 /// A refusal that names what it refuses. The guest wrote the names: whoever logs them wants them short and harmless.
 #[cold]
-pub(crate) fn refused(call: &HostCall<'_>, why: impl fmt::Display) -> HostCallError {
+pub(super) fn refused(call: &HostCall<'_>, why: impl fmt::Display) -> HostCallError {
     let [binding, namespace, operation] = [call.binding, call.namespace, call.operation].map(Name);
     HostCallError::new(format!("host call {binding}/{namespace}/{operation} refused: {why}"))
 }

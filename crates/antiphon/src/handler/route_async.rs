@@ -15,12 +15,12 @@ impl Route {
         self
     }
 
-    pub(crate) fn can_suspend(&self) -> bool {
+    pub(super) fn can_suspend(&self) -> bool {
         self.handler.can_suspend()
     }
 
     /// The same, waiting.
-    pub(crate) fn answer_later<'f>(&'f self, call: HostCall<'f>) -> BoxFuture<'f, Said> {
+    pub(super) fn answer_later<'f>(&'f self, call: HostCall<'f>) -> BoxFuture<'f, Said> {
         let Handler::Async(handler) = &self.handler else {
             return Box::pin(async move { self.answer(call) });
         };

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use super::id_map::ByNumber;
 
 /// Binding, namespace and operation.
-pub(crate) const PARTS: usize = 3;
+pub(super) const PARTS: usize = 3;
 
 /// Which parts are exact, most specific first: more exact ones first, and of as many a binding before a namespace before
 /// an operation.
@@ -36,7 +36,7 @@ const ANY: usize = 0;
 ///
 /// A name is hashed once, however many shapes there are: it is looked up for its number, and routes lie under the
 /// numbers of their three parts. Names come from guests, so their hash is one that no guest can foresee; the numbers are ours.
-pub(crate) struct RouteTable<R, S = RandomState, N = ByNumber> {
+pub(super) struct RouteTable<R, S = RandomState, N = ByNumber> {
     names: [HashMap<Box<str>, Name, S>; PARTS],
     routes: HashMap<Key, R, N>,
     /// The shapes that some route has.
@@ -66,7 +66,7 @@ impl Hash for Key {
 }
 
 impl<R, S: BuildHasher + Clone, N: BuildHasher> RouteTable<R, S, N> {
-    pub(crate) fn with_hashers(names: S, numbers: N) -> Self {
+    pub(super) fn with_hashers(names: S, numbers: N) -> Self {
         Self {
             names: std::array::from_fn(|_| HashMap::with_hasher(names.clone())),
             routes: HashMap::with_hasher(numbers),
@@ -75,7 +75,7 @@ impl<R, S: BuildHasher + Clone, N: BuildHasher> RouteTable<R, S, N> {
     }
 
     /// Adds a route, and gives back the one of the same pattern. `None` is any name.
-    pub(crate) fn insert(&mut self, pattern: [Option<&str>; PARTS], route: R) -> Option<R> {
+    pub(super) fn insert(&mut self, pattern: [Option<&str>; PARTS], route: R) -> Option<R> {
         let shape = bit_of(pattern.map(|part| part.is_some()));
         self.shapes |= shape;
         let mut key = [ANY; PARTS];
@@ -92,7 +92,7 @@ impl<R, S: BuildHasher + Clone, N: BuildHasher> RouteTable<R, S, N> {
 
     /// The most specific route that matches. Three names and at most eight patterns are looked up, whatever the table
     /// holds; nothing is allocated.
-    pub(crate) fn find(&self, [binding, namespace, operation]: [&str; PARTS]) -> Option<&R> {
+    pub(super) fn find(&self, [binding, namespace, operation]: [&str; PARTS]) -> Option<&R> {
         let [bindings, namespaces, operations] = &self.names;
         let names = [bindings.get(binding), namespaces.get(namespace), operations.get(operation)];
         // Most shapes are out: none of their routes has a name that would have to be there.
@@ -113,7 +113,7 @@ impl<R, S: BuildHasher + Clone, N: BuildHasher> RouteTable<R, S, N> {
         )
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &R> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &R> {
         self.routes.values()
     }
 }

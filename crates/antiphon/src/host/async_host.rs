@@ -61,7 +61,7 @@ impl WapcHostAsync {
         HostBuilder::new(engine)
     }
 
-    pub(crate) async fn start(builder: HostBuilder<Engine>) -> Result<Self> {
+    pub(super) async fn start(builder: HostBuilder<Engine>) -> Result<Self> {
         let (engine, shared) = builder.into_parts();
         let factory = engine.factory();
         let host = Self { core: Core::new(engine, shared)? };

@@ -31,16 +31,16 @@ pub struct HostBuilder<E: ?Sized> {
 }
 
 impl<E: ?Sized> HostBuilder<E> {
-    pub(crate) fn new(engine: Box<E>) -> Self {
+    pub(super) fn new(engine: Box<E>) -> Self {
         Self { engine, shared: Shared::default() }
     }
 
-    pub(crate) fn set_handler(mut self, handler: Handler) -> Self {
+    pub(super) fn set_handler(mut self, handler: Handler) -> Self {
         self.shared.handler = handler;
         self
     }
 
-    pub(crate) fn into_parts(self) -> (Box<E>, Shared) {
+    pub(super) fn into_parts(self) -> (Box<E>, Shared) {
         (self.engine, self.shared)
     }
 

@@ -25,7 +25,7 @@ const LOOKS: u32 = 8;
 /// gate closed that is just being opened by another thread, which has not seen that anybody waits. To look again for a
 /// moment all but rules this out; and the ticker, which looks into the gates at each tick while anybody waits at one, wakes
 /// whoever waits at an open one.
-pub(crate) struct Gate<T> {
+pub(super) struct Gate<T> {
     /// Only ever tried: nobody spins for it.
     value: SpinMutex<T>,
     /// How many wait in the queue; written only with the queue locked.
@@ -41,7 +41,7 @@ struct Queue {
 }
 
 impl<T: Send> Gate<T> {
-    pub(crate) fn new(value: T) -> Self {
+    pub(super) fn new(value: T) -> Self {
         Self {
             value: SpinMutex::new(value),
             waiting: AtomicUsize::new(0),
@@ -51,7 +51,7 @@ impl<T: Send> Gate<T> {
 
     /// Enters if nobody is inside and nobody waits.
     #[inline(always)]
-    pub(crate) fn try_enter(&self) -> Option<Inside<'_, T>> {
+    pub(super) fn try_enter(&self) -> Option<Inside<'_, T>> {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             return None;
         }
@@ -69,7 +69,7 @@ impl<T: Send> Gate<T> {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place; a turn that had already come is handed on.
-    pub(crate) async fn enter(&self) -> Inside<'_, T> {
+    pub(super) async fn enter(&self) -> Inside<'_, T> {
         let mut place = Place { gate: self, ticket: None };
         poll_fn(|cx| match &place.ticket {
             None => match self.queue_up(cx.waker()) {
@@ -277,7 +277,7 @@ impl<T: Send> Drop for Place<'_, T> {
 }
 
 /// The value, for as long as its holder is inside.
-pub(crate) struct Inside<'a, T: Send> {
+pub(super) struct Inside<'a, T: Send> {
     // In this order: the gate is open when the next one is called.
     value: SpinMutexGuard<'a, T>,
     leave: Leave<'a, T>,
@@ -286,7 +286,7 @@ pub(crate) struct Inside<'a, T: Send> {
 impl<T: Send> Inside<'_, T> {
     /// Leaves, as a drop does; said where it happens, the compiler makes it a store in place.
     #[inline(always)]
-    pub(crate) fn leave(self) {
+    pub(super) fn leave(self) {
         let Self { value, leave } = self;
         drop(value);
         drop(leave);

@@ -21,7 +21,7 @@ use crate::time::{Deadline, ticker};
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// A host, but for the calls of its engine: `E` is the engine's trait object, `S` its module state.
-pub(crate) struct Core<E: ?Sized, S> {
+pub(super) struct Core<E: ?Sized, S> {
     gate: Arc<Gate<Slot<E, S>>>,
     pub(super) shared: Arc<Shared>,
     /// The deadline of a call: how long, and in ticks; worked out once.
@@ -32,10 +32,10 @@ pub(crate) struct Core<E: ?Sized, S> {
 }
 
 /// One engine with its instance, held by one call at a time.
-pub(crate) struct Slot<E: ?Sized, S> {
-    pub(crate) engine: Box<E>,
-    pub(crate) state: Arc<S>,
-    pub(crate) conversation: Box<Conversation>,
+pub(super) struct Slot<E: ?Sized, S> {
+    pub(super) engine: Box<E>,
+    pub(super) state: Arc<S>,
+    pub(super) conversation: Box<Conversation>,
     instance: Condition,
     /// Whether an instance serves one call only.
     fresh: bool,
@@ -54,7 +54,7 @@ enum Condition {
 }
 
 /// What the core asks of either kind of provider.
-pub(crate) trait Provided {
+pub(super) trait Provided {
     fn limits(&self) -> Limits;
     fn isolation(&self) -> Isolation;
     fn discard(&mut self);
@@ -86,7 +86,7 @@ where
     Box<E>: Send + 'static,
     S: 'static,
 {
-    pub(crate) fn new(engine: Box<E>, mut shared: Shared) -> Result<Self> {
+    pub(super) fn new(engine: Box<E>, mut shared: Shared) -> Result<Self> {
         shared.id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         shared.limits = common(shared.limits.stricter(engine.limits()));
         shared.isolation = shared.isolation.stricter(engine.isolation());
@@ -103,19 +103,19 @@ where
         })
     }
 
-    pub(crate) fn id(&self) -> u64 {
+    pub(super) fn id(&self) -> u64 {
         self.shared.id
     }
 
-    pub(crate) fn isolation(&self) -> Isolation {
+    pub(super) fn isolation(&self) -> Isolation {
         self.shared.isolation
     }
 
-    pub(crate) fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
+    pub(super) fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
         lock(&self.factory).clone()
     }
 
-    pub(crate) fn set_factory(&self, factory: Option<Arc<dyn EngineProviderFactory>>) {
+    pub(super) fn set_factory(&self, factory: Option<Arc<dyn EngineProviderFactory>>) {
         let factory = mem::replace(&mut *lock(&self.factory), factory);
         // Without the lock: a factory is others' code.
         drop(factory);
@@ -127,14 +127,14 @@ where
 
     /// Enters the gate if it is free.
     #[inline]
-    pub(crate) fn try_enter(&self) -> Option<Inside<'_, Slot<E, S>>> {
+    pub(super) fn try_enter(&self) -> Option<Inside<'_, Slot<E, S>>> {
         self.gate.try_enter()
     }
 
     /// Gives a call the host's deadline, from now; one with options gets terms of its own over it. After
     /// [`try_enter`](Self::try_enter): a call is marked as busy before it reads the ticker's clock.
     #[inline]
-    pub(crate) fn set_deadline(&self, slot: &mut Slot<E, S>) {
+    pub(super) fn set_deadline(&self, slot: &mut Slot<E, S>) {
         let now = ticker::now();
         slot.conversation.set_deadline(now, || Deadline::after(now, self.ticks, self.limit));
     }
@@ -143,7 +143,7 @@ where
     ///
     /// # Errors
     /// It limits its fuel on an engine that counts none, or is made too deep inside others.
-    pub(crate) fn terms(&self, options: Option<Box<Options>>) -> Result<(Terms, Option<Box<Meter>>)> {
+    pub(super) fn terms(&self, options: Option<Box<Options>>) -> Result<(Terms, Option<Box<Meter>>)> {
         let now = ticker::now();
         let terms = self.shared.standing.by(Deadline::after(now, self.ticks, self.limit));
         match options {
@@ -165,7 +165,7 @@ where
     }
 
     /// Waits for the gate, in order, up to the call's deadline.
-    pub(crate) async fn queue(&self, terms: &Terms) -> Result<Inside<'_, Slot<E, S>>> {
+    pub(super) async fn queue(&self, terms: &Terms) -> Result<Inside<'_, Slot<E, S>>> {
         self.refuse_reentrancy(terms.behalf().map(Arc::as_ref))?;
         let entered = until(terms, self.gate.enter()).await;
         // Again, now that the gate is busy: until then nothing kept the ticker awake.
@@ -174,12 +174,12 @@ where
     }
 
     /// A handler that replaces the module of its own host would wait for itself.
-    pub(crate) fn refuse_replacement_from_handler(&self) -> Result<()> {
+    pub(super) fn refuse_replacement_from_handler(&self) -> Result<()> {
         if reentrancy::is_running(self.id()) { self.refuse_reentrancy(None) } else { Ok(()) }
     }
 
     /// Waits for the gate without a deadline, for a replacement: every call in front of it has one.
-    pub(crate) async fn queue_for_replacement(&self) -> Result<Inside<'_, Slot<E, S>>> {
+    pub(super) async fn queue_for_replacement(&self) -> Result<Inside<'_, Slot<E, S>>> {
         match self.gate.try_enter() {
             Some(slot) => Ok(slot),
             None => {
@@ -202,18 +202,18 @@ where
     }
 
     /// The terms of an instance's start.
-    pub(crate) fn init_terms(&self) -> Terms {
+    pub(super) fn init_terms(&self) -> Terms {
         let limit = self.shared.limits.init_deadline();
         self.shared.standing.by(Deadline::after(ticker::now(), ticker::ticks(limit), limit))
     }
 
     /// The terms of a start on the way to a call, which counts against the call's deadline.
-    pub(crate) fn rebuild_terms(&self, call: &Terms) -> Terms {
+    pub(super) fn rebuild_terms(&self, call: &Terms) -> Terms {
         call.at_most(self.init_terms().deadline)
     }
 
     /// A slot of its own for a replacement that is started beside the running calls.
-    pub(crate) fn new_slot(&self, engine: Box<E>) -> Slot<E, S> {
+    pub(super) fn new_slot(&self, engine: Box<E>) -> Slot<E, S> {
         Slot::new(engine, &self.shared)
     }
 }
@@ -226,12 +226,12 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
         Self { engine, state, conversation, instance: Condition::Gone, fresh }
     }
 
-    pub(crate) fn is_live(&self) -> bool {
+    pub(super) fn is_live(&self) -> bool {
         self.instance == Condition::Live
     }
 
     /// Before the engine's `init`.
-    pub(crate) fn begin_init(&mut self, terms: Terms) {
+    pub(super) fn begin_init(&mut self, terms: Terms) {
         // A new state: a foreign engine whose call was dropped may still write to the old one.
         if self.instance == Condition::Tainted {
             self.state = Arc::new(S::create(Arc::clone(self.state.inner().shared())));
@@ -240,13 +240,13 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
     }
 
     /// Before the engine's `replace`, which knows the state from its `init`.
-    pub(crate) fn begin_replace(&mut self, terms: Terms) {
+    pub(super) fn begin_replace(&mut self, terms: Terms) {
         self.instance = Condition::Tainted;
         self.state.inner().begin_init(terms);
     }
 
     /// After the engine's `init`.
-    pub(crate) fn end_init(&mut self, result: Result<(), BoxError>) -> Result<()> {
+    pub(super) fn end_init(&mut self, result: Result<(), BoxError>) -> Result<()> {
         self.state.inner().end_init(self.fresh);
         result.map_err(init_error)?;
         self.instance = Condition::Live;
@@ -255,7 +255,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
 
     /// After a call, whatever became of it, and after a start for its own sake: what was built for one call ends here.
     #[inline]
-    pub(crate) fn retire(&mut self) {
+    pub(super) fn retire(&mut self) {
         if self.fresh {
             if self.is_live() {
                 self.instance = Condition::Gone;
@@ -265,7 +265,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
     }
 
     /// After the engine's `replace`: one that failed has left the instance as it was before `begin_init`.
-    pub(crate) fn end_replace(
+    pub(super) fn end_replace(
         &mut self,
         was_live: bool,
         result: Result<(), BoxError>,
@@ -280,7 +280,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
     ///
     /// # Errors
     /// It was cancelled before it began.
-    pub(crate) fn set_terms(&mut self, terms: Terms, meter: Option<Box<Meter>>) -> Result<()> {
+    pub(super) fn set_terms(&mut self, terms: Terms, meter: Option<Box<Meter>>) -> Result<()> {
         if terms.is_cancelled() {
             return Err(terms.error(Interrupt::Cancelled, Phase::Queue).never_began());
         }
@@ -290,7 +290,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
 
     /// Before the engine's part of a call.
     #[inline(always)]
-    pub(crate) fn begin_call(
+    pub(super) fn begin_call(
         &mut self,
         operation: &str,
         payload: Payload<'_>,
@@ -303,7 +303,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
 
     /// The same, within a [`source`](crate::conversation::payload_in_place) of its payload.
     #[inline]
-    pub(crate) fn begin_call_in_place(
+    pub(super) fn begin_call_in_place(
         &mut self,
         operation: &str,
         payload: &[u8],
@@ -322,7 +322,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
 
     /// After it: `__guest_call` returned.
     #[inline(always)]
-    pub(crate) fn returned(&mut self, code: i32, output: &mut impl Output) -> Result<()> {
+    pub(super) fn returned(&mut self, code: i32, output: &mut impl Output) -> Result<()> {
         if !self.conversation.is_tidy() {
             return self.returned_untidy(code, output);
         }
@@ -358,7 +358,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
 
     /// After it: `__guest_call` did not return.
     #[cold]
-    pub(crate) fn failed(&mut self, error: BoxError, output: &mut impl Output) -> Result<()> {
+    pub(super) fn failed(&mut self, error: BoxError, output: &mut impl Output) -> Result<()> {
         let error = self.conversation.abandon_call(error);
         Err(self.conclude(error, output))
     }
@@ -389,7 +389,7 @@ fn common(limits: Limits) -> Arc<Limits> {
 }
 
 /// A start that failed on the way to a call: as the call's own error where the call's time ran out.
-pub(crate) fn rebuild_error(terms: &Terms, error: Error) -> Error {
+pub(super) fn rebuild_error(terms: &Terms, error: Error) -> Error {
     match terms.interrupt() {
         Some(Interrupt::Deadline) if !error.is_deadline() => error,
         Some(interrupt) => terms.error(interrupt, Phase::Rebuild).never_began(),
@@ -398,7 +398,7 @@ pub(crate) fn rebuild_error(terms: &Terms, error: Error) -> Error {
 }
 
 /// A failed start. Engines say which function failed; what a foreign one says is kept as it is.
-pub(crate) fn init_error(error: BoxError) -> Error {
+pub(super) fn init_error(error: BoxError) -> Error {
     let error = Error::from_engine(error);
     match error.kind() {
         ErrorKind::InitFailed | ErrorKind::InvalidModule | ErrorKind::Unsupported => error,

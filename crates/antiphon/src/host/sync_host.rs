@@ -52,7 +52,7 @@ impl WapcHost {
         HostBuilder::new(engine)
     }
 
-    pub(crate) fn start(builder: HostBuilder<Engine>) -> Result<Self> {
+    pub(super) fn start(builder: HostBuilder<Engine>) -> Result<Self> {
         let (engine, shared) = builder.into_parts();
         let factory = engine.factory();
         let host = Self { core: Core::new(engine, shared)? };
@@ -104,37 +104,28 @@ impl WapcHost {
         Ok(answer.len())
     }
 
-    /// Calls an operation and reads the answer in place, in the guest's memory, without a copy.
+    /// Calls an operation and reads the answer in place, in the guest's memory, without a copy. With an owned payload,
+    /// neither it nor the answer is copied on the host's side. What the call used is reported by
+    /// [`call_with`](Self::call_with) alone.
     ///
     /// `read` runs inside the guest's `__guest_response`, once for each response that the guest sets; the result of the
     /// last one counts. The call may still fail after it ran, and `read` must not call this host.
-    ///
-    /// # Errors
-    /// Those of [`call`](Self::call); a panic of `read` is
-    /// [`HostPanicked`](crate::errors::ErrorKind::HostPanicked).
-    #[inline]
-    pub fn call_ref<R>(&self, op: &str, payload: &[u8], read: impl FnMut(&[u8]) -> R) -> Result<R> {
-        self.call_ref_with(Request::new(op, payload), read)
-    }
-
-    /// Calls an operation with options, and reads the answer in place as [`call_ref`](Self::call_ref) does: with an owned
-    /// payload, neither it nor the answer is copied on the host's side. What the call used is reported by
-    /// [`call_with`](Self::call_with) alone.
     ///
     /// ```
     /// use antiphon::{Request, WapcHost, testing::TestEngine};
     ///
     /// let engine = TestEngine::new().operation("greet", |name| Ok([b"hello ", name].concat()));
     /// let host = WapcHost::new(Box::new(engine), None)?;
-    /// let length = host.call_ref_with(Request::new("greet", b"world".to_vec()), |answer| answer.len())?;
+    /// let length = host.call_ref(Request::new("greet", b"world".to_vec()), |answer| answer.len())?;
     /// assert_eq!(length, 11);
     /// # Ok::<(), antiphon::errors::Error>(())
     /// ```
     ///
     /// # Errors
-    /// Those of [`call_ref`](Self::call_ref).
+    /// Those of [`call`](Self::call); a panic of `read` is
+    /// [`HostPanicked`](crate::errors::ErrorKind::HostPanicked).
     #[inline]
-    pub fn call_ref_with<R>(&self, request: Request<'_>, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
+    pub fn call_ref<R>(&self, request: Request<'_>, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
         let mut result = None;
         let mut reader = |answer: &[u8]| result = Some(read(answer));
         answer_in_place::with(&mut reader, || self.run(|| request, &mut InPlace))?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use antiphon::{Bytes, Limits};
+use antiphon::{Bytes, Limits, Request};
 
 use crate::case::{Case, Mode, Need, case};
 use crate::expect::Failure;
@@ -186,7 +186,7 @@ fn an_answer_read_in_place_before_a_trap_is_no_answer(subject: &Subject) {
     let Host::Sync(inner) = &host else { unreachable!("the case runs in the sync mode only") };
     host.counted(1);
     let mut seen = 0;
-    let result = inner.call_ref("run", b"", |answer| {
+    let result = inner.call_ref(Request::new("run", b""), |answer| {
         assert_eq!(answer, b"answer");
         seen += 1;
     });

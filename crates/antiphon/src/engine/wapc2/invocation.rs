@@ -12,7 +12,7 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    pub(crate) fn new(operation: &str, msg: &[u8]) -> Self {
+    pub(super) fn new(operation: &str, msg: &[u8]) -> Self {
         Self { operation: operation.to_owned(), msg: msg.to_vec() }
     }
 }

@@ -8,29 +8,29 @@ use super::weights::{self, blocks};
 use crate::errors::{BoxError, Error, ErrorKind};
 
 /// How deep blocks may nest. The time to compile loops grows with the square of it.
-pub(crate) const NESTING: usize = 10_000;
+pub(super) const NESTING: usize = 10_000;
 
 /// How many locals, parameters included, and how many targets of a jump table: the smallest bounds of any engine. What one
 /// of them refuses, none serves.
-pub(crate) const LOCALS: u64 = 30_000;
-pub(crate) const TARGETS: u32 = 65_535;
+pub(super) const LOCALS: u64 = 30_000;
+pub(super) const TARGETS: u32 = 65_535;
 
 /// How many values a type takes and gives. None for what is no function.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Arity {
-    pub(crate) params: u32,
-    pub(crate) results: u32,
+pub(super) struct Arity {
+    pub(super) params: u32,
+    pub(super) results: u32,
 }
 
 impl Arity {
-    pub(crate) fn all(self) -> u64 {
+    pub(super) fn all(self) -> u64 {
         u64::from(self.params) + u64::from(self.results)
     }
 }
 
 /// What is used again from function to function.
 #[derive(Default)]
-pub(crate) struct Scratch {
+pub(super) struct Scratch {
     operators: OperatorsReaderAllocations,
     frames: Vec<Frame>,
     /// Which locals are used, a bit for each.
@@ -46,17 +46,17 @@ struct Frame {
 }
 
 /// What was read of a function.
-pub(crate) struct Body {
+pub(super) struct Body {
     /// Bytes that it costs while it is compiled.
-    pub(crate) cost: u64,
+    pub(in crate::module) cost: u64,
     /// Its locals, parameters included.
-    pub(crate) locals: u64,
-    pub(crate) grows_tables: bool,
-    pub(crate) tail_calls: bool,
+    pub(super) locals: u64,
+    pub(in crate::module) grows_tables: bool,
+    pub(in crate::module) tail_calls: bool,
 }
 
 /// A function that is being read.
-pub(crate) struct Function<'a> {
+pub(super) struct Function<'a> {
     types: &'a [Arity],
     functions: &'a [u32],
     cost: u64,
@@ -74,7 +74,7 @@ pub(crate) struct Function<'a> {
 
 impl<'a> Function<'a> {
     /// One of a module whose types, and the types of whose functions, these are.
-    pub(crate) fn new(types: &'a [Arity], functions: &'a [u32], scratch: &'a mut Scratch) -> Self {
+    pub(super) fn new(types: &'a [Arity], functions: &'a [u32], scratch: &'a mut Scratch) -> Self {
         Self {
             types,
             functions,
@@ -90,7 +90,7 @@ impl<'a> Function<'a> {
     }
 
     /// Reads its body, given its index.
-    pub(crate) fn read(mut self, index: usize, body: &FunctionBody<'_>) -> Result<Body, BoxError> {
+    pub(super) fn read(mut self, index: usize, body: &FunctionBody<'_>) -> Result<Body, BoxError> {
         let own = self.of_function(u32::try_from(index).unwrap_or(u32::MAX));
         self.add(own.all(), weights::LOCAL);
         let mut declared = u64::from(own.params);
@@ -364,7 +364,7 @@ fn is_simd(operator: &Operator<'_>) -> bool {
     wasmparser::for_each_operator!(proposals)
 }
 
-pub(crate) fn refuse(what: String) -> Error {
+pub(super) fn refuse(what: String) -> Error {
     Error::new(ErrorKind::InvalidModule, format!("too costly to compile: {what}"))
 }
 

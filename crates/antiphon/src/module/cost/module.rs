@@ -29,7 +29,7 @@ const MODULE_BYTE: u64 = 384;
 const ARITY: u64 = 100_000;
 
 /// What a module costs so far.
-pub(crate) struct Costs {
+pub(in crate::module) struct Costs {
     types: Vec<Arity>,
     arity: u64,
     module: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Costs {
 
 impl Costs {
     /// Those of a module of a size in bytes.
-    pub(crate) fn new(size: u64) -> Self {
+    pub(in crate::module) fn new(size: u64) -> Self {
         let large = size.saturating_sub(1 << 20);
         Self {
             types: Vec::new(),
@@ -55,12 +55,12 @@ impl Costs {
     }
 
     /// What was seen of the code on the way.
-    pub(crate) fn code(&self) -> CodeInfo {
+    pub(in crate::module) fn code(&self) -> CodeInfo {
         self.code
     }
 
     /// The next type, given how many parameters and results it has.
-    pub(crate) fn add_type(&mut self, params: usize, results: usize) -> Result<()> {
+    pub(in crate::module) fn add_type(&mut self, params: usize, results: usize) -> Result<()> {
         let wide = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let arity = Arity { params: wide(params), results: wide(results) };
         self.types.push(arity);
@@ -74,7 +74,7 @@ impl Costs {
     }
 
     /// The body of a function, given its index and the types of all functions.
-    pub(crate) fn add_body(
+    pub(in crate::module) fn add_body(
         &mut self,
         index: usize,
         body: &FunctionBody<'_>,

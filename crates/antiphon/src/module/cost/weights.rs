@@ -1,38 +1,38 @@
 //! What code takes up of a compiler, in bytes: weights that were measured with Cranelift, each near its worst.
 
 /// A function, however empty: it is kept, which counts tenfold.
-pub(crate) const FUNCTION: u64 = 64 << 10;
+pub(in crate::module) const FUNCTION: u64 = 64 << 10;
 /// A type, of which the engine makes a function.
-pub(crate) const TYPE: u64 = 80 << 10;
+pub(super) const TYPE: u64 = 80 << 10;
 /// A parameter or result of a type.
-pub(crate) const TYPED: u64 = 2 << 10;
-pub(crate) const LOCAL: u64 = 256;
+pub(super) const TYPED: u64 = 2 << 10;
+pub(super) const LOCAL: u64 = 256;
 /// What only names a value: constants, locals.
-pub(crate) const NAME: u64 = 128;
-pub(crate) const PLAIN: u64 = 1 << 10;
+pub(super) const NAME: u64 = 128;
+pub(super) const PLAIN: u64 = 1 << 10;
 /// What is checked or chosen: divisions, conversions, `select`. A global, whose sums are kept for the next one.
-pub(crate) const HEAVY: u64 = 2560;
-pub(crate) const SIMD: u64 = 2 << 10;
+pub(super) const HEAVY: u64 = 2560;
+pub(super) const SIMD: u64 = 2 << 10;
 /// `memory.copy` and its like, which become calls into the engine.
-pub(crate) const BULK: u64 = 6 << 10;
-pub(crate) const CALL: u64 = 2 << 10;
+pub(super) const BULK: u64 = 6 << 10;
+pub(super) const CALL: u64 = 2 << 10;
 /// A value that a call passes, either way.
-pub(crate) const PASSED: u64 = 640;
+pub(super) const PASSED: u64 = 640;
 /// What looks into a table, `call_indirect` too: tables are filled when they are looked at.
-pub(crate) const TABLE: u64 = 20 << 10;
-pub(crate) const BLOCK: u64 = 768;
-pub(crate) const IF: u64 = 1280;
+pub(super) const TABLE: u64 = 20 << 10;
+pub(super) const BLOCK: u64 = 768;
+pub(super) const IF: u64 = 1280;
 /// Each turn of a loop looks at the deadline.
-pub(crate) const LOOP: u64 = 12 << 10;
+pub(super) const LOOP: u64 = 12 << 10;
 /// A value that a branch carries, a target of a jump table.
-pub(crate) const CARRIED: u64 = 64;
+pub(super) const CARRIED: u64 = 64;
 /// A variable in a basic block: Cranelift keeps a table of all of them, which is what makes gigabytes.
-pub(crate) const CELL: u64 = 16;
+pub(super) const CELL: u64 = 16;
 
 /// Basic blocks that Cranelift makes of an operator.
-pub(crate) mod blocks {
-    pub(crate) const BRANCH: u64 = 1;
-    pub(crate) const IF: u64 = 3;
-    pub(crate) const TABLE: u64 = 4;
-    pub(crate) const LOOP: u64 = 5;
+pub(super) mod blocks {
+    pub(in crate::module::cost) const BRANCH: u64 = 1;
+    pub(in crate::module::cost) const IF: u64 = 3;
+    pub(in crate::module::cost) const TABLE: u64 = 4;
+    pub(in crate::module::cost) const LOOP: u64 = 5;
 }
