@@ -36,6 +36,8 @@ use antiphon_protocol::HostCallRequest;
 use bytes::Bytes;
 
 use crate::call::{Caller, Context, Terms, reentrancy};
+#[cfg(doc)]
+use crate::errors::ErrorKind;
 use crate::errors::{BoxError, Error};
 use crate::survive::panicked;
 
@@ -136,7 +138,7 @@ impl<'a> HostCall<'a> {
 /// Answers the host calls of a guest.
 ///
 /// A handler that blocks its thread cannot be cut short: the deadline is looked at when it returns. A panic is caught
-/// and reaches the caller as [`ErrorKind::HostPanicked`](crate::ErrorKind::HostPanicked).
+/// and reaches the caller as [`ErrorKind::HostPanicked`].
 ///
 /// ```
 /// use antiphon::{Bytes, HostCall, HostCallError, HostHandler, WapcHost, testing::TestEngine};
