@@ -85,7 +85,7 @@ pub use {
     handler::{HandlerFnAsync, HostHandlerAsync, handler_fn_async},
 };
 
-/// A future in a box, sent between threads.
+/// A boxed future that can be sent between threads.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
 
 // For authors of engines.

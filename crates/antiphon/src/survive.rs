@@ -12,12 +12,16 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs code of somebody else's (a waker, a hook, a destructor) where its panic must not reach whoever happens to run it: it
-/// is logged, and that is all. Every deadline of the program hangs on the ticker's thread, for one.
+/// Runs foreign code (a waker, a hook, a destructor) whose panic must not reach its caller. The
+/// panic is logged and dropped.
+///
+/// Foreign code runs in whichever call comes by, or on a thread that many depend on. Every deadline
+/// of the program hangs on the ticker's thread, for example, and an instance that a pool does not
+/// get back is lost forever.
 pub fn survive(work: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
         drop_panic(panic);
-        // A subscriber is somebody else's code too.
+        // A subscriber of `tracing` is foreign code too.
         let logged = catch_unwind(
             || tracing::error!(target: "antiphon", "a waker, a hook, a recorder or a destructor panicked; whoever ran it goes on"),
         );
@@ -25,14 +29,15 @@ pub fn survive(work: impl FnOnce()) {
     }
 }
 
-/// Drops what a panic carries, whose destructor may panic in turn. What it then panics with is left alone: its own may, too.
+/// Drops the payload of a panic, whose destructor may panic in turn. The payload of that second
+/// panic is leaked, because its destructor may panic as well.
 pub(crate) fn drop_panic(panic: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         std::mem::forget(again);
     }
 }
 
-/// A caught panic of the host's own code.
+/// Turns a caught panic of the host's own code into an error.
 #[cold]
 pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Error {
     let text =

@@ -19,7 +19,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Starts to measure; the call may have begun to wait before.
+    /// Starts to measure. `begun` is when the call began to wait, if that was earlier.
     pub(crate) fn since(begun: Option<Instant>) -> Self {
         let now = Instant::now();
         Self {
@@ -34,7 +34,7 @@ impl Meter {
         }
     }
 
-    /// The guest runs from now on.
+    /// Notes that the guest runs from now on.
     pub(crate) fn enter(&mut self) {
         self.entered = Instant::now();
         self.entered_at = ticker::now();

@@ -9,10 +9,11 @@ use crate::errors::{Phase, Result};
 use crate::handler::{Answer, HostCall, Run};
 
 impl Conversation {
-    /// `__host_call` where the guest cannot suspend.
+    /// Serves the import `__host_call` where the guest cannot suspend.
     ///
     /// # Errors
-    /// A wild pointer, a spent budget, a handler that panicked, or a deadline that passed meanwhile.
+    /// The guest passed a wild pointer or has spent a budget, the handler panicked, or the deadline
+    /// passed.
     #[inline]
     pub fn host_call(&mut self, memory: &[u8], args: [i32; 8]) -> Result<i32> {
         match self.protocol.begin_host_call(memory, args)? {

@@ -7,13 +7,14 @@ use crate::errors::Result;
 use crate::handler::{self, Begun, HostCall, Run};
 
 impl Conversation {
-    /// `__host_call` where the guest can suspend. Ends at the call's deadline whatever the handler does.
+    /// Serves the import `__host_call` where the guest can suspend. It ends at the call's deadline,
+    /// whatever the handler does.
     ///
     /// # Errors
     /// Those of [`host_call`](Self::host_call).
     ///
     /// # Cancel safety
-    /// Dropping the future drops the handler's; the instance has to be discarded with it.
+    /// Dropping the future drops the handler's future. The instance has to be discarded with it.
     pub async fn host_call_async(&mut self, memory: &[u8], args: [i32; 8]) -> Result<i32> {
         match self.protocol.begin_host_call(memory, args)? {
             Begin::Refused => Ok(0),

@@ -28,10 +28,11 @@ impl Conversation {
         Ok(self.protocol.guest_request(memory, op_ptr, msg_ptr)?)
     }
 
-    /// `__guest_response`.
+    /// Serves the import `__guest_response`.
     ///
     /// # Errors
-    /// The answer is outside the guest's memory or over its limit, or whoever reads it in place panicked.
+    /// The answer is outside the guest's memory or over its limit, or the closure that reads it in
+    /// place panicked.
     #[inline]
     pub fn guest_response(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<()> {
         if self.in_place {
@@ -41,7 +42,7 @@ impl Conversation {
         Ok(self.protocol.guest_response(memory, ptr, len)?)
     }
 
-    /// `__guest_error`.
+    /// Serves the import `__guest_error`.
     ///
     /// # Errors
     /// The text is outside the guest's memory.
@@ -49,7 +50,7 @@ impl Conversation {
         Ok(self.protocol.guest_error(memory, ptr, len)?)
     }
 
-    /// `__console_log`.
+    /// Serves the import `__console_log`.
     ///
     /// # Errors
     /// The line is outside the guest's memory, or the log's sink panicked.
@@ -58,7 +59,7 @@ impl Conversation {
         self.emit(LogStream::Console, line.as_deref())
     }
 
-    /// A line for the log that came by another way than `__console_log`, such as WASI's standard output.
+    /// Logs a line that did not come by `__console_log`, such as WASI's standard output.
     ///
     /// # Errors
     /// The log's sink panicked.
@@ -67,14 +68,14 @@ impl Conversation {
         self.emit(stream, line.as_deref())
     }
 
-    /// `__host_response_len`.
+    /// Serves the import `__host_response_len`.
     #[must_use]
     #[inline]
     pub fn host_response_len(&self) -> i32 {
         self.protocol.host_response_len()
     }
 
-    /// `__host_response`.
+    /// Serves the import `__host_response`.
     ///
     /// # Errors
     /// The guest points outside its memory.
@@ -83,13 +84,13 @@ impl Conversation {
         Ok(self.protocol.host_response(memory, ptr)?)
     }
 
-    /// `__host_error_len`.
+    /// Serves the import `__host_error_len`.
     #[must_use]
     pub fn host_error_len(&self) -> i32 {
         self.protocol.host_error_len()
     }
 
-    /// `__host_error`.
+    /// Serves the import `__host_error`.
     ///
     /// # Errors
     /// The guest points outside its memory.
@@ -97,41 +98,43 @@ impl Conversation {
         Ok(self.protocol.host_error(memory, ptr)?)
     }
 
-    /// `env.abort`: the error to end the guest call with.
+    /// Serves the import `env.abort`: returns the error that ends the guest call.
     #[must_use]
     pub fn abort(&mut self, memory: &[u8], args: [i32; 4]) -> Error {
         Error::new(ErrorKind::Trapped, format!("abort: {}", self.protocol.abort(memory, args)))
     }
 
-    // What an engine asks.
+    // Questions of engines.
 
-    /// The arguments of `__guest_call`.
+    /// Returns the arguments of `__guest_call`: the lengths of the operation and of the payload, in
+    /// bytes.
     #[must_use]
     #[inline]
     pub fn lengths(&self) -> (i32, i32) {
         self.protocol.lengths()
     }
 
-    /// The limits of the host, already the stricter of its own and the provider's.
+    /// Returns the limits in force: the stricter of the host's and the provider's.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
     }
 
-    /// Whether this call has to end at some time, which an engine without interruption cannot promise.
+    /// Returns whether this call has a deadline, which an engine without interruption cannot keep.
     #[must_use]
     pub fn has_deadline(&self) -> bool {
         self.terms.deadline.tick != ticker::NEVER
     }
 
-    /// Whether a host call of this conversation may have to be awaited.
+    /// Returns whether a host call of this conversation may have to be awaited.
     #[must_use]
     #[inline]
     pub fn can_suspend(&self) -> bool {
         self.shared.handler.can_suspend()
     }
 
-    /// Whether guest code may run on: its deadline has not passed, and nobody has cancelled it. Asked at each tick.
+    /// Checks whether guest code may run on: its deadline has not passed, and the call has not been
+    /// cancelled. An engine asks at each tick.
     ///
     /// # Errors
     /// The reason to end the guest call.
@@ -143,7 +146,8 @@ impl Conversation {
         }
     }
 
-    /// Waits on behalf of the guest (WASI's `poll_oneoff`), at most until the call's deadline; in steps of a tick.
+    /// Waits on behalf of the guest (WASI's `poll_oneoff`), at most until the call's deadline, in
+    /// steps of a tick.
     ///
     /// # Errors
     /// The deadline passed, or the call was cancelled.
@@ -153,7 +157,8 @@ impl Conversation {
             .map_err(|interrupt| self.terms.error(interrupt, Phase::Guest))
     }
 
-    /// Waits on this thread, for an engine that cannot suspend the guest.
+    /// Waits like [`sleep`](Self::sleep) on this thread, for an engine that cannot suspend the
+    /// guest.
     ///
     /// # Errors
     /// The deadline passed, or the call was cancelled.
@@ -161,27 +166,30 @@ impl Conversation {
         block_on(self.sleep(duration))
     }
 
-    /// A watch over the deadline and the cancel handle of this conversation, for waits that an engine makes outside it.
+    /// Returns a watch over the deadline and the cancel handle of this conversation, for waits that
+    /// an engine makes outside it.
     #[must_use]
     pub fn watch(&self) -> Watch {
         Watch(self.terms.clone())
     }
 
-    /// Whether somebody wants to know what the call used.
+    /// Returns whether the caller wants to know what the call used.
     #[must_use]
     #[inline]
     pub fn is_metered(&self) -> bool {
         self.meter.is_some()
     }
 
-    /// The fuel of this call, given the engine's own limit: the stricter of that and of what the request asked for.
+    /// Returns the fuel of this call: the stricter of `limit`, the engine's own, and of what the
+    /// request asked for.
     #[must_use]
     #[inline]
     pub fn fuel_within(&self, limit: u64) -> u64 {
         if self.ledger.is_marked() { self.terms.fuel().map_or(limit, |fuel| fuel.min(limit)) } else { limit }
     }
 
-    /// Notes the size of the guest's memory, in bytes, and the fuel of the call where it is counted.
+    /// Records the size of the guest's memory, in bytes, and the fuel of the call where it is
+    /// counted.
     pub fn record_use(&mut self, memory: u64, fuel: Option<FuelUse>) {
         if let Some(meter) = &mut self.meter {
             meter.memory_peak = memory;
@@ -191,7 +199,8 @@ impl Conversation {
 
     // For engines that know only `ModuleState`.
 
-    /// Keeps an answer that the engine has read, or gives it to whoever reads it in place.
+    /// Keeps a response that the engine has read, or gives it to the closure that reads it in
+    /// place.
     pub(crate) fn set_response(&mut self, response: Vec<u8>) -> Result<()> {
         self.protocol.set_response(response)?;
         if !self.in_place {
@@ -204,7 +213,9 @@ impl Conversation {
         &mut self.protocol
     }
 
-    /// Keeps an error that the engine has no way to return; the first one counts.
+    /// Keeps an error that the engine has no way to return. The first one counts, and it wins over
+    /// what the provider returns: a foreign provider may turn every error into a 0, as those of
+    /// `wapc` do.
     pub(crate) fn fail(&mut self, error: Error) {
         self.failure.get_or_insert(error);
         self.ledger.mark();

@@ -29,7 +29,8 @@ impl Conversation {
         begun.map_err(|violation| self.refuse(violation))
     }
 
-    /// Copies a payload that was read in place so far: the guest goes on where its caller's borrow does not reach.
+    /// Copies a payload that was read in place so far, because the guest goes on where its caller's
+    /// borrow does not reach.
     pub(crate) fn keep_payload(&mut self, payload: &[u8]) {
         self.protocol.keep_payload(payload);
     }
@@ -40,7 +41,7 @@ impl Conversation {
         Error::from(violation).with_fate(Fault::Caller, Fate::Kept)
     }
 
-    /// The terms of a call, whatever they are.
+    /// Sets the terms of a call, whatever they are.
     pub(crate) fn set_terms(&mut self, terms: Terms, meter: Option<Box<Meter>>) {
         self.tidy();
         self.terms = terms;
@@ -51,7 +52,8 @@ impl Conversation {
         self.ledger.mark();
     }
 
-    /// The terms of a call that has nothing but its host's deadline, from now. Those that begin in one tick have the same.
+    /// Sets the terms of a call that has only its host's deadline, counted from `now`. Calls that
+    /// begin in the same tick have the same deadline, so the next one finds it set.
     #[inline]
     pub(crate) fn set_deadline(&mut self, now: u64, deadline: impl FnOnce() -> Deadline) {
         if self.ledger.is_marked() {
@@ -67,7 +69,8 @@ impl Conversation {
         &self.terms
     }
 
-    /// What handlers noted, for a host call that runs beside the conversation; given back when it ends.
+    /// Lends what handlers noted to a host call that runs beside the conversation. The host call
+    /// gives it back when it ends.
     pub(crate) fn lend_ledger(&mut self) -> Ledger {
         self.ledger.lend()
     }
@@ -92,13 +95,14 @@ impl Conversation {
         self.tidy();
     }
 
-    /// Ends a call whose `__guest_call` returned, and which leaves nothing to release.
+    /// Ends a call whose `__guest_call` returned, and which left nothing to release.
     #[inline]
     pub(crate) fn end_tidy_call(&mut self, code: i32) -> Result<()> {
         outcome(self.protocol.end_call(code))
     }
 
-    /// Whether neither the guest nor a handler left anything: the one look that most calls need when they end.
+    /// Returns whether neither the guest nor a handler left anything behind: the one look that most
+    /// calls need when they end.
     #[inline]
     pub(crate) fn is_tidy(&self) -> bool {
         !self.ledger.is_marked() && self.protocol.is_tidy()
@@ -113,15 +117,17 @@ impl Conversation {
         }
     }
 
-    /// Ends a call whose `__guest_call` did not return, with what the engine returned instead.
+    /// Ends a call whose `__guest_call` did not return, with the error that the engine returned
+    /// instead.
     pub(crate) fn abandon_call(&mut self, error: BoxError) -> Error {
         self.report_dropped_log();
         let error = self.failure.take().unwrap_or_else(|| Error::from_engine(error));
         error.with_guest_error(self.protocol.abandon_call())
     }
 
-    /// Lets go of what the call's caller brought: a host that is idle must not keep it alive, nor the next call's
-    /// caller drop it.
+    /// Drops what the call's caller brought: owned payloads, contexts and answers of host calls,
+    /// which may hold permits and connections. An idle host must not keep them alive, and the
+    /// caller of the next call must not have to drop them.
     #[inline]
     pub(crate) fn release(&mut self) {
         if !self.is_tidy() {

@@ -1,4 +1,8 @@
-//! A guest call in progress: the protocol's conversation with what a host adds to it.
+//! A guest call in progress: the protocol's conversation, and what a host adds to it.
+//!
+//! The protocol's conversation is pure. This one wraps it with what a pure state machine must not
+//! know: the handler, the clock, the log. Engines see only this one. The engine's store owns it for
+//! the time of a call, so imports take no lock.
 
 pub(crate) mod answer_in_place;
 mod host_call;
@@ -32,28 +36,29 @@ pub(crate) struct Shared {
     pub(crate) isolation: Isolation,
     pub(crate) log: Option<LogSink>,
     pub(crate) host_calls_in_init: bool,
-    /// What holds for each call, whatever its request says.
+    /// The terms that hold for each call, whatever its request says.
     pub(crate) standing: Terms,
 }
 
 /// One guest call in progress, or the start of an instance, as an engine sees it.
 ///
-/// An engine keeps it in its store's data while guest code runs; each waPC import is one method, named after it, that
-/// takes the guest's memory and the import's arguments as they are: every check is made here. An `Err` ends the guest
-/// call: the engine returns it from the import, and hands it, boxed, to the host.
+/// An engine keeps it in its store's data while guest code runs. Each waPC import is one method of
+/// the same name, which takes the guest's memory and the import's arguments as they are; every
+/// check is made here. An `Err` ends the guest call: the engine returns it from the import, and
+/// hands it, boxed, to the host.
 ///
-/// A conversation that no call is running in answers every import harmlessly.
+/// A conversation in which no call runs answers every import harmlessly.
 pub struct Conversation {
     protocol: protocol::Conversation,
     shared: Arc<Shared>,
     terms: Terms,
-    /// What handlers note about the call; and whether anything below, or more than a deadline in the terms, was set: the
-    /// one look that most calls need.
+    /// What handlers note about the call. It also says whether any field below is set, or more than
+    /// a deadline in the terms: most calls need only this one look.
     ledger: Ledger,
     meter: Option<Box<Meter>>,
-    /// Whether the answer is read in place rather than kept.
+    /// Whether the answer is read in place instead of kept.
     in_place: bool,
-    /// What an engine that knows only `ModuleState` could not report itself.
+    /// An error that an engine which knows only `ModuleState` could not report itself.
     failure: Option<Error>,
 }
 
@@ -70,19 +75,19 @@ impl Conversation {
         }
     }
 
-    /// Another one of the same host, in which nothing runs.
+    /// Returns another conversation of this host, in which nothing runs.
     #[must_use]
     pub fn spare(&self) -> Box<Self> {
         Box::new(Self::idle(Arc::clone(&self.shared)))
     }
 }
 
-/// The deadline and the cancel handle of a conversation: see [`Conversation::watch`].
+/// Watches the deadline and the cancel handle of a conversation: see [`Conversation::watch`].
 #[derive(Clone, Debug)]
 pub struct Watch(Terms);
 
 impl Watch {
-    /// Runs a future to its end, or to the end of the conversation's time.
+    /// Runs a future to its end, or until the conversation's time is over.
     ///
     /// # Errors
     /// The deadline passed, or the call was cancelled; the future is dropped then.

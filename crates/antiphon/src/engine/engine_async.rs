@@ -16,8 +16,8 @@ use crate::errors::BoxError;
 
 /// An engine that runs one instance of a guest, asynchronously.
 ///
-/// The contract is that of [`WebAssemblyEngineProvider`]. Any of the futures may be dropped at any await; the host
-/// discards the instance then, and calls [`init`](Self::init) again before the next call.
+/// The contract is that of [`WebAssemblyEngineProvider`]. Each future may be dropped at any await.
+/// The host then discards the instance, and calls [`init`](Self::init) again before the next call.
 #[async_trait]
 pub trait WebAssemblyEngineProviderAsync {
     /// See [`WebAssemblyEngineProvider::init`].
@@ -38,15 +38,18 @@ pub trait WebAssemblyEngineProviderAsync {
     /// The module is refused, or the engine cannot replace modules.
     async fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError>;
 
-    /// [`WebAssemblyEngineProvider::converse`], for a guest that does not wait in this call. Tried first. `None` may also
-    /// say that the call has begun and waits: then [`converse_async`](Self::converse_async) goes on with it. So a provider
-    /// around another one passes on that as well.
+    /// Runs a guest call like [`WebAssemblyEngineProvider::converse`], as far as it gets without
+    /// waiting. The host tries it first.
+    ///
+    /// `None` also says that the call has begun and waits: [`converse_async`](Self::converse_async)
+    /// then goes on with it. So a provider that wraps another one has to pass on both methods.
     fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
         let _ = conversation;
         None
     }
 
-    /// The same for a guest that may suspend. `None`, for a call that has not begun, sends the host to [`call`](Self::call).
+    /// Runs a guest call that may suspend, or goes on with one that [`converse`](Self::converse)
+    /// began. `None`, for a call that has not begun, sends the host to [`call`](Self::call).
     fn converse_async<'a>(
         &'a mut self,
         conversation: &'a mut Box<Conversation>,

@@ -14,8 +14,8 @@ use crate::call::Isolation;
 use crate::conversation::Conversation;
 use crate::errors::{BoxError, Error, Fate, Result};
 
-/// Runs one instance for a [`WapcHostAsync`](crate::WapcHostAsync). A clone is a provider of the same module whose
-/// instance has not been started.
+/// Runs one instance for a [`WapcHostAsync`](crate::WapcHostAsync). A clone is a provider of the
+/// same module whose instance has not been started.
 pub struct ProviderAsync<C: Compiled> {
     compiled: Arc<C>,
     state: Option<Arc<ModuleStateAsync>>,
@@ -24,7 +24,7 @@ pub struct ProviderAsync<C: Compiled> {
 }
 
 impl<C: Compiled> ProviderAsync<C> {
-    /// A provider of a module.
+    /// Creates a provider of a module.
     pub fn new(compiled: Arc<C>) -> Self {
         Self { compiled, state: None, instance: None, spares: Spares::default() }
     }
@@ -113,15 +113,15 @@ impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
     }
 }
 
-/// A future in a box, written there at once: those of guest calls are large, and to copy one there costs more than to
-/// make it.
+/// Makes a future in its box. The futures of guest calls are large, and copying one into a box
+/// costs more than making it.
 #[inline(always)]
 pub fn boxed<F: Future>(make: impl FnOnce() -> F) -> Box<F> {
     let memory = Box::new_uninit();
     Box::write(memory, make())
 }
 
-/// The instance of a call that runs: a future that is dropped takes it along, with its memory.
+/// The instance of a running call. A future that is dropped drops the instance with its memory.
 struct Running<'a, I>(&'a mut Option<I>);
 
 impl<I> Running<'_, I> {

@@ -1,4 +1,4 @@
-//! The one error type, with its kind, its fault, the fate of the instance and its sources.
+//! The one error type: its kind, the party at fault, the fate of the instance, and its sources.
 
 mod error;
 mod exceeded;

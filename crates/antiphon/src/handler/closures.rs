@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{HostCall, HostCallError, HostHandler};
 
-/// A closure as a [`HostHandler`].
+/// Makes a closure a [`HostHandler`].
 ///
 /// ```
 /// use antiphon::{Bytes, WapcHost, handler_fn, testing::TestEngine};
@@ -26,7 +26,7 @@ where
     HandlerFn(answer)
 }
 
-/// What [`handler_fn`] makes.
+/// The handler that [`handler_fn`] makes.
 #[derive(Clone, Copy)]
 pub struct HandlerFn<F>(F);
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{HostCall, HostCallError, HostHandlerAsync};
 use crate::BoxFuture;
 
-/// A closure that makes futures as a [`HostHandlerAsync`].
+/// Makes a closure that returns futures a [`HostHandlerAsync`].
 ///
 /// ```
 /// use antiphon::{Bytes, WapcHostAsync, handler_fn_async, testing::TestEngine};
@@ -33,7 +33,7 @@ where
     HandlerFnAsync(answer)
 }
 
-/// What [`handler_fn_async`] makes.
+/// The handler that [`handler_fn_async`] makes.
 #[derive(Clone, Copy)]
 pub struct HandlerFnAsync<F>(F);
 

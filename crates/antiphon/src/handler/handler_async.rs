@@ -11,36 +11,43 @@ use crate::call::{Terms, until};
 use crate::errors::{BoxError, Error, ErrorKind, Phase};
 use crate::survive::panicked;
 
-/// The signature of the async host callback of `wapc` 2.x: host id, binding, namespace, operation, payload.
+/// The signature of the async host callback of `wapc` 2.x: host id, binding, namespace, operation,
+/// payload.
 ///
-/// Five positional arguments, kept for its users; new code implements [`HostHandlerAsync`].
+/// It keeps its five positional arguments for users of `wapc`; new code implements
+/// [`HostHandlerAsync`].
 pub type HostCallbackAsync = dyn Fn(u64, String, String, String, Vec<u8>) -> BoxFuture<'static, Result<Vec<u8>, BoxError>>
     + Send
     + Sync;
 
 /// Answers the host calls of a guest, asynchronously.
 ///
-/// The future is dropped when the call's deadline passes, or when the call is cancelled or dropped. A panic is caught
-/// and reaches the caller as [`ErrorKind::HostPanicked`].
+/// The future is dropped when the call's deadline passes, or when the call is cancelled or dropped.
+/// A panic is caught, and reaches the caller as [`ErrorKind::HostPanicked`].
 #[async_trait::async_trait]
 pub trait HostHandlerAsync: Send + Sync {
-    /// Called for each host call, on the task of the guest's caller. All of `call` is hostile input.
+    /// Answers a host call. Called for each one, on the task of the guest's caller. All of `call`
+    /// is hostile input.
     ///
     /// # Errors
-    /// Whatever the guest is to read as the host's error; it lives on.
+    /// The guest reads the text as the host's error, and lives on.
     ///
     /// # Cancel safety
     /// The future may be dropped at any await.
     async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError>;
 
-    /// The same handler as one that never waits, if it is one. Asked once, by the builder of a host: the host's guest is
-    /// then spared the means to suspend.
+    /// Returns this handler as one that never waits, if it never does.
+    ///
+    /// Only the handler can know: a router, for example, depends on its routes. The builder of a
+    /// host asks once, and from then on the handler is a synchronous one. The guest then needs no
+    /// means to suspend, and host calls need no check.
     fn at_once(&self) -> Option<&dyn HostHandler> {
         None
     }
 }
 
-/// One handler for several hosts. Written out, so that its future is not boxed a second time.
+/// Lets several hosts share one handler. Written out, so that the future is not boxed a second
+/// time.
 impl<H: HostHandlerAsync + ?Sized> HostHandlerAsync for Arc<H> {
     fn handle<'h, 'c, 'f>(&'h self, call: HostCall<'c>) -> BoxFuture<'f, Result<Bytes, HostCallError>>
     where
@@ -57,7 +64,7 @@ impl<H: HostHandlerAsync + ?Sized> HostHandlerAsync for Arc<H> {
 }
 
 impl Handler {
-    /// A handler that may wait, unless it says that it never does.
+    /// Wraps an asynchronous handler. One that says that it never waits becomes a synchronous one.
     pub(crate) fn of_async(handler: impl HostHandlerAsync + 'static) -> Self {
         match handler.at_once() {
             Some(_) => Self::Sync(Arc::new(AtOnce(handler))),
@@ -69,11 +76,12 @@ impl Handler {
         callback.map_or(Self::None, |callback| Self::Async(Arc::new(CallbackAsync(callback))))
     }
 
-    /// Begins a call of a handler of either kind. What it is told ends here: only the handler's own future holds it on.
+    /// Begins a call of a handler of either kind. Takes `call`, so that only the handler's own
+    /// future can keep it.
     #[inline]
     pub(crate) fn begin<'c>(&'c self, call: HostCall<'c>) -> Begun<'c> {
         match self {
-            // What makes the future is the host's code as well.
+            // Making the future runs the handler's code as well.
             Self::Async(handler) => match guarded(call.host_id, || handler.handle(call)) {
                 Ok(future) => Begun::Waits(future),
                 Err(error) => Begun::Ended(Err(error)),
@@ -92,7 +100,7 @@ pub(crate) enum Begun<'c> {
 /// The future of a handler.
 type Answering<'c> = BoxFuture<'c, Result<Bytes, HostCallError>>;
 
-/// What the handler of a host answers, at the latest at the call's deadline.
+/// Awaits the answer of a handler, at the latest until the call's deadline.
 pub(crate) async fn answer(mut future: Answering<'_>, host: u64, terms: &Terms) -> Answer {
     let polled = std::future::poll_fn(|cx| match guarded(host, || future.as_mut().poll(cx)) {
         Ok(poll) => poll.map(|answer| Ok(answer.map_err(HostCallError::into_text))),
@@ -100,12 +108,12 @@ pub(crate) async fn answer(mut future: Answering<'_>, host: u64, terms: &Terms) 
     });
     match until(terms, polled).await {
         Ok(answer) => {
-            // To drop it runs the host's code once more.
+            // Dropping the future runs the handler's code once more.
             catch_unwind(AssertUnwindSafe(|| drop(future))).map_err(panicked)?;
             answer
         }
         Err(interrupt) => {
-            // In the middle of it, where it may have things to end by calls of its own.
+            // The future is dropped half-way, where its destructors may make calls of their own.
             guarded(host, || drop(future))?;
             Err(terms.error(interrupt, Phase::HostCall))
         }
@@ -119,7 +127,7 @@ pub(super) fn asked_at_once() -> Error {
     Error::new(ErrorKind::Engine, what)
 }
 
-/// A handler that said that it never waits.
+/// An asynchronous handler that says that it never waits.
 struct AtOnce<H>(H);
 
 impl<H: HostHandlerAsync> HostHandler for AtOnce<H> {

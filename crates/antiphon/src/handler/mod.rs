@@ -1,4 +1,4 @@
-//! The host's side of a host call.
+//! The host's side of a host call: handlers, the callbacks of `wapc` 2.x, and panics in both.
 
 mod budget;
 mod closures;
@@ -41,23 +41,24 @@ use crate::errors::ErrorKind;
 use crate::errors::{BoxError, Error};
 use crate::survive::panicked;
 
-/// The signature of the host callback of `wapc` 2.x: host id, binding, namespace, operation, payload.
+/// The signature of the host callback of `wapc` 2.x: host id, binding, namespace, operation,
+/// payload.
 ///
-/// Five positional arguments, kept for its users; new code implements [`HostHandler`].
+/// It keeps its five positional arguments for users of `wapc`; new code implements [`HostHandler`].
 pub type HostCallback =
     dyn Fn(u64, &str, &str, &str, &[u8]) -> Result<Vec<u8>, BoxError> + Sync + Send + 'static;
 
-/// A guest's call of its host.
+/// A guest's call of its host, as a handler gets it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct HostCall<'a> {
-    /// The binding. Hostile, like all four: a guest wrote it.
+    /// The binding. Like the other three parts it is hostile: the guest wrote it.
     pub binding: &'a str,
     /// The namespace.
     pub namespace: &'a str,
-    /// The operation.
+    /// Returns the operation.
     pub operation: &'a str,
-    /// The payload. It lies in the guest's memory, which waits.
+    /// The payload. It lies in the guest's memory; the guest waits while the handler runs.
     pub payload: &'a [u8],
     host_id: u64,
     terms: &'a Terms,
@@ -65,7 +66,8 @@ pub struct HostCall<'a> {
     run: &'a Run,
 }
 
-/// One run of a handler. What was made on its behalf learns from this that it has ended.
+/// One run of a handler. A [`Caller`] that was made from it learns through it that the run has
+/// ended.
 #[derive(Debug, Default)]
 pub(crate) struct Run(OnceLock<Arc<AtomicBool>>);
 
@@ -96,7 +98,7 @@ impl<'a> HostCall<'a> {
         self.ledger
     }
 
-    /// The same under stricter terms.
+    /// Returns the call under stricter terms.
     fn within<'r>(self, terms: &'r Terms) -> HostCall<'r>
     where
         'a: 'r,
@@ -104,13 +106,14 @@ impl<'a> HostCall<'a> {
         HostCall { terms, ..self }
     }
 
-    /// The host whose guest calls.
+    /// Returns the number of the host whose guest calls.
     #[must_use]
     pub fn host_id(&self) -> u64 {
         self.host_id
     }
 
-    /// What the caller of the guest gave to [`Request::context`](crate::Request::context); empty if nothing.
+    /// Returns the values that the guest's caller gave to
+    /// [`Request::context`](crate::Request::context). It is empty if the caller gave none.
     #[must_use]
     pub fn context(&self) -> &'a Context {
         static EMPTY: OnceLock<Context> = OnceLock::new();
@@ -120,14 +123,15 @@ impl<'a> HostCall<'a> {
         }
     }
 
-    /// When the guest's call ends; `None` where it has no deadline. On a machine so busy that ticks come late, the call
-    /// may go on as much longer.
+    /// Returns when the guest's call ends, or `None` if it has no deadline. On a machine so busy
+    /// that ticks come late, the call may go on longer by that delay.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.terms.deadline.instant()
     }
 
-    /// On whose behalf this handler makes calls of its own, as a value that can be sent to another task.
+    /// Returns a value that says on whose behalf this handler makes calls of its own. It can be
+    /// sent to another task, which has no other way to know.
     #[must_use]
     pub fn caller(&self) -> Caller {
         let running = self.run.0.get_or_init(|| Arc::new(AtomicBool::new(true)));
@@ -137,8 +141,8 @@ impl<'a> HostCall<'a> {
 
 /// Answers the host calls of a guest.
 ///
-/// A handler that blocks its thread cannot be cut short: the deadline is looked at when it returns. A panic is caught
-/// and reaches the caller as [`ErrorKind::HostPanicked`].
+/// A handler that blocks its thread cannot be cut short: the deadline is checked when it returns. A
+/// panic is caught, and reaches the caller as [`ErrorKind::HostPanicked`].
 ///
 /// ```
 /// use antiphon::{Bytes, HostCall, HostCallError, HostHandler, WapcHost, testing::TestEngine};
@@ -162,14 +166,15 @@ impl<'a> HostCall<'a> {
 /// # Ok::<(), antiphon::errors::Error>(())
 /// ```
 pub trait HostHandler: Send + Sync {
-    /// Called for each host call, on the guest's thread. All of `call` is hostile input.
+    /// Answers a host call. Called for each one, on the guest's thread. All of `call` is hostile
+    /// input.
     ///
     /// # Errors
-    /// Whatever the guest is to read as the host's error; it lives on.
+    /// The guest reads the text as the host's error, and lives on.
     fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError>;
 }
 
-/// One handler for several hosts.
+/// Lets several hosts share one handler.
 impl<H: HostHandler + ?Sized> HostHandler for Arc<H> {
     fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
         (**self).handle(call)
@@ -181,7 +186,8 @@ impl<H: HostHandler + ?Sized> HostHandler for Arc<H> {
 pub struct HostCallError(String);
 
 impl HostCallError {
-    /// An error with a text, which reaches the guest as it is: no secrets in it.
+    /// Creates an error with a text. The text reaches the guest as it is, so it must hold no
+    /// secrets.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -205,7 +211,7 @@ impl From<BoxError> for HostCallError {
     }
 }
 
-/// For a handler that calls another host.
+/// Lets a handler that calls another host pass that host's error on.
 impl From<Error> for HostCallError {
     fn from(error: Error) -> Self {
         Self::from(BoxError::from(error))
@@ -224,7 +230,7 @@ impl From<String> for HostCallError {
     }
 }
 
-/// The handler of a host, whichever kind it has.
+/// The handler of a host, of either kind.
 #[derive(Clone, Default)]
 pub(crate) enum Handler {
     #[default]
@@ -234,7 +240,7 @@ pub(crate) enum Handler {
     Async(Arc<dyn HostHandlerAsync>),
 }
 
-/// What a handler left, or the end of the guest's call.
+/// What a handler answered, or the error that ends the guest's call.
 pub(crate) type Answer = Result<Result<Bytes, String>, Error>;
 
 impl Handler {
@@ -242,7 +248,7 @@ impl Handler {
         callback.map_or(Self::None, |callback| Self::Sync(Arc::new(Callback(callback))))
     }
 
-    /// Whether a host call may have to be awaited.
+    /// Returns whether a host call may have to be awaited.
     pub(crate) fn can_suspend(&self) -> bool {
         !matches!(self, Self::None | Self::Sync(_))
     }
@@ -261,7 +267,7 @@ impl Handler {
     }
 }
 
-/// Runs a handler's code, which may panic, and may call its host.
+/// Runs a handler's code, which may panic, and may call its own host.
 #[inline]
 fn guarded<R>(host: u64, run: impl FnOnce() -> R) -> Result<R, Error> {
     let _running = reentrancy::enter(host);

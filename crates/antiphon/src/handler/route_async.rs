@@ -8,8 +8,9 @@ use crate::BoxFuture;
 use crate::call::{block_on, until};
 
 impl Route {
-    /// Answers what the route matches and allows, and may wait for that. On a synchronous host, the guest's thread parks
-    /// meanwhile, at most until the deadline.
+    /// Sets a handler that answers what the route matches and allows, and that may wait. On a
+    /// synchronous host the guest's thread parks while the handler waits, at most until the
+    /// deadline.
     pub fn handler_async(mut self, handler: impl HostHandlerAsync + 'static) -> Self {
         self.handler = Handler::of_async(handler);
         self
@@ -19,7 +20,7 @@ impl Route {
         self.handler.can_suspend()
     }
 
-    /// The same, waiting.
+    /// Answers or refuses a host call; a handler that waits does not block the thread.
     pub(super) fn answer_later<'f>(&'f self, call: HostCall<'f>) -> BoxFuture<'f, Said> {
         let Handler::Async(handler) = &self.handler else {
             return Box::pin(async move { self.answer(call) });
@@ -65,7 +66,8 @@ impl HostHandlerAsync for HostRouter {
     }
 }
 
-/// The call's own time is over, and no guest reads this; or the route's, of which it is then told instead.
+/// Returns the error of a host call whose time ran out. If it was the guest call's own time, no
+/// guest reads this. If it was the route's, the guest is told of the spent budget instead.
 #[cold]
 fn late(call: &HostCall<'_>) -> HostCallError {
     refused(call, "its time is over")

@@ -8,20 +8,20 @@ use super::Invocation;
 #[cfg(doc)]
 use super::ModuleHost;
 
-/// The asynchronous twin of [`ModuleHost`]. Exported for users of `wapc` 2.x.
+/// The asynchronous form of [`ModuleHost`]. Exported for users of `wapc` 2.x.
 #[async_trait]
 pub trait ModuleHostAsync {
-    /// The call bound for the guest.
+    /// Returns the call that the guest is to serve.
     async fn get_guest_request(&self) -> Option<Invocation>;
-    /// The answer of the last host call.
+    /// Returns the answer of the last host call.
     async fn get_host_response(&self) -> Option<Vec<u8>>;
     /// Sets the error of the guest call.
     async fn set_guest_error(&self, error: String);
     /// Sets the response of the guest call.
     async fn set_guest_response(&self, response: Vec<u8>);
-    /// The error of the last host call.
+    /// Returns the error of the last host call.
     async fn get_host_error(&self) -> Option<String>;
-    /// Runs a host call: above 0 for success, 0 for an error.
+    /// Runs a host call. A value above 0 means success, 0 an error.
     ///
     /// # Errors
     /// The guest call has to end.

@@ -14,7 +14,7 @@ use crate::handler::{self, Begun, HostCall, Run};
 
 /// The state of a host's conversation, given to an asynchronous engine at its `init`.
 ///
-/// It is [`ModuleState`] with the signatures that engines written for `wapc` 2.x expect; only
+/// It is a [`ModuleState`] with the signatures that engines written for `wapc` 2.x expect. Only
 /// [`do_host_call`](Self::do_host_call) ever waits.
 #[derive(Default)]
 pub struct ModuleStateAsync(ModuleState);
@@ -24,41 +24,44 @@ impl ModuleStateAsync {
         Self(ModuleState::new(shared))
     }
 
-    /// The host's number, unique in the process.
+    /// Returns the host's number, which is unique in the process.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.0.id()
     }
 
-    /// The limits that the host set, already the stricter of its own and those that the provider reported.
+    /// Returns the limits in force: the stricter of the host's and of those that the provider
+    /// reported.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         self.0.limits()
     }
 
-    /// A conversation of this host that nothing is running in, to be exchanged for the running one.
+    /// Returns a conversation of this host in which nothing runs, to be exchanged for the running
+    /// one.
     #[must_use]
     pub fn spare(&self) -> Box<Conversation> {
         self.0.spare()
     }
 
-    /// Exchanges the conversation kept here for another: the way to take the running one out, and to put it back.
+    /// Exchanges the conversation kept here for another. An engine so takes the running one out,
+    /// and puts it back.
     pub fn exchange(&self, conversation: &mut Box<Conversation>) {
         self.0.exchange(conversation);
     }
 
-    /// Retrieves the value, if any, of the current guest request.
+    /// Returns the request of the current guest call, if there is one.
     pub async fn get_guest_request(&self) -> Option<Invocation> {
         self.0.get_guest_request()
     }
 
-    /// Retrieves the value of the current host response.
+    /// Returns a copy of the current host response.
     #[deprecated(note = "clones the whole response; prefer `host_response_len` and `with_host_response`")]
     pub async fn get_host_response(&self) -> Option<Vec<u8>> {
         self.0.with_host_response(<[u8]>::to_vec)
     }
 
-    /// The length of the current host response, in bytes; 0 where there is none.
+    /// Returns the length of the current host response, in bytes; 0 if there is none.
     pub async fn host_response_len(&self) -> usize {
         self.0.host_response_len()
     }
@@ -78,17 +81,17 @@ impl ModuleStateAsync {
         self.0.set_guest_response(response);
     }
 
-    /// The response that the guest has set, if any.
+    /// Returns the response that the guest has set, if any.
     pub async fn get_guest_response(&self) -> Option<Vec<u8>> {
         self.0.get_guest_response()
     }
 
-    /// The error of the last host call, if it failed.
+    /// Returns the error of the last host call, if it failed.
     pub async fn get_host_error(&self) -> Option<String> {
         self.0.get_host_error()
     }
 
-    /// Runs a host call: 1 where the guest can read an answer, 0 where it can read an error.
+    /// Runs a host call. Returns 1 if the guest can read an answer, 0 if it can read an error.
     ///
     /// # Errors
     /// Those of [`ModuleState::do_host_call`].
@@ -121,7 +124,7 @@ impl ModuleStateAsync {
         self.0.finish_host_call(ledger, started, answer)
     }
 
-    /// Logs a line of the guest's.
+    /// Logs a line from the guest.
     pub fn do_console_log(&self, msg: &str) {
         self.0.do_console_log(msg);
     }
