@@ -10,11 +10,11 @@ use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::{EngineProviderFactory, HostHandler, HostHandlerAsync, Isolation, Limits, LogLine, block_on};
 
 use crate::instance::{Blueprint, Handler};
-use crate::keeper::Bell;
-use crate::meters::Meters;
+use crate::keeper::bell::Bell;
 use crate::pool::{HostPool, Inner, Settings};
-use crate::queue::{Bounds, Queue};
-use crate::stats::Tally;
+use crate::queue::handover::{Bounds, Queue};
+use crate::report::meters::Meters;
+use crate::report::stats::Tally;
 use crate::version::{History, Version};
 
 /// Between two starts that fail: without any the pool's thread would do nothing else.

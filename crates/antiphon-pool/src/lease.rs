@@ -10,8 +10,8 @@ use antiphon::{Request, Response, WapcHostAsync};
 
 use crate::instance::Instance;
 use crate::pool::Inner;
-use crate::ticket::Held;
-use crate::trace::CallSpan;
+use crate::queue::ticket::Held;
+use crate::report::trace::CallSpan;
 
 /// What a host is called with.
 pub(crate) trait Ask {

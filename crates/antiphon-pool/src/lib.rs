@@ -3,29 +3,22 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod builder;
-mod drain;
-mod histogram;
 mod instance;
 mod keeper;
 mod lease;
-mod meters;
+mod lifecycle;
 mod pool;
 mod queue;
-mod replace;
-mod state;
-mod stats;
+mod report;
 mod sync;
-mod ticket;
 #[cfg(feature = "tower")]
 mod tower;
-mod trace;
 mod version;
-mod weak;
 
 pub use antiphon::Isolation;
 pub use builder::HostPoolBuilder;
-pub use drain::Drained;
-pub use histogram::Histogram;
+pub use lifecycle::drain::Drained;
+pub use lifecycle::weak::WeakHostPool;
 pub use pool::HostPool;
-pub use stats::{PoolStats, VersionStats};
-pub use weak::WeakHostPool;
+pub use report::histogram::Histogram;
+pub use report::stats::{PoolStats, VersionStats};

@@ -10,12 +10,12 @@ use antiphon::{BoxFuture, EngineProviderFactory, Request, Response, block_on};
 
 use crate::builder::HostPoolBuilder;
 use crate::instance::{Blueprint, Instance};
-use crate::keeper::Bell;
+use crate::keeper::bell::Bell;
 use crate::lease::{Lease, Plain};
-use crate::queue::Queue;
-use crate::stats::{PoolStats, Tally};
-use crate::ticket::Refusal;
-use crate::trace::CallSpan;
+use crate::queue::handover::Queue;
+use crate::queue::ticket::Refusal;
+use crate::report::stats::{PoolStats, Tally};
+use crate::report::trace::CallSpan;
 use crate::version::History;
 
 /// Many instances of one module behind one call, for any number of tasks and threads. A clone is the same pool.

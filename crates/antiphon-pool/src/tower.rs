@@ -8,9 +8,9 @@ use antiphon::{BoxFuture, Request, Response};
 use tower_service::Service;
 
 use crate::pool::{HostPool, Inner};
-use crate::queue::{Queue, Serves};
-use crate::ticket::Refusal;
-use crate::trace::CallSpan;
+use crate::queue::handover::{Queue, Serves};
+use crate::queue::ticket::Refusal;
+use crate::report::trace::CallSpan;
 
 /// A place in the queue of a pool, given back when dropped.
 pub(crate) struct Promise(Option<Arc<Inner>>);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use antiphon::EngineProviderFactory;
 use antiphon::errors::{Error, ErrorKind};
 
-use crate::histogram::{Histogram, Recorder};
-use crate::stats::{Errors, VersionStats};
+use crate::report::histogram::{Histogram, Recorder};
+use crate::report::stats::{Errors, VersionStats};
 
 /// How many of the versions that are gone are remembered one by one.
 const REMEMBERED: usize = 16;
@@ -169,7 +169,7 @@ impl VersionStats {
         self.calls = self.calls.saturating_add(other.calls);
         self.dropped = self.dropped.saturating_add(other.dropped);
         for (kind, count) in &other.errors {
-            crate::stats::add_error(&mut self.errors, *kind, *count);
+            crate::report::stats::add_error(&mut self.errors, *kind, *count);
         }
         Histogram::add(&mut self.run, &other.run);
     }

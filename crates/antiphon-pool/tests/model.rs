@@ -7,11 +7,11 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 #![allow(dead_code, reason = "the models do not use all of the queue")]
 
-#[path = "../src/queue.rs"]
-mod queue;
-#[path = "../src/state.rs"]
+#[path = "../src/queue/handover.rs"]
+mod handover;
+#[path = "../src/queue/state.rs"]
 mod state;
-#[path = "../src/ticket.rs"]
+#[path = "../src/queue/ticket.rs"]
 mod ticket;
 
 mod sync {
@@ -55,7 +55,7 @@ use std::task::{Context, Waker};
 use loom::future::block_on;
 use loom::thread;
 
-use queue::{Bounds, Callers, Queue, Serves};
+use handover::{Bounds, Callers, Queue, Serves};
 use state::Counts;
 use ticket::{Held, Refusal};
 

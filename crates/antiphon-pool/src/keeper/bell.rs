@@ -16,9 +16,9 @@ use antiphon::ticker::{self, TICK, survive};
 
 use crate::instance::Instance;
 use crate::pool::Inner;
-use crate::queue::Queue;
-use crate::state::Wanted;
-use crate::ticket::Held;
+use crate::queue::handover::Queue;
+use crate::queue::state::Wanted;
+use crate::queue::ticket::Held;
 use crate::version::Version;
 
 /// The keeper does nothing again and again without such a pause.

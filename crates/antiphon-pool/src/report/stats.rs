@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon::errors::ErrorKind;
 
-use crate::histogram::{Histogram, Recorder};
+use crate::report::histogram::{Histogram, Recorder};
 
 /// The state of a pool and what it has done since it was built: [`HostPool::stats`](crate::HostPool::stats).
 ///

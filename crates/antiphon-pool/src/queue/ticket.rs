@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
-use crate::queue::{Callers, Serves};
+use super::handover::{Callers, Serves};
 use crate::sync::{Mutex, MutexGuard};
 
 /// A value that runs guests, with the place in the pool that it fills.

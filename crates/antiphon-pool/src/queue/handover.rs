@@ -13,9 +13,9 @@ use std::sync::atomic::{self, AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 
-use crate::state::{Counts, Effects, Entry, Filling, Newcomer, State, Turn, Wanted};
+use super::state::{Counts, Effects, Entry, Filling, Newcomer, State, Turn, Wanted};
+use super::ticket::{Departure, Held, Refusal, Ticket};
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Slot, hint, set_hint, survive};
-use crate::ticket::{Departure, Held, Refusal, Ticket};
 
 /// What the queue has to know of the instances that it hands over.
 pub(crate) trait Serves {

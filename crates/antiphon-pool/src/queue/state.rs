@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
-use crate::queue::{Bounds, Callers, Queue, Serves};
-use crate::ticket::{Departure, Held, Refusal, Ticket};
+use super::handover::{Bounds, Callers, Queue, Serves};
+use super::ticket::{Departure, Held, Refusal, Ticket};
 
 /// Set in the queue's `attention` when it is closed; the bits below count those who wait.
 const CLOSED: usize = 1 << (usize::BITS - 1);

@@ -1,0 +1,3 @@
+//! The thread that keeps a pool in shape.
+
+pub(crate) mod bell;
