@@ -1,8 +1,8 @@
 //! What a pool is built from.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::{EngineProviderFactory, HostHandler, HostHandlerAsync, Isolation, Limits, LogLine, block_on};
 
 use crate::instance::{Blueprint, Handler};
-use crate::keeper::bell::Bell;
-use crate::pool::{HostPool, Inner, Settings};
-use crate::queue::handover::{Bounds, Queue};
-use crate::report::meters::Meters;
-use crate::report::stats::Tally;
+use crate::keeper::Bell;
+use crate::pool::HostPool;
+use crate::queue::{Bounds, Queue};
+use crate::report::{Meters, Tally};
+use crate::shared::{Inner, Settings};
 use crate::version::{History, Version};
 
 /// Between two starts that fail: without any the pool's thread would do nothing else.
@@ -54,8 +54,15 @@ pub struct HostPoolBuilder {
     blueprint: Blueprint,
 }
 
+impl HostPool {
+    /// A pool of instances of that factory's module, with settings to be made.
+    pub fn builder(factory: Arc<dyn EngineProviderFactory>) -> HostPoolBuilder {
+        HostPoolBuilder::new(factory)
+    }
+}
+
 impl HostPoolBuilder {
-    pub(crate) fn new(factory: Arc<dyn EngineProviderFactory>) -> Self {
+    fn new(factory: Arc<dyn EngineProviderFactory>) -> Self {
         Self {
             factory,
             name: "antiphon".into(),
@@ -180,21 +187,17 @@ impl HostPoolBuilder {
         let history = Arc::new(History::default());
         let version = Version::new(1, self.factory, &history, settings.max);
         let bounds = Bounds { places: settings.max, kept: settings.min, waiting: settings.queue };
-        let bell = Bell::default();
-        let queue = Queue::new(bounds, (1, Arc::clone(&version)), {
-            let bell = bell.clone();
-            move || bell.ring()
+        let inner = Arc::new_cyclic(|inner| {
+            let bell = Bell::new(Weak::clone(inner));
+            Inner {
+                queue: Queue::new(bounds, (1, Arc::clone(&version)), move || bell.ring()),
+                settings,
+                blueprint,
+                history,
+                tally: Tally::default(),
+                last_version: AtomicU64::new(1),
+            }
         });
-        let inner = Arc::new(Inner {
-            queue,
-            settings,
-            blueprint,
-            history,
-            tally: Tally::default(),
-            last_version: AtomicU64::new(1),
-            bell,
-        });
-        inner.bell.hang_up(Arc::downgrade(&inner));
         inner.serve(version).await?;
         Ok(HostPool::new(inner))
     }

@@ -8,8 +8,8 @@ use antiphon::{
     Awaiting, CancelHandle, HostHandler, HostHandlerAsync, Isolation, Limits, LogLine, WapcHostAsync,
 };
 
-use crate::queue::handover::{Callers, Serves};
-use crate::report::meters::{Meters, Present};
+use crate::queue::{Callers, Serves};
+use crate::report::{Meters, Present};
 use crate::version::Version;
 
 /// A host with its one instance. Each call writes into it: two of them side by side would share a cache line.

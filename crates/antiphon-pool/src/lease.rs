@@ -9,9 +9,9 @@ use antiphon::ticker::survive;
 use antiphon::{Request, Response, WapcHostAsync};
 
 use crate::instance::Instance;
-use crate::pool::Inner;
-use crate::queue::ticket::Held;
-use crate::report::trace::CallSpan;
+use crate::queue::Held;
+use crate::report::CallSpan;
+use crate::shared::Inner;
 
 /// What a host is called with.
 pub(crate) trait Ask {

@@ -6,8 +6,14 @@ pub(crate) use std::sync::{Mutex, MutexGuard};
 pub(crate) use antiphon::ticker::survive;
 
 use std::cell::Cell;
+use std::sync::PoisonError;
 
 use crossbeam_utils::atomic::AtomicCell;
+
+/// Locks. Code of others that panics under one of these locks leaves nothing half changed, so a lock is as good after it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Holds a value or nothing. Both methods are one exchange, and each is ordered after the one before it.
 pub(crate) struct Slot<T>(AtomicCell<Option<Box<T>>>);

@@ -1,35 +1,21 @@
-//! The thread that keeps a pool in shape: it starts instances, again where one was lost, and drops those that are idle.
-//!
-//! Starts are its alone, so that a caller never waits for the repair of what another one broke, and a module that does
-//! not start is tried by one at a time. It is started with the first of these chores, sleeps while there is none, and
-//! ends with the pool, which it does not keep alive.
+//! What wakes the keeper, and the loop of its thread.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use antiphon::block_on;
-use antiphon::errors::{Error, ErrorKind, Result};
-use antiphon::ticker::{self, TICK, survive};
+use antiphon::ticker::survive;
 
-use crate::instance::Instance;
-use crate::pool::Inner;
-use crate::queue::handover::Queue;
-use crate::queue::state::Wanted;
-use crate::queue::ticket::Held;
-use crate::version::Version;
+use super::chores::{Chores, PAUSE};
+use crate::shared::Inner;
+use crate::sync::{Mutex, lock};
 
-/// The keeper does nothing again and again without such a pause.
-const PAUSE: Duration = TICK;
+/// Wakes the keeper: when it is rung, and when it is dropped, which is when the pool is gone.
+pub(crate) struct Bell(Arc<Keeper>);
 
-/// Wakes the keeper.
-#[derive(Clone, Default)]
-pub(crate) struct Bell(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
+/// The keeper's thread, seen from outside.
+struct Keeper {
     /// Whether it was rung since the keeper last looked.
     rung: AtomicBool,
     thread: OnceLock<Thread>,
@@ -38,8 +24,13 @@ struct Shared {
 }
 
 impl Bell {
-    pub(crate) fn hang_up(&self, pool: Weak<Inner>) {
-        *self.0.pool.lock().unwrap_or_else(PoisonError::into_inner) = pool;
+    /// A bell for a pool, which may be one that is still being built.
+    pub(crate) fn new(pool: Weak<Inner>) -> Self {
+        Self(Arc::new(Keeper {
+            rung: AtomicBool::new(false),
+            thread: OnceLock::new(),
+            pool: Mutex::new(pool),
+        }))
     }
 
     /// There may be something to do.
@@ -47,169 +38,56 @@ impl Bell {
         self.0.rung.store(true, Ordering::SeqCst);
         match self.0.thread.get() {
             Some(thread) => thread.unpark(),
-            None => self.start(),
+            None => self.0.start(),
         }
     }
+}
 
-    /// The pool is gone.
-    pub(crate) fn wake(&self) {
+impl Drop for Bell {
+    fn drop(&mut self) {
         self.0.rung.store(true, Ordering::SeqCst);
         if let Some(thread) = self.0.thread.get() {
             thread.unpark();
         }
     }
+}
 
+impl Keeper {
     #[cold]
-    fn start(&self) {
-        let pool = self.0.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = self.0.thread.get() {
+    fn start(self: &Arc<Self>) {
+        let pool = lock(&self.pool);
+        if let Some(thread) = self.thread.get() {
             // Started meanwhile; it may have gone to sleep already.
             return thread.unpark();
         }
         if pool.strong_count() == 0 {
             return;
         }
-        let (weak, bell) = (Weak::clone(&pool), self.clone());
+        let (weak, keeper) = (Weak::clone(&pool), Arc::clone(self));
         // Without a thread those who wait do so up to their deadlines, and whoever rings next tries again.
         if let Ok(handle) =
-            thread::Builder::new().name("antiphon-pool".into()).spawn(move || bell.serve(&weak))
+            thread::Builder::new().name("antiphon-pool".into()).spawn(move || keeper.serve(&weak))
         {
-            let _ = self.0.thread.set(handle.thread().clone());
+            let _ = self.thread.set(handle.thread().clone());
         }
     }
 
     fn serve(&self, pool: &Weak<Inner>) {
         let mut chores = Chores::default();
         loop {
-            self.0.rung.store(false, Ordering::SeqCst);
+            self.rung.store(false, Ordering::SeqCst);
             let Some(pool) = pool.upgrade() else { return };
             let mut next = Instant::now().checked_add(PAUSE);
             survive(|| next = chores.run(&pool));
             // Perhaps the last of it: then the next turn is the end.
             drop(pool);
-            while !self.0.rung.load(Ordering::SeqCst) {
+            while !self.rung.load(Ordering::SeqCst) {
                 match next.map(|at| at.saturating_duration_since(Instant::now())) {
                     Some(Duration::ZERO) => break,
                     Some(time) => thread::park_timeout(time),
                     None => thread::park(),
                 }
             }
-        }
-    }
-}
-
-/// What the keeper remembers from one turn to the next.
-#[derive(Default)]
-struct Chores {
-    /// When the next start may be tried, and how long the one after that has to wait.
-    retry: Option<(Instant, Duration)>,
-    next_reap: Option<Instant>,
-}
-
-impl Chores {
-    /// Does what there is to do; says when there may be more.
-    fn run(&mut self, pool: &Arc<Inner>) -> Option<Instant> {
-        if !pool.queue.is_failing() {
-            self.retry = None;
-        }
-        // A pool that nobody has but this thread starts nothing more.
-        while Arc::strong_count(pool) > 1 && self.retry.is_none_or(|(at, _)| at <= Instant::now()) {
-            let Some((place, why, version)) = pool.queue.next_start() else { break };
-            self.start(pool, Starting::new(&pool.queue, place, version), why);
-        }
-        let reap = self.reap(pool);
-        let retry = self.retry.map(|(at, _)| at).filter(|_| pool.queue.is_failing());
-        [reap, retry].into_iter().flatten().min()
-    }
-
-    fn start(&mut self, pool: &Arc<Inner>, starting: Starting<'_>, why: Wanted) {
-        let version = Arc::clone(&starting.version);
-        let panicked = "the engine panicked while it started an instance";
-        let mut started = Some(Err(Error::new(ErrorKind::Engine, panicked)));
-        survive(|| started = block_on(unless_gone(pool, pool.blueprint.start(version))));
-        match started {
-            // Dropped with all the rest.
-            None => {}
-            Some(Ok(value)) => {
-                self.retry = None;
-                if why == Wanted::Rebuild {
-                    pool.tally.rebuilds.fetch_add(1, Ordering::Relaxed);
-                    pool.blueprint.meters.rebuilt();
-                }
-                starting.succeeded(value);
-            }
-            Some(Err(error)) => {
-                pool.tally.failed_starts.fetch_add(1, Ordering::Relaxed);
-                pool.blueprint.meters.failed_start();
-                let pause = self.retry.map_or(pool.settings.backoff.0, |(_, pause)| pause);
-                let longest = pool.settings.backoff.1;
-                self.retry =
-                    Instant::now().checked_add(pause).map(|at| (at, pause.saturating_mul(2).min(longest)));
-                starting.failed(error);
-            }
-        }
-    }
-
-    /// Looks for idle instances twice in the time that they are given.
-    fn reap(&mut self, pool: &Inner) -> Option<Instant> {
-        let idle = pool.settings.idle;
-        if self.next_reap.is_some_and(|at| at > Instant::now()) {
-            return self.next_reap;
-        }
-        let is_first = self.next_reap.is_none();
-        // The first look only finds out whether there are more than are kept.
-        let more = pool.queue.reap(|instance: &Instance| !is_first && instance.is_idle_for(idle));
-        self.next_reap = if more { Instant::now().checked_add((idle / 2).max(PAUSE)) } else { None };
-        self.next_reap
-    }
-}
-
-/// A place that an instance is being started for. It never stays like that.
-struct Starting<'a> {
-    queue: &'a Queue<Instance>,
-    place: Option<usize>,
-    version: Arc<Version>,
-}
-
-impl<'a> Starting<'a> {
-    fn new(queue: &'a Queue<Instance>, place: usize, version: Arc<Version>) -> Self {
-        Self { queue, place: Some(place), version }
-    }
-
-    fn succeeded(mut self, value: Box<Instance>) {
-        if let Some(place) = self.place.take() {
-            self.queue.started(Held { place, value });
-        }
-    }
-
-    fn failed(mut self, error: Error) {
-        if let Some(place) = self.place.take() {
-            self.queue.start_failed(place, self.version.number, Arc::new(error));
-        }
-    }
-}
-
-impl Drop for Starting<'_> {
-    fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            self.queue.give_up(place);
-        }
-    }
-}
-
-/// How often the keeper looks whether it starts an instance for anybody.
-const LOOK: Duration = TICK.saturating_mul(4);
-
-/// Gives a start up when nobody has the pool any more: the keeper alone is left of it. Whoever lets go of it last cannot say
-/// so: not before, since then it is still there, nor after.
-async fn unless_gone<T>(pool: &Arc<Inner>, start: impl Future<Output = Result<T>>) -> Option<Result<T>> {
-    let mut start = pin!(start);
-    loop {
-        if let Some(started) = ticker::within(LOOK, start.as_mut()).await {
-            return Some(started);
-        }
-        if Arc::strong_count(pool) == 1 {
-            return None;
         }
     }
 }

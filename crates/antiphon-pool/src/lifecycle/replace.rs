@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use antiphon::errors::{Error, Result};
 use antiphon::{EngineProviderFactory, block_on, offload};
 
-use crate::pool::{HostPool, Inner};
+use crate::pool::HostPool;
 use crate::version::Version;
 
 impl HostPool {
@@ -51,16 +51,5 @@ impl HostPool {
     /// Those of [`replace`](Self::replace).
     pub fn replace_blocking(&self, module: &[u8]) -> Result<u64> {
         block_on(self.replace(module))
-    }
-}
-
-impl Inner {
-    /// Starts instances of a version aside, and lets it serve.
-    pub(crate) async fn serve(&self, version: Arc<Version>) -> Result<()> {
-        let mut started = Vec::new();
-        for _ in 0..self.settings.min.max(1) {
-            started.push(self.blueprint.start(Arc::clone(&version)).await?);
-        }
-        self.queue.switch((version.number, version), started).map_err(|refusal| self.refusal(refusal))
     }
 }

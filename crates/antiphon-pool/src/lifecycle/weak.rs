@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use crate::pool::{HostPool, Inner};
+use crate::pool::HostPool;
+use crate::shared::Inner;
 
 /// A pool, as its own handlers should know it: a handler lives as long as the pool does, and one that has a [`HostPool`] keeps
 /// it alive for ever.

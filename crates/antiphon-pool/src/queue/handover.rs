@@ -9,65 +9,23 @@
 
 use std::future::poll_fn;
 use std::mem;
-use std::sync::atomic::{self, AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+#[cfg(feature = "tower")]
+use std::task::Context;
 use std::task::Poll;
 
-use super::state::{Counts, Effects, Entry, Filling, Newcomer, State, Turn, Wanted};
-use super::ticket::{Departure, Held, Refusal, Ticket};
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Slot, hint, set_hint, survive};
+use super::places::{Bounds, Held, Place, Places, Serves};
+use super::state::{Counts, Effects, Entry, Filling, Newcomer, State, Wanted};
+use super::ticket::{Departure, Refusal, Ticket, Turn};
+use crate::sync::{Mutex, MutexGuard, lock, survive};
 
-/// What the queue has to know of the instances that it hands over.
-pub(crate) trait Serves {
-    /// What instances are started from.
-    type Version: Clone;
-    /// Why none can be started.
-    type Failure: Clone;
-    /// Who waits for somebody who waits here.
-    type Callers: Callers;
-
-    /// The number of the version that this one was started from.
-    fn version(&self) -> u64;
-}
-
-/// The calls that wait for a call.
-pub(crate) trait Callers {
-    /// Whether the call that runs in that instance is one of them.
-    fn include(&self, instance: u64) -> bool;
-}
-
-/// How much of everything a queue has.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    /// Places: the most instances at once.
-    pub(crate) places: usize,
-    /// Instances that are kept although nobody needs them.
-    pub(crate) kept: usize,
-    /// How many may wait.
-    pub(crate) waiting: usize,
-}
-
+/// Hands instances over to calls.
 pub(crate) struct Queue<T: Serves> {
-    pub(crate) places: Box<[Place<T>]>,
-    /// Not 0 when whoever puts an instance back has to look further than its slot. Written with the state locked.
-    pub(crate) attention: AtomicUsize,
-    /// The version that serves. Written with the state locked.
-    version: AtomicU64,
-    pub(crate) bounds: Bounds,
+    places: Places<T>,
     state: Mutex<State<T>>,
     /// Called, without the lock, when there may be something to start.
     call_keeper: Box<dyn Fn() + Send + Sync>,
-}
-
-/// A cache line of its own for each, or two for processors that fetch them in pairs.
-#[repr(align(128))]
-pub(crate) struct Place<T> {
-    pub(crate) slot: Slot<T>,
-    /// For statistics only: whether somebody has its instance.
-    pub(crate) busy: AtomicBool,
-    /// The number of the instance that the last call here ran in. Not part of the model: whoever asks for it has met that
-    /// call under the lock since.
-    tenant: atomic::AtomicU64,
 }
 
 impl<T: Serves> Queue<T> {
@@ -77,16 +35,8 @@ impl<T: Serves> Queue<T> {
         (version, current): (u64, T::Version),
         call_keeper: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let place = |_| Place {
-            slot: Slot::empty(),
-            busy: AtomicBool::new(false),
-            tenant: atomic::AtomicU64::new(0),
-        };
         Self {
-            places: (0..bounds.places).map(place).collect(),
-            attention: AtomicUsize::new(0),
-            version: AtomicU64::new(version),
-            bounds,
+            places: Places::new(bounds, version),
             state: Mutex::new(State::new(bounds, current)),
             call_keeper: Box::new(call_keeper),
         }
@@ -97,13 +47,13 @@ impl<T: Serves> Queue<T> {
     /// A free instance, if nobody waits.
     #[inline]
     pub(crate) fn try_take(&self) -> Option<Held<T>> {
-        if self.attention.load(Ordering::Relaxed) != 0 {
+        if self.places.attention.load(Ordering::Relaxed) != 0 {
             return None;
         }
-        match self.find() {
-            Some(held) if self.is_current(&held) => Some(held),
+        match self.places.find() {
+            Some(held) if self.places.is_current(&held) => Some(held),
             Some(stale) => {
-                self.with_state(|state, effects| state.replace_stale(self, stale, effects));
+                self.with_state(|state, effects| state.replace_stale(&self.places, stale, effects));
                 None
             }
             None => None,
@@ -113,19 +63,7 @@ impl<T: Serves> Queue<T> {
     /// A call begins to run in the instance of that number, in a place that it holds.
     #[inline]
     pub(crate) fn occupy(&self, place: usize, instance: u64) {
-        if let Some(home) = self.places.get(place)
-            && home.tenant.load(Ordering::Relaxed) != instance
-        {
-            home.tenant.store(instance, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the call in that place waits for somebody.
-    pub(crate) fn waits_in(&self, place: usize, is_awaited_by: impl Fn(u64) -> bool) -> bool {
-        match self.places.get(place).map(|home| home.tenant.load(Ordering::Relaxed)) {
-            None | Some(0) => false,
-            Some(tenant) => is_awaited_by(tenant),
-        }
+        self.places.occupy(place, instance);
     }
 
     /// An instance after everybody who came before, for one whom some others wait for. A place in the queue that was
@@ -142,7 +80,7 @@ impl<T: Serves> Queue<T> {
                     unreachable!("who has no ticket has not been here")
                 };
                 let newcomer = Newcomer { promised, callers, waker: cx.waker() };
-                match self.with_state(|state, effects| state.queue_up(self, newcomer, effects)) {
+                match self.with_state(|state, effects| state.queue_up(&self.places, newcomer, effects)) {
                     Entry::Waits(ticket) => {
                         waiting.ticket = Some(ticket);
                         Poll::Pending
@@ -160,7 +98,7 @@ impl<T: Serves> Queue<T> {
     /// Gives an instance back that may serve the next call.
     #[inline]
     pub(crate) fn put(&self, held: Held<T>) {
-        if self.attention.load(Ordering::Relaxed) != 0 || !self.is_current(&held) {
+        if self.places.attention.load(Ordering::Relaxed) != 0 || !self.places.is_current(&held) {
             return self.settle(held);
         }
         let Held { place, value } = held;
@@ -170,7 +108,8 @@ impl<T: Serves> Queue<T> {
         home.slot.put(value);
         // Again: whoever looked into the slot before it was filled has said so before. If another one took the
         // instance since, it is theirs to look.
-        if (self.attention.load(Ordering::Relaxed) != 0 || self.version.load(Ordering::Relaxed) != version)
+        if (self.places.attention.load(Ordering::Relaxed) != 0
+            || self.places.version.load(Ordering::Relaxed) != version)
             && let Some(value) = home.slot.take()
         {
             self.settle(Held { place, value });
@@ -179,45 +118,39 @@ impl<T: Serves> Queue<T> {
 
     /// Empties a place whose instance is gone.
     pub(crate) fn give_up(&self, place: usize) {
-        self.with_state(|state, effects| state.vacate(self, place, Wanted::Rebuild, effects));
+        self.with_state(|state, effects| state.vacate(&self.places, place, Wanted::Rebuild, effects));
     }
 
     #[cold]
     fn settle(&self, held: Held<T>) {
         self.with_state(|state, effects| {
-            if self.is_current(&held) {
-                state.settle(self, held, effects);
+            if self.places.is_current(&held) {
+                state.settle(&self.places, held, effects);
             } else {
-                state.replace_stale(self, held, effects);
+                state.replace_stale(&self.places, held, effects);
             }
         });
     }
 
-    #[inline]
-    pub(crate) fn is_current(&self, held: &Held<T>) -> bool {
-        held.value.version() == self.version.load(Ordering::Relaxed)
-    }
-
-    /// Any free instance, of whatever version.
-    #[inline]
-    pub(crate) fn find(&self) -> Option<Held<T>> {
-        let first = hint();
-        let first = if first < self.places.len() { first } else { 0 };
-        let (before, after) = self.places.split_at_checked(first)?;
-        let found = |(place, home): (usize, &Place<T>)| {
-            let value = home.slot.take()?;
-            home.busy.store(true, Ordering::Relaxed);
-            Some(Held { place, value })
-        };
-        let held =
-            (first..).zip(after).find_map(found).or_else(|| before.iter().enumerate().find_map(found))?;
-        if held.place != hint() {
-            set_hint(held.place);
-        }
-        Some(held)
-    }
-
     // A place in the queue that is promised beforehand.
+
+    /// Promises a place in the queue, now or when there is one.
+    #[cfg(feature = "tower")]
+    pub(crate) fn poll_promise(&self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal<T::Failure>>> {
+        let mut state = self.lock();
+        if state.closed {
+            return Poll::Ready(Err(Refusal::Closed));
+        }
+        // One at least: a pool without a queue would never be ready.
+        if state.expected() < state.room(self.places.bounds).max(1) {
+            state.promised = state.promised.saturating_add(1);
+            return Poll::Ready(Ok(()));
+        }
+        if !state.promise_wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.promise_wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
 
     /// Takes a promise back.
     pub(crate) fn forgo_promise(&self) {
@@ -232,7 +165,7 @@ impl<T: Serves> Queue<T> {
     /// A place to fill, and with what.
     pub(crate) fn next_start(&self) -> Option<(usize, Wanted, T::Version)> {
         let mut state = self.lock();
-        let (place, why) = state.next_start(self.bounds)?;
+        let (place, why) = state.next_start(self.places.bounds)?;
         state.fill(place, Filling::Starting);
         Some((place, why, state.current.clone()))
     }
@@ -240,22 +173,22 @@ impl<T: Serves> Queue<T> {
     /// An instance has started.
     pub(crate) fn started(&self, held: Held<T>) {
         self.with_state(|state, effects| {
-            if !self.is_current(&held) {
-                return state.replace_stale(self, held, effects);
+            if !self.places.is_current(&held) {
+                return state.replace_stale(&self.places, held, effects);
             }
             state.failing = None;
             state.fill(held.place, Filling::Live);
-            state.settle(self, held, effects);
+            state.settle(&self.places, held, effects);
         });
     }
 
     /// The start of an instance of a version has failed.
     pub(crate) fn start_failed(&self, place: usize, version: u64, failure: T::Failure) {
         self.with_state(|state, effects| {
-            if version == self.version.load(Ordering::Relaxed) {
+            if version == self.places.version.load(Ordering::Relaxed) {
                 state.failing = Some(failure);
             }
-            state.vacate(self, place, Wanted::Rebuild, effects);
+            state.vacate(&self.places, place, Wanted::Rebuild, effects);
         });
     }
 
@@ -269,7 +202,7 @@ impl<T: Serves> Queue<T> {
     pub(crate) fn reap(&self, is_surplus: impl Fn(&T) -> bool) -> bool {
         self.with_state(|state, effects| {
             for (place, home) in self.places.iter().enumerate() {
-                if state.live() <= self.bounds.kept {
+                if state.live() <= self.places.bounds.kept {
                     break;
                 }
                 let Some(value) = home.slot.take() else { continue };
@@ -278,10 +211,10 @@ impl<T: Serves> Queue<T> {
                     effects.dropped.push(value);
                 } else {
                     // Not just into the slot: it may have come back for somebody who waits.
-                    state.settle(self, Held { place, value }, effects);
+                    state.settle(&self.places, Held { place, value }, effects);
                 }
             }
-            state.live() > self.bounds.kept
+            state.live() > self.places.bounds.kept
         })
     }
 
@@ -303,11 +236,11 @@ impl<T: Serves> Queue<T> {
                 effects.dropped.extend(started);
                 return (Err(Refusal::Closed), current);
             }
-            if version < self.version.load(Ordering::Relaxed) {
+            if version < self.places.version.load(Ordering::Relaxed) {
                 effects.dropped.extend(started);
                 return (Ok(()), current);
             }
-            self.version.store(version, Ordering::Relaxed);
+            self.places.version.store(version, Ordering::Relaxed);
             let old = mem::replace(&mut state.current, current);
             state.failing = None;
             effects.dropped.append(&mut state.reserve);
@@ -324,10 +257,11 @@ impl<T: Serves> Queue<T> {
                     && let Some(value) = state.reserve.pop()
                 {
                     state.fill(place, Filling::Live);
-                    state.settle(self, Held { place, value }, effects);
+                    state.settle(&self.places, Held { place, value }, effects);
                 }
             }
-            effects.call_keeper |= state.next_start(self.bounds).is_some() || state.live() > self.bounds.kept;
+            effects.call_keeper |=
+                state.next_start(self.places.bounds).is_some() || state.live() > self.places.bounds.kept;
             (Ok(()), old)
         });
         switched
@@ -337,14 +271,14 @@ impl<T: Serves> Queue<T> {
     pub(crate) fn close(&self) {
         self.with_state(|state, effects| {
             state.closed = true;
-            state.publish(self);
+            state.publish(&self.places);
             for (place, home) in self.places.iter().enumerate() {
                 if let Some(value) = home.slot.take() {
                     // Not just dropped: it may have come back for somebody who waits.
-                    state.settle(self, Held { place, value }, effects);
+                    state.settle(&self.places, Held { place, value }, effects);
                 }
             }
-            effects.wake.append(&mut state.hopeful);
+            effects.wake.append(&mut state.promise_wakers);
             state.look_for_end(effects);
         });
     }
@@ -354,7 +288,7 @@ impl<T: Serves> Queue<T> {
         self.with_state(|state, effects| {
             state.cut = true;
             let cut = state.refuse_all(&Refusal::Cut, effects);
-            state.publish(self);
+            state.publish(&self.places);
             state.look_for_end(effects);
             cut
         })
@@ -367,8 +301,8 @@ impl<T: Serves> Queue<T> {
             if state.is_over() {
                 return Poll::Ready(());
             }
-            if !state.mourners.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.mourners.push(cx.waker().clone());
+            if !state.end_wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                state.end_wakers.push(cx.waker().clone());
             }
             Poll::Pending
         })
@@ -389,8 +323,8 @@ impl<T: Serves> Queue<T> {
         Counts { idle: live - busy, busy, starting: state.starting(), waiting: state.waiting() }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        lock(&self.state)
     }
 
     /// Changes the state, and then does what must not be done under its lock.
@@ -421,7 +355,8 @@ impl<T: Serves> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
         // With the state locked: the number of those who have left is exact.
-        let departure = self.queue.with_state(|state, effects| state.leave(self.queue, &ticket, effects));
+        let departure =
+            self.queue.with_state(|state, effects| state.leave(&self.queue.places, &ticket, effects));
         match departure {
             Departure::Granted(held) => self.queue.put(held),
             Departure::Queued(waker) => drop(waker),

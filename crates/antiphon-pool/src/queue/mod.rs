@@ -3,6 +3,12 @@
 //! `tests/model.rs` compiles the files of this folder over locks and atomics of its own. So they name each other by
 //! `super`, and know nothing else of the crate but `crate::sync`.
 
-pub(crate) mod handover;
-pub(crate) mod state;
-pub(crate) mod ticket;
+mod handover;
+mod places;
+mod state;
+mod ticket;
+
+pub(crate) use handover::Queue;
+pub(crate) use places::{Bounds, Callers, Held, Serves};
+pub(crate) use state::Wanted;
+pub(crate) use ticket::Refusal;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
-use super::handover::{Bounds, Callers, Queue, Serves};
-use super::ticket::{Departure, Held, Refusal, Ticket};
+use super::places::{Bounds, Callers, Held, Places, Serves};
+use super::ticket::{Departure, Refusal, Ticket, Turn};
 
 /// Set in the queue's `attention` when it is closed; the bits below count those who wait.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
 /// What fills a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Filling {
+pub(super) enum Filling {
     /// Nothing, until somebody waits.
     Vacant,
     /// Nothing, and the keeper is to change that.
@@ -35,41 +35,38 @@ pub(crate) enum Wanted {
     Replace,
 }
 
-pub(crate) struct State<T: Serves> {
-    pub(crate) current: T::Version,
+pub(super) struct State<T: Serves> {
+    pub(super) current: T::Version,
     fillings: Box<[Filling]>,
     tickets: VecDeque<Arc<Ticket<T>>>,
     /// How many of them have left: they are swept out together, since to find one costs a walk.
     left: usize,
     /// Instances of the current version that were started before there was a place for them.
-    pub(crate) reserve: Vec<Box<T>>,
+    pub(super) reserve: Vec<Box<T>>,
     /// Why the last start failed, until one succeeds.
-    pub(crate) failing: Option<T::Failure>,
-    pub(crate) closed: bool,
+    pub(super) failing: Option<T::Failure>,
+    pub(super) closed: bool,
     /// Whether it does not even take those any more whom a running call waits for.
-    pub(crate) cut: bool,
+    pub(super) cut: bool,
     /// Places in the queue that were promised.
-    pub(crate) promised: usize,
+    pub(super) promised: usize,
     /// Who waits for such a promise.
-    pub(crate) hopeful: Vec<Waker>,
+    pub(super) promise_wakers: Vec<Waker>,
     /// Who waits for the end.
-    pub(crate) mourners: Vec<Waker>,
+    pub(super) end_wakers: Vec<Waker>,
 }
 
-/// What comes of waiting.
-pub(crate) type Turn<T> = Result<Held<T>, Refusal<<T as Serves>::Failure>>;
-
 /// Somebody who enters the queue.
-pub(crate) struct Newcomer<'a, C> {
+pub(super) struct Newcomer<'a, C> {
     /// Whether a place in the queue was promised.
-    pub(crate) promised: bool,
+    pub(super) promised: bool,
     /// Who waits for them.
-    pub(crate) callers: C,
-    pub(crate) waker: &'a Waker,
+    pub(super) callers: C,
+    pub(super) waker: &'a Waker,
 }
 
 /// What becomes of somebody who enters the queue.
-pub(crate) enum Entry<T: Serves> {
+pub(super) enum Entry<T: Serves> {
     /// It need not wait.
     Turn(Turn<T>),
     /// It has to.
@@ -77,10 +74,10 @@ pub(crate) enum Entry<T: Serves> {
 }
 
 /// What is left to do when the lock is free: wakers and destructors are others' code.
-pub(crate) struct Effects<T> {
-    pub(crate) wake: Vec<Waker>,
-    pub(crate) dropped: Vec<Box<T>>,
-    pub(crate) call_keeper: bool,
+pub(super) struct Effects<T> {
+    pub(super) wake: Vec<Waker>,
+    pub(super) dropped: Vec<Box<T>>,
+    pub(super) call_keeper: bool,
 }
 
 impl<T> Default for Effects<T> {
@@ -99,7 +96,7 @@ pub(crate) struct Counts {
 }
 
 impl<T: Serves> State<T> {
-    pub(crate) fn new(bounds: Bounds, current: T::Version) -> Self {
+    pub(super) fn new(bounds: Bounds, current: T::Version) -> Self {
         Self {
             current,
             fillings: vec![Filling::Vacant; bounds.places].into(),
@@ -110,18 +107,18 @@ impl<T: Serves> State<T> {
             closed: false,
             cut: false,
             promised: 0,
-            hopeful: Vec::new(),
-            mourners: Vec::new(),
+            promise_wakers: Vec::new(),
+            end_wakers: Vec::new(),
         }
     }
 
     // What there is.
 
-    pub(crate) fn filling(&self, place: usize) -> Filling {
+    pub(super) fn filling(&self, place: usize) -> Filling {
         self.fillings.get(place).copied().unwrap_or(Filling::Vacant)
     }
 
-    pub(crate) fn fill(&mut self, place: usize, filling: Filling) {
+    pub(super) fn fill(&mut self, place: usize, filling: Filling) {
         if let Some(old) = self.fillings.get_mut(place) {
             *old = filling;
         }
@@ -131,46 +128,46 @@ impl<T: Serves> State<T> {
         self.fillings.iter().filter(|filling| is(filling)).count()
     }
 
-    pub(crate) fn live(&self) -> usize {
+    pub(super) fn live(&self) -> usize {
         self.count(|filling| *filling == Filling::Live)
     }
 
-    pub(crate) fn starting(&self) -> usize {
+    pub(super) fn starting(&self) -> usize {
         self.count(|filling| *filling == Filling::Starting)
     }
 
-    pub(crate) fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.tickets.len().saturating_sub(self.left)
     }
 
     /// Those who wait, and those who were promised that they may.
-    pub(crate) fn expected(&self) -> usize {
+    pub(super) fn expected(&self) -> usize {
         self.waiting().saturating_add(self.promised)
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.closed && self.waiting() == 0 && self.live() == 0 && self.starting() == 0
     }
 
     /// Says in the queue's `attention` what whoever puts an instance back has to know.
-    pub(crate) fn publish(&self, queue: &Queue<T>) {
+    pub(super) fn publish(&self, places: &Places<T>) {
         let closed = if self.closed { CLOSED } else { 0 };
         // Relaxed: the exchange of a slot orders it, see `Queue::put`.
-        queue.attention.store(self.tickets.len() | closed, Ordering::Relaxed);
+        places.attention.store(self.tickets.len() | closed, Ordering::Relaxed);
     }
 
     /// How many may wait, or have been promised that they may: who waits for an instance that is still to come takes no
     /// place in the queue.
-    pub(crate) fn room(&self, bounds: Bounds) -> usize {
+    pub(super) fn room(&self, bounds: Bounds) -> usize {
         bounds.waiting.saturating_add(self.count(|filling| *filling != Filling::Live))
     }
 
     // Waiting.
 
     /// An instance if one is free, else a ticket.
-    pub(crate) fn queue_up(
+    pub(super) fn queue_up(
         &mut self,
-        queue: &Queue<T>,
+        places: &Places<T>,
         newcomer: Newcomer<'_, T::Callers>,
         effects: &mut Effects<T>,
     ) -> Entry<T> {
@@ -178,7 +175,7 @@ impl<T: Serves> State<T> {
         if promised {
             self.promised = self.promised.saturating_sub(1);
         }
-        let entry = self.admit(queue, newcomer, effects);
+        let entry = self.admit(places, newcomer, effects);
         if promised && matches!(entry, Entry::Turn(_)) {
             // Its place was not needed.
             self.made_room(effects);
@@ -188,77 +185,77 @@ impl<T: Serves> State<T> {
 
     fn admit(
         &mut self,
-        queue: &Queue<T>,
+        places: &Places<T>,
         newcomer: Newcomer<'_, T::Callers>,
         effects: &mut Effects<T>,
     ) -> Entry<T> {
         let Newcomer { promised, callers, waker } = newcomer;
-        if self.closed && (self.cut || !self.is_awaited(queue, &callers)) {
+        if self.closed && (self.cut || !self.is_awaited(places, &callers)) {
             return Entry::Turn(Err(Refusal::Closed));
         }
         if self.waiting() == 0 {
             // Before the look into the slots: whoever fills one after that look sees this.
-            queue.attention.store(1, Ordering::Relaxed);
-            if let Some(held) = self.find_current(queue, effects) {
-                self.publish(queue);
+            places.attention.store(1, Ordering::Relaxed);
+            if let Some(held) = self.find_current(places, effects) {
+                self.publish(places);
                 return Entry::Turn(Ok(held));
             }
         }
-        if let Some(failure) = self.hopeless() {
-            self.publish(queue);
+        if let Some(failure) = self.cannot_serve() {
+            self.publish(places);
             return Entry::Turn(Err(Refusal::Failing(failure)));
         }
-        if self.closes_circle(queue, &callers) {
-            self.publish(queue);
+        if self.closes_circle(places, &callers) {
+            self.publish(places);
             return Entry::Turn(Err(Refusal::Circle));
         }
-        if !promised && self.expected() >= self.room(queue.bounds) {
-            self.publish(queue);
+        if !promised && self.expected() >= self.room(places.bounds) {
+            self.publish(places);
             return Entry::Turn(Err(Refusal::Full));
         }
         let ticket = Ticket::new(waker.clone(), callers);
         self.tickets.push_back(Arc::clone(&ticket));
-        self.publish(queue);
-        effects.call_keeper |= self.next_start(queue.bounds).is_some();
+        self.publish(places);
+        effects.call_keeper |= self.next_start(places.bounds).is_some();
         Entry::Waits(ticket)
     }
 
     /// Whether a call that runs here waits for a newcomer.
-    fn is_awaited(&self, queue: &Queue<T>, newcomer: &T::Callers) -> bool {
-        (0..self.fillings.len()).any(|place| queue.waits_in(place, |instance| newcomer.include(instance)))
+    fn is_awaited(&self, places: &Places<T>, newcomer: &T::Callers) -> bool {
+        (0..self.fillings.len()).any(|place| places.waits_in(place, |instance| newcomer.include(instance)))
     }
 
     /// Whether a newcomer would wait for ever, and all others here with it: every place is held by a call that waits for
     /// the newcomer or for another one of them. Each place that is not comes free some time, or has an instance again.
     ///
     /// Nobody is waited for as long as only calls from outside come here, so that nothing is searched then.
-    fn closes_circle(&self, queue: &Queue<T>, newcomer: &T::Callers) -> bool {
-        if !self.is_awaited(queue, newcomer) {
+    fn closes_circle(&self, places: &Places<T>, newcomer: &T::Callers) -> bool {
+        if !self.is_awaited(places, newcomer) {
             return false;
         }
         self.fillings.iter().enumerate().all(|(place, filling)| {
             let waits = |instance| {
                 newcomer.include(instance) || self.tickets.iter().any(|ticket| ticket.is_awaited_by(instance))
             };
-            *filling == Filling::Live && queue.waits_in(place, waits)
+            *filling == Filling::Live && places.waits_in(place, waits)
         })
     }
 
     /// A free instance; those of an old version that lie in its way are let go.
-    fn find_current(&mut self, queue: &Queue<T>, effects: &mut Effects<T>) -> Option<Held<T>> {
+    fn find_current(&mut self, places: &Places<T>, effects: &mut Effects<T>) -> Option<Held<T>> {
         loop {
-            let held = queue.find()?;
-            if queue.is_current(&held) {
+            let held = places.find()?;
+            if places.is_current(&held) {
                 return Some(held);
             }
-            self.replace_stale(queue, held, effects);
+            self.replace_stale(places, held, effects);
         }
     }
 
     /// The holder of a ticket goes. The ticket stays until half of all have left, so that many who leave cost little each.
-    pub(crate) fn leave(
+    pub(super) fn leave(
         &mut self,
-        queue: &Queue<T>,
+        places: &Places<T>,
         ticket: &Ticket<T>,
         effects: &mut Effects<T>,
     ) -> Departure<T> {
@@ -268,7 +265,7 @@ impl<T: Serves> State<T> {
             if self.left.saturating_mul(2) > self.tickets.len() {
                 self.tickets.retain(|ticket| !ticket.has_left());
                 self.left = 0;
-                self.publish(queue);
+                self.publish(places);
             }
             self.made_room(effects);
             self.look_for_end(effects);
@@ -277,12 +274,12 @@ impl<T: Serves> State<T> {
     }
 
     /// Somebody does not wait any more.
-    pub(crate) fn made_room(&mut self, effects: &mut Effects<T>) {
-        effects.wake.append(&mut self.hopeful);
+    pub(super) fn made_room(&mut self, effects: &mut Effects<T>) {
+        effects.wake.append(&mut self.promise_wakers);
     }
 
     /// Refuses all who wait; returns how many they were.
-    pub(crate) fn refuse_all(&mut self, refusal: &Refusal<T::Failure>, effects: &mut Effects<T>) -> usize {
+    pub(super) fn refuse_all(&mut self, refusal: &Refusal<T::Failure>, effects: &mut Effects<T>) -> usize {
         let before = effects.wake.len();
         effects.wake.extend(self.tickets.drain(..).filter_map(|ticket| ticket.refuse(refusal.clone())));
         let refused = effects.wake.len().saturating_sub(before);
@@ -294,15 +291,15 @@ impl<T: Serves> State<T> {
     // Filling places.
 
     /// Gives an instance of the current version to the first who waits, else into its slot.
-    pub(crate) fn settle(&mut self, queue: &Queue<T>, mut held: Held<T>, effects: &mut Effects<T>) {
-        let Some(home) = queue.places.get(held.place) else { return };
+    pub(super) fn settle(&mut self, places: &Places<T>, mut held: Held<T>, effects: &mut Effects<T>) {
+        let Some(home) = places.get(held.place) else { return };
         home.busy.store(true, Ordering::Relaxed);
         while let Some(ticket) = self.tickets.pop_front() {
             match ticket.grant(held) {
                 Ok(waker) => {
                     effects.wake.push(waker);
                     self.made_room(effects);
-                    return self.publish(queue);
+                    return self.publish(places);
                 }
                 Err(back) => {
                     self.left = self.left.saturating_sub(1);
@@ -310,7 +307,7 @@ impl<T: Serves> State<T> {
                 }
             }
         }
-        self.publish(queue);
+        self.publish(places);
         home.busy.store(false, Ordering::Relaxed);
         if self.closed {
             self.fill(held.place, Filling::Vacant);
@@ -322,36 +319,36 @@ impl<T: Serves> State<T> {
     }
 
     /// Lets an instance of an old version go.
-    pub(crate) fn replace_stale(&mut self, queue: &Queue<T>, held: Held<T>, effects: &mut Effects<T>) {
+    pub(super) fn replace_stale(&mut self, places: &Places<T>, held: Held<T>, effects: &mut Effects<T>) {
         effects.dropped.push(held.value);
-        self.vacate(queue, held.place, Wanted::Replace, effects);
+        self.vacate(places, held.place, Wanted::Replace, effects);
     }
 
     /// A place has lost its instance.
-    pub(crate) fn vacate(&mut self, queue: &Queue<T>, place: usize, why: Wanted, effects: &mut Effects<T>) {
-        if let Some(home) = queue.places.get(place) {
+    pub(super) fn vacate(&mut self, places: &Places<T>, place: usize, why: Wanted, effects: &mut Effects<T>) {
+        if let Some(home) = places.get(place) {
             home.busy.store(false, Ordering::Relaxed);
         }
         if let Some(value) = self.reserve.pop() {
             self.fill(place, Filling::Live);
-            return self.settle(queue, Held { place, value }, effects);
+            return self.settle(places, Held { place, value }, effects);
         }
         self.fill(place, Filling::Wanted(why));
         effects.call_keeper = true;
-        if let Some(failure) = self.hopeless() {
+        if let Some(failure) = self.cannot_serve() {
             self.refuse_all(&Refusal::Failing(failure), effects);
-            self.publish(queue);
+            self.publish(places);
         }
         self.look_for_end(effects);
     }
 
     /// Why nobody can be served: no instance lives, and the last start of one failed.
-    fn hopeless(&self) -> Option<T::Failure> {
+    fn cannot_serve(&self) -> Option<T::Failure> {
         self.failing.clone().filter(|_| self.live() == 0)
     }
 
     /// The next place to start an instance in.
-    pub(crate) fn next_start(&self, bounds: Bounds) -> Option<(usize, Wanted)> {
+    pub(super) fn next_start(&self, bounds: Bounds) -> Option<(usize, Wanted)> {
         if self.closed && self.waiting() == 0 {
             return None;
         }
@@ -368,10 +365,10 @@ impl<T: Serves> State<T> {
         wanted.or_else(more)
     }
 
-    pub(crate) fn look_for_end(&mut self, effects: &mut Effects<T>) {
+    pub(super) fn look_for_end(&mut self, effects: &mut Effects<T>) {
         if self.is_over() {
             effects.dropped.append(&mut self.reserve);
-            effects.wake.append(&mut self.mourners);
+            effects.wake.append(&mut self.end_wakers);
         }
     }
 }

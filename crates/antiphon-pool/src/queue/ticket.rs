@@ -1,16 +1,10 @@
 //! A place in the queue, and the turn that comes to it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use super::handover::{Callers, Serves};
-use crate::sync::{Mutex, MutexGuard};
-
-/// A value that runs guests, with the place in the pool that it fills.
-pub(crate) struct Held<T> {
-    pub(crate) place: usize,
-    pub(crate) value: Box<T>,
-}
+use super::places::{Callers, Held, Serves};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// Why the queue serves no one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,15 +21,18 @@ pub(crate) enum Refusal<F> {
     Circle,
 }
 
+/// What comes of waiting.
+pub(crate) type Turn<T> = Result<Held<T>, Refusal<<T as Serves>::Failure>>;
+
 /// One who waits.
-pub(crate) struct Ticket<T: Serves> {
-    turn: Mutex<Turn<T, T::Failure>>,
+pub(super) struct Ticket<T: Serves> {
+    standing: Mutex<Standing<T, T::Failure>>,
     /// Who waits for its holder.
     callers: T::Callers,
 }
 
 /// How it stands with one who waits.
-enum Turn<T, F> {
+enum Standing<T, F> {
     Waiting(Waker),
     Granted(Held<T>),
     Refused(Refusal<F>),
@@ -44,80 +41,80 @@ enum Turn<T, F> {
 }
 
 impl<T: Serves> Ticket<T> {
-    pub(crate) fn new(waker: Waker, callers: T::Callers) -> Arc<Self> {
-        Arc::new(Self { turn: Mutex::new(Turn::Waiting(waker)), callers })
+    pub(super) fn new(waker: Waker, callers: T::Callers) -> Arc<Self> {
+        Arc::new(Self { standing: Mutex::new(Standing::Waiting(waker)), callers })
     }
 
-    fn turn(&self) -> MutexGuard<'_, Turn<T, T::Failure>> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    fn standing(&self) -> MutexGuard<'_, Standing<T, T::Failure>> {
+        lock(&self.standing)
     }
 
     /// Gives the value to this ticket, with its waker to be woken, or back where its holder has left.
-    pub(crate) fn grant(&self, held: Held<T>) -> Result<Waker, Held<T>> {
-        let mut turn = self.turn();
-        match std::mem::replace(&mut *turn, Turn::Left) {
-            Turn::Waiting(waker) => {
-                *turn = Turn::Granted(held);
+    pub(super) fn grant(&self, held: Held<T>) -> Result<Waker, Held<T>> {
+        let mut standing = self.standing();
+        match std::mem::replace(&mut *standing, Standing::Left) {
+            Standing::Waiting(waker) => {
+                *standing = Standing::Granted(held);
                 Ok(waker)
             }
-            Turn::Left => Err(held),
-            Turn::Granted(_) | Turn::Refused(_) => {
+            Standing::Left => Err(held),
+            Standing::Granted(_) | Standing::Refused(_) => {
                 unreachable!("a turn comes once: the ticket has left the queue then")
             }
         }
     }
 
     /// Refuses this ticket; the waker is to be woken. `None` where its holder has left.
-    pub(crate) fn refuse(&self, refusal: Refusal<T::Failure>) -> Option<Waker> {
-        let mut turn = self.turn();
-        match std::mem::replace(&mut *turn, Turn::Refused(refusal)) {
-            Turn::Waiting(waker) => Some(waker),
+    pub(super) fn refuse(&self, refusal: Refusal<T::Failure>) -> Option<Waker> {
+        let mut standing = self.standing();
+        match std::mem::replace(&mut *standing, Standing::Refused(refusal)) {
+            Standing::Waiting(waker) => Some(waker),
             other => {
-                *turn = other;
+                *standing = other;
                 None
             }
         }
     }
 
     /// Looks whether the turn has come.
-    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Result<Held<T>, Refusal<T::Failure>>> {
+    pub(super) fn poll(&self, waker: &Waker) -> Poll<Turn<T>> {
         // Cloned before and dropped after the lock: both are code of the executor's.
         let waker = waker.clone();
-        let mut turn = self.turn();
-        match std::mem::replace(&mut *turn, Turn::Left) {
-            Turn::Waiting(held) => {
-                *turn = Turn::Waiting(waker);
-                drop(turn);
+        let mut standing = self.standing();
+        match std::mem::replace(&mut *standing, Standing::Left) {
+            Standing::Waiting(held) => {
+                *standing = Standing::Waiting(waker);
+                drop(standing);
                 drop(held);
                 Poll::Pending
             }
-            Turn::Granted(held) => Poll::Ready(Ok(held)),
-            Turn::Refused(refusal) => Poll::Ready(Err(refusal)),
-            Turn::Left => unreachable!("only the holder leaves, and it does not poll after that"),
+            Standing::Granted(held) => Poll::Ready(Ok(held)),
+            Standing::Refused(refusal) => Poll::Ready(Err(refusal)),
+            Standing::Left => unreachable!("only the holder leaves, and it does not poll after that"),
         }
     }
 
     /// The holder leaves: with what it was granted, or whether it still stands in the queue.
-    pub(crate) fn leave(&self) -> Departure<T> {
-        match std::mem::replace(&mut *self.turn(), Turn::Left) {
-            Turn::Waiting(waker) => Departure::Queued(waker),
-            Turn::Granted(held) => Departure::Granted(held),
-            Turn::Refused(_) | Turn::Left => Departure::Done,
+    pub(super) fn leave(&self) -> Departure<T> {
+        match std::mem::replace(&mut *self.standing(), Standing::Left) {
+            Standing::Waiting(waker) => Departure::Queued(waker),
+            Standing::Granted(held) => Departure::Granted(held),
+            Standing::Refused(_) | Standing::Left => Departure::Done,
         }
     }
 
-    pub(crate) fn has_left(&self) -> bool {
-        matches!(*self.turn(), Turn::Left)
+    pub(super) fn has_left(&self) -> bool {
+        matches!(*self.standing(), Standing::Left)
     }
 
     /// Whether the call of that instance waits for one who still waits here.
-    pub(crate) fn is_awaited_by(&self, instance: u64) -> bool {
+    pub(super) fn is_awaited_by(&self, instance: u64) -> bool {
         self.callers.include(instance) && !self.has_left()
     }
 }
 
 /// What somebody leaves behind.
-pub(crate) enum Departure<T> {
+pub(super) enum Departure<T> {
     /// A ticket in the queue; the waker is to be dropped without a lock.
     Queued(Waker),
     /// Something for the next one.

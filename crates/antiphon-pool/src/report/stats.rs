@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon::errors::ErrorKind;
 
-use crate::report::histogram::{Histogram, Recorder};
+use super::histogram::{Histogram, Recorder};
 
 /// The state of a pool and what it has done since it was built: [`HostPool::stats`](crate::HostPool::stats).
 ///
@@ -72,6 +72,23 @@ pub struct VersionStats {
     pub run: Histogram,
 }
 
+impl VersionStats {
+    /// How many calls ended in an error of that kind.
+    #[must_use]
+    pub fn errors_of(&self, kind: ErrorKind) -> u64 {
+        self.errors.iter().find(|(known, _)| *known == kind).map_or(0, |(_, count)| *count)
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.dropped = self.dropped.saturating_add(other.dropped);
+        for (kind, count) in &other.errors {
+            add_error(&mut self.errors, *kind, *count);
+        }
+        Histogram::add(&mut self.run, &other.run);
+    }
+}
+
 /// Errors by kind, counted by anybody.
 pub(crate) struct Errors(Box<[AtomicU64]>);
 
@@ -97,7 +114,7 @@ impl Errors {
     }
 }
 
-pub(crate) fn add_error(errors: &mut Vec<(ErrorKind, u64)>, kind: ErrorKind, count: u64) {
+fn add_error(errors: &mut Vec<(ErrorKind, u64)>, kind: ErrorKind, count: u64) {
     if count == 0 {
         return;
     }
