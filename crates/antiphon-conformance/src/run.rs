@@ -9,11 +9,9 @@ use antiphon::errors::BoxError;
 use antiphon::{EngineProviderFactory, Isolation};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use crate::bounded::Bound;
-use crate::case::{Case, Mode};
 use crate::cases::cases;
-use crate::module::Module;
-use crate::subject::{Provider, Subject, guests_dir};
+use crate::suite::{Case, Mode, Module, Provider, Subject, guests_dir};
+use crate::support::Bound;
 
 /// An ordinary case that takes longer counts as hanging; its memory is its own affair, as others run beside it. So many
 /// seconds as `ANTIPHON_CONFORMANCE_PATIENCE_S` says, 120 by default.
@@ -197,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_hostile_case_that_fails_says_why() {
-        let fail = |_: &Subject| crate::handler::panic_quietly("not so");
+        let fail = |_: &Subject| crate::support::panic_quietly("not so");
         assert_eq!(check_of(fail, |case| case), Err("not so".into()));
     }
 }
