@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::abi::Abi;
-use crate::output::Stream;
 use crate::session::Session;
+use crate::stdio::Stream;
 
 /// What receives the guest's output: a line at a time, without its newline, never longer than
 /// [`MAX_LINE`](crate::MAX_LINE) bytes and a mark.

@@ -3,10 +3,9 @@
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 
+use crate::abi::memory::{self, wide};
+use crate::abi::{Errno, Failure, Stop, settle};
 use crate::call::Call;
-use crate::errno::Errno;
-use crate::memory::{self, wide};
-use crate::stop::{Failure, Stop, settle};
 use crate::world::Mode;
 
 /// Up to this many bytes come from the system as they are; more are stretched from a fresh key of its making. The

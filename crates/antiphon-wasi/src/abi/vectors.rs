@@ -1,8 +1,7 @@
 //! Lists of buffers, as `fd_read` and `fd_write` take them.
 
-use crate::errno::Errno;
-use crate::memory::{self, wide};
-use crate::stop::Failure;
+use super::memory::{self, wide};
+use super::{Errno, Failure};
 
 /// The most buffers that one read or write may list; more are refused with `EINVAL`, as by Linux.
 pub const MAX_VECTORS: u32 = 1024;

@@ -1,8 +1,13 @@
 //! The process: exit, signals, yielding.
 
+mod arguments;
+mod strings;
+
+pub(crate) use strings::Strings;
+pub use strings::{MAX_STRINGS, WorldError};
+
+use crate::abi::{Errno, Stop};
 use crate::call::Call;
-use crate::errno::Errno;
-use crate::stop::Stop;
 
 impl Call<'_> {
     /// Ends the guest's call, and remembers the code.

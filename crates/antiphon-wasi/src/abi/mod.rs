@@ -1,5 +1,17 @@
 //! The two module names under which guests import preview 1, and what differs between them.
 
+mod errno;
+pub(crate) mod layout;
+pub(crate) mod memory;
+mod stop;
+mod vectors;
+
+pub(crate) use errno::Errno;
+pub(crate) use stop::{Failure, settle};
+pub use stop::{Fault, Stop};
+pub use vectors::MAX_VECTORS;
+pub(crate) use vectors::Vectors;
+
 /// The module names that a guest may import from, each with the layout that it stands for.
 pub const MODULES: [(&str, Abi); 2] =
     [("wasi_snapshot_preview1", Abi::Preview1), ("wasi_unstable", Abi::Preview0)];

@@ -1,7 +1,7 @@
 //! The three descriptors that a sealed guest has.
 
-use crate::errno::Errno;
-use crate::output::Stream;
+use super::Stream;
+use crate::abi::Errno;
 
 /// What an open descriptor stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

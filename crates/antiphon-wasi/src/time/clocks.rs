@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::abi::memory::{self, wide};
+use crate::abi::{Errno, Failure, Stop, settle};
 use crate::call::Call;
-use crate::errno::Errno;
-use crate::memory::{self, wide};
-use crate::stop::{Failure, Stop, settle};
 use crate::world::Mode;
 
 /// What the monotonic clock shows when a session begins, in nanoseconds. Not zero, which Go's runtime takes for a

@@ -1,7 +1,7 @@
 //! The records that the functions write, byte by byte.
 
-use crate::abi::Abi;
-use crate::memory::{self, OutOfBounds};
+use super::Abi;
+use super::memory::{self, OutOfBounds};
 
 /// File type of a character device, which standard streams are.
 ///

@@ -1,6 +1,6 @@
 //! What goes through a directory. No descriptor is one, and without one there is no path.
 
-use crate::files::refused;
+use super::refused;
 
 refused! {
     /// Makes a directory: `EBADF`.

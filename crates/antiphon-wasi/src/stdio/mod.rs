@@ -1,13 +1,15 @@
 //! What the standard streams can do: read, write, describe themselves, close.
 
+mod descriptors;
+mod output;
+
+pub(crate) use descriptors::{Descriptor, Descriptors};
+pub(crate) use output::Output;
+pub use output::{MAX_LINE, MAX_LOGGED, Stream};
+
+use crate::abi::memory::{self, wide};
+use crate::abi::{Errno, Failure, Stop, Vectors, layout, settle};
 use crate::call::Call;
-use crate::descriptors::Descriptor;
-use crate::errno::Errno;
-use crate::layout;
-use crate::memory::{self, wide};
-use crate::output::{MAX_LOGGED, Stream};
-use crate::stop::{Failure, Stop, settle};
-use crate::vectors::Vectors;
 
 impl Call<'_> {
     /// Reads from standard input, which is always at its end: zero bytes. `EBADF` for any other descriptor.

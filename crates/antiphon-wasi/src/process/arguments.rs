@@ -1,8 +1,8 @@
 //! Arguments and environment: `args_*` and `environ_*`.
 
+use crate::abi::memory::wide;
+use crate::abi::{Stop, settle};
 use crate::call::Call;
-use crate::memory::wide;
-use crate::stop::{Stop, settle};
 
 impl Call<'_> {
     /// Writes the arguments, each with a NUL, to `buffer`, and pointers to them to `pointers`.

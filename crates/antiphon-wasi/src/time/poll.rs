@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use crate::abi::Abi;
+use super::clocks::{Clock, Now};
+use crate::abi::memory::{self, OutOfBounds, wide};
+use crate::abi::{Abi, Errno, Failure, Stop, settle};
 use crate::call::Call;
-use crate::clocks::{Clock, Now};
-use crate::descriptors::{Descriptor, Descriptors};
-use crate::errno::Errno;
-use crate::memory::{self, OutOfBounds, wide};
-use crate::stop::{Failure, Stop, settle};
+use crate::stdio::{Descriptor, Descriptors};
 
 /// The most subscriptions that one `poll_oneoff` may have; more are refused with `EINVAL`.
 pub const MAX_SUBSCRIPTIONS: u32 = 1024;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::errno::Errno;
-use crate::memory::OutOfBounds;
+use super::Errno;
+use super::memory::OutOfBounds;
 
 /// Why a function does not return to the guest: the engine ends the guest's call with this as the reason.
 ///

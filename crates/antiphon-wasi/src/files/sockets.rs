@@ -1,8 +1,7 @@
 //! What only sockets can do. No descriptor is one.
 
+use crate::abi::{Errno, Failure, Stop, settle};
 use crate::call::Call;
-use crate::errno::Errno;
-use crate::stop::{Failure, Stop, settle};
 
 impl Call<'_> {
     /// Accepts a connection: `ENOTSOCK` for a standard stream, `EBADF` for any other descriptor. Preview 0 lacks it.

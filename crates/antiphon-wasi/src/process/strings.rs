@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::memory;
-use crate::stop::Failure;
+use crate::abi::{Failure, memory};
 
 /// The most that arguments and environment may take together in the guest's memory, in bytes: every string with its
 /// NUL, and a pointer of 4 bytes to each.

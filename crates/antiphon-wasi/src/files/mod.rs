@@ -1,25 +1,27 @@
 //! What only files and directories can do. No descriptor is one, so the answer is the same for all of them.
 
+mod paths;
+mod sockets;
+
+use crate::abi::{Errno, Failure, Stop, settle};
 use crate::call::Call;
-use crate::errno::Errno;
-use crate::stop::{Failure, Stop, settle};
 
 /// Defines functions that answer with one error number whatever they are given.
 macro_rules! refused {
     ($($(#[$doc:meta])* fn $name:ident($($type:ty),*) => $errno:ident;)*) => {
-        impl $crate::call::Call<'_> {
+        impl $crate::Call<'_> {
             $(
                 $(#[$doc])*
                 #[allow(clippy::too_many_arguments, reason = "the signature is the interface's")]
-                pub fn $name(&mut self, $(_: $type),*) -> Result<i32, $crate::stop::Stop> {
-                    Ok($crate::errno::Errno::$errno.into())
+                pub fn $name(&mut self, $(_: $type),*) -> Result<i32, $crate::Stop> {
+                    Ok($crate::abi::Errno::$errno.into())
                 }
             )*
         }
     };
 }
 
-pub(crate) use refused;
+use refused;
 
 refused! {
     /// Advises on how a file will be read: `EBADF`.
