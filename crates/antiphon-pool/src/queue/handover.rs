@@ -22,10 +22,11 @@ use crate::sync::{Mutex, MutexGuard, lock, survive};
 
 /// Hands instances over to calls.
 pub(crate) struct Queue<T: Serves> {
+    /// Called, without the lock, when there may be something to start. Dropped first: the keeper learns of the pool's end
+    /// before its instances go.
+    call_keeper: Box<dyn Fn() + Send + Sync>,
     places: Places<T>,
     state: Mutex<State<T>>,
-    /// Called, without the lock, when there may be something to start.
-    call_keeper: Box<dyn Fn() + Send + Sync>,
 }
 
 impl<T: Serves> Queue<T> {
@@ -36,9 +37,9 @@ impl<T: Serves> Queue<T> {
         call_keeper: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         Self {
+            call_keeper: Box::new(call_keeper),
             places: Places::new(bounds, version),
             state: Mutex::new(State::new(bounds, current)),
-            call_keeper: Box::new(call_keeper),
         }
     }
 
