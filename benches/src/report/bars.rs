@@ -1,6 +1,6 @@
 //! What the tables come to, in one line each: ratios of two cells of one table.
 
-use crate::table::Table;
+use super::table::Table;
 
 /// A ratio of two medians of one run.
 pub struct Bar {
@@ -101,7 +101,7 @@ pub fn bars(tables: &[Table]) -> Vec<Bar> {
         let pairs = [
             (
                 "module from the cache / `deserialize_file` and a pass of BLAKE3",
-                ratio(kept, crate::load::HASHED),
+                ratio(kept, crate::topics::load::HASHED),
             ),
             ("compiling / module from the cache", ratio("source, antiphon on wasmtime", kept)),
         ];
@@ -127,7 +127,7 @@ fn fresh(table: &Table, prefix: &str) -> Vec<Bar> {
     let mut bars = Vec::new();
     let Some(ours) = table.rows.iter().find(|row| row.label.starts_with(PER_CALL)) else { return bars };
     for (index, column) in table.columns.iter().enumerate() {
-        if column.unit != crate::table::Unit::Time {
+        if column.unit != crate::report::table::Unit::Time {
             continue;
         }
         let median = |row: Option<usize>| Some((*table.rows.get(row?)?.cells.get(index)?)?.median);

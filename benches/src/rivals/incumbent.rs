@@ -10,10 +10,10 @@ use wapc::{HostCallback, HostCallbackAsync, WapcHost, WapcHostAsync};
 use wasmtime::Engine;
 use wasmtime_provider::WasmtimeEngineProviderBuilder;
 
-use crate::fresh::Maker;
+use super::maker::Maker;
+use super::pool::Pool;
 use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::{AsyncCall, Family, SyncCall, Variant};
-use crate::pool::Pool;
 
 /// The rows of the incumbent, one of each mode.
 ///

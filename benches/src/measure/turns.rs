@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::measure::{Cell, shuffle};
+use super::shuffle;
+use crate::report::table::Cell;
 
 /// One of those that take turns.
 pub struct Contender {

@@ -8,8 +8,8 @@ use tokio::runtime::{self, Runtime};
 use crate::engine::Engine;
 use crate::guest::Guest;
 use crate::measure::{Family, Variant, measure};
-use crate::table::Table;
-use crate::{incumbent, limit, limit_wasmi};
+use crate::report::table::Table;
+use crate::rivals::{incumbent, limit, limit_wasmi};
 
 /// The two tables of an engine. Of the rows, those of the limit are kept and those whose label contains one of the texts; all
 /// if there is no text.
@@ -45,10 +45,10 @@ fn variants(engine: Engine, guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<
         variants.extend(incumbent::variants(guest, runtime)?);
     }
     #[cfg(feature = "antiphon")]
-    variants.extend(crate::antiphon::variants(engine, guest, runtime)?);
+    variants.extend(crate::rivals::antiphon::variants(engine, guest, runtime)?);
     #[cfg(feature = "extism")]
     if engine == Engine::Wasmtime && !guest.calls_host {
-        variants.push(crate::extism::variant()?);
+        variants.push(crate::rivals::extism::variant()?);
     }
     variants.sort_by_key(|variant| (variant.label.mode, variant.label.family));
     Ok(variants)

@@ -1,7 +1,5 @@
 //! A table: what was measured of several variants in one run.
 
-use crate::measure::Cell;
-
 /// What a column's numbers are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unit {
@@ -77,5 +75,30 @@ impl Table {
     /// The index of the first row whose label begins so.
     pub fn find(&self, label: &str) -> Option<usize> {
         self.rows.iter().position(|row| row.label.starts_with(label))
+    }
+}
+
+/// The time of one thing (of a call, mostly) over all rounds, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    /// Half of the rounds were faster.
+    pub median: f64,
+    /// A quarter of the rounds was faster.
+    pub lower_quartile: f64,
+    /// A quarter of the rounds was slower.
+    pub upper_quartile: f64,
+}
+
+impl Cell {
+    /// What the rounds come to.
+    pub fn new(mut rounds: Vec<f64>) -> Self {
+        rounds.sort_by(f64::total_cmp);
+        let at = |quarter: usize| rounds.get(rounds.len() * quarter / 4).copied().unwrap_or(f64::NAN);
+        Self { median: at(2), lower_quartile: at(1), upper_quartile: at(3) }
+    }
+
+    /// How far apart the middle half of the rounds lies, as a share of the median.
+    pub fn spread(&self) -> f64 {
+        (self.upper_quartile - self.lower_quartile) / self.median
     }
 }

@@ -8,8 +8,8 @@ use anyhow::{Error, Result, ensure};
 
 use crate::built;
 use crate::engine::Engine;
-use crate::measure::{self, Cell};
-use crate::table::{Column, Row, Table};
+use crate::measure;
+use crate::report::table::{Cell, Column, Row, Table};
 
 /// The phases of a round, and their sum.
 const COLUMNS: [&str; 4] = ["load", "start", "first call", "together"];

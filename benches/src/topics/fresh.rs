@@ -6,47 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
+use crate::built;
 use crate::guest::Guest;
-use crate::measure::Cell;
-use crate::table::{Column, Row, Table, Unit};
-use crate::turns::{Contender, take_turns};
-use crate::{built, incumbent, limit, pool};
-
-/// Makes a fresh instance, calls it once with a payload, drops it, and says how long the answer was.
-pub type FreshCall = Box<dyn FnMut(&'static [u8]) -> Result<usize>>;
-
-/// What each thread gets its [`FreshCall`] from: one compiled module.
-pub type Maker = Arc<dyn Fn() -> Result<FreshCall> + Send + Sync>;
-
-/// Whose maker it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// By hand.
-    Limit,
-    /// `wapc` with `wasmtime-provider`.
-    Incumbent,
-    /// Antiphon.
-    Antiphon,
-    /// Some other library.
-    Other,
-}
-
-/// One row.
-pub struct Variant {
-    /// Its name.
-    pub label: String,
-    /// Whose it is.
-    pub kind: Kind,
-    /// Its maker.
-    pub maker: Maker,
-}
-
-impl Variant {
-    /// A row.
-    pub fn new(kind: Kind, label: impl Into<String>, maker: Maker) -> Self {
-        Self { label: label.into(), kind, maker }
-    }
-}
+use crate::measure::turns::{Contender, take_turns};
+use crate::report::table::{Cell, Column, Row, Table, Unit};
+use crate::rivals::maker::{FreshCall, Kind, Maker, Variant};
+use crate::rivals::{incumbent, limit, pool};
 
 static PAYLOAD: [u8; 1 << 10] = [7; 1 << 10];
 
@@ -75,12 +40,12 @@ fn variants(wasm: &[u8]) -> Result<Vec<Variant>> {
     let label = format!("incumbent, {}", best.name());
     variants.push(Variant::new(Kind::Incumbent, label, incumbent::fresh(wasm, Some(best))?));
     #[cfg(feature = "antiphon")]
-    variants.extend(crate::antiphon::fresh(wasm)?);
+    variants.extend(crate::rivals::antiphon::fresh(wasm)?);
     #[cfg(feature = "extism")]
     variants.push(Variant::new(
         Kind::Other,
         "extism, `new_from_compiled` (its own echo plugin)",
-        crate::extism::fresh()?,
+        crate::rivals::extism::fresh()?,
     ));
     Ok(variants)
 }

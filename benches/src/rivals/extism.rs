@@ -5,14 +5,14 @@ use std::sync::Arc;
 use anyhow::Result;
 use extism::{CompiledPlugin, Manifest, Plugin, PluginBuilder, Wasm};
 
-use crate::fresh::Maker;
+use super::maker::Maker;
 use crate::guest::Payload;
 use crate::measure::{Family, SyncCall, Variant};
 
 const OPERATION: &str = "echo";
 
 fn compile() -> Result<CompiledPlugin> {
-    let wasm = wat::parse_str(include_str!("../guests/extism_echo.wat"))?;
+    let wasm = wat::parse_str(include_str!("../../guests/extism_echo.wat"))?;
     PluginBuilder::new(Manifest::new([Wasm::data(wasm)])).compile()
 }
 

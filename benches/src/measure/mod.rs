@@ -3,6 +3,8 @@
 //! A machine that slows down for a second slows all of them down alike, so the ratios hold where absolute
 //! times drift.
 
+pub mod turns;
+
 use std::env;
 use std::fmt;
 use std::hint::black_box;
@@ -14,7 +16,7 @@ use tokio::runtime::Runtime;
 
 use crate::guest::{Guest, Payload};
 use crate::report;
-use crate::table::{Column, Row, Table};
+use crate::report::table::{Cell, Column, Row, Table};
 
 /// How long a batch should take: long against a clock read and `block_on`, short against a machine's moods.
 const BATCH: Duration = Duration::from_micros(250);
@@ -192,31 +194,6 @@ impl<C: AsyncCall> Batch for AsyncBatch<C> {
             }
             Ok(start.elapsed())
         })
-    }
-}
-
-/// The time of one thing (of a call, mostly) over all rounds, in nanoseconds.
-#[derive(Clone, Copy, Debug)]
-pub struct Cell {
-    /// Half of the rounds were faster.
-    pub median: f64,
-    /// A quarter of the rounds was faster.
-    pub lower_quartile: f64,
-    /// A quarter of the rounds was slower.
-    pub upper_quartile: f64,
-}
-
-impl Cell {
-    /// What the rounds come to.
-    pub fn new(mut rounds: Vec<f64>) -> Self {
-        rounds.sort_by(f64::total_cmp);
-        let at = |quarter: usize| rounds.get(rounds.len() * quarter / 4).copied().unwrap_or(f64::NAN);
-        Self { median: at(2), lower_quartile: at(1), upper_quartile: at(3) }
-    }
-
-    /// How far apart the middle half of the rounds lies, as a share of the median.
-    pub fn spread(&self) -> f64 {
-        (self.upper_quartile - self.lower_quartile) / self.median
     }
 }
 

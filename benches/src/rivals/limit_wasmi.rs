@@ -14,7 +14,7 @@ use wasmi::{
     TypedResumableCall, Val,
 };
 
-use crate::abi::{Fault, HostCallArguments, decode, handle, read, write};
+use super::abi::{Fault, HostCallArguments, decode, handle, read, write};
 use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::{AsyncCall, Family, Mode, SyncCall, Variant};
 

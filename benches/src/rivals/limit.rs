@@ -12,11 +12,11 @@ use anyhow::{Result, ensure};
 use tokio::runtime::Runtime;
 use wasmtime::{Caller, Config, Engine, Instance, Linker, Memory, Module, Store, TypedFunc};
 
-use crate::abi::{Fault, HostCallArguments, decode, handle, read, write};
-use crate::fresh::Maker;
+use super::abi::{Fault, HostCallArguments, decode, handle, read, write};
+use super::maker::Maker;
+use super::pool::Pool;
 use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::{AsyncCall, Family, Mode, SyncCall, Variant};
-use crate::pool::Pool;
 
 /// The rows of the limit; the first of each mode is the one that all others are compared with.
 ///

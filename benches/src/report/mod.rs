@@ -1,16 +1,18 @@
 //! The document, in Markdown and in JSON: what the machine is, what was built, and the tables.
 
+pub mod bars;
+pub mod table;
+
 use std::fmt::Write as _;
 use std::{env, fs, thread};
 
 use serde_json::{Value, json};
 
-use crate::bars::Bar;
-use crate::measure::Cell;
-use crate::table::{Row, Table, Unit};
+use self::bars::Bar;
+use self::table::{Cell, Row, Table, Unit};
 
 /// Every version in the document comes from the lock file that the program was built with.
-const LOCK: &str = include_str!("../Cargo.lock");
+const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// The packages whose versions a document names.
 const PACKAGES: [&str; 12] = [

@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use wasmtime::{Engine, Module};
 
-use crate::table::{Column, Row, Table};
-use crate::turns::{Contender, take_turns};
-use crate::{built, incumbent, native};
+use crate::built;
+use crate::measure::turns::{Contender, take_turns};
+use crate::report::table::{Column, Row, Table};
+use crate::rivals::{incumbent, native};
 
 /// How long a batch should take.
 const BATCH: Duration = Duration::from_millis(5);
@@ -33,7 +34,7 @@ pub fn table(rounds: u32) -> Result<Table> {
     #[cfg_attr(not(feature = "antiphon"), expect(unused_mut, reason = "there is one row more with it"))]
     let (source, mut kept) = (source(&wasm, &engine)?, cached(&code, &engine, &file)?);
     #[cfg(feature = "antiphon")]
-    kept.push(crate::antiphon::cached(&wasm, &folder.path().join("antiphon"))?);
+    kept.push(crate::rivals::antiphon::cached(&wasm, &folder.path().join("antiphon"))?);
     for (name, mut contenders, rounds) in
         [("from source", source, rounds.div_ceil(10)), ("from what was kept", kept, rounds)]
     {

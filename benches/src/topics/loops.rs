@@ -6,21 +6,21 @@ use anyhow::{Result, ensure};
 
 use crate::engine::Engine;
 use crate::guest::Payload;
-use crate::limit::{self, Interruption};
-use crate::limit_wasmi;
 use crate::measure::SyncCall;
-use crate::table::{Column, Row, Table};
-use crate::turns::{Contender, take_turns};
+use crate::measure::turns::{Contender, take_turns};
+use crate::report::table::{Column, Row, Table};
+use crate::rivals::limit::{self, Interruption};
+use crate::rivals::limit_wasmi;
 
 /// How long a batch should take; an interpreter needs longer for a single call.
 const BATCH: Duration = Duration::from_millis(1);
 
 /// Guests by name, with the words of their answers.
 const GUESTS: [(&str, &str, &[u32]); 4] = [
-    ("crc32 of 64 KiB", include_str!("../guests/crc32.wat"), &[0x2914_2303]),
+    ("crc32 of 64 KiB", include_str!("../../guests/crc32.wat"), &[0x2914_2303]),
     (
         "sha256 of 16 KiB",
-        include_str!("../guests/sha256.wat"),
+        include_str!("../../guests/sha256.wat"),
         &[
             0xde63_d66f,
             0xe69e_9247,
@@ -32,8 +32,8 @@ const GUESTS: [(&str, &str, &[u32]); 4] = [
             0xef0e_e691,
         ],
     ),
-    ("fib(22)", include_str!("../guests/fib.wat"), &[17_711]),
-    ("256 Ki loads", include_str!("../guests/one_load.wat"), &[2_147_352_576]),
+    ("fib(22)", include_str!("../../guests/fib.wat"), &[17_711]),
+    ("256 Ki loads", include_str!("../../guests/one_load.wat"), &[2_147_352_576]),
 ];
 
 /// A guest ready to be called, and the row that it is compared with.
@@ -63,7 +63,7 @@ fn runners(wasm: &[u8]) -> Result<Vec<Runner>> {
         Runner::new(Engine::Wasmi, "wasmi by hand, fuel", limit_wasmi::looped(wasm, true)?),
     ];
     #[cfg(feature = "antiphon")]
-    for (engine, label, host) in crate::antiphon::looped(wasm)? {
+    for (engine, label, host) in crate::rivals::antiphon::looped(wasm)? {
         runners.push(Runner::new(engine, label, host));
     }
     // Stable: the row by hand stays the first of its engine.

@@ -9,9 +9,9 @@ use std::{env, fs, str};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::measure::Cell;
-use crate::table::{Column, Row, Table, Unit};
-use crate::{built, incumbent, limit, limit_wasmi};
+use crate::built;
+use crate::report::table::{Cell, Column, Row, Table, Unit};
+use crate::rivals::{incumbent, limit, limit_wasmi};
 
 /// How many instances a process holds.
 const COUNTS: [u32; 3] = [1, 1_000, 10_000];
@@ -83,8 +83,8 @@ pub fn row(name: &str, guest: &str, count: &str) -> Result<()> {
     let count: u32 = count.parse().context("not a number of instances")?;
     let wasm = match guest {
         "rust" => built::RUST.to_vec(),
-        "untouched" => wat::parse_str(include_str!("../guests/untouched.wat"))?,
-        _ => wat::parse_str(include_str!("../guests/idle.wat"))?,
+        "untouched" => wat::parse_str(include_str!("../../guests/untouched.wat"))?,
+        _ => wat::parse_str(include_str!("../../guests/idle.wat"))?,
     };
     let make: Box<dyn Fn() -> Result<Box<dyn Any>>> = match name {
         "limit" => Box::new(limit::kept(&wasm)?),
@@ -92,7 +92,7 @@ pub fn row(name: &str, guest: &str, count: &str) -> Result<()> {
         "limit-wasmi" => Box::new(limit_wasmi::kept(&wasm)?),
         #[cfg(feature = "antiphon")]
         engine @ ("wasmtime" | "wasmi") => {
-            Box::new(crate::antiphon::kept(crate::engine::Engine::named(engine)?, &wasm)?)
+            Box::new(crate::rivals::antiphon::kept(crate::engine::Engine::named(engine)?, &wasm)?)
         }
         _ => bail!("no row {name}"),
     };

@@ -15,11 +15,11 @@ use antiphon_wasmtime::{ModuleCache, WasmtimeEngineProviderBuilder};
 use anyhow::{Error, Result, ensure};
 use tokio::runtime::Runtime;
 
+use super::maker::{self, Kind, Maker};
 use crate::engine::Engine;
-use crate::fresh::{self, Kind, Maker};
 use crate::guest::{Guest, OPERATION, Payload};
+use crate::measure::turns::Contender;
 use crate::measure::{AsyncCall, Family, SyncCall, Variant};
-use crate::turns::Contender;
 
 /// The rows of Antiphon on one engine.
 ///
@@ -229,7 +229,7 @@ impl SyncCall for CallRefWith {
 /// # Errors
 ///
 /// When Antiphon refuses the guest.
-pub fn fresh(wasm: &[u8]) -> Result<Vec<fresh::Variant>> {
+pub fn fresh(wasm: &[u8]) -> Result<Vec<maker::Variant>> {
     let mut variants = Vec::new();
     for engine in Engine::ALL {
         let factory = engine.factory(wasm, true)?;
@@ -241,7 +241,7 @@ pub fn fresh(wasm: &[u8]) -> Result<Vec<fresh::Variant>> {
             }))
         });
         let label = format!("antiphon on {}, a host for each call", engine.name());
-        variants.push(fresh::Variant::new(Kind::Antiphon, label, maker));
+        variants.push(maker::Variant::new(Kind::Antiphon, label, maker));
     }
     let builder = WasmtimeEngineProviderBuilder::new().module_bytes(wasm);
     let factory = builder.isolation(Isolation::PerCall).factory()?;
@@ -250,7 +250,7 @@ pub fn fresh(wasm: &[u8]) -> Result<Vec<fresh::Variant>> {
         Ok(Box::new(move |payload| Ok(host.call(OPERATION, payload)?.len())))
     });
     let label = "antiphon on wasmtime, isolation per call";
-    variants.push(fresh::Variant::new(Kind::Antiphon, label, maker));
+    variants.push(maker::Variant::new(Kind::Antiphon, label, maker));
     // One pool for all threads: there are two at most.
     let builder = WasmtimeEngineProviderBuilder::new().module_bytes(wasm);
     let pool = HostPool::builder(builder.isolation(Isolation::PerCall).factory()?).max(2);
@@ -260,7 +260,7 @@ pub fn fresh(wasm: &[u8]) -> Result<Vec<fresh::Variant>> {
         Ok(Box::new(move |payload| Ok(pool.call_blocking(OPERATION, payload)?.len())))
     });
     let label = "antiphon on wasmtime, `HostPool` with isolation per call";
-    variants.push(fresh::Variant::new(Kind::Antiphon, label, maker));
+    variants.push(maker::Variant::new(Kind::Antiphon, label, maker));
     Ok(variants)
 }
 
