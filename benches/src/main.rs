@@ -4,8 +4,8 @@
 //! RUST_BACKTRACE=0 cargo run --release -- COMMAND [--rounds N] [--engine NAME] [--filter TEXT[,TEXT..]] [--json FILE]
 //! ```
 //!
-//! A command is a name from `COMMANDS`, or `all`. Markdown goes to stdout, progress to stderr. `RUST_BACKTRACE` has to be 0 (or
-//! not set): with 1, every error of wasmtime costs 3 to 5 us more.
+//! A command is a name from `COMMANDS`, or `all`. Markdown goes to stdout, progress to stderr.
+//! `RUST_BACKTRACE` must be 0 or unset: with 1, every error of wasmtime costs 3 to 5 us more.
 
 use std::{env, fs};
 
@@ -16,7 +16,8 @@ use antiphon_benches::report::{self, Facts, bars};
 use antiphon_benches::topics::{echo, fresh, idle, load, loops};
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// Each with how many rounds it does unless it is told: enough for its noise, and all in some minutes.
+/// Each command and its default number of rounds: enough for its noise, and some minutes for all
+/// commands.
 const COMMANDS: [(&str, u32); 7] = [
     ("echo", 1_000),
     ("fresh", 200),
@@ -28,11 +29,11 @@ const COMMANDS: [(&str, u32); 7] = [
 ];
 
 struct Options {
-    /// Command and rounds.
+    /// Commands and their rounds.
     runs: Vec<(&'static str, u32)>,
-    /// For `echo`; both if it is not named.
+    /// The engines for `echo`; both by default.
     engines: Vec<Engine>,
-    /// For `echo`; empty: every row.
+    /// The rows for `echo`; empty for every row.
     filter: Vec<String>,
     json: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! Variants in turns: each runs a short batch, then the next one does, for many rounds.
+//! Measures variants in turns: each runs a short batch, then the next one does, for many rounds.
 //!
-//! A machine that slows down for a second slows all of them down alike, so the ratios hold where absolute
-//! times drift.
+//! A machine that slows down for a second slows all of them down alike, so the ratios hold where
+//! absolute times drift.
 
 pub mod turns;
 
@@ -18,10 +18,11 @@ use crate::guest::{Guest, Payload};
 use crate::report;
 use crate::report::table::{Cell, Column, Row, Table};
 
-/// How long a batch should take: long against a clock read and `block_on`, short against a machine's moods.
+/// The length of a batch: long compared with a clock read and `block_on`, short compared with
+/// changes in the machine's speed.
 const BATCH: Duration = Duration::from_micros(250);
 
-/// What a reader has to know of its tables.
+/// The explanation of the tables for their reader.
 const NOTE: &str = "A cell: median time per call, its ratio to the `limit` of the same mode (the first row of the mode), and \
     for Antiphon how many times faster than the incumbent of the same mode it is (`/`).";
 
@@ -30,7 +31,8 @@ const WARM_UP: Duration = Duration::from_millis(20);
 
 /// A way to make one synchronous guest call.
 pub trait SyncCall {
-    /// Calls the guest and shows the answer to `read`: the same code is verified and measured.
+    /// Calls the guest and passes the answer to `read`. One method serves verification and
+    /// measurement, so both run one code.
     ///
     /// # Errors
     ///
@@ -40,7 +42,7 @@ pub trait SyncCall {
 
 /// A way to make one asynchronous guest call.
 pub trait AsyncCall {
-    /// The asynchronous twin of [`SyncCall::call`].
+    /// Calls the guest like [`SyncCall::call`], and awaits the answer.
     ///
     /// # Errors
     ///
@@ -52,13 +54,13 @@ pub trait AsyncCall {
 /// Whose code makes the call.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Family {
-    /// A host written by hand on the engine itself: what no host library can beat.
+    /// A host written by hand on the engine itself, which no host library can beat.
     Limit,
     /// `wapc` with `wasmtime-provider`.
     Incumbent,
     /// `antiphon` with its provider of the engine.
     Antiphon,
-    /// extism, which is no waPC host: a plugin of its own kind does the same.
+    /// extism, which is not a waPC host: a plugin of its own kind does equal work.
     Extism,
 }
 
@@ -71,7 +73,8 @@ pub enum Mode {
     Async,
 }
 
-/// A variant's name. The first label of a family and mode in a table is what others are compared with.
+/// A variant's name. The first label of a family and mode in a table is the one that others are
+/// compared with.
 #[derive(Clone, Debug)]
 pub struct Label {
     /// Whose code makes the call.
@@ -98,20 +101,20 @@ impl fmt::Display for Label {
     }
 }
 
-/// One row of a table: a label, and something that can be measured.
+/// A row of a table: a label, and calls that can be measured.
 pub struct Variant {
-    /// Its name.
+    /// The row's name.
     pub label: Label,
     batch: Box<dyn Batch>,
 }
 
 impl Variant {
-    /// A variant that calls synchronously.
+    /// Returns a variant that calls synchronously.
     pub fn sync(family: Family, detail: &'static str, call: impl SyncCall + 'static) -> Self {
         Self { label: Label { family, mode: Mode::Sync, detail }, batch: Box::new(SyncBatch(call)) }
     }
 
-    /// A variant that calls asynchronously, driven by `runtime`, the same one for all.
+    /// Returns a variant that calls asynchronously. All of them share `runtime`.
     pub fn r#async(
         family: Family,
         detail: &'static str,
@@ -133,7 +136,7 @@ impl Variant {
         self.batch.time(payload, calls).with_context(|| format!("{}: a call in a batch failed", self.label))
     }
 
-    /// Warms up, and finds how many calls fill a batch.
+    /// Warms up, and returns how many calls fill a batch.
     fn calibrate(&mut self, payload: &Payload) -> Result<u32> {
         let start = Instant::now();
         let mut calls = 1;
@@ -149,9 +152,9 @@ impl Variant {
     }
 }
 
-/// A variant with its type erased: one virtual call a batch, none a guest call.
+/// A variant with its type erased: one virtual call for a batch, none for a guest call.
 trait Batch {
-    /// Makes one call: is its answer the payload?
+    /// Makes one call and returns whether its answer is the payload.
     fn echoes(&mut self, payload: &Payload) -> Result<bool>;
     /// Makes `calls` calls, checks the length of each answer, and returns how long that took.
     fn time(&mut self, payload: &Payload, calls: u32) -> Result<Duration>;
@@ -185,7 +188,7 @@ impl<C: AsyncCall> Batch for AsyncBatch<C> {
     }
 
     fn time(&mut self, payload: &Payload, calls: u32) -> Result<Duration> {
-        // The clock runs inside `block_on`: entering the runtime is nobody's cost.
+        // The clock runs inside `block_on`, so that entering the runtime does not count.
         self.runtime.block_on(async {
             let start = Instant::now();
             for _ in 0..calls {
@@ -197,7 +200,8 @@ impl<C: AsyncCall> Batch for AsyncBatch<C> {
     }
 }
 
-/// Refuses to measure where errors are slower than by default, and warns where everything is.
+/// Refuses to measure where a setting makes errors slower than by default, and warns of a build
+/// without optimisation.
 ///
 /// # Errors
 ///
@@ -235,7 +239,8 @@ pub fn measure(guest: &Guest, mut variants: Vec<Variant>, rounds: u32) -> Result
         let (other, payload) = (Payload::new(size, 0xA5), Payload::new(size, 0));
         let mut calls = Vec::new();
         for variant in &mut variants {
-            // Twice, with different bytes: what an earlier call left in the guest's memory must not pass.
+            // Twice, with different bytes: what an earlier call left in the guest's memory must not
+            // pass as an answer.
             variant.verify(&other)?;
             variant.verify(&payload)?;
             calls.push(variant.calibrate(&payload)?);
@@ -245,7 +250,7 @@ pub fn measure(guest: &Guest, mut variants: Vec<Variant>, rounds: u32) -> Result
         let mut seed = 1;
         for _ in 0..rounds {
             for &i in &order {
-                // One call outside of the clock: the caches are as this variant leaves them.
+                // One call outside the clock fills the caches with this variant's data.
                 variants[i].time(&payload, 1)?;
                 let elapsed = variants[i].time(&payload, calls[i])?;
                 times[i].push(elapsed.as_secs_f64() * 1e9 / f64::from(calls[i]));
@@ -263,10 +268,11 @@ pub fn measure(guest: &Guest, mut variants: Vec<Variant>, rounds: u32) -> Result
     Ok(Table { title: guest.title.into(), note: NOTE.into(), columns, rows })
 }
 
-/// Shuffles, so that nobody always follows the same one; the same way in each run.
+/// Shuffles the order, so that no variant always follows another one. The order is equal in each
+/// run.
 pub fn shuffle(order: &mut [usize], seed: &mut u64) {
     for end in (1..order.len()).rev() {
-        // Knuth's MMIX generator; its high bits are the good ones.
+        // Knuth's MMIX generator, whose high bits are the most random.
         *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         order.swap(end, (*seed >> 33) as usize % (end + 1));
     }

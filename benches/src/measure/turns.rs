@@ -1,4 +1,4 @@
-//! Anything that can be repeated and timed, in turns with others.
+//! Measures any repeatable work, in turns with other work.
 
 use std::time::{Duration, Instant};
 
@@ -7,20 +7,21 @@ use anyhow::{Context as _, Result, ensure};
 use super::shuffle;
 use crate::report::table::Cell;
 
-/// One of those that take turns.
+/// Work that takes turns with other work.
 pub struct Contender {
-    /// Its name, for errors.
+    /// The name, for errors.
     pub label: String,
     repeat: Box<dyn FnMut(u32) -> Result<Duration>>,
 }
 
 impl Contender {
-    /// One that is told how often to do its thing, and says how long that took.
+    /// Returns a contender from a function that repeats its work as often as it is told, and
+    /// returns how long that took.
     pub fn new(label: impl Into<String>, repeat: impl FnMut(u32) -> Result<Duration> + 'static) -> Self {
         Self { label: label.into(), repeat: Box::new(repeat) }
     }
 
-    /// One that does its thing once each time it is called. To drop what comes of it counts too.
+    /// Returns a contender from a function that does its work once. Dropping its result counts too.
     pub fn each<T>(label: impl Into<String>, mut once: impl FnMut() -> Result<T> + 'static) -> Self {
         Self::new(label, move |times| {
             let start = Instant::now();
@@ -35,7 +36,7 @@ impl Contender {
         (self.repeat)(times).with_context(|| format!("{} failed", self.label))
     }
 
-    /// Warms up, and finds how many repetitions fill a batch.
+    /// Warms up, and returns how many repetitions fill a batch.
     fn calibrate(&mut self, batch: Duration) -> Result<u32> {
         let mut times = 1;
         loop {
@@ -49,11 +50,12 @@ impl Contender {
     }
 }
 
-/// Lets each do batches of about that length, in a shuffled order, for so many rounds. A cell is nanoseconds each.
+/// Runs batches of about this length, in a shuffled order, for `rounds` rounds. A cell is the
+/// nanoseconds of one repetition.
 ///
 /// # Errors
 ///
-/// When one of them fails.
+/// When a contender fails.
 pub fn take_turns(contenders: &mut [Contender], rounds: u32, batch: Duration) -> Result<Vec<Cell>> {
     ensure!(rounds > 0, "the rounds have to be positive");
     let mut repetitions = Vec::new();

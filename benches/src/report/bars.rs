@@ -1,12 +1,12 @@
-//! What the tables come to, in one line each: ratios of two cells of one table.
+//! The results of the tables in one line each: ratios of two cells of one table.
 
 use super::table::Table;
 
 /// A ratio of two medians of one run.
 pub struct Bar {
-    /// What is compared with what.
+    /// The two that are compared.
     pub name: String,
-    /// The first over the second: of two times, less is better.
+    /// The first median over the second. For two times, less is better.
     pub ratio: f64,
 }
 
@@ -72,10 +72,10 @@ const RULES: &[Rule] = &[
     ),
 ];
 
-/// The names of the rows of fresh instances whose isolation is Antiphon's own.
+/// The beginning of the labels of rows that use Antiphon's own isolation per call.
 const PER_CALL: &str = "antiphon on wasmtime, isolation per call";
 
-/// Every ratio of which both cells were measured.
+/// Returns every ratio of which both cells were measured.
 pub fn bars(tables: &[Table]) -> Vec<Bar> {
     let mut bars: Vec<Bar> = RULES
         .iter()
@@ -122,7 +122,7 @@ pub fn bars(tables: &[Table]) -> Vec<Bar> {
     bars
 }
 
-/// Antiphon's own isolation against the best row by hand, and the incumbent against it.
+/// Compares Antiphon's own isolation with the best row by hand, and the incumbent with Antiphon's.
 fn fresh(table: &Table, prefix: &str) -> Vec<Bar> {
     let mut bars = Vec::new();
     let Some(ours) = table.rows.iter().find(|row| row.label.starts_with(PER_CALL)) else { return bars };

@@ -1,4 +1,4 @@
-//! The document, in Markdown and in JSON: what the machine is, what was built, and the tables.
+//! The document, in Markdown and in JSON: the machine, the build, and the tables.
 
 pub mod bars;
 pub mod table;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use self::bars::Bar;
 use self::table::{Cell, Row, Table, Unit};
 
-/// Every version in the document comes from the lock file that the program was built with.
+/// The lock file that the program was built with; all versions in the document come from it.
 const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// The packages whose versions a document names.
@@ -30,11 +30,11 @@ const PACKAGES: [&str; 12] = [
     "wat",
 ];
 
-/// What a document says before its tables: the machine, what was built, and what else there is to say about the run.
+/// The facts before the tables: the machine, the build, and what else matters about the run.
 pub struct Facts(Vec<(String, String)>);
 
 impl Facts {
-    /// Those of this process, and others.
+    /// Returns the facts of this process, and `others`.
     pub fn gather(others: &[(&str, String)]) -> Self {
         let mut facts = Vec::new();
         let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
@@ -63,7 +63,7 @@ impl Facts {
     }
 }
 
-/// The document in Markdown.
+/// Writes the document in Markdown.
 pub fn markdown(facts: &Facts, tables: &[Table], bars: &[Bar]) -> String {
     let mut out = "# Antiphon, measured\n\n".to_owned();
     for (name, value) in &facts.0 {
@@ -83,7 +83,7 @@ pub fn markdown(facts: &Facts, tables: &[Table], bars: &[Bar]) -> String {
     out
 }
 
-/// The same document in JSON: every number in full, medians with their quartiles.
+/// Writes the document in JSON, with every number in full, and medians with their quartiles.
 pub fn json(facts: &Facts, tables: &[Table], bars: &[Bar]) -> String {
     let facts: serde_json::Map<String, Value> =
         facts.0.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))).collect();
@@ -133,7 +133,7 @@ fn load_average() -> Option<String> {
     Some(text.split(' ').take(3).collect::<Vec<_>>().join(", "))
 }
 
-/// The version of `package` in the lock file.
+/// Returns the version of `package` in the lock file.
 fn locked_version(package: &str) -> Option<&'static str> {
     let mut lines = LOCK.lines();
     lines.find(|line| line.strip_prefix("name = ").is_some_and(|name| name.trim_matches('"') == package))?;
@@ -153,7 +153,8 @@ fn section(out: &mut String, table: &Table) {
     let _ = writeln!(out, "\nNoise (the widest interquartile range of a row): {}.", noise.join(", "));
 }
 
-/// One cell: what it is, its ratio to the limit, and how many times better than the incumbent it is.
+/// Writes one cell: its value, its ratio to the limit, and how many times better than the incumbent
+/// it is.
 fn entry(table: &Table, row: &Row, column: usize) -> String {
     let Some(Some(cell)) = row.cells.get(column) else { return "-".into() };
     let unit = table.columns[column].unit;
@@ -172,12 +173,12 @@ fn entry(table: &Table, row: &Row, column: usize) -> String {
     text
 }
 
-/// How far apart the middle half of the rounds lies, at worst, as a share of the median.
+/// Returns the largest distance between quartiles in a column, as a share of the median.
 fn noise(table: &Table, column: usize) -> f64 {
     table.rows.iter().filter_map(|row| Some((*row.cells.get(column)?)?.spread())).fold(0.0, f64::max)
 }
 
-/// A time as text.
+/// Writes a time.
 pub fn time(nanoseconds: f64) -> String {
     match nanoseconds {
         ns if ns < 100.0 => format!("{ns:.1} ns"),
@@ -187,7 +188,7 @@ pub fn time(nanoseconds: f64) -> String {
     }
 }
 
-/// A size as text.
+/// Writes a size.
 pub fn bytes(size: usize) -> String {
     match size {
         size if size >= 1 << 20 => format!("{} MiB", size >> 20),

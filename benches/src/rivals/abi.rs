@@ -1,12 +1,14 @@
-//! What the hand-written hosts share: checked reads and writes of a guest's memory, and the host's handler.
+//! Code that all hand-written hosts share: checked reads and writes of a guest's memory, and the
+//! host's handler.
 
 use std::ops::Range;
 use std::{fmt, str};
 
-/// The eight arguments of `__host_call`: binding, namespace, operation and payload, pointer and length each.
+/// The eight arguments of `__host_call`: pointer and length of each of binding, namespace,
+/// operation and payload.
 pub(crate) type HostCallArguments = (u32, u32, u32, u32, u32, u32, u32, u32);
 
-/// What a guest did wrong, or, in `Suspended`, that it waits for its host.
+/// A fault of the guest, or `Suspended` for a guest that waits for its host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
     OutOfBounds,
@@ -45,7 +47,7 @@ pub(crate) fn write(memory: &mut [u8], ptr: u32, bytes: &[u8]) -> Result<(), Fau
     Ok(())
 }
 
-/// The names of a host call as text, and its payload, all read in place.
+/// Reads the names of a host call as text, and its payload, all in place.
 #[inline]
 pub(crate) fn decode(memory: &[u8], arguments: HostCallArguments) -> Result<([&str; 3], &[u8]), Fault> {
     let (bd_ptr, bd_len, ns_ptr, ns_len, op_ptr, op_len, msg_ptr, msg_len) = arguments;
@@ -54,7 +56,8 @@ pub(crate) fn decode(memory: &[u8], arguments: HostCallArguments) -> Result<([&s
     Ok((names, read(memory, msg_ptr, msg_len)?))
 }
 
-/// The host's handler: echoes. Not inlined, since no library knows its handlers when it is compiled.
+/// Echoes: the host's handler. It must not be inlined, because a library does not know its
+/// handlers when it is compiled.
 #[inline(never)]
 pub(crate) fn handle(_names: [&str; 3], payload: &[u8]) -> Vec<u8> {
     payload.to_vec()

@@ -1,5 +1,5 @@
-//! Antiphon: `antiphon` with `antiphon-wasmtime` or `antiphon-wasmi`, with its default limits and deadlines on, by
-//! each way to call.
+//! Antiphon: `antiphon` with `antiphon-wasmtime` or `antiphon-wasmi`, with its default limits and
+//! deadlines, by each way to call.
 
 use std::any::Any;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::turns::Contender;
 use crate::measure::{AsyncCall, Family, SyncCall, Variant};
 
-/// The rows of Antiphon on one engine.
+/// Returns Antiphon's rows on one engine.
 ///
 /// # Errors
 ///
@@ -92,8 +92,9 @@ pub fn variants(engine: Engine, guest: &Guest, runtime: &Rc<Runtime>) -> Result<
     Ok(variants)
 }
 
-/// So many routes, of which the last one alone serves the guest's host call: by its binding. The first seven have parts of its
-/// names, so that they have to be looked up before.
+/// Returns a router of `routes` routes, of which only the last serves the guest's host call, by its
+/// binding. The first seven share parts of the host call's names, so the router has to look them up
+/// first.
 fn router(routes: usize, serve: fn(Route, Echo) -> Route) -> HostRouter {
     let near = [
         ["bench", "antiphon", "x"],
@@ -116,26 +117,27 @@ fn router(routes: usize, serve: fn(Route, Echo) -> Route) -> HostRouter {
     })
 }
 
-/// A host whose handler echoes.
+/// Builds a host whose handler echoes.
 fn host(engine: Engine, wasm: &[u8]) -> Result<WapcHost> {
     let provider = engine.factory(wasm, true)?.provider().map_err(Error::from_boxed)?;
     Ok(WapcHost::builder(provider).handler(Echo).build()?)
 }
 
-/// On wasmtime, a straight guest that cannot suspend runs on the caller's stack; one with a host call runs on a fiber
-/// all the same.
+/// Builds an asynchronous host. On wasmtime, a straight guest that cannot suspend runs on the
+/// caller's stack; a guest with host calls runs on a fiber even if it is straight.
 fn host_async(engine: Engine, guest: &Guest, runtime: &Runtime, cooperative: bool) -> Result<WapcHostAsync> {
     let provider = engine.factory(&guest.wasm, cooperative)?.provider_async().map_err(Error::from_boxed)?;
     Ok(runtime.block_on(WapcHostAsync::builder(provider).handler(Echo).build())?)
 }
 
-/// A pool of two instances of such hosts.
+/// Builds a pool of two instances of such hosts.
 fn pool(engine: Engine, guest: &Guest, runtime: &Runtime, cooperative: bool) -> Result<HostPool> {
     let factory = engine.factory(&guest.wasm, cooperative)?;
     Ok(runtime.block_on(HostPool::builder(factory).max(2).handler(Echo).build())?)
 }
 
-/// A handler that answers with a copy of its payload, which lies in the guest's memory, as the limit's does.
+/// Answers with a copy of the payload, which lies in the guest's memory, as the limit's handler
+/// does.
 struct Echo;
 
 impl HostHandler for Echo {
@@ -192,7 +194,7 @@ impl AsyncCall for CallWith<WapcHostAsync> {
     }
 }
 
-/// `call_into`: a borrowed payload, a buffer that is used again.
+/// `call_into`: a borrowed payload, a reused buffer.
 struct CallInto {
     host: WapcHost,
     answer: Vec<u8>,
@@ -224,7 +226,7 @@ impl SyncCall for CallRefWith {
     }
 }
 
-/// A fresh instance for each call: a provider out of the factory, and a host of it.
+/// Makes a fresh instance for each call: a provider from the factory, and a host with it.
 ///
 /// # Errors
 ///
@@ -251,7 +253,7 @@ pub fn fresh(wasm: &[u8]) -> Result<Vec<maker::Variant>> {
     });
     let label = "antiphon on wasmtime, isolation per call";
     variants.push(maker::Variant::new(Kind::Antiphon, label, maker));
-    // One pool for all threads: there are two at most.
+    // One pool for all threads, of which there are at most two.
     let builder = WasmtimeEngineProviderBuilder::new().module_bytes(wasm);
     let pool = HostPool::builder(builder.isolation(Isolation::PerCall).factory()?).max(2);
     let pool = antiphon::block_on(pool.build())?;
@@ -264,7 +266,7 @@ pub fn fresh(wasm: &[u8]) -> Result<Vec<maker::Variant>> {
     Ok(variants)
 }
 
-/// A host that is used for all calls, on each engine.
+/// Returns a host on each engine, which all calls share.
 ///
 /// # Errors
 ///
@@ -276,7 +278,7 @@ pub fn looped(wasm: &[u8]) -> Result<Vec<(Engine, &'static str, impl SyncCall + 
     ])
 }
 
-/// A host that was called once, kept.
+/// Makes a host, calls it once and keeps it.
 ///
 /// # Errors
 ///
@@ -291,7 +293,7 @@ pub fn kept(engine: Engine, wasm: &[u8]) -> Result<impl Fn() -> Result<Box<dyn A
     })
 }
 
-/// A module out of a `ModuleCache`, in a directory of its own.
+/// Returns a module from a `ModuleCache` in a directory of its own.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! extism: no waPC host, but what one would take instead. Its plugin echoes by the functions of extism's kernel.
+//! extism: not a waPC host, but an alternative to one. Its plugin echoes with the functions of
+//! extism's kernel.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ fn compile() -> Result<CompiledPlugin> {
     PluginBuilder::new(Manifest::new([Wasm::data(wasm)])).compile()
 }
 
-/// The row of a kept plugin.
+/// Returns the row of a plugin that is kept.
 ///
 /// # Errors
 ///
@@ -38,7 +39,7 @@ impl SyncCall for Call {
     }
 }
 
-/// A fresh plugin for each call.
+/// Makes a fresh plugin for each call.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The incumbent: `wapc` with `wasmtime-provider`, with the features and settings that it has by default.
+//! The incumbent: `wapc` with `wasmtime-provider`, with its default features and settings.
 
 use std::any::Any;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use super::pool::Pool;
 use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::{AsyncCall, Family, SyncCall, Variant};
 
-/// The rows of the incumbent, one of each mode.
+/// Returns the incumbent's rows, one of each mode.
 ///
 /// # Errors
 ///
@@ -27,7 +27,8 @@ pub fn variants(guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
     let callback: Box<HostCallback> = Box::new(|_id, _bd, _ns, _op, payload| Ok(payload.to_vec()));
     let host = WapcHost::new(Box::new(provider().build()?), Some(callback))?;
 
-    // It owns what it is given, and so gives that back: the cheapest echo that this signature allows.
+    // The callback owns its payload and so returns it: the cheapest echo that this signature
+    // allows.
     let callback: Box<HostCallbackAsync> =
         Box::new(|_id, _bd, _ns, _op, payload| Box::pin(async move { Ok(payload) }));
     let host_async =
@@ -39,7 +40,7 @@ pub fn variants(guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
     ])
 }
 
-/// A fresh instance for each call: a provider out of the prepared one, and a host of it.
+/// Makes a fresh instance for each call: a provider from the prepared one, and a host with it.
 ///
 /// # Errors
 ///
@@ -59,7 +60,7 @@ pub fn fresh(wasm: &[u8], pool: Option<Pool>) -> Result<Maker> {
     }))
 }
 
-/// An instance that was called once, kept.
+/// Makes an instance, calls it once and keeps it.
 ///
 /// # Errors
 ///
@@ -74,7 +75,7 @@ pub fn kept(wasm: &[u8]) -> Result<impl Fn() -> Result<Box<dyn Any>> + use<>> {
     })
 }
 
-/// Loads a module and gets it ready to be instantiated.
+/// Loads a module and prepares it for instantiation.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
-//! The limit: waPC's five imports written by hand on wasmtime, with no host library at all.
+//! The limit: waPC's five imports, written by hand on wasmtime without a host library.
 //!
-//! One typed call, one checked copy in, one checked copy out into a fresh `Vec`. Handles are cached in the
-//! store; there is no lock, no budget, no deadline, no isolation of one call from the next, no error text:
-//! what is left is what waPC and wasmtime themselves cost.
+//! A call is one typed call, one checked copy in, and one checked copy out into a fresh `Vec`.
+//! Handles are cached in the store. There is no lock, budget, deadline, isolation between calls, or
+//! error text. What is left is the cost of waPC and wasmtime themselves.
 
 use std::any::Any;
 use std::rc::Rc;
@@ -18,7 +18,8 @@ use super::pool::Pool;
 use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::{AsyncCall, Family, Mode, SyncCall, Variant};
 
-/// The rows of the limit; the first of each mode is the one that all others are compared with.
+/// Returns the limit's rows. The first row of each mode is the one that all others are compared
+/// with.
 ///
 /// # Errors
 ///
@@ -39,10 +40,10 @@ pub fn variants(guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
     Ok(variants)
 }
 
-/// The row that no copying host is below: no guest at all.
+/// The row that no host which copies can beat: no guest at all.
 pub const ONE_COPY: &str = "one memcpy of the payload, no guest";
 
-/// Copies the payload into a buffer that is used again.
+/// Copies the payload into a reused buffer.
 struct OneCopy(Vec<u8>);
 
 impl SyncCall for OneCopy {
@@ -53,7 +54,7 @@ impl SyncCall for OneCopy {
     }
 }
 
-/// What the imports share with the caller of the guest.
+/// What the imports share with the guest's caller.
 #[derive(Default)]
 struct State {
     /// `None` only until the guest is instantiated.
@@ -63,7 +64,7 @@ struct State {
     host_response: Vec<u8>,
 }
 
-/// A guest ready to be called.
+/// A guest that is ready to be called.
 struct Host {
     store: Store<State>,
     guest_call: TypedFunc<(u32, u32), u32>,
@@ -89,7 +90,7 @@ impl Host {
         Ok(Self { store, guest_call, epochs })
     }
 
-    /// Sets the stage for a call, and returns its arguments.
+    /// Prepares a call and returns its arguments.
     fn begin(&mut self, payload: &Payload) -> Result<(u32, u32)> {
         if self.epochs {
             self.store.set_epoch_deadline(1);
@@ -105,7 +106,7 @@ impl Host {
     }
 }
 
-/// By hand: a fresh store and instance for each call, of one pre-instantiated module.
+/// Makes, by hand, a fresh store and instance for each call, of one pre-instantiated module.
 ///
 /// # Errors
 ///
@@ -129,7 +130,7 @@ pub fn fresh(wasm: &[u8], pool: Option<Pool>) -> Result<Maker> {
     }))
 }
 
-/// By hand: one instance that is used for all calls, with or without epochs, or with fuel.
+/// Makes, by hand, one instance that all calls share, with or without epochs, or with fuel.
 ///
 /// # Errors
 ///
@@ -156,18 +157,18 @@ fn init(store: &mut Store<State>, instance: &Instance) -> Result<()> {
     Ok(())
 }
 
-/// How a guest that does not end could be ended.
+/// How a guest that never ends could be ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Interruption {
     /// Not at all.
     None,
-    /// It looks at the epoch.
+    /// The guest checks the epoch.
     Epochs,
-    /// It counts.
+    /// The guest counts fuel.
     Fuel,
 }
 
-/// By hand: an instance that was called once, kept.
+/// Makes an instance by hand, calls it once and keeps it.
 ///
 /// # Errors
 ///
@@ -209,8 +210,8 @@ impl AsyncCall for OnFiber {
     }
 }
 
-/// Compiles the guest and defines the imports: all synchronous, but `__host_call` awaits its handler in async
-/// mode.
+/// Compiles the guest and defines the imports. All imports are synchronous, except that
+/// `__host_call` awaits its handler in async mode.
 fn prepare(
     wasm: &[u8],
     mut config: Config,
@@ -225,7 +226,7 @@ fn prepare(
     linker.func_wrap("wapc", "__guest_response", guest_response)?;
     linker.func_wrap("wapc", "__host_response_len", host_response_len)?;
     linker.func_wrap("wapc", "__host_response", host_response)?;
-    // What real guests import besides, and no guest of these measurements needs.
+    // Real guests import these too, but no guest calls them in these measurements.
     linker.func_wrap("wapc", "__host_error_len", || 0_u32)?;
     linker.func_wrap("wapc", "__host_error", |_: u32| {})?;
     linker.func_wrap("wapc", "__guest_error", |_: u32, _: u32| {})?;
@@ -243,7 +244,7 @@ fn prepare(
     Ok((store, module, linker))
 }
 
-/// The guest's memory and the state, side by side.
+/// Returns the guest's memory and the state, side by side.
 fn parts<'a>(caller: &'a mut Caller<'_, State>) -> Result<(&'a mut [u8], &'a mut State), Fault> {
     let memory = caller.data().memory.ok_or(Fault::OutOfBounds)?;
     Ok(memory.data_and_store_mut(caller))
@@ -263,7 +264,7 @@ fn guest_response(mut caller: Caller<'_, State>, ptr: u32, len: u32) -> wasmtime
 }
 
 fn host_response_len(caller: Caller<'_, State>) -> u32 {
-    // The guest's own payload came back: it fits.
+    // The host answers with the guest's own payload, so its length fits.
     caller.data().host_response.len() as u32
 }
 

@@ -1,7 +1,8 @@
-//! The limit on wasmi: the same five imports as in `limit.rs`, by hand on an interpreter.
+//! The limit on wasmi: the five imports of `limit.rs`, by hand on an interpreter.
 //!
-//! The engine's settings are those of Antiphon, but for fuel, which costs the interpreter something in each block of
-//! guest code: without it in the rows that all others are compared with, with it in the rows below them.
+//! The engine's settings are those of Antiphon, except for fuel, which costs the interpreter time
+//! in each block of guest code. The rows that all others are compared with count no fuel; the rows
+//! below them do.
 
 use std::any::Any;
 use std::rc::Rc;
@@ -18,7 +19,8 @@ use super::abi::{Fault, HostCallArguments, decode, handle, read, write};
 use crate::guest::{Guest, OPERATION, Payload};
 use crate::measure::{AsyncCall, Family, Mode, SyncCall, Variant};
 
-/// The rows of the limit; the first of each mode is the one that all others are compared with.
+/// Returns the limit's rows. The first row of each mode is the one that all others are compared
+/// with.
 ///
 /// # Errors
 ///
@@ -37,7 +39,7 @@ pub fn variants(guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
     Ok(variants)
 }
 
-/// By hand: one instance that is used for all calls, with or without fuel.
+/// Makes, by hand, one instance that all calls share, with or without fuel.
 ///
 /// # Errors
 ///
@@ -46,7 +48,7 @@ pub fn looped(wasm: &[u8], fuel: bool) -> Result<impl SyncCall + use<>> {
     Ok(ToTheEnd(Host::new(wasm, fuel, Mode::Sync)?))
 }
 
-/// By hand: an instance that was called once, kept. All are of one module.
+/// Makes an instance by hand, calls it once and keeps it. All instances are of one module.
 ///
 /// # Errors
 ///
@@ -64,7 +66,7 @@ pub fn kept(wasm: &[u8]) -> Result<impl Fn() -> Result<Box<dyn Any>> + use<>> {
 
 impl HostError for Fault {}
 
-/// What the imports share with the caller of the guest.
+/// What the imports share with the guest's caller.
 #[derive(Default)]
 struct State {
     /// `None` only until the guest is instantiated.
@@ -72,11 +74,11 @@ struct State {
     payload: &'static [u8],
     response: Vec<u8>,
     host_response: Vec<u8>,
-    /// The host call that the guest was left for.
+    /// The host call that the guest is suspended in.
     pending: Option<HostCallArguments>,
 }
 
-/// A guest ready to be called.
+/// A guest that is ready to be called.
 struct Host {
     store: Store<State>,
     guest_call: TypedFunc<(u32, u32), u32>,
@@ -101,7 +103,7 @@ fn prepare(wasm: &[u8], fuel: bool, mode: Mode) -> Result<(Module, Linker<State>
     linker.func_wrap("wapc", "__guest_response", guest_response)?;
     linker.func_wrap("wapc", "__host_response_len", host_response_len)?;
     linker.func_wrap("wapc", "__host_response", host_response)?;
-    // What real guests import besides, and no guest of these measurements needs.
+    // Real guests import these too, but no guest calls them in these measurements.
     linker.func_wrap("wapc", "__host_error_len", || 0_u32)?;
     linker.func_wrap("wapc", "__host_error", |_: u32| {})?;
     linker.func_wrap("wapc", "__guest_error", |_: u32, _: u32| {})?;
@@ -133,7 +135,7 @@ impl Host {
         Ok(Self { store, guest_call, fuel })
     }
 
-    /// Sets the stage for a call, and returns its arguments.
+    /// Prepares a call and returns its arguments.
     fn begin(&mut self, payload: &Payload) -> Result<(u32, u32)> {
         if self.fuel {
             self.store.set_fuel(u64::MAX)?;
@@ -148,7 +150,7 @@ impl Host {
         Ok(std::mem::take(&mut self.store.data_mut().response))
     }
 
-    /// Awaits the host's answer to the call that the guest was left for.
+    /// Awaits the host's answer to the pending host call.
     async fn answer(&mut self) -> Result<()> {
         let memory = self.store.data().memory.context("a guest without memory")?;
         let (memory, state) = memory.data_and_store_mut(&mut self.store);
@@ -170,7 +172,7 @@ impl SyncCall for ToTheEnd {
     }
 }
 
-/// Calls with `call_resumable`: a guest is left where it waits for its host, and resumed.
+/// Calls with `call_resumable`: a guest that waits for its host is suspended and resumed.
 struct Resumable(Host);
 
 impl AsyncCall for Resumable {
@@ -190,7 +192,7 @@ impl AsyncCall for Resumable {
     }
 }
 
-/// The guest's memory and the state, side by side.
+/// Returns the guest's memory and the state, side by side.
 fn parts<'a>(caller: &'a mut Caller<'_, State>) -> Result<(&'a mut [u8], &'a mut State), Error> {
     let memory = caller.data().memory.ok_or_else(|| Error::host(Fault::OutOfBounds))?;
     Ok(memory.data_and_store_mut(caller))
@@ -209,7 +211,7 @@ fn guest_response(mut caller: Caller<'_, State>, ptr: u32, len: u32) -> Result<(
 }
 
 fn host_response_len(caller: Caller<'_, State>) -> u32 {
-    // The guest's own payload came back: it fits.
+    // The host answers with the guest's own payload, so its length fits.
     caller.data().host_response.len() as u32
 }
 
@@ -237,7 +239,7 @@ fn host_call(
     Ok(1)
 }
 
-/// Leaves the guest, for its caller to await the host.
+/// Suspends the guest, so that its caller can await the host.
 #[expect(clippy::too_many_arguments, reason = "waPC's own signature")]
 fn suspend(
     mut caller: Caller<'_, State>,

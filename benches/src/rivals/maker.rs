@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-/// Makes a fresh instance, calls it once with a payload, drops it, and says how long the answer was.
+/// Makes a fresh instance, calls it once with a payload, drops it, and returns the length of the
+/// answer.
 pub type FreshCall = Box<dyn FnMut(&'static [u8]) -> Result<usize>>;
 
-/// What each thread gets its [`FreshCall`] from: one compiled module.
+/// Gives each thread its [`FreshCall`], all of one compiled module.
 pub type Maker = Arc<dyn Fn() -> Result<FreshCall> + Send + Sync>;
 
-/// Whose maker it is.
+/// Whose code makes the instance.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// By hand.
@@ -19,22 +20,22 @@ pub enum Kind {
     Incumbent,
     /// Antiphon.
     Antiphon,
-    /// Some other library.
+    /// Another library.
     Other,
 }
 
 /// One row.
 pub struct Variant {
-    /// Its name.
+    /// The row's name.
     pub label: String,
-    /// Whose it is.
+    /// Whose code makes the instance.
     pub kind: Kind,
-    /// Its maker.
+    /// The maker.
     pub maker: Maker,
 }
 
 impl Variant {
-    /// A row.
+    /// Returns a row.
     pub fn new(kind: Kind, label: impl Into<String>, maker: Maker) -> Self {
         Self { label: label.into(), kind, maker }
     }

@@ -1,5 +1,5 @@
-//! `cold`: from a module's bytes to the answer to its first call, on each engine of Antiphon. Nothing is cached: each round
-//! loads the module anew, into an engine of its own.
+//! `cold`: from a module's bytes to the answer of its first call, on each of Antiphon's engines.
+//! Nothing is cached: each round loads the module into a new engine.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ struct Guest {
     wasm: Vec<u8>,
 }
 
-/// A table for each guest.
+/// Returns a table for each guest.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ fn table(guest: &Guest, rounds: u32) -> Result<Table> {
     eprintln!("cold, {}: {rounds} rounds", guest.title);
     let engines = Engine::ALL;
     for engine in engines {
-        // Threads are started, pages are mapped: once in a process.
+        // A first call in the process starts threads and maps pages, which must not count.
         first_call(engine, &guest.wasm)?;
     }
     let mut times = engines.map(|_| [const { Vec::new() }; COLUMNS.len()]);
@@ -71,7 +71,8 @@ fn table(guest: &Guest, rounds: u32) -> Result<Table> {
     })
 }
 
-/// Loads, starts and calls the guest once: the nanoseconds of each phase, and of all. What it takes down does not count.
+/// Loads, starts and calls the guest once. Returns the nanoseconds of each phase and of all;
+/// dropping the host does not count.
 fn first_call(engine: Engine, wasm: &[u8]) -> Result<[f64; COLUMNS.len()]> {
     let payload = [7; 1 << 10];
     let begun = Instant::now();

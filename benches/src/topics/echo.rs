@@ -1,4 +1,5 @@
-//! `echo`: an echo through one guest call, and through one host call, by hand, by the incumbent, by Antiphon.
+//! `echo`: an echo through one guest call, and through one host call, by hand, by the incumbent, by
+//! Antiphon.
 
 use std::rc::Rc;
 
@@ -11,8 +12,8 @@ use crate::measure::{Family, Variant, measure};
 use crate::report::table::Table;
 use crate::rivals::{incumbent, limit, limit_wasmi};
 
-/// The two tables of an engine. Of the rows, those of the limit are kept and those whose label contains one of the texts; all
-/// if there is no text.
+/// Returns the two tables of an engine. With a filter they have the limit's rows, and the rows
+/// whose label contains one of the texts.
 ///
 /// # Errors
 ///
@@ -35,7 +36,7 @@ pub fn tables(engine: Engine, rounds: u32, filter: &[String]) -> Result<Vec<Tabl
     Ok(tables)
 }
 
-/// Every variant of this build on `engine`, sorted into the order of the rows.
+/// Returns every variant of this build on `engine`, in the order of the rows.
 fn variants(engine: Engine, guest: &Guest, runtime: &Rc<Runtime>) -> Result<Vec<Variant>> {
     let mut variants = match engine {
         Engine::Wasmtime => limit::variants(guest, runtime)?,

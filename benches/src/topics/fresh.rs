@@ -1,4 +1,5 @@
-//! `fresh`: a fresh instance for every call, by hand, by the incumbent, by Antiphon; and the same on two threads.
+//! `fresh`: a fresh instance for every call, by hand, by the incumbent and by Antiphon; `threads`:
+//! that on one thread and on two.
 
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -15,10 +16,11 @@ use crate::rivals::{incumbent, limit, pool};
 
 static PAYLOAD: [u8; 1 << 10] = [7; 1 << 10];
 
-/// How long a batch should take. An instance costs microseconds, and the first ones of a batch fill the pool again.
+/// The length of a batch. An instance costs microseconds, and the first instances of a batch fill
+/// the pool again.
 const BATCH: Duration = Duration::from_millis(2);
 
-/// The small guest, and a large one.
+/// Returns the small guest and a large one.
 fn guests() -> Result<[(String, Vec<u8>); 2]> {
     let large = built::repeated(built::RUST, 20)?;
     let small = Guest::echo()?.wasm;
@@ -28,7 +30,7 @@ fn guests() -> Result<[(String, Vec<u8>); 2]> {
     ])
 }
 
-/// Every variant of this build, the same rows for each guest.
+/// Returns every variant of this build. The rows are equal for each guest.
 fn variants(wasm: &[u8]) -> Result<Vec<Variant>> {
     let mut variants = vec![Variant::new(Kind::Limit, "by hand, on demand", limit::fresh(wasm, None)?)];
     for pool in pool::Pool::here() {
@@ -50,7 +52,8 @@ fn variants(wasm: &[u8]) -> Result<Vec<Variant>> {
     Ok(variants)
 }
 
-/// The rows that others are compared with: the best one by hand that is safe here, the incumbent's default.
+/// Makes the rows, with the rows that they are compared with: the best one by hand that is safe on
+/// this machine, and the incumbent's default.
 fn rows(variants: &[Variant]) -> Vec<Row> {
     let limit = variants.iter().rposition(|variant| variant.kind == Kind::Limit);
     let incumbent = variants.iter().position(|variant| variant.kind == Kind::Incumbent);
@@ -65,7 +68,7 @@ fn rows(variants: &[Variant]) -> Vec<Row> {
         .collect()
 }
 
-/// A fresh instance for each call.
+/// Measures a fresh instance for each call.
 ///
 /// # Errors
 ///
@@ -106,7 +109,7 @@ fn checked(call: &mut FreshCall) -> Result<()> {
     Ok(())
 }
 
-/// The same on one thread and on two.
+/// Measures a fresh instance for each call, on one thread and on two.
 ///
 /// # Errors
 ///
@@ -142,7 +145,8 @@ pub fn threads(rounds: u32) -> Result<Table> {
     })
 }
 
-/// Makes calls on so many threads, each with its share; the clock runs from when all are ready until the last is done.
+/// Makes calls on `count` threads, each with an equal share. The clock runs from when all threads
+/// are ready until the last one is done.
 fn on_threads(maker: &Maker, count: u32, times: u32) -> Result<Duration> {
     let share = times.div_ceil(count);
     let ready = Barrier::new(count as usize + 1);
@@ -162,6 +166,6 @@ fn on_threads(maker: &Maker, count: u32, times: u32) -> Result<Duration> {
     for result in results {
         result.ok().context("a thread panicked")??;
     }
-    // As long as exactly `times` calls would have taken.
+    // Scaled to exactly `times` calls.
     Ok(elapsed.mul_f64(f64::from(times) / f64::from(share * count)))
 }

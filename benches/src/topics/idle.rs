@@ -1,7 +1,7 @@
-//! `idle`: how much memory an instance keeps resident while nobody calls it.
+//! `idle`: how much memory an instance keeps resident between calls.
 //!
-//! Many instances of one module, each called once, in a process of their own for each row and column: what one left in the
-//! allocator is not in the next. Linux only.
+//! A process makes many instances of one module and calls each once. Every row and column has a
+//! process of its own, so that nothing left in one allocator shows in the next cell. Linux only.
 
 use std::any::Any;
 use std::process::Command;
@@ -16,7 +16,7 @@ use crate::rivals::{incumbent, limit, limit_wasmi};
 /// How many instances a process holds.
 const COUNTS: [u32; 3] = [1, 1_000, 10_000];
 
-/// Rows: the name for the command line, the label, whether there has to be Antiphon in the build.
+/// Rows: the name on the command line, the label, and whether the build must include Antiphon.
 const ROWS: [(&str, &str, bool); 5] = [
     ("limit", "wasmtime by hand", false),
     ("incumbent", "incumbent", false),
@@ -25,14 +25,14 @@ const ROWS: [(&str, &str, bool); 5] = [
     ("wasmi", "antiphon on wasmi", true),
 ];
 
-/// Guests: the name for the command line, and the title.
+/// Guests: the name on the command line, and the title.
 const GUESTS: [(&str, &str); 3] = [
     ("untouched", "Idle instances of `guests/untouched.wat`, 1 page (64 KiB) that nobody writes to"),
     ("1", "Idle instances of `guests/idle.wat`, 1 page (64 KiB), two pages of the system's written to"),
     ("rust", "Idle instances of `guests/built/rust.wasm`, 17 pages"),
 ];
 
-/// A table for each guest.
+/// Returns a table for each guest.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ pub fn tables() -> Result<Vec<Table>> {
     Ok(tables)
 }
 
-/// One cell: it goes to stdout.
+/// Measures one cell and prints it to stdout.
 ///
 /// # Errors
 ///
@@ -96,10 +96,10 @@ pub fn row(name: &str, guest: &str, count: &str) -> Result<()> {
         }
         _ => bail!("no row {name}"),
     };
-    // What all share is there once the first one was called.
+    // The first instance is not counted: its call creates what all of them share.
     let first = make()?;
     let mut all = Vec::with_capacity(count as usize);
-    // Touched, so that the vector itself does not count.
+    // Written to, so that the vector's own memory does not count.
     all.resize_with(count as usize, || None);
     let before = resident()?;
     for place in &mut all {
@@ -110,7 +110,7 @@ pub fn row(name: &str, guest: &str, count: &str) -> Result<()> {
     Ok(())
 }
 
-/// What of this process is resident, in KiB.
+/// Returns the resident memory of this process, in KiB.
 fn resident() -> Result<f64> {
     let text = fs::read_to_string("/proc/self/smaps_rollup")?;
     let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).context("a field is missing")?;

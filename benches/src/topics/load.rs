@@ -1,4 +1,4 @@
-//! `load`: a large module, from its source and from what was kept of it.
+//! `load`: a large module, loaded from its source and from kept native code.
 
 use std::fs;
 use std::io::Read as _;
@@ -14,14 +14,15 @@ use crate::measure::turns::{Contender, take_turns};
 use crate::report::table::{Column, Row, Table};
 use crate::rivals::{incumbent, native};
 
-/// How long a batch should take.
+/// The length of a batch.
 const BATCH: Duration = Duration::from_millis(5);
 
-/// Loads a large module in every way, from its source a tenth of the rounds, since that takes seconds.
+/// Loads a large module in every way. Loads from source take seconds, so they run a tenth of the
+/// rounds.
 ///
 /// # Errors
 ///
-/// When it cannot be loaded.
+/// When the module cannot be loaded.
 pub fn table(rounds: u32) -> Result<Table> {
     let wasm: Arc<[u8]> = built::repeated(built::RUST, 90)?.into();
     let folder = tempfile::tempdir()?;
@@ -66,16 +67,16 @@ pub fn table(rounds: u32) -> Result<Table> {
     Ok(table)
 }
 
-/// What rows from source are compared with.
+/// The row that rows from source are compared with.
 pub const SOURCE: &str = "source, wasmtime by hand: Cranelift";
-/// What rows from what was kept are compared with.
+/// The row that rows from kept code are compared with.
 pub const HASHED: &str = "kept, wasmtime by hand: `deserialize_file` and one BLAKE3 pass";
 
 fn mega(bytes: &[u8]) -> f64 {
     bytes.len() as f64 / 1e6
 }
 
-/// From the module's bytes.
+/// Returns the contenders that load from the module's bytes.
 fn source(wasm: &Arc<[u8]>, engine: &Engine) -> Result<Vec<Contender>> {
     let (by_hand, by_incumbent, eager, lazy) =
         (Arc::clone(wasm), Arc::clone(wasm), Arc::clone(wasm), Arc::clone(wasm));
@@ -106,7 +107,7 @@ fn translate(wasm: &[u8], mode: wasmi::CompilationMode) -> Result<()> {
     Ok(())
 }
 
-/// From what was kept.
+/// Returns the contenders that load kept code.
 fn cached(code: &Arc<[u8]>, engine: &Engine, file: &Path) -> Result<Vec<Contender>> {
     let (first, second, third, bytes) = (engine.clone(), engine.clone(), engine.clone(), Arc::clone(code));
     let (mapped, hashed): (PathBuf, PathBuf) = (file.into(), file.into());
@@ -124,7 +125,7 @@ fn cached(code: &Arc<[u8]>, engine: &Engine, file: &Path) -> Result<Vec<Contende
     Ok(contenders)
 }
 
-/// Reads a file in pieces that stay in the processor's cache.
+/// Hashes a file in pieces that stay in the processor's cache.
 fn hash(file: &Path) -> Result<blake3::Hash> {
     let mut file = fs::File::open(file)?;
     let (mut hasher, mut piece) = (blake3::Hasher::new(), vec![0; 256 << 10]);

@@ -1,4 +1,4 @@
-//! `loops`: what guests compute, with and without a way to end them.
+//! `loops`: guests that compute, with and without a way to end them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::report::table::{Column, Row, Table};
 use crate::rivals::limit::{self, Interruption};
 use crate::rivals::limit_wasmi;
 
-/// How long a batch should take; an interpreter needs longer for a single call.
+/// The length of a batch; on an interpreter a single call takes longer.
 const BATCH: Duration = Duration::from_millis(1);
 
 /// Guests by name, with the words of their answers.
@@ -36,7 +36,7 @@ const GUESTS: [(&str, &str, &[u32]); 4] = [
     ("256 Ki loads", include_str!("../../guests/one_load.wat"), &[2_147_352_576]),
 ];
 
-/// A guest ready to be called, and the row that it is compared with.
+/// A guest that is ready to be called, and its row.
 struct Runner {
     engine: Engine,
     label: &'static str,
@@ -66,16 +66,16 @@ fn runners(wasm: &[u8]) -> Result<Vec<Runner>> {
     for (engine, label, host) in crate::rivals::antiphon::looped(wasm)? {
         runners.push(Runner::new(engine, label, host));
     }
-    // Stable: the row by hand stays the first of its engine.
+    // The sort is stable, so the row by hand stays the first of its engine.
     runners.sort_by_key(|runner| runner.engine);
     Ok(runners)
 }
 
-/// Each guest on each engine.
+/// Measures each guest on each engine.
 ///
 /// # Errors
 ///
-/// When a guest is refused, or answers with anything but the right number.
+/// When a guest is refused, or answers with a wrong number.
 pub fn table(rounds: u32) -> Result<Table> {
     let mut rows: Vec<Row> = Vec::new();
     let mut columns = Vec::new();

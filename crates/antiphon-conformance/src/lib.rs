@@ -49,7 +49,8 @@ macro_rules! suite {
     };
 }
 
-/// Makes the `main` function of a test target that puts one provider under stress; see [`stress()`].
+/// Makes the `main` function of a test target that runs the stress cases on one provider; see
+/// [`stress()`].
 ///
 /// The arguments are those of [`suite!`]. The target needs `harness = false`.
 ///
@@ -68,7 +69,8 @@ macro_rules! stress {
     };
 }
 
-/// Makes the `main` function of a program that calls one provider for minutes or hours; see [`soak()`].
+/// Makes the `main` function of a program that calls one provider for minutes or hours; see
+/// [`soak()`].
 ///
 /// The arguments are those of [`suite!`].
 ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::shared::Inner;
 
-/// A place in the queue of a pool, given back when dropped.
+/// A promised place in the queue of a pool. Dropping it returns the place.
 pub(crate) struct Promise(Option<Arc<Inner>>);
 
 impl Promise {
@@ -13,7 +13,7 @@ impl Promise {
         Self(Some(Arc::clone(pool)))
     }
 
-    /// The call that it was made for has come.
+    /// Uses up the promise, because the call that it was made for has come.
     pub(crate) fn redeem(mut self) {
         self.0 = None;
     }

@@ -12,35 +12,37 @@ use crate::queue::{Queue, Refusal};
 use crate::report::Tally;
 use crate::version::{History, Version};
 
-/// What all clones of a pool share.
+/// The state that all clones of a pool share.
 pub(crate) struct Inner {
     pub(crate) queue: Queue<Instance>,
     pub(crate) settings: Settings,
     pub(crate) blueprint: Blueprint,
     pub(crate) history: Arc<History>,
     pub(crate) tally: Tally,
-    /// The number of the last version that was made.
+    /// The number of the newest version, whether or not it serves yet.
     pub(crate) last_version: AtomicU64,
 }
 
-/// What the builder was told about the pool itself.
+/// The builder's settings for the pool itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) min: usize,
     pub(crate) max: usize,
     pub(crate) queue: usize,
-    /// How long a call may wait.
+    /// How long a call may wait for an instance.
     pub(crate) wait: Duration,
     /// How long an instance above `min` may be idle.
     pub(crate) idle: Duration,
     /// After how many calls an instance is rebuilt.
     pub(crate) recycle: u64,
-    /// The first pause after a start that failed, and the longest one.
+    /// The first pause after a failed start, and the longest one.
     pub(crate) backoff: (Duration, Duration),
 }
 
 impl Inner {
-    /// Starts instances of a version aside, and lets it serve.
+    /// Starts instances of a version while the old one serves, and then makes the new one serve.
+    /// Instances that find no place yet wait in reserve for a place that an old call gives up, so
+    /// both versions together never run more guests than the pool may.
     pub(crate) async fn serve(&self, version: Arc<Version>) -> Result<()> {
         let mut started = Vec::new();
         for _ in 0..self.settings.min.max(1) {
@@ -60,6 +62,8 @@ impl Inner {
             Refusal::Failing(failure) => {
                 Error::new(ErrorKind::InitFailed, failure.message().to_owned()).with_source(Failure(failure))
             }
+            // The table of kinds has none for a drained pool. A caller does what it does with a
+            // full one: it goes elsewhere.
             Refusal::Closed => {
                 Error::new(ErrorKind::Overloaded, "the pool takes no more calls: it was drained")
             }
@@ -79,7 +83,7 @@ impl Inner {
     }
 }
 
-/// One failed start, as the source of the errors of many calls.
+/// A failed start, as the source of the errors of many calls.
 #[derive(Debug)]
 struct Failure(Arc<Error>);
 

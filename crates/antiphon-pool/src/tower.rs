@@ -10,13 +10,14 @@ use crate::pool::HostPool;
 use crate::promise::Promise;
 use crate::report::CallSpan;
 
-/// Ready means that a place in the pool's queue is set aside, so that the call that follows is never refused as
-/// [`Overloaded`](antiphon::errors::ErrorKind::Overloaded) (but by a drain meanwhile). A call on a service that is not ready
-/// is made like any other.
+/// A service that is ready has a place in the pool's queue set aside. So the next call is never
+/// refused as [`Overloaded`](antiphon::errors::ErrorKind::Overloaded), except by a drain in
+/// between. A call on a service that is not ready is made like any other.
 ///
-/// While it is not ready the queue is full; it becomes so when somebody has left the queue. Handlers of the pool's own should not
-/// wait for that, but use [`call_with`](HostPool::call_with): who waits to be ready is in no queue yet, has no deadline, and is not
-/// seen by what refuses calls that would wait for each other.
+/// A service that is not ready becomes so when a call leaves the queue. The pool's own handlers
+/// should not wait for that, but use [`call_with`](HostPool::call_with). A service that waits to be
+/// ready is not in the queue yet: it has no deadline, and the check that refuses calls which would
+/// wait for each other does not see it.
 impl Service<Request<'static>> for HostPool {
     type Response = Response;
     type Error = Error;

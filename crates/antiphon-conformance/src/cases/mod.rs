@@ -13,7 +13,7 @@ pub(crate) use confinement::SPIN;
 pub(crate) use protocol::ECHO;
 use protocol::{RELAY, echo};
 
-/// Every case, topic by topic.
+/// Returns every case, topic by topic.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     [protocol::TOPICS, confinement::TOPICS, hosts::TOPICS, engine::TOPICS]
         .into_iter()

@@ -1,4 +1,9 @@
-//! What long traffic calls: a host, or whatever else serves the calls of one guest.
+//! What the stress and the soak call: a host, or another program that serves the calls of one
+//! guest.
+//!
+//! The suite knows only this trait. A pool therefore runs the traffic and its verdict from a
+//! program of its own, and the suite does not depend on the pool. Each call costs a boxed future,
+//! which does not matter here: the traffic measures nothing as short as that.
 
 use std::sync::Arc;
 
@@ -8,10 +13,11 @@ use antiphon::{EngineProviderFactory, HostHandlerAsync, Isolation, Limits, LogLi
 use crate::suite::{Host, Log};
 use crate::support::Handler;
 
-/// Serves the calls of one guest, for any number of callers at once: what [`soak_callees`](crate::soak_callees()) calls.
+/// Serves the calls of one guest, for any number of concurrent callers: what
+/// [`soak_callees`](crate::soak_callees()) calls.
 ///
-/// It does what `WapcHostAsync` does, error kinds included, and refuses no call because there are many. A dropped future is
-/// a call that was given up.
+/// It behaves like `WapcHostAsync`, error kinds included, and never refuses a call for having too
+/// many of them. To drop a future is to abandon its call.
 #[async_trait::async_trait]
 pub trait Callee: Send + Sync {
     /// Calls an operation without options.
@@ -32,21 +38,23 @@ pub trait Callee: Send + Sync {
     /// `ReplaceFailed`, with the reason as its source; the old module serves on.
     async fn replace(&self, module: &[u8]) -> Result<(), Error>;
 
-    /// The host that every log line has to be of; `None`, the default, where there are several.
+    /// Returns the id of the host that every log line must carry; `None`, the default, where there
+    /// are several hosts.
     fn host_id(&self) -> Option<u64> {
         None
     }
 
-    /// Called once when the last call has ended, to say whether all is back where it belongs; by default it is.
+    /// Called once after the last call has ended: reports whether everything was given back. The
+    /// default reports success.
     ///
-    /// # Errors
-    /// What is not, for a person.
+    /// # Errors A description of what was not given back.
     async fn end(&self) -> Result<(), String> {
         Ok(())
     }
 }
 
-/// What a callee has to be made of: nothing of it may be left out, or the traffic finds its absence unexpected.
+/// What a callee must be made of. It must use every part: the traffic reports a missing one as
+/// unexpected outcomes.
 #[derive(Clone)]
 pub struct Parts {
     pub(crate) factory: Arc<dyn EngineProviderFactory>,
@@ -57,31 +65,31 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// The guest, on the engine under test.
+    /// Returns the guest, on the engine under test.
     #[must_use]
     pub fn factory(&self) -> Arc<dyn EngineProviderFactory> {
         Arc::clone(&self.factory)
     }
 
-    /// The limits of every call.
+    /// Returns the limits of every call.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Whether calls share instances; the factory was asked for the same.
+    /// Returns whether calls share instances. The factory was built with the same setting.
     #[must_use]
     pub fn isolation(&self) -> Isolation {
         self.isolation
     }
 
-    /// What answers the guest's host calls; it may wait.
+    /// Returns the handler of the guest's host calls; it may wait.
     #[must_use]
     pub fn handler(&self) -> impl HostHandlerAsync + 'static + use<> {
         self.handler.clone()
     }
 
-    /// Where the guest's log lines go.
+    /// Returns the sink of the guest's log lines.
     pub fn log(&self) -> impl Fn(LogLine<'_>) + Send + Sync + 'static + use<> {
         let log = self.log.clone();
         move |line| log.push(line)

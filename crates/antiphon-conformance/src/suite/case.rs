@@ -1,4 +1,4 @@
-//! What a case is: a name, where it runs, what it needs, and the check itself.
+//! A case: its name, its modes, its needs, and its check.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use super::Mode;
 use super::Subject;
 use crate::support::Bound;
 
-/// One behaviour that every provider has to show. Written once, run in each of its [modes](Case::modes).
+/// One behaviour that every provider must show, written once and run in each of its
+/// [modes](Case::modes).
 #[derive(Clone, Copy)]
 #[must_use]
 pub struct Case {
@@ -37,13 +38,13 @@ impl Case {
         }
     }
 
-    /// Says what the engine must be able to do.
+    /// Sets what the engine must be able to do.
     pub(crate) const fn needs(mut self, needs: &'static [Need]) -> Self {
         self.needs = needs;
         self
     }
 
-    /// Restricts the case to some modes.
+    /// Restricts the case to these modes.
     pub(crate) const fn only(mut self, modes: &'static [Mode]) -> Self {
         self.modes = modes;
         self
@@ -55,21 +56,23 @@ impl Case {
         self
     }
 
-    /// Runs the case while no other one runs: it measures the process, or a time that load would spoil.
+    /// Runs the case while no other case runs, because it measures the process, or a time that load
+    /// would spoil.
     pub(crate) const fn alone(mut self) -> Self {
         self.alone = true;
         self
     }
 
-    /// Marks a case whose guest does harm on purpose. It runs alone, and the run fails it where it takes more time or
-    /// memory than is sound: five seconds, and 192 MiB beyond what was resident before.
+    /// Marks a case whose guest does harm on purpose. The case runs alone, and fails if it takes
+    /// more than five seconds, or more than 192 MiB beyond what was resident before.
     pub(crate) const fn hostile(mut self) -> Self {
         self.alone = true;
         self.hostile = Some(Bound::DEFAULT);
         self
     }
 
-    /// The same with a bound of its own, in bytes of memory.
+    /// Marks a hostile case that needs another bound than [`hostile`](Self::hostile) gives;
+    /// `memory` is in bytes.
     pub(crate) const fn within(mut self, time: Duration, memory: u64) -> Self {
         self.alone = true;
         self.hostile = Some(Bound::new(time, memory));
@@ -83,32 +86,33 @@ impl Case {
         self.topic
     }
 
-    /// The case's name, a sentence in snake case.
+    /// Returns the case's name, a sentence in snake case.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The modes that the case runs in.
+    /// Returns the modes that the case runs in.
     #[must_use]
     pub const fn modes(&self) -> &'static [Mode] {
         self.modes
     }
 
-    /// Whether the case is about what an instance keeps from one call to the next: it is skipped where each call has an
-    /// instance of its own.
+    /// Returns whether the case is about what an instance keeps from one call to the next. Such a
+    /// case is skipped where each call has an instance of its own.
     #[must_use]
     pub const fn is_about_state(&self) -> bool {
         self.keeps_state
     }
 
-    /// Whether the case runs while no other one runs.
+    /// Returns whether the case runs while no other case runs.
     #[must_use]
     pub const fn is_alone(&self) -> bool {
         self.alone
     }
 
-    /// Whether the case belongs to the hostile corpus, and so runs under a bound of time and memory.
+    /// Returns whether the case belongs to the hostile corpus, and so runs under a bound of time
+    /// and memory.
     #[must_use]
     pub const fn is_hostile(&self) -> bool {
         self.hostile.is_some()
@@ -118,19 +122,19 @@ impl Case {
         self.hostile
     }
 
-    /// What the case needs of an engine.
+    /// Returns what the case needs of an engine.
     #[must_use]
     pub const fn needed(&self) -> &'static [Need] {
         self.needs
     }
 
-    /// Why an engine of these capabilities cannot run the case in a mode; `None` if it can.
+    /// Returns why an engine of these capabilities cannot run the case in `mode`; `None` if it can.
     #[must_use]
     pub fn missing(&self, mode: Mode, capabilities: &Capabilities) -> Option<&'static str> {
         self.needs.iter().find_map(|need| need.missing(mode, capabilities))
     }
 
-    /// Whether the case runs the guests of Antiphon's repository.
+    /// Returns whether the case runs the guests of Antiphon's repository.
     #[must_use]
     pub fn needs_guests(&self) -> bool {
         self.needs.contains(&Need::Guests)
@@ -138,8 +142,7 @@ impl Case {
 
     /// Checks the behaviour.
     ///
-    /// # Panics
-    /// The provider does not show it.
+    /// # Panics The provider does not show the behaviour.
     pub fn check(&self, subject: &Subject) {
         (self.check)(subject);
     }
@@ -159,7 +162,7 @@ macro_rules! case {
 }
 pub(crate) use case;
 
-/// What a case needs of an engine; where it is missing the case is shown as ignored.
+/// What a case needs of an engine. Without it the case is shown as ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Need {
@@ -184,7 +187,8 @@ pub enum Need {
 }
 
 impl Need {
-    /// Why an engine of these capabilities does not meet it in a mode; `None` if it does.
+    /// Returns why an engine of these capabilities does not meet the need in `mode`; `None` if it
+    /// does.
     pub(crate) fn missing(self, mode: Mode, capabilities: &Capabilities) -> Option<&'static str> {
         (!self.is_met(mode, capabilities)).then(|| self.reason())
     }
@@ -197,10 +201,10 @@ impl Need {
             Self::MemoryLimit => capabilities.memory_limit,
             Self::StackLimit => capabilities.stack_limit,
             Self::Backtrace => capabilities.backtrace,
-            // A synchronous guest waits with its thread.
+            // The guest of a synchronous host may always wait: it keeps its thread.
             Self::Suspend => capabilities.suspend || mode == Mode::Sync,
             Self::Wasi => capabilities.wasi,
-            // Known only when the suite runs.
+            // The runner knows whether the guests are there, not the engine.
             Self::Guests => true,
         }
     }

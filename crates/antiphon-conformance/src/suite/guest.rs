@@ -1,4 +1,4 @@
-//! A guest of a case, with everything that it is started with.
+//! The guest of a case, with everything that it is started with.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,23 +26,23 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// A guest of the suite: `body` has `(func $run (param i32 i32) (result i32) ..)` and what it needs, imports first;
-    /// the rest is in `wat.rs`.
+    /// Returns a guest of the suite. `body` has `(func $run (param i32 i32) (result i32) ..)` and
+    /// what that needs, imports first; `wat.rs` adds the rest.
     pub(crate) fn new(body: &str) -> Self {
         Self::binary(wat::guest(body, None))
     }
 
-    /// The same with a memory of its own.
+    /// Returns a guest like that of [`new`](Self::new), with a memory of its own.
     pub(crate) fn with_memory(memory: &str, body: &str) -> Self {
         Self::binary(wat::guest(body, Some(memory)))
     }
 
-    /// A whole module in the text format.
+    /// Returns a guest of a whole module in the text format.
     pub(crate) fn module(text: &str) -> Self {
         Self::binary(wat::module(text))
     }
 
-    /// Bytes, which need not be a module.
+    /// Returns a guest of any bytes, which need not be a module.
     pub(crate) fn binary(bytes: Vec<u8>) -> Self {
         let (limits, wasi_params) = (Limits::new(), WasiParams::default());
         Self {
@@ -72,20 +72,20 @@ impl Guest {
         self
     }
 
-    /// Sets other limits on the host's side.
+    /// Sets limits for the host that differ from the provider's.
     pub(crate) fn host_limits(mut self, limits: Limits) -> Self {
         self.host_limits = Some(limits);
         self
     }
 
-    /// Gives each call all the time that it may want: it waits for many others, or the machine is busy. No deadline is
-    /// asked for where the engine has none.
+    /// Gives each call a deadline that it never reaches, for cases whose calls wait for many others
+    /// or whose machine is busy. On an engine without deadlines it sets none.
     pub(crate) fn patient(mut self) -> Self {
         self.patient = true;
         self
     }
 
-    /// The limits of the host, on an engine of these capabilities.
+    /// Returns the limits of the host, on an engine of these capabilities.
     pub(crate) fn limits_of_host(&self, capabilities: &Capabilities) -> Limits {
         let limits = self.host_limits.unwrap_or(self.module.limits);
         if self.patient && capabilities.deadline {
@@ -95,19 +95,19 @@ impl Guest {
         }
     }
 
-    /// Tells the provider and the host whether calls share an instance.
+    /// Sets whether calls share an instance, for the provider and the host.
     pub(crate) fn isolation(mut self, isolation: Isolation) -> Self {
         self.module.isolation = isolation;
         self
     }
 
-    /// Tells the host something else.
+    /// Sets a host's isolation that differs from the provider's.
     pub(crate) fn host_isolation(mut self, isolation: Isolation) -> Self {
         self.host_isolation = Some(isolation);
         self
     }
 
-    /// Whether the host is told that calls share an instance.
+    /// Returns the isolation that the host is built with.
     pub(crate) fn isolation_of_host(&self) -> Isolation {
         self.host_isolation.unwrap_or(self.module.isolation)
     }
@@ -122,25 +122,25 @@ impl Guest {
         self
     }
 
-    /// Makes all runs equal, with a seed and a time.
+    /// Asks for the deterministic mode, with a seed and a time.
     pub(crate) fn deterministic(mut self, seed: u64, clock: Duration) -> Self {
         self.module.deterministic = Some((seed, clock));
         self
     }
 
-    /// Answers host calls, sometimes after a while.
+    /// Sets a handler that may wait before it answers.
     pub(crate) fn handler(mut self, answer: impl Fn(HostCall<'_>) -> Answer + Send + Sync + 'static) -> Self {
         self.handler = Some(Handler::new(answer));
         self
     }
 
-    /// Answers host calls at once.
+    /// Sets a handler that answers at once.
     pub(crate) fn answers(mut self, answer: impl Fn(HostCall<'_>) -> Said + Send + Sync + 'static) -> Self {
         self.handler = Some(Handler::at_once(answer));
         self
     }
 
-    /// Answers host calls by their names.
+    /// Sets a router as the handler.
     pub(crate) fn router(mut self, router: &Arc<HostRouter>) -> Self {
         self.router = Some(Arc::clone(router));
         self
@@ -151,7 +151,7 @@ impl Guest {
         self
     }
 
-    /// Lets the handle end all calls of its host.
+    /// Sets the handle that stops all calls of the host.
     pub(crate) fn stop(mut self, handle: &CancelHandle) -> Self {
         self.stop = Some(handle.clone());
         self
@@ -170,7 +170,7 @@ pub(crate) struct Log {
     panics: bool,
 }
 
-/// A line of it.
+/// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) host_id: u64,
@@ -180,7 +180,7 @@ pub(crate) struct Line {
 }
 
 impl Log {
-    /// A log that panics at each line.
+    /// Returns a log that panics at each line.
     pub(crate) fn panicking() -> Self {
         Self { panics: true, ..Self::default() }
     }
@@ -194,12 +194,12 @@ impl Log {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
-    /// The lines so far, and forgets them.
+    /// Returns the lines so far and clears the log.
     pub(crate) fn take(&self) -> Vec<Line> {
         std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Their texts.
+    /// Returns the texts of the lines so far and clears the log.
     pub(crate) fn texts(&self) -> Vec<String> {
         self.take().into_iter().map(|line| line.text).collect()
     }

@@ -1,4 +1,4 @@
-//! A host of either kind, driven alike.
+//! A host of either kind, behind one interface.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,15 @@ use antiphon::{Isolation, Request, Response, WapcHost, WapcHostAsync};
 
 use crate::support::{Failure, runtime};
 
-/// A started host. Its blocking methods run on any thread that drives no runtime; a handler uses the `_later` ones.
+/// A started host. Its blocking methods run on any thread that drives no runtime. A handler uses
+/// the `_later` methods instead.
 #[derive(Clone)]
 pub(crate) enum Host {
     Sync(Arc<WapcHost>),
     Async(Arc<WapcHostAsync>),
 }
 
-/// The operation that the suite's guests answer with the number of calls that this instance has had.
+/// The operation that the suite's guests answer with the number of calls of their instance.
 const COUNT: &str = "#";
 
 impl Host {
@@ -26,7 +27,7 @@ impl Host {
         }
     }
 
-    /// Whether each call has an instance of its own.
+    /// Returns whether each call has an instance of its own.
     fn is_isolated(&self) -> bool {
         let isolation = match self {
             Self::Sync(host) => host.isolation(),
@@ -70,7 +71,7 @@ impl Host {
         }
     }
 
-    /// A call from inside a handler: blocks in the synchronous mode.
+    /// Calls from inside a handler. In the synchronous mode this blocks.
     pub(crate) async fn call_later(&self, request: Request<'_>) -> Result<Response, Error> {
         match self {
             Self::Sync(host) => host.call_with(request),
@@ -78,7 +79,7 @@ impl Host {
         }
     }
 
-    /// A replacement from inside a handler.
+    /// Replaces the module from inside a handler.
     pub(crate) async fn replace_later(&self, module: &[u8]) -> Result<(), Error> {
         match self {
             Self::Sync(host) => host.replace_module(module),
@@ -86,7 +87,7 @@ impl Host {
         }
     }
 
-    /// A call that has to succeed.
+    /// Makes a call that must succeed.
     #[track_caller]
     pub(crate) fn answer(&self, op: &str, payload: &[u8]) -> Vec<u8> {
         match self.call(op, payload) {
@@ -95,14 +96,14 @@ impl Host {
         }
     }
 
-    /// A call that has to succeed and answers four bytes.
+    /// Makes a call that must succeed and answer with four bytes.
     #[track_caller]
     pub(crate) fn number(&self, op: &str, payload: &[u8]) -> i32 {
         let answer = self.answer(op, payload);
         i32::from_le_bytes(answer.as_slice().try_into().expect("an answer of four bytes"))
     }
 
-    /// A call that has to succeed, with the fuel that it burnt.
+    /// Makes a call that must succeed; returns its answer and the fuel that it burnt.
     #[track_caller]
     pub(crate) fn burns(&self, op: &str, payload: &[u8]) -> (Vec<u8>, u64) {
         match self.call_with(Request::new(op, payload).usage(true)) {
@@ -114,21 +115,22 @@ impl Host {
         }
     }
 
-    /// How many calls the instance has had, this one included: 1 for a fresh one.
+    /// Returns how many calls the instance has had, this one included: 1 for a fresh one.
     #[track_caller]
     pub(crate) fn count(&self) -> i32 {
         self.number(COUNT, b"")
     }
 
-    /// Asks for the count, which has to be so many: each instance that is shared counts all of its calls.
+    /// Expects that the instance has had `calls` calls; where each call has an instance of its own,
+    /// one.
     #[track_caller]
     pub(crate) fn counted(&self, calls: i32) {
         let due = if self.is_isolated() { 1 } else { calls };
         assert_eq!(self.count(), due, "calls that the instance has had");
     }
 
-    /// The same on a host whose deadline may be too short for a rebuild: an engine that zeroes a large memory when it
-    /// starts takes tens of milliseconds.
+    /// Counts like [`count`](Self::count), with a deadline that is long enough for a rebuild: an
+    /// engine that zeroes a large memory at a start takes tens of milliseconds.
     #[track_caller]
     pub(crate) fn count_at_leisure(&self) -> i32 {
         match self.call_with(Request::new(COUNT, b"").deadline(Duration::from_secs(60))) {
@@ -137,13 +139,13 @@ impl Host {
         }
     }
 
-    /// A call that has to fail in one way, with the fate of the instance proven by its count of calls.
+    /// Makes a call that must fail as expected. The count of calls proves the instance's fate.
     #[track_caller]
     pub(crate) fn fails(&self, op: &str, payload: &[u8], expected: Failure) -> Error {
         self.fails_with(Request::new(op, payload), expected)
     }
 
-    /// The same for a call with options.
+    /// Makes a call like that of [`fails`](Self::fails), with options.
     #[track_caller]
     pub(crate) fn fails_with(&self, request: Request<'_>, expected: Failure) -> Error {
         let before = self.count();

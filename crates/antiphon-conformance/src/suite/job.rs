@@ -1,4 +1,4 @@
-//! Callers at once, in either mode.
+//! Concurrent callers, in either mode.
 
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -10,14 +10,14 @@ use antiphon::block_on;
 use super::Mode;
 use crate::support::runtime;
 
-/// Work that runs beside others: on a thread of its own, or as a task on the runtime.
+/// Work beside other work: on a thread of its own, or as a task of the runtime.
 pub(crate) enum Job<T> {
     Thread(thread::JoinHandle<T>),
     Task(tokio::task::JoinHandle<T>),
 }
 
 impl<T: Send + 'static> Job<T> {
-    /// Starts it. In the synchronous mode its awaits block, so that each of them needs its thread.
+    /// Starts the work. In the synchronous mode its awaits block, so each job gets a thread.
     pub(crate) fn start(mode: Mode, work: impl Future<Output = T> + Send + 'static) -> Self {
         match mode {
             Mode::Sync => Self::Thread(thread::spawn(move || block_on(work))),
@@ -25,7 +25,7 @@ impl<T: Send + 'static> Job<T> {
         }
     }
 
-    /// Waits for its end; a panic goes on here.
+    /// Waits for the end of the work and passes on its panic.
     pub(crate) fn join(self) -> T {
         match self {
             Self::Thread(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
@@ -37,7 +37,7 @@ impl<T: Send + 'static> Job<T> {
     }
 }
 
-/// Lets time pass, without keeping an executor's thread from its work.
+/// Waits for `time` without blocking a thread of the executor.
 pub(crate) async fn pause(mode: Mode, time: Duration) {
     match mode {
         Mode::Sync => thread::sleep(time),

@@ -8,8 +8,8 @@ pub enum Mode {
     Sync,
     /// A `WapcHostAsync` whose handlers may wait, and whose guests yield to the executor.
     Async,
-    /// A `WapcHostAsync` for a short, trusted guest: handlers that never wait where the case allows it, and
-    /// [`Module::cooperative`](crate::Module::cooperative) false.
+    /// A `WapcHostAsync` for short, trusted guests: handlers that never wait, where the case allows
+    /// that, and [`Module::cooperative`](crate::Module::cooperative) false.
     Straight,
 }
 
@@ -18,7 +18,7 @@ impl Mode {
     pub const ALL: &'static [Self] = &[Self::Sync, Self::Async, Self::Straight];
     pub(crate) const ASYNC: &'static [Self] = &[Self::Async, Self::Straight];
 
-    /// The mode's name, the first part of a test's name.
+    /// Returns the mode's name, the first part of a test's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

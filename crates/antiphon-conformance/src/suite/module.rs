@@ -1,10 +1,10 @@
-//! What a provider is asked to run.
+//! The module of a case, and the options that its provider is built with.
 
 use std::time::Duration;
 
 use antiphon::{Isolation, Limits, WasiParams};
 
-/// A module, and how the provider has to be built for it.
+/// A module, and how the provider must be built for it.
 #[derive(Clone, Debug)]
 pub struct Module {
     pub(crate) bytes: Vec<u8>,
@@ -17,45 +17,48 @@ pub struct Module {
 }
 
 impl Module {
-    /// The module in the binary format; some are malformed on purpose.
+    /// Returns the module in the binary format; some modules are malformed on purpose.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The limits to build the provider with. The host is given the same ones, so that a provider without limits of
-    /// its own, which takes those of the state, passes too.
+    /// Returns the limits to build the provider with. The host gets the same limits, so a provider
+    /// that has none of its own and takes them from the state passes as well.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Whether WASI is to be had; true but where a case is about its refusal.
+    /// Returns whether the provider must offer WASI: true, except in cases about its refusal.
     #[must_use]
     pub fn wasi(&self) -> bool {
         self.wasi
     }
 
-    /// Arguments and environment for WASI; empty but where a case is about them. No case asks for directories.
+    /// Returns arguments and environment for WASI: empty, except in cases about them. No case asks
+    /// for directories.
     pub fn wasi_params(&self) -> WasiParams {
         self.wasi_params.clone()
     }
 
-    /// Whether an asynchronous guest is to yield to the executor at each tick. A provider that knows no other way may
-    /// ignore it.
+    /// Returns whether an asynchronous guest yields to the executor at each tick. A provider whose
+    /// guests always yield may ignore it.
     #[must_use]
     pub fn cooperative(&self) -> bool {
         self.cooperative
     }
 
-    /// Whether calls share an instance. A provider that knows nothing of it may ignore it: the host is told as well.
+    /// Returns whether calls share an instance. A provider without such an option may ignore it,
+    /// because the host gets it too.
     #[must_use]
     pub fn isolation(&self) -> Isolation {
         self.isolation
     }
 
-    /// The seed of random bytes and the time since the Unix epoch that the clock shows, where the provider has to be built
-    /// so that all runs are equal. One that cannot refuses it as `Unsupported`.
+    /// Returns the seed of random bytes, and the time since the Unix epoch that the clock shows, if
+    /// the provider must be built so that all runs are equal. A provider without such a mode
+    /// refuses with `Unsupported`.
     #[must_use]
     pub fn deterministic(&self) -> Option<(u64, Duration)> {
         self.deterministic

@@ -27,33 +27,34 @@ impl Subject {
         Self { provider, mode, guests, isolation: Isolation::Reuse }
     }
 
-    /// The same, with every guest isolated at least as much.
+    /// Isolates every guest at least this much.
     pub(crate) fn isolated(mut self, isolation: Isolation) -> Self {
         self.isolation = isolation;
         self
     }
 
-    /// What an instance that served each of so many calls says when the last one asks for their number.
+    /// Returns the count that an instance reports to the last of `calls` calls.
     pub(crate) fn count_after(&self, calls: i32) -> i32 {
         if self.isolation == Isolation::PerCall { 1 } else { calls }
     }
 
-    /// How much every guest is isolated at least.
+    /// Returns how much every guest is isolated at least.
     pub(crate) fn isolation(&self) -> Isolation {
         self.isolation
     }
 
-    /// The mode.
+    /// Returns the mode.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// What the engine declares, asked of factories for the smallest guest: one as it is, and one for each option that an
-    /// engine may have to be built with.
+    /// Returns what the engine declares. It asks the factory of the smallest guest, and one more
+    /// for each option that an engine may have to be built with.
     ///
     /// # Errors
-    /// The provider refuses the smallest guest, or an option otherwise than as `Unsupported`.
+    /// The provider refuses the smallest guest, or refuses an option with another kind than
+    /// `Unsupported`.
     pub fn capabilities(&self) -> Result<Capabilities, Error> {
         let mut declared = self.smallest()?.capabilities();
         declared.fuel = self.optional(&smallest().limits(Limits::new().with_fuel(1_000_000)))?.fuel;
@@ -61,7 +62,7 @@ impl Subject {
         Ok(declared)
     }
 
-    /// What the engine declares for a guest whose options it need not have.
+    /// Returns the capabilities of a guest with an option that the engine may lack.
     fn optional(&self, guest: &Guest) -> Result<Capabilities, Error> {
         match self.factory(guest) {
             Ok(factory) => Ok(factory.capabilities()),
@@ -70,13 +71,13 @@ impl Subject {
         }
     }
 
-    /// The same provider in another mode.
+    /// Returns the provider in another mode.
     pub(crate) fn in_mode(&self, mode: Mode) -> Self {
         Self { mode, ..self.clone() }
     }
 
-    /// Why there is no host of this mode; `None` where there is one. An engine says so by refusing, as unsupported, to
-    /// make a provider; any other refusal is a failure of each case.
+    /// Returns why the provider has no host of this mode; `None` if it has one. An engine says so
+    /// by refusing to make a provider with `Unsupported`. Any other refusal fails each case.
     pub(crate) fn absent(&self) -> Option<&'static str> {
         let factory = self.smallest().ok()?;
         let (refused, reason) = match self.mode {
@@ -93,7 +94,7 @@ impl Subject {
         self.factory(&smallest())
     }
 
-    /// A built guest of Antiphon's repository.
+    /// Reads a built guest of Antiphon's repository.
     pub(crate) fn built_guest(&self, name: &str) -> Vec<u8> {
         let dir = self.guests.as_ref().expect("the case is skipped where the guests are not there");
         std::fs::read(dir.join(name)).expect("a readable guest")
@@ -106,7 +107,7 @@ impl Subject {
         (self.provider)(&module).map_err(Error::from_engine)
     }
 
-    /// Starts a guest that has to start.
+    /// Starts a guest that must start.
     #[track_caller]
     pub(crate) fn host(&self, guest: Guest) -> Host {
         match self.start(guest) {
@@ -132,7 +133,7 @@ impl Subject {
         self.start_on(&*factory, guest)
     }
 
-    /// Starts an instance of a factory, with what the guest says about its host.
+    /// Starts an instance of a factory, with the guest's options for its host.
     pub(crate) fn start_on(&self, factory: &dyn EngineProviderFactory, guest: Guest) -> Result<Host, Error> {
         match self.mode {
             Mode::Sync => Ok(Host::Sync(Arc::new(self.start_sync(factory, guest)?))),
@@ -143,7 +144,7 @@ impl Subject {
         }
     }
 
-    /// Starts an instance where nothing may block on a runtime: on a caller's own thread, or in its task.
+    /// Starts an instance without blocking on a runtime: on the caller's thread, or in its task.
     pub(crate) async fn start_later(
         &self,
         factory: &dyn EngineProviderFactory,
@@ -178,7 +179,7 @@ impl Subject {
         builder.build()
     }
 
-    /// Starts an asynchronous host, on whatever runtime this is polled on.
+    /// Starts an asynchronous host on the current runtime.
     pub(crate) async fn start_async(&self, guest: Guest) -> Result<WapcHostAsync, Error> {
         let factory = self.factory(&guest)?;
         self.start_async_on(&*factory, guest).await
@@ -220,13 +221,13 @@ impl std::fmt::Debug for Subject {
     }
 }
 
-/// The smallest guest.
+/// Returns the smallest guest.
 fn smallest() -> Guest {
     Guest::new("(func $run (param i32 i32) (result i32) (i32.const 1))")
 }
 
-/// Where the built guests of Antiphon's repository are, seen from the manifest of one of its crates; `None` elsewhere,
-/// where the cases that run them are skipped.
+/// Finds the built guests of Antiphon's repository from the manifest folder of one of its crates;
+/// `None` elsewhere, where the cases that run them are skipped.
 #[must_use]
 pub fn guests_dir(manifest_dir: &Path) -> Option<PathBuf> {
     let dir = manifest_dir.join("../../guests/built");

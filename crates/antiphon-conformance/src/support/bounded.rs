@@ -1,4 +1,5 @@
-//! The bound around every hostile case: how long it may take, and how much memory the process may take up meanwhile.
+//! The bound of every hostile case: its time, and how much memory the process may take up during
+//! it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -6,24 +7,25 @@ use std::time::Duration;
 
 use super::slack;
 
-/// What a hostile case may cost.
+/// The time and memory that a hostile case may use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bound {
     time: Duration,
-    /// Bytes of resident memory, beyond what was resident before.
+    /// Bytes of resident memory, beyond what was resident before the case.
     memory: u64,
 }
 
 impl Bound {
-    /// Five seconds, and the default memory of two guests with room for the engine that compiles them.
+    /// Five seconds, and the default memory of two guests with room for the engine that compiles
+    /// them.
     pub(crate) const DEFAULT: Self = Self::new(Duration::from_secs(5), 192 << 20);
 
     pub(crate) const fn new(time: Duration, memory: u64) -> Self {
         Self { time, memory }
     }
 
-    /// Runs something on a thread of its own, and says what became of it: what the thread ended with, or how it went
-    /// over the bound. One that does not end is left behind.
+    /// Runs `run` on a thread of its own. Returns the thread's result, or the bound that it
+    /// exceeded. A thread that does not end is left behind.
     pub(crate) fn run<T: Send + 'static>(
         self,
         name: String,
@@ -32,7 +34,7 @@ impl Bound {
         let peak = (self.memory < u64::MAX).then(Peak::start).flatten();
         let (ended, end) = mpsc::channel::<()>();
         let thread = thread::Builder::new().name(name).spawn(move || {
-            // Dropped at the end, and by a panic.
+            // The guard reports the end of the thread, by a panic as well.
             let _ended = ended;
             run()
         });
@@ -43,7 +45,7 @@ impl Bound {
         }
         let result = thread.join();
         match peak.and_then(|peak| peak.grown()) {
-            // A failed expectation says more than what it cost.
+            // A failed expectation is the more useful report, so it wins over the cost.
             Some(grown) if grown > self.memory && result.is_ok() => {
                 Err(format!("took {grown} bytes of memory, more than its bound of {}", self.memory))
             }
@@ -52,22 +54,23 @@ impl Bound {
     }
 }
 
-/// The peak of the process's resident memory since a moment. There is one for the whole process, so one at a time.
+/// The peak of the process's resident memory since `start`. The kernel keeps one peak for a
+/// process, so only one `Peak` exists at a time.
 struct Peak {
-    /// Bytes that were resident at that moment.
+    /// Bytes that were resident at the start.
     start: u64,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Peak {
-    /// From now on. `None` where the system does not tell.
+    /// Starts measuring; `None` where the system does not report memory.
     fn start() -> Option<Self> {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         Some(Self { start: resident::forget_peak()?, _turn: turn })
     }
 
-    /// How much more was resident since, in bytes.
+    /// Returns how far resident memory has risen above the start, in bytes.
     fn grown(&self) -> Option<u64> {
         Some(resident::peak()?.saturating_sub(self.start))
     }
@@ -77,7 +80,7 @@ impl Peak {
 mod resident {
     use std::fs;
 
-    /// Lowers the peak to what is resident now, which it returns.
+    /// Resets the peak to what is resident now, and returns that.
     pub(super) fn forget_peak() -> Option<u64> {
         fs::write("/proc/self/clear_refs", "5").ok()?;
         status("VmRSS:")
@@ -87,7 +90,7 @@ mod resident {
         status("VmHWM:")
     }
 
-    /// A field of the process's status, in bytes.
+    /// Reads a field of the process's status, in bytes.
     fn status(field: &str) -> Option<u64> {
         let status = fs::read_to_string("/proc/self/status").ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(field))?;
@@ -96,7 +99,7 @@ mod resident {
     }
 }
 
-/// Elsewhere the bound of memory is left out.
+/// Other systems do not report the peak; there the bound of memory is not checked.
 #[cfg(not(target_os = "linux"))]
 mod resident {
     pub(super) fn forget_peak() -> Option<u64> {
@@ -114,7 +117,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// Takes up memory for a moment, and gives all of it back.
+    /// Allocates memory for a moment and frees all of it.
     fn allocate(bytes: u64) -> impl FnOnce() -> u8 + Send + 'static {
         move || std::hint::black_box(vec![1u8; bytes as usize])[7]
     }

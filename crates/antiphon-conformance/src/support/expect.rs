@@ -1,4 +1,4 @@
-//! What a case expects of a failure, and of the time it takes.
+//! Expectations about failures, and about the time that they take.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl Failure {
         self
     }
 
-    /// Compares an error with the row, its code included.
+    /// Compares an error with the row, including its code.
     #[track_caller]
     pub(crate) fn check(&self, error: &Error) {
         assert_eq!(
@@ -70,7 +70,7 @@ impl Failure {
     }
 }
 
-/// A deadline that passed in a phase, with the text that users match on.
+/// Expects a deadline that passed in `phase`, with the text that users match on.
 #[track_caller]
 pub(crate) fn deadline_in(error: &Error, phase: Phase) {
     assert_eq!(error.phase(), Some(phase), "{error:#?}");
@@ -78,7 +78,7 @@ pub(crate) fn deadline_in(error: &Error, phase: Phase) {
     assert!(error.is_deadline());
 }
 
-/// The nearest error of ours among the sources.
+/// Returns the nearest Antiphon error among the sources.
 #[track_caller]
 pub(crate) fn cause(error: &Error) -> &Error {
     let mut source = error.source();
@@ -91,7 +91,7 @@ pub(crate) fn cause(error: &Error) -> &Error {
     panic!("no typed source: {error:#?}")
 }
 
-/// A text that has to say something.
+/// Expects a text that contains each part.
 #[track_caller]
 pub(crate) fn says(text: impl ToString, parts: &[&str]) {
     let text = text.to_string();
@@ -100,24 +100,26 @@ pub(crate) fn says(text: impl ToString, parts: &[&str]) {
     }
 }
 
-/// How late a tick may come and still count as on time: by so much may a deadline seem early.
+/// How early a deadline may come: a tick that is late by less than this counts as on time.
 const EARLY: Duration = Duration::from_millis(1);
 
-/// A call that ended by its deadline took about that long: hardly less, and little more.
+/// Expects that a call which ended by its deadline took about that long: hardly less, and little
+/// more.
 #[track_caller]
 pub(crate) fn took(elapsed: Duration, deadline: Duration) {
     assert!(elapsed + EARLY >= deadline, "ended after {elapsed:?}, before its deadline of {deadline:?}");
     soon(elapsed, deadline);
 }
 
-/// Something took little longer than it may. The contract says two ticks; the rest is for busy machines.
+/// Expects an end at most a little after `limit`. The contract promises two ticks; the slack is for
+/// busy machines.
 #[track_caller]
 pub(crate) fn soon(elapsed: Duration, limit: Duration) {
     let slack = slack();
     assert!(elapsed < limit + slack, "took {elapsed:?}, more than {limit:?} and a slack of {slack:?}");
 }
 
-/// How much later than due something may be: `ANTIPHON_CONFORMANCE_SLACK_MS`, 500 ms by default.
+/// Returns how late an end may be: `ANTIPHON_CONFORMANCE_SLACK_MS`, 500 ms by default.
 pub(crate) fn slack() -> Duration {
     let set = std::env::var("ANTIPHON_CONFORMANCE_SLACK_MS").ok().and_then(|text| text.parse().ok());
     Duration::from_millis(set.unwrap_or(500))

@@ -8,14 +8,15 @@ use antiphon::{BoxFuture, Bytes, HostCall, HostCallError, HostHandler, HostHandl
 
 pub(crate) type Said = Result<Bytes, HostCallError>;
 
-/// When and what a handler answers.
+/// The answer of a handler, and when it comes.
 pub(crate) enum Answer {
     Now(Said),
-    /// After a time: slept through by a synchronous handler, awaited by an asynchronous one.
+    /// Answers after a time. A synchronous handler sleeps, an asynchronous one awaits a timer.
     After(Duration, Said),
-    /// Not before the call's deadline; a synchronous handler returns a little later than that.
+    /// Answers only after the call's deadline: an asynchronous handler never does, a synchronous
+    /// one returns a little later.
     Never,
-    /// Whatever the future says: blocked on by a synchronous handler.
+    /// Answers with what the future returns. A synchronous handler blocks on it.
     Later(BoxFuture<'static, Said>),
 }
 
@@ -25,7 +26,7 @@ impl Answer {
     }
 }
 
-/// A handler, with whether it always answers at once.
+/// A handler, and whether it always answers at once.
 #[derive(Clone)]
 pub(crate) struct Handler {
     answer: Arc<dyn Fn(HostCall<'_>) -> Answer + Send + Sync>,
@@ -33,12 +34,12 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    /// A handler that may wait.
+    /// Returns a handler that may wait.
     pub(crate) fn new(answer: impl Fn(HostCall<'_>) -> Answer + Send + Sync + 'static) -> Self {
         Self { answer: Arc::new(answer), at_once: false }
     }
 
-    /// A handler that never waits.
+    /// Returns a handler that never waits.
     pub(crate) fn at_once(answer: impl Fn(HostCall<'_>) -> Said + Send + Sync + 'static) -> Self {
         Self { answer: Arc::new(move |call| Answer::Now(answer(call))), at_once: true }
     }
@@ -77,7 +78,7 @@ impl HostHandlerAsync for Handler {
     }
 }
 
-/// A panic of a handler, without the message that a test run would print for it.
+/// Panics without the message that a test run would print.
 pub(crate) fn panic_quietly(payload: impl std::any::Any + Send) -> ! {
     std::panic::resume_unwind(Box::new(payload))
 }

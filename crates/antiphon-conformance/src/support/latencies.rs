@@ -1,11 +1,11 @@
-//! Times, and how they are spread.
+//! Durations and their distribution.
 
 use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// Times of something that happened often, to three digits and to the microsecond.
+/// A histogram of durations, with three significant digits and a resolution of a microsecond.
 #[derive(Clone, Debug)]
 pub(crate) struct Latencies(Histogram<u64>);
 
@@ -17,7 +17,7 @@ impl Latencies {
     }
 
     pub(crate) fn record(&mut self, time: Duration) {
-        // A day at most: the histogram grows with the highest value.
+        // Values are capped at a day, because the histogram grows with the highest value.
         let micros = u64::try_from(time.min(DAY).as_micros()).unwrap_or(u64::MAX);
         self.0.record(micros).expect("a histogram that resizes takes any value");
     }
@@ -30,7 +30,7 @@ impl Latencies {
         self.0.len()
     }
 
-    /// The time that a share of them took at most.
+    /// Returns the duration that this share of the values does not exceed.
     pub(crate) fn at(&self, share: f64) -> Duration {
         Duration::from_micros(self.0.value_at_quantile(share))
     }

@@ -1,9 +1,9 @@
-//! The machine's other processes.
+//! Load by the other processes of the machine.
 
 use std::fs;
 use std::time::Instant;
 
-/// How much of the processors everybody but this process uses.
+/// Measures how many processors all other processes use.
 pub(crate) struct Others {
     since: Instant,
     /// Hundredths of a second.
@@ -11,14 +11,15 @@ pub(crate) struct Others {
 }
 
 impl Others {
-    /// From how many processors on they are a disturbance to times.
+    /// The load, in processors, from which measured times count as disturbed.
     pub(crate) const DISTURB: f64 = 0.1;
 
     pub(crate) fn watch() -> Self {
         Self { since: Instant::now(), used: Self::used() }
     }
 
-    /// How many processors they had since then, on average. Without end where it is not known.
+    /// Returns how many processors the other processes used since the start, on average; infinity
+    /// where the system does not report it.
     pub(crate) fn had(&self) -> f64 {
         match (self.used, Self::used()) {
             (Some(before), Some(now)) => {
@@ -35,7 +36,8 @@ impl Others {
         let all: Vec<_> = all.lines().next()?.split_whitespace().skip(1).take(8).filter_map(number).collect();
         let busy = all.iter().sum::<u64>().checked_sub(all.get(3)? + all.get(4)?)?;
         let own = fs::read_to_string("/proc/self/stat").ok()?;
-        // After the name, which may hold anything: the state, and utime and stime as the 12th and 13th.
+        // The name comes first and may hold anything. After it come the state, and utime and stime
+        // as the 12th and 13th field.
         let own: Vec<_> =
             own.rsplit_once(')')?.1.split_whitespace().skip(12 - 1).take(2).filter_map(number).collect();
         busy.checked_sub(own.iter().sum())

@@ -1,4 +1,4 @@
-//! What this process holds of the system.
+//! The resources of the system that this process holds.
 
 use std::time::{Duration, Instant};
 use std::{fmt, fs, thread};
@@ -26,8 +26,8 @@ impl Process {
         })
     }
 
-    /// The count once no thread comes or goes any more, or after some seconds: a thread that was joined is still listed
-    /// for a moment, and one that was left to finish a compilation takes longer.
+    /// Counts once the number of threads is stable, or after five seconds. The system lists a
+    /// joined thread for a moment longer, and a thread that still compiles takes longer to end.
     pub(crate) fn settled() -> Option<Self> {
         let patience = Instant::now() + Duration::from_secs(5);
         let mut last = Self::now()?;

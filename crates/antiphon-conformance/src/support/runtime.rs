@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-/// The runtime of every asynchronous host: two workers, next to the thread of the case.
+/// Returns the runtime of every asynchronous host: two workers, beside the thread of the case.
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
@@ -13,7 +13,7 @@ pub(crate) fn runtime() -> &'static Runtime {
     })
 }
 
-/// Runs something and says how long it took.
+/// Runs `run` and returns its result and the time that it took.
 pub(crate) fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
     let started = Instant::now();
     let result = run();

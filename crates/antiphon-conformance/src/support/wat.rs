@@ -1,6 +1,6 @@
-//! From the text of a case's guest to a module.
+//! Builds the module of a guest from the case's text.
 
-/// The imports that every guest of the suite has.
+/// The imports of every guest.
 const IMPORTS: &str = r#"
   (import "wapc" "__guest_request" (func $guest_request (param i32 i32)))
   (import "wapc" "__guest_response" (func $guest_response (param i32 i32)))
@@ -13,11 +13,11 @@ const IMPORTS: &str = r#"
   (import "wapc" "__console_log" (func $console_log (param i32 i32)))
 "#;
 
-/// One page of memory; a guest may bring another one.
+/// One page of memory, unless a guest brings its own.
 const MEMORY: &str = r#"(memory (export "memory") 1)"#;
 
-/// What every guest of the suite shares: it counts its calls, and knows a few shorthands. It uses the last 100 bytes of
-/// the first page; a guest has the rest.
+/// What every guest shares: it counts its calls, and has a few helper functions. It uses the last
+/// 100 bytes of the first page; the rest is the guest's.
 const SHARED: &str = r#"
   (global $calls (mut i32) (i32.const 0))
 
@@ -59,15 +59,15 @@ const SHARED: &str = r#"
   (data (i32.const 65472) "bindingnamespaceoperation")
 "#;
 
-/// The module of a guest: `body` has its `$run`, and whatever else it needs, imports first.
+/// Builds the module of a guest. `body` has its `$run` and what that needs, imports first.
 pub(crate) fn guest(body: &str, memory: Option<&str>) -> Vec<u8> {
     module(&format!("(module {IMPORTS} {body} {} {SHARED})", memory.unwrap_or(MEMORY)))
 }
 
-/// A module of its own.
+/// Builds a module of any text.
 ///
 /// # Panics
-/// The text is not a module, which is a fault of the suite.
+/// The text is not a module: a bug of the suite.
 pub(crate) fn module(text: &str) -> Vec<u8> {
     match wat::parse_str(text) {
         Ok(bytes) => bytes,

@@ -16,10 +16,10 @@ pub(crate) struct Bell(Arc<Keeper>);
 
 /// The keeper's thread, seen from outside.
 struct Keeper {
-    /// Whether it was rung since the keeper last looked.
+    /// Whether the bell was rung since the keeper last looked.
     rung: AtomicBool,
     thread: OnceLock<Thread>,
-    /// What the thread is started with; held while it is.
+    /// The pool that the thread serves. The lock is held while the thread is being started.
     pool: Mutex<Weak<Inner>>,
 }
 
@@ -33,7 +33,7 @@ impl Bell {
         }))
     }
 
-    /// There may be something to do.
+    /// Tells the keeper that there may be something to do, and starts its thread if there is none.
     pub(crate) fn ring(&self) {
         self.0.rung.store(true, Ordering::SeqCst);
         match self.0.thread.get() {
@@ -57,14 +57,15 @@ impl Keeper {
     fn start(self: &Arc<Self>) {
         let pool = lock(&self.pool);
         if let Some(thread) = self.thread.get() {
-            // Started meanwhile; it may have gone to sleep already.
+            // Another caller has started the thread in between; it may already be asleep.
             return thread.unpark();
         }
         if pool.strong_count() == 0 {
             return;
         }
         let (weak, keeper) = (Weak::clone(&pool), Arc::clone(self));
-        // Without a thread those who wait do so up to their deadlines, and whoever rings next tries again.
+        // If no thread can be started, waiting calls wait until their deadlines; the next ring
+        // tries again.
         if let Ok(handle) =
             thread::Builder::new().name("antiphon-pool".into()).spawn(move || keeper.serve(&weak))
         {
@@ -79,7 +80,7 @@ impl Keeper {
             let Some(pool) = pool.upgrade() else { return };
             let mut next = Instant::now().checked_add(PAUSE);
             survive(|| next = chores.run(&pool));
-            // Perhaps the last of it: then the next turn is the end.
+            // This may drop the last reference to the pool; the next round then ends the thread.
             drop(pool);
             while !self.rung.load(Ordering::SeqCst) {
                 match next.map(|at| at.saturating_duration_since(Instant::now())) {

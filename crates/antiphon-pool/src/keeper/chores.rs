@@ -14,24 +14,24 @@ use crate::queue::{Held, Queue, Wanted};
 use crate::shared::Inner;
 use crate::version::Version;
 
-/// The keeper does nothing again and again without such a pause.
+/// The shortest time between two rounds of chores, so that the keeper never spins.
 pub(super) const PAUSE: Duration = TICK;
 
-/// What the keeper remembers from one turn to the next.
+/// What the keeper remembers from one round to the next.
 #[derive(Default)]
 pub(super) struct Chores {
-    /// When the next start may be tried, and how long the one after that has to wait.
+    /// When the next start may be tried, and how long the pause after that one is.
     retry: Option<(Instant, Duration)>,
     next_reap: Option<Instant>,
 }
 
 impl Chores {
-    /// Does what there is to do; says when there may be more.
+    /// Does all chores that are due, and returns when more may be due.
     pub(super) fn run(&mut self, pool: &Arc<Inner>) -> Option<Instant> {
         if !pool.queue.is_failing() {
             self.retry = None;
         }
-        // A pool that nobody has but this thread starts nothing more.
+        // Starts nothing more for a pool that only this thread still holds.
         while Arc::strong_count(pool) > 1 && self.retry.is_none_or(|(at, _)| at <= Instant::now()) {
             let Some((place, why, version)) = pool.queue.next_start() else { break };
             self.start(pool, Starting::new(&pool.queue, place, version), why);
@@ -47,7 +47,7 @@ impl Chores {
         let mut started = Some(Err(Error::new(ErrorKind::Engine, panicked)));
         survive(|| started = block_on(unless_gone(pool, pool.blueprint.start(version))));
         match started {
-            // Dropped with all the rest.
+            // The pool is gone; the place is dropped with it.
             None => {}
             Some(Ok(value)) => {
                 self.retry = None;
@@ -69,21 +69,22 @@ impl Chores {
         }
     }
 
-    /// Looks for idle instances twice in the time that they are given.
+    /// Drops idle instances. Looks twice within the time that an instance may be idle.
     fn reap(&mut self, pool: &Inner) -> Option<Instant> {
         let idle = pool.settings.idle;
         if self.next_reap.is_some_and(|at| at > Instant::now()) {
             return self.next_reap;
         }
         let is_first = self.next_reap.is_none();
-        // The first look only finds out whether there are more than are kept.
+        // The first look only finds out whether there are more instances than the pool keeps.
         let more = pool.queue.reap(|instance: &Instance| !is_first && instance.is_idle_for(idle));
         self.next_reap = if more { Instant::now().checked_add((idle / 2).max(PAUSE)) } else { None };
         self.next_reap
     }
 }
 
-/// A place that an instance is being started for. It never stays like that.
+/// A place that an instance is being started for. Its drop gives the place up, so that no place
+/// stays in this state.
 struct Starting<'a> {
     queue: &'a Queue<Instance>,
     place: Option<usize>,
@@ -116,11 +117,12 @@ impl Drop for Starting<'_> {
     }
 }
 
-/// How often the keeper looks whether it starts an instance for anybody.
+/// How often the keeper checks whether the pool still has a user during a start.
 const LOOK: Duration = TICK.saturating_mul(4);
 
-/// Gives a start up when nobody has the pool any more: the keeper alone is left of it. Whoever lets go of it last cannot say
-/// so: not before, since then it is still there, nor after.
+/// Gives up a start when the pool has no user left but the keeper. We poll the reference count,
+/// because the last user has no moment to signal: before its drop the pool is alive, and after it
+/// nothing is left to signal with.
 async fn unless_gone<T>(pool: &Arc<Inner>, start: impl Future<Output = Result<T>>) -> Option<Result<T>> {
     let mut start = pin!(start);
     loop {

@@ -11,56 +11,58 @@ use crate::sync::{AtomicU64, AtomicUsize, Slot, hint, set_hint};
 pub(crate) trait Serves {
     /// What instances are started from.
     type Version: Clone;
-    /// Why none can be started.
+    /// Why no instance can be started.
     type Failure: Clone;
-    /// Who waits for somebody who waits here.
+    /// The calls that wait, directly or not, for a call in this queue.
     type Callers: Callers;
 
-    /// The number of the version that this one was started from.
+    /// Returns the number of the version that this instance was started from.
     fn version(&self) -> u64;
 }
 
-/// The calls that wait for a call.
+/// The calls that wait for one call.
 pub(crate) trait Callers {
-    /// Whether the call that runs in that instance is one of them.
+    /// Returns whether the call that runs in the instance of this number is one of them.
     fn include(&self, instance: u64) -> bool;
 }
 
-/// A value that runs guests, with the place in the pool that it fills.
+/// An instance, with the place of the pool that it fills.
 pub(crate) struct Held<T> {
     pub(crate) place: usize,
     pub(crate) value: Box<T>,
 }
 
-/// How much of everything a queue has.
+/// The sizes of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// Places: the most instances at once.
+    /// The number of places, and so the most instances at once.
     pub(crate) places: usize,
-    /// Instances that are kept although nobody needs them.
+    /// How many instances are kept although no call needs them.
     pub(crate) kept: usize,
-    /// How many may wait.
+    /// How many calls may wait.
     pub(crate) waiting: usize,
 }
 
 /// All places, with what is read of a queue without its lock.
 pub(super) struct Places<T> {
     places: Box<[Place<T>]>,
-    /// Not 0 when whoever puts an instance back has to look further than its slot. Written with the state locked.
+    /// Not 0 if a caller that puts an instance back has to do more than fill its slot. Written only
+    /// under the state's lock.
     pub(super) attention: AtomicUsize,
-    /// The version that serves. Written with the state locked.
+    /// The number of the version that serves. Written only under the state's lock.
     pub(super) version: AtomicU64,
     pub(super) bounds: Bounds,
 }
 
-/// A cache line of its own for each, or two for processors that fetch them in pairs.
+/// A place of the pool. It has a cache line of its own, or two for processors that fetch lines in
+/// pairs.
 #[repr(align(128))]
 pub(super) struct Place<T> {
     pub(super) slot: Slot<T>,
-    /// For statistics only: whether somebody has its instance.
+    /// For statistics only: whether a call holds its instance.
     pub(super) busy: AtomicBool,
-    /// The number of the instance that the last call here ran in. Not part of the model: whoever asks for it has met that
-    /// call under the lock since.
+    /// The number of the instance that the last call in this place ran in. It is not part of the
+    /// model: a reader of this number has met that call under the lock since the write.
     last_instance: atomic::AtomicU64,
 }
 
@@ -117,7 +119,8 @@ impl<T: Serves> Places<T> {
         Some(held)
     }
 
-    /// A call begins to run in the instance of that number, in a place that it holds.
+    /// Notes that a call begins to run in the instance of this number, in a place that the caller
+    /// holds.
     #[inline]
     pub(super) fn occupy(&self, place: usize, instance: u64) {
         if let Some(home) = self.places.get(place)
@@ -127,7 +130,7 @@ impl<T: Serves> Places<T> {
         }
     }
 
-    /// Whether the call in that place waits for somebody.
+    /// Returns whether the call in this place waits for a call that `is_awaited_by` knows.
     pub(super) fn waits_in(&self, place: usize, is_awaited_by: impl Fn(u64) -> bool) -> bool {
         match self.places.get(place).map(|home| home.last_instance.load(Ordering::Relaxed)) {
             None | Some(0) => false,

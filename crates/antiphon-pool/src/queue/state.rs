@@ -1,4 +1,5 @@
-//! What the lock of a queue guards: what fills each place, who waits, and how one leads to the other.
+//! What the lock of a queue guards: what fills each place, which calls wait, and how the one
+//! changes the other.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,30 +9,31 @@ use std::task::Waker;
 use super::places::{Bounds, Callers, Held, Places, Serves};
 use super::ticket::{Departure, Refusal, Ticket, Turn};
 
-/// Set in the queue's `attention` when it is closed; the bits below count those who wait.
+/// The bit of the queue's `attention` that is set when the queue is closed. The bits below count
+/// the tickets.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
 /// What fills a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filling {
-    /// Nothing, until somebody waits.
+    /// Empty until a call waits.
     Vacant,
-    /// Nothing, and the keeper is to change that.
+    /// Empty; the keeper has to fill it.
     Wanted(Wanted),
     /// An instance that the keeper is starting.
     Starting,
-    /// An instance: in the slot, with a call, or on its way from one to the other.
+    /// An instance, which is in the slot, with a call, or on its way between them.
     Live,
 }
 
 /// Why an instance has to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// Somebody waits, or the pool is below what it keeps.
+    /// A call waits, or the pool has fewer instances than it keeps.
     More,
-    /// The one before was lost in a call, or had served its calls.
+    /// The previous instance was lost in a call, or had served its number of calls.
     Rebuild,
-    /// The one before was of an old version.
+    /// The previous instance was of an old version.
     Replace,
 }
 
@@ -39,41 +41,42 @@ pub(super) struct State<T: Serves> {
     pub(super) current: T::Version,
     fillings: Box<[Filling]>,
     tickets: VecDeque<Arc<Ticket<T>>>,
-    /// How many of them have left: they are swept out together, since to find one costs a walk.
+    /// How many tickets have lost their holder. They are removed together, because finding one
+    /// costs a walk.
     left: usize,
     /// Instances of the current version that were started before there was a place for them.
     pub(super) reserve: Vec<Box<T>>,
-    /// Why the last start failed, until one succeeds.
+    /// Why the last start failed; `None` after a start that succeeds.
     pub(super) failing: Option<T::Failure>,
     pub(super) closed: bool,
-    /// Whether it does not even take those any more whom a running call waits for.
+    /// Whether the queue refuses even the calls that a running call waits for.
     pub(super) cut: bool,
-    /// Places in the queue that were promised.
+    /// How many places in the queue are promised.
     pub(super) promised: usize,
-    /// Who waits for such a promise.
+    /// Wakers of services that wait for such a promise.
     pub(super) promise_wakers: Vec<Waker>,
-    /// Who waits for the end.
+    /// Wakers of drains that wait for the end.
     pub(super) end_wakers: Vec<Waker>,
 }
 
-/// Somebody who enters the queue.
+/// A call that enters the queue.
 pub(super) struct Newcomer<'a, C> {
-    /// Whether a place in the queue was promised.
+    /// Whether a place in the queue was promised to it.
     pub(super) promised: bool,
-    /// Who waits for them.
+    /// The calls that wait for it.
     pub(super) callers: C,
     pub(super) waker: &'a Waker,
 }
 
-/// What becomes of somebody who enters the queue.
+/// What a call that enters the queue gets.
 pub(super) enum Entry<T: Serves> {
-    /// It need not wait.
+    /// A result at once.
     Turn(Turn<T>),
-    /// It has to.
+    /// A ticket to wait with.
     Waits(Arc<Ticket<T>>),
 }
 
-/// What is left to do when the lock is free: wakers and destructors are others' code.
+/// What is left to do after the lock is released: wakers and destructors are foreign code.
 pub(super) struct Effects<T> {
     pub(super) wake: Vec<Waker>,
     pub(super) dropped: Vec<Box<T>>,
@@ -112,7 +115,7 @@ impl<T: Serves> State<T> {
         }
     }
 
-    // What there is.
+    // What the queue holds.
 
     pub(super) fn filling(&self, place: usize) -> Filling {
         self.fillings.get(place).copied().unwrap_or(Filling::Vacant)
@@ -140,7 +143,7 @@ impl<T: Serves> State<T> {
         self.tickets.len().saturating_sub(self.left)
     }
 
-    /// Those who wait, and those who were promised that they may.
+    /// Returns how many calls wait or have been promised a place in the queue.
     pub(super) fn expected(&self) -> usize {
         self.waiting().saturating_add(self.promised)
     }
@@ -149,22 +152,22 @@ impl<T: Serves> State<T> {
         self.closed && self.waiting() == 0 && self.live() == 0 && self.starting() == 0
     }
 
-    /// Says in the queue's `attention` what whoever puts an instance back has to know.
+    /// Publishes in the queue's `attention` what a caller that puts an instance back has to know.
     pub(super) fn publish(&self, places: &Places<T>) {
         let closed = if self.closed { CLOSED } else { 0 };
-        // Relaxed: the exchange of a slot orders it, see `Queue::put`.
+        // Relaxed is enough, because the exchange on a slot orders it; see `Queue::put`.
         places.attention.store(self.tickets.len() | closed, Ordering::Relaxed);
     }
 
-    /// How many may wait, or have been promised that they may: who waits for an instance that is still to come takes no
-    /// place in the queue.
+    /// Returns how many calls may wait or be promised a place. A call that waits for an instance
+    /// that still has to be started takes no place in the queue.
     pub(super) fn room(&self, bounds: Bounds) -> usize {
         bounds.waiting.saturating_add(self.count(|filling| *filling != Filling::Live))
     }
 
     // Waiting.
 
-    /// An instance if one is free, else a ticket.
+    /// Returns an instance if one is free, and a ticket otherwise.
     pub(super) fn queue_up(
         &mut self,
         places: &Places<T>,
@@ -177,7 +180,7 @@ impl<T: Serves> State<T> {
         }
         let entry = self.admit(places, newcomer, effects);
         if promised && matches!(entry, Entry::Turn(_)) {
-            // Its place was not needed.
+            // The promised place was not needed.
             self.made_room(effects);
         }
         entry
@@ -194,7 +197,8 @@ impl<T: Serves> State<T> {
             return Entry::Turn(Err(Refusal::Closed));
         }
         if self.waiting() == 0 {
-            // Before the look into the slots: whoever fills one after that look sees this.
+            // Set before the look into the slots, so that a caller that fills a slot after that
+            // look sees it.
             places.attention.store(1, Ordering::Relaxed);
             if let Some(held) = self.find_current(places, effects) {
                 self.publish(places);
@@ -220,15 +224,23 @@ impl<T: Serves> State<T> {
         Entry::Waits(ticket)
     }
 
-    /// Whether a call that runs here waits for a newcomer.
+    /// Returns whether a call that runs here waits for the newcomer.
     fn is_awaited(&self, places: &Places<T>, newcomer: &T::Callers) -> bool {
         (0..self.fillings.len()).any(|place| places.waits_in(place, |instance| newcomer.include(instance)))
     }
 
-    /// Whether a newcomer would wait for ever, and all others here with it: every place is held by a call that waits for
-    /// the newcomer or for another one of them. Each place that is not comes free some time, or has an instance again.
+    /// Returns whether the newcomer would wait forever, and all other waiting calls with it: every
+    /// place is held by a call that waits for the newcomer or for another call in the queue. Then
+    /// the newcomer is refused, and the others go on. Any other place becomes free at some time, or
+    /// gets an instance again; a place that is being filled is held by no call.
     ///
-    /// Nobody is waited for as long as only calls from outside come here, so that nothing is searched then.
+    /// The answer comes from the tickets in the queue, so nothing has to be counted when a call
+    /// comes or leaves. While only calls from outside come, no running call waits for them, and
+    /// nothing is searched. A circle through two pools is not seen here. It ends by the depth of
+    /// its callers or by a deadline.
+    ///
+    /// Nobody is waited for as long as only calls from outside come here, so that nothing is
+    /// searched then.
     fn closes_circle(&self, places: &Places<T>, newcomer: &T::Callers) -> bool {
         if !self.is_awaited(places, newcomer) {
             return false;
@@ -241,7 +253,8 @@ impl<T: Serves> State<T> {
         })
     }
 
-    /// A free instance; those of an old version that lie in its way are let go.
+    /// Takes a free instance of the current version, and discards those of an old version that it
+    /// finds first.
     fn find_current(&mut self, places: &Places<T>, effects: &mut Effects<T>) -> Option<Held<T>> {
         loop {
             let held = places.find()?;
@@ -252,7 +265,8 @@ impl<T: Serves> State<T> {
         }
     }
 
-    /// The holder of a ticket goes. The ticket stays until half of all have left, so that many who leave cost little each.
+    /// Removes the holder of a ticket. The ticket itself stays until half of all tickets have lost
+    /// their holder, so that many departures cost little each.
     pub(super) fn leave(
         &mut self,
         places: &Places<T>,
@@ -273,12 +287,12 @@ impl<T: Serves> State<T> {
         departure
     }
 
-    /// Somebody does not wait any more.
+    /// Wakes services that wait for a promise, because a call has left the queue.
     pub(super) fn made_room(&mut self, effects: &mut Effects<T>) {
         effects.wake.append(&mut self.promise_wakers);
     }
 
-    /// Refuses all who wait; returns how many they were.
+    /// Refuses all calls that wait, and returns how many they were.
     pub(super) fn refuse_all(&mut self, refusal: &Refusal<T::Failure>, effects: &mut Effects<T>) -> usize {
         let before = effects.wake.len();
         effects.wake.extend(self.tickets.drain(..).filter_map(|ticket| ticket.refuse(refusal.clone())));
@@ -290,7 +304,8 @@ impl<T: Serves> State<T> {
 
     // Filling places.
 
-    /// Gives an instance of the current version to the first who waits, else into its slot.
+    /// Gives an instance of the current version to the first call that waits, or puts it into its
+    /// slot if none does.
     pub(super) fn settle(&mut self, places: &Places<T>, mut held: Held<T>, effects: &mut Effects<T>) {
         let Some(home) = places.get(held.place) else { return };
         home.busy.store(true, Ordering::Relaxed);
@@ -314,17 +329,18 @@ impl<T: Serves> State<T> {
             effects.dropped.push(held.value);
             return self.look_for_end(effects);
         }
-        // Nobody begins to wait meanwhile, nor does another version begin to serve: that takes the lock.
+        // No call can begin to wait and no version can change at this point, because both take the
+        // lock.
         home.slot.put(held.value);
     }
 
-    /// Lets an instance of an old version go.
+    /// Discards an instance of an old version.
     pub(super) fn replace_stale(&mut self, places: &Places<T>, held: Held<T>, effects: &mut Effects<T>) {
         effects.dropped.push(held.value);
         self.vacate(places, held.place, Wanted::Replace, effects);
     }
 
-    /// A place has lost its instance.
+    /// Notes that a place has lost its instance, and fills it from the reserve if there is one.
     pub(super) fn vacate(&mut self, places: &Places<T>, place: usize, why: Wanted, effects: &mut Effects<T>) {
         if let Some(home) = places.get(place) {
             home.busy.store(false, Ordering::Relaxed);
@@ -342,12 +358,12 @@ impl<T: Serves> State<T> {
         self.look_for_end(effects);
     }
 
-    /// Why nobody can be served: no instance lives, and the last start of one failed.
+    /// Returns why no call can be served: no instance lives, and the last start failed.
     fn cannot_serve(&self) -> Option<T::Failure> {
         self.failing.clone().filter(|_| self.live() == 0)
     }
 
-    /// The next place to start an instance in.
+    /// Returns the next place to start an instance in.
     pub(super) fn next_start(&self, bounds: Bounds) -> Option<(usize, Wanted)> {
         if self.closed && self.waiting() == 0 {
             return None;

@@ -1,4 +1,4 @@
-//! Calls that somebody else ends: through a handle, or by dropping their future.
+//! Calls that are ended from outside: by a cancel handle, or by dropping their future.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Makes a call that is cancelled after 100 ms, and checks that it then ended soon.
+/// Makes a call that is cancelled after 100 ms, and checks that it ends soon after.
 #[track_caller]
 fn cancelled_soon(host: &Host, limit: Duration, expected: Failure) {
     let cancel = CancelHandle::new();
@@ -59,7 +59,7 @@ fn a_guest_that_loops_is_cancelled_from_another_thread(subject: &Subject) {
 }
 
 fn a_pending_host_call_is_cancelled_from_another_thread(subject: &Subject) {
-    // A synchronous handler cannot be cut short: the handle is looked at when it returns.
+    // A synchronous handler cannot be interrupted: the host checks the handle when it returns.
     let host = subject.host(
         Guest::new(RELAY)
             .patient()
@@ -101,7 +101,7 @@ fn a_handle_that_is_not_used_changes_nothing(subject: &Subject) {
         let request = Request::new("run", b"on").cancel(cancel.clone());
         assert_eq!(host.call_with(request).unwrap().payload, b"on");
     }
-    // Used between calls, it does not reach calls that were made without it.
+    // A handle that is used between calls does not affect calls made without it.
     cancel.cancel();
     assert_eq!(host.answer("run", b"on"), b"on");
     host.counted(5);
@@ -145,7 +145,7 @@ fn a_host_that_is_stopped_ends_its_calls_and_those_of_no_other(subject: &Subject
         Failure::CANCELLED.check(&error);
         says(error.to_string(), &["the host was stopped"]);
         soon(since.elapsed(), Duration::ZERO);
-        // What begins later ends as soon.
+        // A call that begins after the stop ends at once.
         let (error, elapsed) = timed(|| stopped.call("run", b"").unwrap_err());
         assert!(error.is_cancelled(), "{error}");
         soon(elapsed, Duration::ZERO);
@@ -176,7 +176,7 @@ fn a_host_that_is_stopped_ends_what_waits_for_it(subject: &Subject) {
         stop.cancel();
         Failure::CANCELLED_BEFORE.check(&queued.join().unwrap());
         soon(since.elapsed(), Duration::ZERO);
-        // A handler that blocks its thread is not cut short.
+        // A handler that blocks its thread is not interrupted.
         Failure::CANCELLED.check(&pending.join().unwrap());
         soon(since.elapsed(), if is_sync { 400 * MS } else { Duration::ZERO });
     });
@@ -210,12 +210,12 @@ fn an_inner_call_is_cancelled_with_the_outer_one(subject: &Subject) {
         }))
     }));
     cancelled_soon(&outer, 100 * MS, Failure::CANCELLED);
-    // Both are free again, and fresh.
+    // Both hosts are free again, with fresh instances.
     outer.counted(1);
     spinning.counted(1);
 }
 
-/// Counts what is alive: the futures of handlers.
+/// Counts the futures of handlers that are alive.
 struct Alive(Arc<AtomicI64>);
 
 impl Alive {
@@ -231,7 +231,7 @@ impl Drop for Alive {
     }
 }
 
-/// `spin` never ends, `wait` waits for the host without end, anything else is answered.
+/// `spin` never ends, `wait` waits for the host forever, any other operation is answered.
 const DROPPABLE: &str = r#"
   (func $run (param $op i32) (param $msg i32) (result i32)
     (call $guest_request (i32.const 256) (i32.const 1024))
@@ -253,7 +253,7 @@ fn droppable(alive: &Arc<AtomicI64>) -> Guest {
     })
 }
 
-/// Polls a call as often as asked, then drops it.
+/// Polls a call `polls` times, then drops it.
 async fn poll_and_drop(host: &WapcHostAsync, op: &str, polls: usize) {
     let mut call = Box::pin(host.call(op, b"dropped"));
     for _ in 0..polls {
@@ -274,7 +274,7 @@ fn a_dropped_call_costs_the_instance_only_if_it_had_begun(subject: &Subject) {
     runtime().block_on(async {
         let host = Arc::new(subject.start_async(droppable(&alive)).await.unwrap());
         assert_eq!(count_of(&host).await, 1);
-        // Never polled: nothing happened.
+        // Never polled, so nothing happened.
         poll_and_drop(&host, "spin", 0).await;
         assert_eq!(count_of(&host).await, subject.count_after(2));
         // In guest code.
@@ -286,7 +286,7 @@ fn a_dropped_call_costs_the_instance_only_if_it_had_begun(subject: &Subject) {
         poll_and_drop(&host, "wait", 3).await;
         assert_eq!(alive.load(Ordering::SeqCst), 0, "the handler's future is dropped with the call's");
         assert_eq!(count_of(&host).await, 1);
-        // In the queue, behind a call that is itself dropped.
+        // In the queue, behind a call that is dropped as well.
         let mut first = Box::pin(host.call("wait", b""));
         std::future::poll_fn(|cx| {
             assert!(first.as_mut().poll(cx).is_pending());
@@ -320,7 +320,7 @@ fn a_dropped_start_leaves_nothing(subject: &Subject) {
     runtime().block_on(async {
         for _ in 0..20 {
             let mut start = Box::pin(subject.start_async(waiting.clone()));
-            // A tick may pass on the way, and then the guest is pending before it has called its host.
+            // A tick may pass on the way; then the guest is pending before it has called its host.
             std::future::poll_fn(|cx| {
                 assert!(start.as_mut().poll(cx).is_pending());
                 let waits = alive.load(Ordering::SeqCst) == 1;
@@ -334,7 +334,7 @@ fn a_dropped_start_leaves_nothing(subject: &Subject) {
 }
 
 fn ten_thousand_dropped_calls_leak_nothing(subject: &Subject) {
-    // Drops in guest code take up to a tick each, so they are the fewest.
+    // A drop in guest code takes up to a tick, so those are the fewest.
     const IN_GUEST: usize = 600;
     const IN_HOST_CALL: usize = 4_700;
     const QUEUED: usize = 4_700;

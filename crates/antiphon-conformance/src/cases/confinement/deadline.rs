@@ -1,4 +1,4 @@
-//! The wall clock: a caller is answered by its deadline, whatever the guest does.
+//! Deadlines in time: a caller is answered by its deadline, whatever the guest does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -41,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Spins without end.
+/// Spins forever.
 pub(crate) const SPIN: &str = "(func $run (param i32 i32) (result i32) (call $spin) (i32.const 1))";
 
 fn an_endless_loop_ends_at_the_limit(subject: &Subject) {
@@ -84,7 +84,7 @@ fn calls_that_begin_in_one_tick_keep_their_own_deadlines(subject: &Subject) {
             }
         }));
     for _ in 0..2 {
-        // Answered at once, so that the next one mostly begins in the same tick.
+        // Answered at once, so the next call mostly begins in the same tick.
         let shorter = Request::new("run", b"soon").deadline(100 * MS);
         assert_eq!(host.call_with(shorter).unwrap().payload, b"soon");
         assert_eq!(host.call("run", b"late").unwrap(), b"late");
@@ -112,11 +112,11 @@ fn a_deadline_of_zero_and_one_without_end_are_served(subject: &Subject) {
 
 fn endless_work_of_other_shapes_ends_too(subject: &Subject) {
     let bodies = [
-        // calls rather than a loop: without end, and without depth
+        // calls, in a loop that never ends, without depth
         "(func $run (param i32 i32) (result i32)
            (loop $again (call $nothing) (br $again)) unreachable)
          (func $nothing)",
-        // a loop that leaves by every means but its end
+        // filling memory, which keeps the engine itself busy
         "(func $run (param i32 i32) (result i32)
            (loop $outer (block $out (loop $inner (br_if $out (i32.const 1)) (br $inner))) (br $outer))
            unreachable)",
@@ -131,7 +131,7 @@ fn endless_work_of_other_shapes_ends_too(subject: &Subject) {
         "(table funcref (elem $nothing)) (func $nothing)
          (func $run (param i32 i32) (result i32)
            (loop $again (call_indirect (i32.const 0)) (br $again)) unreachable)",
-        // logging, whose budget is long spent
+        // logging, after its budget is spent
         "(func $run (param i32 i32) (result i32)
            (loop $again (call $console_log (i32.const 0) (i32.const 1)) (br $again)) unreachable)",
         // answering
@@ -160,7 +160,7 @@ fn an_endless_chain_of_host_calls_ends_too(subject: &Subject) {
            (loop $again (drop (call $ask (i32.const 0) (i32.const 8))) (br $again)) unreachable)",
     )
     .limits(limits);
-    // The deadline may pass on either side.
+    // The deadline may pass in the guest or in the host.
     for guest in [guest.clone().answers(echo), guest] {
         let host = subject.host(guest);
         host.counted(1);
@@ -184,7 +184,7 @@ fn a_pending_host_call_ends_at_the_deadline(subject: &Subject) {
 fn after_a_handler_that_blocks_the_deadline_is_looked_at(subject: &Subject) {
     let after = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&after);
-    // The second host call would say that the guest ran on.
+    // A second host call would show that the guest ran on.
     let host = subject.host(
         Guest::new(
             "(func $run (param i32 i32) (result i32)
@@ -222,7 +222,8 @@ fn waiting_for_a_busy_host_ends_at_the_deadline(subject: &Subject) {
 }
 
 fn time_in_the_queue_counts(subject: &Subject) {
-    // 800 ms in the queue, then 800 ms in the handler: over the deadline of 1,500 ms only together.
+    // 800 ms in the queue, then 800 ms in the handler: only together they exceed the deadline of
+    // 1,500 ms.
     let host = subject.host(
         Guest::new(RELAY)
             .limits(Limits::new().with_deadline(1500 * MS))
@@ -241,7 +242,7 @@ fn time_in_the_queue_counts(subject: &Subject) {
 }
 
 fn a_rebuild_counts_against_the_call(subject: &Subject) {
-    // Every start but the first takes 400 ms in a handler.
+    // Every start but the first spends 400 ms in a handler.
     let starts = AtomicU32::new(0);
     let host = subject.host(
         Guest::new(
@@ -313,7 +314,7 @@ fn a_pending_host_call_of_the_start_ends_at_its_deadline(subject: &Subject) {
 fn after_a_pause_of_all_calls_deadlines_still_hold(subject: &Subject) {
     let host = subject.host(Guest::new(SPIN));
     for _ in 0..2 {
-        // Long enough for a ticker that sleeps while nothing runs to fall asleep.
+        // Long enough for the ticker to fall asleep, which it does while nothing runs.
         thread::sleep(600 * MS);
         let request = Request::new("run", b"").deadline(100 * MS);
         let (error, elapsed) = timed(|| host.call_with(request).unwrap_err());
@@ -323,7 +324,7 @@ fn after_a_pause_of_all_calls_deadlines_still_hold(subject: &Subject) {
 }
 
 fn a_call_that_keeps_its_deadline_is_not_ended(subject: &Subject) {
-    // A guest that is busy for a while, with many ticks in it, and then answers.
+    // A guest that is busy for many ticks and then answers.
     let host = subject.host(
         Guest::new(
             "(func $run (param i32 i32) (result i32)

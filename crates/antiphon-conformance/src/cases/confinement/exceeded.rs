@@ -1,4 +1,5 @@
-//! A limit that ends a call is named in numbers, and so is where the guest was; what a call used is what it was.
+//! An error names the limit that ended the call, in numbers, and where the guest was. The usage of
+//! a call is exact.
 
 use std::time::Duration;
 
@@ -31,7 +32,8 @@ pub(super) const CASES: &[Case] = &[
     case!(exceeded::usage_counts_ticks_and_dropped_lines).needs(&[Need::Deadline]),
 ];
 
-/// Compares the limit that an error names: its name, what it allows, and its unit. What was used is returned.
+/// Compares the limit that an error names: its name, its allowed value and its unit. Returns the
+/// value that was used.
 #[track_caller]
 fn names(error: &Error, limit: &str, allowed: u64, unit: &str) -> u64 {
     let Some(exceeded) = error.exceeded() else { panic!("no limit in {error:#?}") };
@@ -44,7 +46,7 @@ fn the_deadline_of_a_call(subject: &Subject) {
     let error = host.fails("run", b"", Failure::DEADLINE_IN_GUEST);
     let used = names(&error, "deadline", 60_000, "us");
     assert!((60_000..10_000_000).contains(&used), "{used} us");
-    // In words, where everybody prints it.
+    // The numbers are also in the source's text, which programs print.
     says(std::error::Error::source(&error).expect("a source"), &["60ms", "phase guest", "after"]);
 
     let request = Request::new("run", b"").deadline(Duration::from_millis(25));
@@ -60,7 +62,7 @@ fn the_deadline_of_a_start(subject: &Subject) {
     assert!((40_000..10_000_000).contains(&used), "{used} us");
 }
 
-/// Asks the host and passes its answer on.
+/// Asks the host and passes on its answer.
 const ASK: &str =
     "(func $run (param i32 i32) (result i32) (call $relay (call $ask (i32.const 0) (i32.const 9))))";
 
@@ -103,7 +105,7 @@ fn memory_and_tables(subject: &Subject) {
     assert_eq!(names(&error, "table_elements", 10, "elements"), 13);
 }
 
-/// Asks the host, with ten bytes, as often as the payload is long.
+/// Sends the host ten bytes, as many times as the payload has bytes.
 const ASKS: &str = r#"
   (func $run (param $op i32) (param $msg i32) (result i32)
     (block $done
@@ -151,7 +153,7 @@ fn what_is_no_limit_names_none(subject: &Subject) {
 }
 
 fn whatever_ends_a_call_says_where_the_guest_was(subject: &Subject) {
-    // The deepest function has the name of what ends it.
+    // Each function is named after what ends it, and is the deepest one then.
     let body = r#"
       (func $too_late (call $spin))
       (func $out_of_memory (drop (memory.grow (i32.const 1000))) unreachable)
@@ -192,7 +194,7 @@ fn whatever_ends_a_call_says_where_the_guest_was(subject: &Subject) {
     }
 }
 
-/// What a request used of its fuel, and what it left.
+/// Returns the usage of fuel of a request, and the fuel that it left.
 #[track_caller]
 fn fuel_of(host: &Host, request: Request<'_>) -> (u64, Option<u64>) {
     let usage = host.call_with(request.usage(true)).unwrap().usage.expect("the usage that was asked for");
@@ -200,7 +202,7 @@ fn fuel_of(host: &Host, request: Request<'_>) -> (u64, Option<u64>) {
 }
 
 fn a_request_limits_its_fuel(subject: &Subject) {
-    // Without a limit of its own, on an engine that counts all the same.
+    // The engine counts fuel here, but the request has no limit of its own.
     let host = subject.host(Guest::new(WORK).limits(Limits::new().with_fuel(u64::MAX)));
     let payload = work(1_000);
     let request = || Request::new("run", &payload);
@@ -209,13 +211,13 @@ fn a_request_limits_its_fuel(subject: &Subject) {
     assert_eq!(fuel_of(&host, request().fuel(burnt)), (burnt, Some(0)));
     assert_eq!(fuel_of(&host, request().fuel(burnt + 7)), (burnt, Some(7)));
 
-    // Engines look at the fuel in loops and at calls, so half of it is too little for certain.
+    // Engines check fuel in loops and at calls, so half of what was burnt is certainly too little.
     let half = burnt / 2;
     let error = host.fails_with(request().fuel(half).usage(true), Failure::OUT_OF_FUEL);
     assert_eq!(names(&error, "fuel", half, "units"), half);
     let usage = error.usage().expect("the usage that was asked for");
     assert!(usage.fuel.is_some_and(|fuel| fuel <= half), "{usage:?}");
-    // It was that call's alone.
+    // The limit applied to that call only.
     assert_eq!(fuel_of(&host, request()), (burnt, None));
 }
 
@@ -244,7 +246,8 @@ fn usage_counts_ticks_and_dropped_lines(subject: &Subject) {
     let host = subject.host(Guest::new(SPIN).limits(Limits::new().with_deadline(Duration::from_millis(100))));
     let error = host.fails_with(Request::new("run", b"").usage(true), Failure::DEADLINE_IN_GUEST);
     let ticks = error.usage().expect("the usage that was asked for").ticks;
-    // A hundred milliseconds are twenty; a ticker that is late leaves some out, and counts them in the next one.
+    // A hundred milliseconds are twenty ticks. A late ticker skips some and counts them with the
+    // next one.
     assert!((19..2_000).contains(&ticks), "{ticks} ticks");
 
     let body = r#"

@@ -1,5 +1,5 @@
-//! Fuel: counted, limited for each call and each start, and never lost. What a unit is, is the engine's: these cases
-//! compare runs with one another.
+//! Fuel: counted, limited for each call and each start, and never lost. What a unit is depends on
+//! the engine, so these cases compare runs with one another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,8 @@ pub(super) const CASES: &[Case] = &[
     case!(fuel::a_module_whose_start_burns_its_fuel_leaves_the_old_one_serving).keeps_state().needs(NEEDS),
 ];
 
-/// Adds up the numbers from 1 to its payload in a loop, and answers the sum; `trap!` traps after it.
+/// Adds up the numbers from 1 to the payload's in a loop, and answers the sum. `trap!` traps
+/// afterwards.
 pub(super) const WORK: &str = r#"
   (func $work (param $n i32) (result i32)
     (local $sum i32)
@@ -67,7 +68,7 @@ pub(super) fn work(amount: i32) -> [u8; 4] {
     amount.to_le_bytes()
 }
 
-/// What 10,000 rounds of [`WORK`] burn, without what is around them.
+/// Returns what 10,000 rounds of [`WORK`] burn, without the code around them.
 fn fuel_of_ten_thousand(subject: &Subject) -> u64 {
     let host = subject.host(limited(WORK, AMPLE));
     host.burns("run", &work(20_000)).1 - host.burns("run", &work(10_000)).1
@@ -77,7 +78,7 @@ fn the_same_call_burns_the_same_fuel(subject: &Subject) {
     let guest = limited(WORK, AMPLE);
     let factory = subject.factory(&guest).unwrap();
     let host = subject.start_on(&*factory, guest.clone()).unwrap();
-    // Of the same module, and of one that was compiled anew.
+    // One host of this factory, and one whose module is compiled again.
     let others = [subject.start_on(&*factory, guest.clone()).unwrap(), subject.host(guest)];
     for amount in [0, 1, 1_000, 50_000] {
         let first = host.burns("run", &work(amount));
@@ -86,7 +87,7 @@ fn the_same_call_burns_the_same_fuel(subject: &Subject) {
         for host in [&host, &others[0], &others[1], &host] {
             assert_eq!(host.burns("run", &work(amount)), first, "{amount} rounds");
         }
-        // A fresh instance burns no more than the one before.
+        // A fresh instance burns exactly as much as the one before.
         host.fails("trap!", &work(1), Failure::TRAPPED);
         assert_eq!(host.burns("run", &work(amount)), first, "{amount} rounds after a trap");
     }
@@ -140,7 +141,7 @@ fn a_call_that_burns_its_fuel_ends(subject: &Subject) {
 }
 
 fn endless_work_of_other_shapes_ends_too(subject: &Subject) {
-    // No loop: functions that call the next one twice.
+    // No loops: each function calls the next one twice.
     let tree: String = (0..40)
         .map(|level| format!("(func $f{level} (call $f{next}) (call $f{next}))\n", next = level + 1))
         .collect();
@@ -173,7 +174,7 @@ fn a_limit_of_what_a_call_burns_is_enough(subject: &Subject) {
     let host = subject.host(limited(WORK, fuel));
     for _ in 0..3 {
         assert_eq!(host.burns("run", &work(10_000)), (answer.clone(), fuel));
-        // An engine may look at its fuel once in each round only.
+        // An engine may check its fuel only once in each round.
         let error = host.fails("run", &work(10_100), Failure::OUT_OF_FUEL);
         says(&error, &[&fuel.to_string()]);
     }
@@ -218,7 +219,7 @@ fn a_start_that_burns_its_fuel_fails(subject: &Subject) {
     }
 }
 
-/// [`WORK`], with as much of it in each of these functions of the start.
+/// Returns [`WORK`] with a start that does as many rounds in each of these functions.
 fn starter(names: &[&str], rounds: i32) -> String {
     let start = |name: &&str| match *name {
         "start section" => format!("(start $begin) (func $begin (drop (call $work (i32.const {rounds}))))"),
@@ -250,7 +251,7 @@ fn a_start_and_the_call_after_it_have_a_limit_each(subject: &Subject) {
     assert_eq!(host.burns("run", &work(20_000)).1, burnt, "nothing of the start");
     for _ in 0..3 {
         host.fails("run", &work(30_000), Failure::OUT_OF_FUEL);
-        // The call that builds the instance anew, too.
+        // The call that rebuilds the instance serves within its limit, too.
         host.fails("trap!", &work(0), Failure::TRAPPED);
         assert_eq!(host.burns("run", &work(20_000)).1, burnt, "nothing of the rebuild");
     }
@@ -285,12 +286,12 @@ fn host_calls_lose_no_count(subject: &Subject) {
     assert_eq!(burnt[1] - burnt[0], burnt[2] - burnt[1]);
     assert!(burnt[1] - burnt[0] >= 10, "{burnt:?}");
 
-    // A guest that is suspended meanwhile burns nothing.
+    // A guest burns nothing while it is suspended.
     let after = Duration::from_millis(3);
     let patient = subject.host(limited(CALLER, AMPLE).handler(move |_| Answer::After(after, Ok(seven()))));
     assert_eq!(patient.burns("run", &work(10)), (work(70).to_vec(), burnt[0]));
 
-    // Nor does a host call give any back.
+    // A host call gives no fuel back.
     let host = subject.host(limited(CALLER, burnt[1]).answers(|_| Ok(seven())));
     assert_eq!(host.burns("run", &work(20)).1, burnt[1]);
     host.fails("run", &work(100), Failure::OUT_OF_FUEL);

@@ -1,4 +1,4 @@
-//! An instance for each call.
+//! Isolation: an instance of its own for each call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use crate::support::{Answer, Failure, deadline_in, wat};
 pub(super) const CASES: &[Case] = &[
     case!(isolation::each_call_has_an_instance_of_its_own_whoever_asked_for_it),
     case!(isolation::a_shared_instance_is_the_default).keeps_state(),
-    // Memory and tables that grow are what the limits are about.
+    // These grow memories and tables, which the limits bound.
     case!(isolation::no_call_sees_memory_globals_or_tables_of_another).needs(&[Need::MemoryLimit]),
     case!(isolation::a_call_that_traps_leaves_nothing_to_the_next).needs(&[Need::MemoryLimit]),
     case!(isolation::init_exports_run_for_each_instance),
@@ -24,7 +24,7 @@ pub(super) const CASES: &[Case] = &[
     case!(isolation::limits_hold_for_each_instance).needs(&[Need::MemoryLimit]),
 ];
 
-/// Answers nothing, and is counted.
+/// Answers nothing, but counts its calls.
 const COUNTED: &str = "(func $run (param i32 i32) (result i32) (i32.const 1))";
 
 fn isolated(guest: Guest) -> Guest {
@@ -39,7 +39,7 @@ fn each_call_has_an_instance_of_its_own_whoever_asked_for_it(subject: &Subject) 
         assert_eq!(host.isolation(), Isolation::PerCall);
         assert_eq!([(); 4].map(|()| host.count()), [1; 4]);
     }
-    // Asked of the provider alone, which may have no such option.
+    // Only the provider gets the setting here, and it may lack the option.
     let host = subject.host(isolated(guest()).host_isolation(Isolation::Reuse));
     let counts = if host.isolation() == Isolation::PerCall { [1; 4] } else { [1, 2, 3, 4] };
     assert_eq!([(); 4].map(|()| host.count()), counts);
@@ -50,8 +50,9 @@ fn a_shared_instance_is_the_default(subject: &Subject) {
     assert_eq!([(); 4].map(|()| host.count()), [1, 2, 3, 4]);
 }
 
-/// Looks whether everything is as it was declared, then changes all of it. Answers 0 where nothing was found changed, else a
-/// bit for each place; an operation of five letters traps at the end.
+/// Checks that everything is as the module declares it, then changes all of it. Answers 0 if
+/// nothing was changed, otherwise a bit for each changed place. An operation of five letters traps
+/// at the end.
 const SECRETIVE: &str = r#"(module
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
     (memory (export "memory") 40)
@@ -115,7 +116,7 @@ fn no_call_sees_memory_globals_or_tables_of_another(subject: &Subject) {
             finds_nothing(host, 2);
         }
     }
-    // The guest would find what there is to be found.
+    // With a shared instance the guest does find its changes, so the check works.
     if subject.isolation() == Isolation::Reuse {
         let shared = subject.host(Guest::module(SECRETIVE).patient());
         assert_eq!([shared.number("look", b""), shared.number("look", b"")], [0, 31]);
@@ -157,7 +158,7 @@ fn a_start_counts_as_time_before_the_guest(subject: &Subject) {
 fn a_start_ends_by_the_deadline_of_its_call(subject: &Subject) {
     let slow = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&slow);
-    // It loops where its host answers at all.
+    // It loops if its host answers.
     let body = r#"(func (export "wapc_init")
             (if (call $ask (i32.const 0) (i32.const 0)) (then (loop $for_ever (br $for_ever)))))
         (func $run (param i32 i32) (result i32) (call $answer (i32.const 0) (i32.const 0)))"#;

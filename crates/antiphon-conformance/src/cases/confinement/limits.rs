@@ -1,4 +1,4 @@
-//! Memory, tables, stack and sizes.
+//! Limits of memory, tables, stack and sizes.
 
 use antiphon::errors::ErrorKind;
 use antiphon::{Bytes, Limits};
@@ -35,7 +35,8 @@ pub(super) const CASES: &[Case] = &[
 
 const PAGE: u64 = 65_536;
 
-/// Grows by as many pages as the payload says and answers the old size, or -1; `trap` traps after it.
+/// Grows memory by as many pages as the payload says, and answers the old size or -1. `trap` traps
+/// afterwards.
 const GROWER: &str = r#"
   (func $run (param $op i32) (param $msg i32) (result i32)
     (local $grown i32)
@@ -75,7 +76,7 @@ fn a_trap_after_a_refused_growth_is_named_after_the_limit(subject: &Subject) {
     assert_eq!(cause(&error).kind(), ErrorKind::Trapped, "the source is the trap");
     says(&error, &[&(10 * PAGE).to_string()]);
     assert!(error.is_limit());
-    // Where the growth was not refused it is only a trap.
+    // If no growth was refused, the trap is only a trap.
     host.fails("trap", &9i32.to_le_bytes(), Failure::TRAPPED);
 }
 
@@ -93,14 +94,14 @@ fn a_memory_that_starts_over_the_limit_is_refused(subject: &Subject) {
         Guest::with_memory(r#"(memory (export "memory") 10)"#, ECHO)
             .limits(Limits::new().with_memory(10 * PAGE)),
     );
-    // The default limit, and one that a maximum of its own does not help.
+    // Over the default limit, although the module declares a higher maximum.
     subject.refuses(
         Guest::with_memory(r#"(memory (export "memory") 1025 65536)"#, ECHO),
         Failure::INVALID_MODULE,
     );
 }
 
-/// Grows its table as [`GROWER`] does its memory.
+/// Grows its table as [`GROWER`] grows its memory.
 const TABLE_GROWER: &str = r#"
   (table $table 5 funcref)
   (func $run (param $op i32) (param $msg i32) (result i32)
@@ -133,7 +134,7 @@ fn a_trap_after_a_refused_growth_of_a_table_is_named_after_the_limit(subject: &S
 }
 
 fn a_table_that_starts_over_the_limit_is_refused(subject: &Subject) {
-    // Whether it is exported or not.
+    // Exported or not.
     for table in ["(table 20001 funcref)", r#"(table (export "table") 20001 funcref)"#] {
         let error = subject.refuses(Guest::new(&format!("{table} {ECHO}")), Failure::INVALID_MODULE);
         says(&error, &["table", "20000"]);
@@ -162,7 +163,7 @@ fn endless_recursion_is_a_stack_overflow(subject: &Subject) {
 }
 
 fn recursion_through_the_host_import_is_a_stack_overflow(subject: &Subject) {
-    // Each level also calls imports, so that the host's part of the stack is used at every depth.
+    // Each level also calls imports, so the host's part of the stack is used at every depth.
     let host = subject.host(
         Guest::new(
             "(func $run (param i32 i32) (result i32)

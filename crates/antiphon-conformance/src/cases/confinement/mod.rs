@@ -11,6 +11,6 @@ mod limits;
 
 pub(crate) use deadline::SPIN;
 
-/// The topics, each the cases of one file.
+/// The topics, each with the cases of one file.
 pub(in crate::cases) const TOPICS: &[&[Case]] =
     &[deadline::CASES, limits::CASES, isolation::CASES, exceeded::CASES, fuel::CASES, cancel::CASES];

@@ -1,4 +1,5 @@
-//! The deterministic mode: the same calls get the same answers and burn the same fuel, each time and on each instance.
+//! The deterministic mode: equal calls get equal answers and burn equal fuel, in every run and on
+//! every instance.
 
 use std::sync::Arc;
 use std::thread;
@@ -37,14 +38,14 @@ pub(super) const CASES: &[Case] = &[
 
 const SEED: u64 = 0x0123_4567_89ab_cdef;
 const CLOCK: Duration = Duration::new(1_234_567_890, 123_456_789);
-/// What the monotonic clock shows at the start of an instance.
+/// The monotonic clock at the start of an instance.
 const MONOTONIC: u64 = 1_000_000_000;
 
 fn fixed(body: &str) -> Guest {
     Guest::new(body).deterministic(SEED, CLOCK)
 }
 
-/// Answers both clocks and 32 random bytes; `trap` traps, and `start` is more of the module.
+/// Answers both clocks and 32 random bytes. `trap` traps. `start` adds to the module.
 fn world(module: &str, start: &str) -> String {
     format!(
         r#"(func $clock_time_get (import "{module}" "clock_time_get") (param i32 i64 i32) (result i32))
@@ -78,7 +79,8 @@ fn look(host: &Host) -> Seen {
     Seen { realtime: number(0), monotonic: number(8), random: answer[16..48].to_vec() }
 }
 
-/// The key stream of ChaCha20 with key, nonce and counter zero: RFC 8439, appendix A.1, test vector 1.
+/// The key stream of ChaCha20 with key, nonce and counter zero: RFC 8439, appendix A.1, test vector
+/// 1.
 const STREAM_OF_ZERO: [u8; 64] = [
     0x76, 0xb8, 0xe0, 0xad, 0xa0, 0xf1, 0x3d, 0x90, 0x40, 0x5d, 0x6a, 0xe5, 0x53, 0x86, 0xbd, 0x28, 0xbd,
     0xd2, 0x19, 0xb8, 0xa0, 0x8d, 0xed, 0x1a, 0xa8, 0x36, 0xef, 0xcc, 0x8b, 0x77, 0x0d, 0xc7, 0xda, 0x41,
@@ -91,7 +93,7 @@ fn random_bytes_are_the_stream_of_their_seed(subject: &Subject) {
     assert_eq!(look(&host).random, STREAM_OF_ZERO[..32]);
     assert_eq!(look(&host).random, STREAM_OF_ZERO[32..], "the next call reads on");
 
-    // A buffer of megabytes is the same stream as many small ones.
+    // One read of megabytes gives the same stream as many small reads.
     let body = r#"(func $random_get (import "wasi_snapshot_preview1" "random_get") (param i32 i32) (result i32))
         (func $run (param $op i32) (param $msg i32) (result i32)
           (local $at i32) (local $step i32)
@@ -193,14 +195,15 @@ fn waits_move_the_clock_and_take_no_time(subject: &Subject) {
     for calls in 1..=3 {
         let (answer, elapsed) = timed(|| host.answer("run", &HOUR_MS.to_le_bytes()));
         soon(elapsed, Duration::from_secs(1));
-        // The hour of the start, too.
+        // The hour that the start waited counts, too.
         let passed = (calls + 1) * HOUR_NS;
         let [realtime, monotonic] = [start + passed, MONOTONIC + passed].map(u64::to_le_bytes);
         assert_eq!(answer, [&realtime[..], &monotonic, &[1, 0, 0, 0]].concat());
     }
 }
 
-/// Fills half a page, as often as the payload says: much fuel in little time, whatever a unit is.
+/// Fills half a page, as often as the payload says. This burns much fuel in little time, whatever a
+/// unit of fuel is.
 const BURN: &str = r#"
   (func $burn (param $times i32) (param $bytes i32)
     (loop $again
@@ -229,12 +232,12 @@ fn an_endless_start_burns_the_default_fuel(subject: &Subject) {
 fn a_limit_of_fuel_that_is_set_replaces_the_default(subject: &Subject) {
     let host = subject.host(fixed(BURN));
     let [one, two] = [1i32, 2].map(|times| host.burns("run", &times.to_le_bytes()).1);
-    // A tenth more than the default.
+    // A tenth more than the default limit.
     let wanted = Limits::DETERMINISTIC_FUEL / 10 * 11;
     let times = i32::try_from(wanted / (two - one)).unwrap().to_le_bytes();
     host.fails("run", &times, Failure::OUT_OF_FUEL);
     let raised = Limits::new().with_fuel(2 * wanted);
-    // On both sides, and on the host's alone.
+    // The limit is raised on both sides, then on the host's side only.
     for guest in [fixed(BURN).limits(raised), fixed(BURN).host_limits(raised)] {
         let (answer, burnt) = subject.host(guest).burns("run", &times);
         assert_eq!(answer, 7i32.to_le_bytes());
@@ -246,7 +249,7 @@ fn a_limit_of_fuel_that_is_set_replaces_the_default(subject: &Subject) {
     }
 }
 
-/// Asks its host once, in its start and in each call, and answers what it is told.
+/// Asks its host once in its start and once in each call, and answers what the host says.
 const ASKER: &str = r#"
   (func (export "wapc_init") (if (i32.eqz (call $ask (i32.const 0) (i32.const 1))) (then unreachable)))
   (func $run (param i32 i32) (result i32) (call $relay (call $ask (i32.const 0) (i32.const 1))))
@@ -288,8 +291,8 @@ fn relaxed_simd_is_refused(subject: &Subject) {
     }
 }
 
-/// Does something of everything, by the length of the operation. What it keeps in a global and in its memory shows in
-/// the answers of later calls.
+/// Does a bit of everything; the length of the operation selects it. What it keeps in a global and
+/// in its memory shows in the answers of later calls.
 fn busybody() -> String {
     format!(
         r#"(func $clock_time_get (import "wasi_snapshot_preview1" "clock_time_get") (param i32 i64 i32) (result i32))
@@ -339,7 +342,7 @@ fn busybody() -> String {
     )
 }
 
-/// What became of a call: its answer or its failure, and the fuel that it burnt.
+/// How a call ended: its answer or its failure, and the fuel that it burnt.
 type Ended = (Result<Vec<u8>, (ErrorKind, String, Option<String>)>, Option<u64>);
 
 fn ended(host: &Host, op: &str, payload: &[u8]) -> Ended {
@@ -373,7 +376,7 @@ const SCRIPT: &[(&str, &[u8])] = &[
 ];
 
 fn busy(subject: &Subject, late: Option<Duration>) -> Host {
-    // What the host says depends on what it is asked alone.
+    // The host's answer depends only on the payload.
     let guest = fixed(&busybody()).limits(Limits::new().with_fuel(3_000_000)).handler(move |call| {
         let said = Ok(call.payload.iter().rev().take(16).copied().collect::<Vec<u8>>().into());
         match late {
@@ -385,7 +388,7 @@ fn busy(subject: &Subject, late: Option<Duration>) -> Host {
 }
 
 fn the_same_calls_run_alike_twice(subject: &Subject) {
-    // Two hosts, call by call, of which one has a slow handler.
+    // Two hosts make the calls in turn; one of them has a slow handler.
     let hosts = [busy(subject, None), busy(subject, Some(Duration::from_millis(4)))];
     let mut runs = [Vec::new(), Vec::new()];
     for (op, payload) in SCRIPT {
@@ -394,7 +397,7 @@ fn the_same_calls_run_alike_twice(subject: &Subject) {
         }
     }
     assert_eq!(runs[0], runs[1]);
-    // And they are what they were meant to be.
+    // The calls also end as intended.
     let kinds: Vec<_> =
         runs[0].iter().map(|(ended, _)| ended.as_ref().err().map(|failure| failure.0)).collect();
     let (fine, failed) = (None, Some(ErrorKind::GuestFailed));

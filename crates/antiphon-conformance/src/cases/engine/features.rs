@@ -1,4 +1,4 @@
-//! WebAssembly features: on and off alike in every engine.
+//! WebAssembly features, on or off for every engine alike.
 
 use crate::suite::{Case, Guest, Subject, case};
 use crate::support::Failure;
@@ -21,13 +21,13 @@ pub(super) const CASES: &[Case] = &[
     case!(features::relaxed_simd_is_off),
 ];
 
-/// The guest starts, and computes a number.
+/// Expects a guest to start and to compute a number.
 #[track_caller]
 fn on(subject: &Subject, number: i32, body: &str) {
     assert_eq!(subject.host(Guest::new(body)).number("run", b""), number);
 }
 
-/// The guest is refused.
+/// Expects a guest to be refused.
 #[track_caller]
 fn off(subject: &Subject, body: &str) {
     let run = "(func $run (param i32 i32) (result i32) (i32.const 1))";
@@ -122,7 +122,7 @@ fn extended_constants_are_on(subject: &Subject) {
 }
 
 fn tail_calls_are_on(subject: &Subject) {
-    // A million calls deep, were they not tail calls.
+    // Without tail calls this would be a million calls deep.
     on(
         subject,
         1_000_000,

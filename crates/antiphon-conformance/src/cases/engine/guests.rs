@@ -1,5 +1,6 @@
-//! Guests in every language, as their authors write them: built with the public SDKs of waPC or with those of Antiphon,
-//! and checked in with its repository. All have the same operations, and one set of checks.
+//! Guests in every language, written as their authors would: built with the public SDKs of waPC or
+//! with Antiphon's, and checked in with its repository. All have equal operations and pass one set
+//! of checks.
 
 use crate::cases::echo;
 use crate::suite::{Case, Guest, Host, Log, Need, Subject, case};
@@ -11,7 +12,7 @@ pub(super) const CASES: &[Case] = &[
     case!(guests::rust).needs(NEEDS),
     case!(guests::rust_under_the_name_of_the_public_sdk).needs(NEEDS),
     case!(guests::rust_with_antiphons_sdk).needs(NEEDS),
-    // Its standard library is made of WASI.
+    // Its standard library uses WASI.
     case!(guests::rust_for_wasi).needs(&[Need::Guests, Need::Wasi]),
     case!(guests::rust_without_the_standard_library).needs(NEEDS),
     case!(guests::rust_decodes_and_encodes).needs(NEEDS),
@@ -19,17 +20,17 @@ pub(super) const CASES: &[Case] = &[
     case!(guests::assembly_script).needs(NEEDS),
     case!(guests::assembly_script_without_an_abort_of_its_own).needs(NEEDS),
     case!(guests::c).needs(NEEDS),
-    // Its runtime wants a world, wherever it is built for.
+    // Go's runtime needs WASI for every target.
     case!(guests::go).needs(&[Need::Guests, Need::Wasi]),
     case!(guests::zig).needs(NEEDS),
 ];
 
-/// A built guest, with what its SDK decides.
+/// A built guest, and what depends on its SDK.
 struct Built {
     file: &'static str,
-    /// What it says of the operation `nope`.
+    /// Its error for the operation `nope`.
     unknown: &'static str,
-    /// Parts of what it says before it traps of a panic; none if it says nothing.
+    /// Parts of the error that it sets before it traps because of a panic; empty if it sets none.
     panic: &'static [&'static str],
     /// Whether it has an operation that speaks MessagePack.
     greets: bool,
@@ -57,7 +58,7 @@ fn rust_for_wasi(subject: &Subject) {
     serves(subject, &Built { file: "rust-antiphon-wasip1.wasm", unknown: UNKNOWN, panic, greets: true });
 }
 
-/// What it says of a panic is said by `panic_handler!`.
+/// The text is that of the SDK's `panic_handler!`.
 fn rust_without_the_standard_library(subject: &Subject) {
     let panic = &["the guest panicked: no milk, at no-std/src/lib.rs:37:5"];
     serves(subject, &Built { file: "rust-no-std.wasm", unknown: UNKNOWN, panic, greets: true });
@@ -92,7 +93,7 @@ fn zig(subject: &Subject) {
     serves(subject, &Built { file: "zig.wasm", unknown: UNKNOWN, panic: &[PANIC], greets: true });
 }
 
-/// All checks, on one compiled module: that of a large runtime takes seconds to make.
+/// Runs all checks on one compiled module: to compile a large runtime takes seconds.
 fn serves(subject: &Subject, built: &Built) {
     let guest = Guest::binary(subject.built_guest(built.file)).patient();
     let factory = subject.factory(&guest).unwrap();
@@ -132,7 +133,7 @@ fn fails(host: &Host, built: &Built) {
     fails_with(host, ("nope", b""), built.unknown);
 }
 
-/// A call that the guest answers with this text, and survives.
+/// Makes a call that the guest answers with this error and survives.
 #[track_caller]
 fn fails_with(host: &Host, (operation, payload): (&str, &[u8]), text: &str) {
     let error = host.call(operation, payload).unwrap_err();
@@ -172,16 +173,16 @@ fn logs(host: &Host, log: &Log) {
     assert_eq!((lines[0].operation.as_str(), lines[0].text.as_str()), ("log", "grüße"));
 }
 
-/// Requests that say the same in other bytes, and one answer.
+/// Sends requests that differ in their bytes but not in their meaning, and expects one answer.
 fn greets(host: &Host) {
     const ANSWER: &[u8] = b"\x82\xa4text\xbfHello, J\xc3\xbcrgen! Hello, J\xc3\xbcrgen!\xa6length\x1f";
     const REQUESTS: [&[u8]; 5] = [
         b"\x82\xa4name\xa7J\xc3\xbcrgen\xa5count\x02",
-        // The other order, and a longer form of everything.
+        // The fields in the other order, and everything in a longer encoding.
         b"\xde\x00\x02\xd9\x05count\xce\x00\x00\x00\x02\xda\x00\x04name\xdb\x00\x00\x00\x07J\xc3\xbcrgen",
         // A signed number that is not negative.
         b"\x82\xa4name\xa7J\xc3\xbcrgen\xa5count\xd1\x00\x02",
-        // Keys that nobody knows, with whatever is in them.
+        // Unknown keys, with values of any type.
         b"\x84\xa1x\x93\xc0\xc3\x81\xa1y\xc4\x02\xff\xff\xa4name\xa7J\xc3\xbcrgen\xa1z\xcb\0\0\0\0\0\0\0\0\xa5count\x02",
         b"\x83\xa1x\xc7\x03\x01abc\xa4name\xa7J\xc3\xbcrgen\xa5count\x02",
     ];
@@ -193,14 +194,14 @@ fn greets(host: &Host) {
     }
     assert_eq!(host.answer("greet", b"\x82\xa4name\xa3Ada\xa5count\x00"), b"\x82\xa4text\xa0\xa6length\x00");
 
-    // 1000 times nine bytes and what is between them: lengths of two bytes.
+    // 1000 times nine bytes and the separators between them: lengths of two bytes.
     let long = host.answer("greet", b"\x82\xa4name\xa1A\xa5count\xcd\x03\xe8");
     let text = vec!["Hello, A!"; 1000].join(" ");
     let answer = [b"\x82\xa4text\xda\x27\x0f", text.as_bytes(), b"\xa6length\xcd\x27\x0f"].concat();
     assert!(long == answer, "{} bytes", long.len());
 }
 
-/// What is no request is refused, however it is wrong; the guest lives on.
+/// Sends malformed requests, which the guest refuses and survives.
 fn refuses_to_greet(host: &Host) {
     let deep = [b"\x83\xa1x".as_slice(), &[0x91; 100_000]].concat();
     let wrong: [&[u8]; 14] = [
@@ -229,7 +230,7 @@ fn refuses_to_greet(host: &Host) {
     );
 }
 
-/// What Antiphon's own SDK does besides.
+/// Operations that only Antiphon's own SDK has.
 fn rust_decodes_and_encodes(subject: &Subject) {
     let host = subject.host(Guest::binary(subject.built_guest("rust-antiphon.wasm")));
     assert_eq!(host.answer("math/add", b"\x92\x28\x02"), b"\x2a");
@@ -245,7 +246,8 @@ fn rust_decodes_and_encodes(subject: &Subject) {
 fn rust_takes_requests_of_every_size(subject: &Subject) {
     for name in ["rust.wasm", "rust-renamed.wasm", "rust-antiphon.wasm", "rust-no-std.wasm"] {
         let host = subject.host(Guest::binary(subject.built_guest(name)));
-        // Around what antiphon-guest reads into memory that is always there; large ones between small ones.
+        // Lengths around the size of antiphon-guest's static buffer, with large ones between small
+        // ones.
         for length in [1_023, 0, 1_024, 1, 1_025, 100_000, 1_023, 99_999, 7] {
             let payload: Vec<u8> = (0..=250).cycle().take(length).collect();
             assert!(host.answer("echo", &payload) == payload, "{name}: {length} bytes");

@@ -9,6 +9,6 @@ mod module;
 mod nan;
 mod wasi;
 
-/// The topics, each the cases of one file.
+/// The topics, each with the cases of one file.
 pub(in crate::cases) const TOPICS: &[&[Case]] =
     &[wasi::CASES, features::CASES, deterministic::CASES, nan::CASES, module::CASES, guests::CASES];

@@ -1,4 +1,4 @@
-//! Modules that are no waPC guests, and what a factory says of those that are.
+//! Modules that are not waPC guests, and what a factory reports of those that are.
 
 use antiphon::module_info::ExternKind;
 
@@ -42,7 +42,7 @@ fn a_broken_off_module_is_refused_wherever_it_breaks(subject: &Subject) {
 }
 
 fn a_module_that_does_not_validate_is_refused(subject: &Subject) {
-    // The body leaves nothing where an i32 is due.
+    // The body leaves no value although its type needs an i32.
     let mut bytes = wat::module(
         r#"(module (memory (export "memory") 1)
              (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#,

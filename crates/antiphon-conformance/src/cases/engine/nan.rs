@@ -1,4 +1,5 @@
-//! Canonical NaNs, in the deterministic mode: whatever a guest computes has the same bits on every machine.
+//! Canonical NaNs, in the deterministic mode: everything that a guest computes has equal bits on
+//! every machine.
 
 use std::time::Duration;
 
@@ -16,22 +17,24 @@ pub(super) const CASES: &[Case] = &[
     case!(nan::what_only_moves_bits_keeps_them).needs(NEEDS),
 ];
 
-/// The positive NaN whose payload has but its first bit.
+/// The positive NaN with only the first bit of its payload set.
 const CANONICAL_32: u32 = 0x7fc0_0000;
 const CANONICAL_64: u64 = 0x7ff8_0000_0000_0000;
 
-/// A quiet one with a sign and a payload, and a signalling one, which few instructions keep on any processor.
+/// A quiet NaN with a sign and a payload, and a signalling one; few instructions preserve these on
+/// every processor.
 const QUIET_32: u32 = 0xffc1_2345;
 const SIGNALLING_32: u32 = 0x7fa5_4321;
 const QUIET_64: u64 = 0xfff8_1234_5678_9abc;
 const SIGNALLING_64: u64 = 0x7ff4_dead_beef_0001;
 
-/// Where the operands are in the guest's memory, as its payload: an engine cannot know them when it compiles.
+/// Where the operands are in the guest's memory. They come with the payload, so the engine cannot
+/// fold them when it compiles.
 const OPERANDS: usize = 4096;
-/// Where results go.
+/// Where the results are written.
 const RESULTS: usize = 8192;
 
-/// Expressions, each with the operands that it loads and the bytes that it has to come to.
+/// Expressions, each with the operands that it loads and the bytes that it must yield.
 #[derive(Default)]
 struct Program {
     text: String,
@@ -41,7 +44,7 @@ struct Program {
 }
 
 impl Program {
-    /// The text of an operand.
+    /// Returns the text that loads an operand.
     fn load(&mut self, ty: &str, bytes: &[u8]) -> String {
         let at = OPERANDS + self.operands.len();
         self.operands.extend_from_slice(bytes);
@@ -54,14 +57,14 @@ impl Program {
         self.expected.push((what, bytes.to_vec()));
     }
 
-    /// An instruction, given its operands and its result as bytes of a type.
+    /// Adds an instruction, with its operands and its result as bytes of a type.
     fn check(&mut self, instruction: &str, from: &str, operands: &[&[u8]], to: &str, result: &[u8]) {
         let loads: String = operands.iter().map(|bytes| self.load(from, bytes)).collect();
         let what = format!("{instruction} of {operands:02x?}");
         self.expect(to, &format!("({instruction} {loads})"), what, result);
     }
 
-    /// Runs all of it, twice.
+    /// Runs all expressions, twice.
     fn run(self, subject: &Subject) {
         let body = format!(
             "(func $run (param i32 i32) (result i32)
@@ -85,7 +88,7 @@ impl Program {
     }
 }
 
-/// What the suite knows of a precision, with its numbers as bits.
+/// The operations and numbers of one precision, with numbers as bits.
 macro_rules! precision {
     ($module:ident, $float:ty, $bits:ty, $canonical:expr, $quiet:expr, $signalling:expr) => {
         mod $module {
@@ -107,7 +110,7 @@ macro_rules! precision {
                 ("sub", |a, b| a - b),
                 ("mul", |a, b| a * b),
                 ("div", |a, b| a / b),
-                // Where Rust's own prefer the number.
+                // Rust's own functions return the operand that is not a NaN.
                 ("min", |a, b| if a.is_nan() || b.is_nan() { <$float>::NAN } else { a.min(b) }),
                 ("max", |a, b| if a.is_nan() || b.is_nan() { <$float>::NAN } else { a.max(b) }),
             ];
@@ -117,7 +120,8 @@ macro_rules! precision {
             pub(super) const INFINITE: $bits = <$float>::INFINITY.to_bits();
             pub(super) const MINUS_INFINITE: $bits = <$float>::NEG_INFINITY.to_bits();
 
-            /// Pairs of operands: NaNs on either side and on both, what comes to one, and plain numbers.
+            /// Pairs of operands: NaNs on either side and on both, pairs whose result is a NaN, and
+            /// plain numbers.
             pub(super) const PAIRS: [($bits, $bits); 12] = [
                 ($quiet, ONE),
                 (ONE, $quiet),
@@ -135,7 +139,8 @@ macro_rules! precision {
 
             pub(super) const SINGLES: [$bits; 5] = [$quiet, $signalling, $canonical, MINUS_TWO, ONE];
 
-            /// The bits of a result that the host computed: any NaN stands for the canonical one.
+            /// Returns the bits of a result that the host computed, with the canonical NaN for any
+            /// NaN.
             pub(super) fn canonical(result: $float) -> $bits {
                 if result.is_nan() { $canonical } else { result.to_bits() }
             }
@@ -148,7 +153,7 @@ macro_rules! precision {
                 canonical(run(<$float>::from_bits(a), <$float>::from_bits(b)))
             }
 
-            /// Each instruction on each operand, as a scalar.
+            /// Checks each instruction on each operand, as a scalar.
             pub(super) fn scalars(ty: &str) -> Program {
                 let mut program = Program::default();
                 for (name, run) in UNARY {
@@ -167,14 +172,14 @@ macro_rules! precision {
                 program
             }
 
-            /// The same, as many at a time as a vector has lanes.
+            /// Checks each instruction on as many operands at a time as a vector has lanes.
             pub(super) fn vectors(shape: &str) -> Program {
                 const LANES: usize = 16 / size_of::<$bits>();
                 let bytes =
                     |lanes: &[$bits]| lanes.iter().flat_map(|lane| lane.to_le_bytes()).collect::<Vec<_>>();
                 let mut program = Program::default();
                 for (name, run) in UNARY {
-                    // Each operand comes by in each lane.
+                    // Each operand gets its turn in each lane.
                     for first in 0..SINGLES.len() {
                         let a: Vec<_> = SINGLES.iter().cycle().skip(first).take(LANES).copied().collect();
                         let result: Vec<_> = a.iter().map(|a| unary(run, *a)).collect();
@@ -269,7 +274,8 @@ fn constants_fold_to_canonical_ones(subject: &Subject) {
     program.run(subject);
 }
 
-/// Instructions that WebAssembly defines on bits, on every engine, or as a choice between two operands.
+/// Instructions that WebAssembly defines on bits for every engine, or as a choice between two
+/// operands.
 fn what_only_moves_bits_keeps_them(subject: &Subject) {
     const SIGN: u32 = 1 << 31;
     let mut program = Program::default();
@@ -295,7 +301,7 @@ fn what_only_moves_bits_keeps_them(subject: &Subject) {
         let negated =
             [a ^ SIGN, single::ONE ^ SIGN, a ^ SIGN, single::ONE ^ SIGN].map(u32::to_le_bytes).concat();
         program.check("f32x4.neg", "v128", &[&lanes], "v128", &negated);
-        // The second operand only where it compares as less: never with a NaN.
+        // The second operand is chosen only if it compares as less, so never with a NaN.
         let least = [a, single::ONE, a, single::MINUS_TWO].map(u32::to_le_bytes).concat();
         program.check("f32x4.pmin", "v128", &[&lanes, &others], "v128", &least);
         let most = [a, single::ONE, a, single::ONE].map(u32::to_le_bytes).concat();

@@ -1,4 +1,4 @@
-//! WASI preview 1, sealed: arguments, environment, clocks, random, output to the log, and nothing else.
+//! WASI preview 1, sealed: only arguments, environment, clocks, random, and output to the log.
 
 use std::sync::Arc;
 use std::thread;
@@ -37,12 +37,13 @@ pub(super) const CASES: &[Case] = &[
     case!(wasi::an_unknown_function_is_refused).needs(NEEDS),
 ];
 
-/// Imports a function of preview 1.
+/// Returns the import of a function of preview 1.
 fn import(name: &str, ty: &str) -> String {
     format!("(func ${name} (import \"wasi_snapshot_preview1\" \"{name}\") {ty})\n")
 }
 
-/// Answers what `sizes` and `get` write: the count at 0, the size at 4, the strings from 4096 on.
+/// Returns a guest that answers what `sizes` and `get` write: the count at 0, the size at 4, the
+/// strings from 4096 on.
 fn strings(sizes: &str, get: &str) -> Guest {
     Guest::new(&format!(
         "{} {}
@@ -61,7 +62,7 @@ fn arguments_are_those_given(subject: &Subject) {
     let params = WasiParams { argv, ..WasiParams::default() };
     let host = subject.host(strings("args_sizes_get", "args_get").wasi_params(params));
     assert_eq!(host.answer("run", b""), "\u{4}\0\0\0guest\0\0with space\0é\0".as_bytes());
-    // And again.
+    // A second call gets the strings as well.
     assert_eq!(host.answer("run", b"")[0], 4);
 }
 
@@ -78,7 +79,8 @@ fn nothing_of_the_hosts_own_is_seen(subject: &Subject) {
     }
 }
 
-/// Writes the payload to the descriptor whose number is the operation's length.
+/// Returns a guest that writes the payload to the descriptor whose number is the operation's
+/// length.
 fn writer() -> Guest {
     Guest::new(&format!(
         "{}
@@ -100,7 +102,7 @@ fn output_goes_to_the_log_line_by_line(subject: &Subject) {
     assert_eq!(host.number(stdout, b"one\ntwo\nrest"), 0);
     let lines: Vec<_> = log.take().into_iter().map(|line| (line.stream, line.operation, line.text)).collect();
     let line = |text: &str| (LogStream::Stdout, stdout.to_owned(), text.to_owned());
-    // The rest is not kept back for another call.
+    // An unfinished line is not kept for the next call.
     assert_eq!(lines, [line("one"), line("two"), line("rest")]);
     assert_eq!(host.number(stderr, b"\x1b[31mred\n"), 0);
     let lines = log.take();
@@ -155,8 +157,9 @@ fn clocks_go_and_random_bytes_differ(subject: &Subject) {
 }
 
 fn random_bytes_for_a_whole_memory_end_at_the_deadline(subject: &Subject) {
-    // Making them takes the host far longer than the deadline. What comes right after them runs before the guest's next
-    // look at its own clock: a line in the log would say that the host went through with all of them.
+    // To make them takes the host far longer than the deadline. The log line right after runs
+    // before the guest's next check of its time, so a line would show that the host made all of the
+    // bytes.
     let log = Log::default();
     let body = format!(
         "{}
@@ -177,7 +180,7 @@ fn random_bytes_for_a_whole_memory_end_at_the_deadline(subject: &Subject) {
 }
 
 fn no_file_is_there(subject: &Subject) {
-    // EBADF is 8: nothing is preopened, so no descriptor is a directory.
+    // EBADF is 8. Nothing is preopened, so no descriptor is a directory.
     let host = subject.host(Guest::new(&format!(
         "{} {} {}
          (func $run (param $op i32) (param $msg i32) (result i32)
@@ -227,7 +230,7 @@ fn an_exit_inside_a_call_is_a_trap_with_its_code(subject: &Subject) {
 }
 
 fn a_wild_pointer_is_a_trap(subject: &Subject) {
-    // Two numbers in the payload: pointer and length.
+    // The payload has two numbers: pointer and length.
     let host = subject.host(Guest::new(&format!(
         "{}
          (func $run (param i32 i32) (result i32)
@@ -242,7 +245,8 @@ fn a_wild_pointer_is_a_trap(subject: &Subject) {
     assert_eq!(host.number("run", &[65_520, 16].map(i32::to_le_bytes).concat()), 0);
 }
 
-/// Waits for so many milliseconds, on the monotonic clock, and says how many events there were; an import comes first.
+/// Waits for `ms` milliseconds on the monotonic clock and returns the number of events. The text
+/// starts with an import.
 pub(super) fn sleep() -> String {
     format!(
         "{}
@@ -256,7 +260,8 @@ pub(super) fn sleep() -> String {
     )
 }
 
-/// Waits for as many milliseconds as the payload says, and answers the number of events.
+/// Returns a guest that waits for as many milliseconds as the payload says, and answers the number
+/// of events.
 fn sleeper() -> String {
     format!(
         "{}

@@ -1,7 +1,7 @@
 //! The hostile corpus: guests that do harm on purpose, a file for each way to do it.
 //!
-//! Each case is marked with `hostile`, so that the run fails it where the host spends more time or memory on it than is
-//! sound, whatever else it proves. Deadlines are short, as most of these guests end by theirs.
+//! Each case is marked with `hostile`, so it also fails if the host spends more time or memory on
+//! it than its bound allows. Deadlines are short, because most of these guests end by theirs.
 
 use crate::suite::Case;
 

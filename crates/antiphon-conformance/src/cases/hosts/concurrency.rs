@@ -1,4 +1,4 @@
-//! Many callers at once, of one host and of several.
+//! Many concurrent callers, of one host and of several.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
     case!(concurrency::hosts_run_beside_each_other),
 ];
 
-/// Bytes that nobody else sends: of a length and with a content of their own.
+/// Bytes that no other call sends: length and content are unique.
 fn canary(caller: usize, call: usize) -> Vec<u8> {
     let word = ((caller as u64) << 32 | call as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
     word.into_iter().cycle().take(16 + (caller * 31 + call * 7) % 1_500).collect()
@@ -30,7 +30,7 @@ fn canary(caller: usize, call: usize) -> Vec<u8> {
 fn sixty_four_tasks_get_only_their_own_bytes(subject: &Subject) {
     const CALLERS: usize = 64;
     const CALLS: usize = 20_000 / CALLERS + 1;
-    // Half of the calls go straight back, half through the handler.
+    // Half of the calls are answered by the guest, half through the handler.
     let host = runtime().block_on(
         subject.start_async(
             Guest::new(
@@ -113,7 +113,7 @@ fn callers_are_served_in_order(subject: &Subject) {
         order.lock().unwrap().push(call.payload[0]);
         Answer::After(Duration::from_millis(1), echo(call))
     });
-    // On one thread the calls queue up in the order in which they are first polled.
+    // On one thread, calls queue in the order in which they are first polled.
     let one = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let local = tokio::task::LocalSet::new();
     local.block_on(&one, async {
@@ -167,7 +167,8 @@ fn failing_calls_do_not_disturb_those_around_them(subject: &Subject) {
 }
 
 fn hosts_run_beside_each_other(subject: &Subject) {
-    // Each handler waits for the other host to be in its own: one after the other would never end.
+    // Each handler waits until the other host's handler runs too. If the hosts ran one after the
+    // other, this would never end.
     let meeting = Arc::new(tokio::sync::Barrier::new(2));
     let guest = || {
         let meeting = Arc::clone(&meeting);

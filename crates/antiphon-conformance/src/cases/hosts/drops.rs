@@ -1,4 +1,5 @@
-//! Calls whose parts are dropped in bad places: on other threads, in the middle, and with a panic.
+//! Parts of calls that are dropped in bad places: on other threads, in the middle of a call, and
+//! with a panic.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +27,7 @@ pub(super) const CASES: &[Case] = &[
     case!(drops::a_reader_may_call_other_hosts_and_read_their_answers_in_place).only(&[Mode::Sync]),
 ];
 
-/// Asks for its payload before and after a host call, and answers with the second one.
+/// Asks for its payload before and after a host call, and answers with what it got the second time.
 const TWICE: &str = r#"
   (func $run (param $op i32) (param $msg i32) (result i32)
     (call $guest_request (i32.const 256) (i32.const 1024))
@@ -35,7 +36,7 @@ const TWICE: &str = r#"
     (call $answer (i32.const 32768) (local.get $msg)))
 "#;
 
-/// A handler that is pending for some polls, each of which wakes it.
+/// Returns a handler that is pending for some polls and wakes its task in each.
 fn pending_for(polls: u32) -> Answer {
     let mut left = polls;
     Answer::Later(Box::pin(poll_fn(move |cx| {
@@ -56,7 +57,7 @@ fn start(subject: &Subject, guest: Guest) -> Arc<WapcHostAsync> {
 
 type Call = BoxFuture<'static, Result<Vec<u8>, antiphon::errors::Error>>;
 
-/// A call with a borrowed payload, as a future of its own.
+/// Makes a future of its own for a call with a borrowed payload.
 fn call(host: &Arc<WapcHostAsync>, payload: Vec<u8>) -> Call {
     let host = Arc::clone(host);
     Box::pin(async move { host.call("run", &payload).await })
@@ -81,7 +82,7 @@ fn a_call_that_is_polled_on_another_thread_each_time_keeps_its_payload(subject: 
         let mut call = call(&host, payload(length, 7));
         let (answer, polls) = (0..)
             .find_map(|polls| {
-                // Between its polls, this thread has a call of its own at another payload.
+                // Between its polls, this thread makes a call of its own with another payload.
                 match poll_elsewhere(std::mem::replace(&mut call, Box::pin(std::future::pending()))) {
                     Ok(ended) => return Some((ended.unwrap(), polls)),
                     Err(pending) => call = pending,
@@ -90,7 +91,7 @@ fn a_call_that_is_polled_on_another_thread_each_time_keeps_its_payload(subject: 
             })
             .unwrap();
         assert!(answer == payload(length, 7), "{length} bytes came back changed");
-        // An engine may poll the guest more than once in a poll of the call.
+        // An engine may poll the guest several times in one poll of the call.
         assert!(polls >= 10, "{polls} polls");
     }
 }
@@ -121,7 +122,7 @@ impl Drop for Mine {
 }
 
 fn a_handler_whose_future_panics_when_it_is_dropped_costs_the_instance(subject: &Subject) {
-    // It is dropped when it has answered, and when the deadline of its call passes.
+    // The future is dropped when it has answered, or when the deadline of its call passes.
     let host = subject.host(Guest::new(RELAY).handler(|call| {
         let (mine, ends) = (Mine, call.payload.is_empty());
         let mut held = Some(mine);

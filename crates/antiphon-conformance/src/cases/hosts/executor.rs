@@ -1,4 +1,4 @@
-//! What an asynchronous host owes the executor that it runs on, and what it does not need of one.
+//! What an asynchronous host must leave to its executor, and what it must not need from it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,16 +34,17 @@ pub(super) const CASES: &[Case] = &[
 
 const TICK: Duration = Duration::from_millis(5);
 
-/// How late timers of 5 ms fire beside a guest that spins for `time`, sorted.
+/// Measures how late timers of 5 ms fire while a guest spins for `time`; the result is sorted.
 fn lateness(subject: &Subject, time: Duration) -> Vec<Duration> {
     let guest = Guest::new(SPIN).limits(Limits::new().with_deadline(time));
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
     let host = Arc::new(runtime.block_on(subject.start_async(guest)).unwrap());
     let spinning = Arc::clone(&host);
-    // Before the guest runs: timers that only begin when it is done are beside nothing.
+    // Taken before the guest runs: timers that start after it would measure nothing.
     let started = Instant::now();
     let spinner = runtime.spawn(async move { spinning.call("run", b"").await.unwrap_err() });
-    // On the worker that the guest spins on: the thread that blocks on this future is another one.
+    // The timers run as a task, so they share the worker with the guest. The thread of `block_on`
+    // is another one.
     let timers = runtime.spawn(async move {
         let mut late = Vec::new();
         while started.elapsed() + 8 * TICK < time {
@@ -61,7 +62,7 @@ fn lateness(subject: &Subject, time: Duration) -> Vec<Duration> {
 }
 
 fn beside_a_spinning_guest_timers_fire_within_two_ticks(subject: &Subject) {
-    // A busy machine spoils a measurement, never improves it: the best of three counts.
+    // A busy machine can spoil a measurement but never improve it, so the best of three counts.
     let mut best = Duration::MAX;
     for _ in 0..3 {
         let late = lateness(subject, Duration::from_secs(3));
@@ -97,7 +98,8 @@ fn on_one_thread_a_spinning_guest_ends_at_its_deadline(subject: &Subject) {
 }
 
 fn on_a_busy_thread_a_start_without_end_ends_with_the_text_that_programs_match_on(subject: &Subject) {
-    // Each other task holds the thread for a while at every poll: the guest gets to its deadline late.
+    // Each of the other tasks holds the thread for a while at every poll, so the guest gets to its
+    // deadline late.
     let guest = Guest::new(
         r#"(func (export "_start") (call $spin))
            (func $run (param i32 i32) (result i32) (i32.const 1))"#,
@@ -116,13 +118,13 @@ fn on_a_busy_thread_a_start_without_end_ends_with_the_text_that_programs_match_o
         let error = subject.start_async(guest).await.unwrap_err();
         Failure::INIT_FAILED.check(&error);
         assert!(error.is_deadline(), "{error:#?}");
-        // The host may come first, and does not know in which function.
+        // The host may notice first, and does not know which function ran.
         says(&error, &["Initialization failed: ", " init interrupted, execution deadline exceeded"]);
     });
 }
 
 fn on_one_thread_other_tasks_run_during_a_host_call(subject: &Subject) {
-    // The handler waits for a message that only another task of the same thread sends.
+    // The handler waits for a message that only another task of this thread sends.
     let (send, receive) = tokio::sync::watch::channel(0u8);
     let guest = Guest::new(RELAY).handler(move |_| {
         let mut receive = receive.clone();

@@ -9,6 +9,6 @@ mod reentrancy;
 mod replace;
 mod router;
 
-/// The topics, each the cases of one file.
+/// The topics, each with the cases of one file.
 pub(in crate::cases) const TOPICS: &[&[Case]] =
     &[concurrency::CASES, drops::CASES, reentrancy::CASES, router::CASES, executor::CASES, replace::CASES];

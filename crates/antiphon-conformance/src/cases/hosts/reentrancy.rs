@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = &[
     case!(reentrancy::outside_a_handler_the_host_is_free_again),
 ];
 
-/// A host that its own handler knows, and what the inner calls of that handler ended with.
+/// A host whose handler has a handle to it, and the results of the handler's inner calls.
 struct Knot {
     host: Host,
     inner: Arc<Mutex<Vec<Ended>>>,
@@ -32,7 +32,7 @@ type Ended = Result<Vec<u8>, Error>;
 
 type Inner = antiphon::BoxFuture<'static, Ended>;
 
-/// Ties it: `call` is made by the handler, which then answers `went on` whatever came of it.
+/// Starts the host. Its handler makes `call`, then answers `went on` whatever the result.
 fn tie(
     subject: &Subject,
     guest: Guest,
@@ -55,7 +55,8 @@ fn tie(
 }
 
 impl Knot {
-    /// The outer call goes on to answer, and the inner ones were refused at once, as reentrant.
+    /// Checks that the outer call succeeds, and that the inner calls were refused at once as
+    /// reentrant.
     #[track_caller]
     fn check(&self) {
         let (answer, elapsed) = timed(|| self.host.answer("run", b"outer"));
@@ -66,7 +67,7 @@ impl Knot {
         for result in inner {
             Failure::REENTRANCY.check(&result.unwrap_err());
         }
-        // The instance was kept, and the inner call never reached it.
+        // The instance was kept, and the inner calls never reached it.
         self.host.counted(2);
     }
 }
@@ -114,7 +115,7 @@ fn a_handler_that_replaces_its_own_module_is_refused_at_once(subject: &Subject) 
         let other = other.clone();
         Box::pin(async move { host.replace_later(&other).await.map(|()| Vec::new()) })
     });
-    // Compiling the new module takes its time.
+    // Not timed: the new module is compiled first.
     assert_eq!(knot.host.answer("run", b"outer"), b"went on");
     let error = knot.inner.lock().unwrap().pop().unwrap().unwrap_err();
     Failure::REPLACE_FAILED.check(&error);
@@ -122,7 +123,7 @@ fn a_handler_that_replaces_its_own_module_is_refused_at_once(subject: &Subject) 
     knot.host.counted(2);
 }
 
-/// Runs a call of the handler's on another task, or another thread.
+/// Makes a handler's call on another task or another thread.
 fn elsewhere(host: Host, call: impl Future<Output = Ended> + Send + 'static) -> Inner {
     match host {
         Host::Sync(_) => {
@@ -161,7 +162,8 @@ fn from_a_task_of_its_own_with_the_caller_it_is_refused_at_once(subject: &Subjec
 }
 
 fn an_inner_call_ends_with_the_outer_deadline(subject: &Subject) {
-    // The inner host spins; made on behalf of the outer call, its call has that one's deadline.
+    // The inner host spins. Its call is made on behalf of the outer one and so has that one's
+    // deadline.
     let spinning = subject
         .host(Guest::new(crate::cases::SPIN).limits(Limits::new().with_deadline(Duration::from_secs(60))));
     let results = Arc::new(Mutex::new(Vec::new()));
@@ -179,7 +181,7 @@ fn an_inner_call_ends_with_the_outer_deadline(subject: &Subject) {
         timed(|| outer.call_with(Request::new("run", b"").deadline(deadline)).unwrap_err());
     assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
     soon(elapsed, deadline);
-    // An asynchronous handler may have been dropped before it could tell.
+    // An asynchronous handler may have been dropped before it could report.
     for result in inner.lock().unwrap().drain(..) {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::DeadlineExceeded);
     }
@@ -187,7 +189,8 @@ fn an_inner_call_ends_with_the_outer_deadline(subject: &Subject) {
 }
 
 fn a_chain_of_hosts_ends_at_its_depth(subject: &Subject) {
-    // Each handler calls the next host around its caller, and notes its depth; one of them is refused.
+    // Each handler calls the next host through its caller and records its depth; one of these calls
+    // is refused.
     let (depths, refusals) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
     let mut next: Option<Host> = None;
     for _ in 0..Caller::MAX_DEPTH + 2 {
@@ -215,7 +218,7 @@ fn a_chain_of_hosts_ends_at_its_depth(subject: &Subject) {
     Failure::REENTRANCY.check(&error);
     let exceeded = error.exceeded().unwrap();
     assert_eq!((exceeded.limit, exceeded.allowed, exceeded.used), ("depth", 8, 9));
-    // The host that was too deep is none the worse for it.
+    // The host whose call was too deep is unharmed.
     inner.counted(1);
     first.counted(2);
 }
@@ -225,7 +228,7 @@ fn outside_a_handler_the_host_is_free_again(subject: &Subject) {
         Box::pin(async move { payload_of(&host, Request::new("run", b"inner")).await })
     });
     knot.check();
-    // The same thread calls again: the mark of the handler is gone.
+    // This thread calls again: the handler's mark on it is gone.
     for _ in 0..3 {
         assert_eq!(knot.host.answer("run", b"outer"), b"went on");
     }

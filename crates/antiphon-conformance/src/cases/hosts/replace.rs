@@ -1,4 +1,4 @@
-//! Another module for a running host.
+//! Replacing the module of a running host.
 
 use std::thread;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
     case!(replace::calls_are_served_while_modules_come_and_go),
 ];
 
-/// A guest that answers a number, and whose other operation traps.
+/// Returns a guest that answers with a number, and whose other operation traps.
 fn numbered(number: i32) -> Vec<u8> {
     let body = format!(
         "(func $run (param $op i32) (param $msg i32) (result i32)
@@ -69,13 +69,14 @@ fn after_a_failure_the_new_module_is_rebuilt(subject: &Subject) {
     host.replace(&numbered(2)).unwrap();
     host.fails("trap", b"", Failure::TRAPPED);
     assert_eq!(host.number("run", b""), 2);
-    // And one that comes while there is no instance to replace.
+    // A replacement also works while there is no instance.
     Failure::TRAPPED.check(&host.call("trap", b"").unwrap_err());
     host.replace(&numbered(3)).unwrap();
     assert_eq!((host.number("run", b""), host.count()), (3, 2));
 }
 
-/// The replacement is refused for a reason, and the old module serves on with its memory.
+/// Expects that a replacement is refused with `reason`, and that the old module serves on with its
+/// memory.
 #[track_caller]
 fn refused(host: &Host, module: &[u8], reason: ErrorKind) -> antiphon::errors::Error {
     let before = host.count();
@@ -83,7 +84,6 @@ fn refused(host: &Host, module: &[u8], reason: ErrorKind) -> antiphon::errors::E
     Failure::REPLACE_FAILED.check(&error);
     assert_eq!(cause(&error).kind(), reason, "{error:#?}");
     assert_eq!(host.number("run", b""), 1);
-    // The old instance serves on, with its memory untouched.
     host.counted(before + 2);
     error
 }

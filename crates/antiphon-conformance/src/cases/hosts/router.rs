@@ -1,4 +1,4 @@
-//! Host calls by their names.
+//! Host calls that a router dispatches by their names.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,8 +29,8 @@ pub(super) const CASES: &[Case] = &[
     case!(router::the_hosts_own_limits_hold_beside_the_routes),
 ];
 
-/// Makes the host call that its payload describes, as [`Dial`] writes it, some times over; passes on the last answer, or the
-/// first error.
+/// Makes the host call that its payload describes (see [`Dial`]), several times. Passes on the last
+/// answer, or the first error.
 const SWITCHBOARD: &str = r#"
   (func $run (param $op i32) (param $msg i32) (result i32)
     (local $left i32) (local $bd i32) (local $ns i32) (local $name i32) (local $end i32)
@@ -52,7 +52,7 @@ const SWITCHBOARD: &str = r#"
     (call $relay (i32.const 1)))
 "#;
 
-/// A host call that the guest is to make.
+/// A host call that the guest makes.
 #[derive(Clone, Copy)]
 struct Dial<'a> {
     names: [&'a str; 3],
@@ -82,7 +82,7 @@ impl Dial<'_> {
         String::from_utf8(host.answer("run", &self.bytes())).unwrap()
     }
 
-    /// The text of a refusal, which the guest read and lives on after.
+    /// Returns the text of a refusal, which the guest passes on and survives.
     #[track_caller]
     fn refusal(self, host: &Host) -> String {
         let error = host.fails("run", &self.bytes(), Failure::GUEST_FAILED);
@@ -94,12 +94,12 @@ fn host(subject: &Subject, router: HostRouter) -> Host {
     subject.host(Guest::new(SWITCHBOARD).router(&Arc::new(router)))
 }
 
-/// A route that answers with a word.
+/// Returns a route that answers with a word.
 fn says_word(route: Route, word: &'static str) -> Route {
     route.handler(handler_fn(move |_| Ok(Bytes::from_static(word.as_bytes()))))
 }
 
-/// A route whose handler may wait: as the mode lets it.
+/// Adds a handler that may wait: a synchronous or an asynchronous one, by the mode.
 fn waits(subject: &Subject, route: Route, handler: Handler) -> Route {
     match subject.mode() {
         Mode::Sync => route.handler(handler),
@@ -144,7 +144,7 @@ fn what_no_route_serves_is_refused_by_name(subject: &Subject) {
         dial(["kv", "store", "drop"]).refusal(&host),
         r#"host call "kv"/"store"/"drop" refused: no route serves it"#
     );
-    // A name of the guest's is no pattern.
+    // Names that a guest sends are never patterns.
     assert_eq!(dial(["*", "*", "*"]).refusal(&host), r#"host call "*"/"*"/"*" refused: no route serves it"#);
     assert_eq!(dial(["kv", "store", "get"]).answer(&host), "got");
 }
@@ -177,7 +177,7 @@ fn only_listed_operations_are_allowed(subject: &Subject) {
     let host = host(subject, router);
     assert_eq!(dial(["kv", "x", "get"]).answer(&host), "listed");
     assert_eq!(dial(["kv", "x", "list"]).answer(&host), "listed");
-    // What the route refuses does not go to the wider one.
+    // A call that its route refuses does not fall through to a wider route.
     assert_eq!(
         dial(["kv", "x", "drop"]).refusal(&host),
         r#"host call "kv"/"x"/"drop" refused: its route does not allow this operation"#
@@ -217,7 +217,7 @@ fn a_budget_of_calls_is_for_one_guest_call(subject: &Subject) {
     let host =
         host(subject, HostRouter::new().route(route).route(says_word(Route::any().binding("free"), "free")));
     for _ in 0..3 {
-        // Each guest call has all of it, whatever the last one spent.
+        // Each guest call has the whole budget, whatever the last one spent.
         calls.store(0, Ordering::Relaxed);
         assert_eq!(dial(["kv", "a", "b"]).times(3).answer(&host), "fine");
         assert_eq!(calls.swap(0, Ordering::Relaxed), 3);
@@ -240,7 +240,8 @@ fn a_budget_of_bytes_counts_payloads_and_answers(subject: &Subject) {
     let host = host(subject, router);
     let of = |times, payload| Dial { names: ["a", "b", "c"], times, payload };
     let spent = r#"host call "a"/"b"/"c" refused: the budget of 100 bytes that its route has for one guest call is spent"#;
-    // Twice 25 there and back; then there is room for nothing; an answer too long; a payload that never gets there.
+    // 25 bytes each way, twice; then nothing is left; then an answer that is too long; then a
+    // payload that never reaches the handler.
     for (dial, answers, handled) in [
         (of(2, [b'x'; 25].as_slice()), true, 2),
         (of(3, &[b'x'; 25]), false, 2),
@@ -272,11 +273,13 @@ fn a_budget_of_time_ends_a_handler_that_waits(subject: &Subject) {
     let (text, elapsed) = timed(|| call.refusal(&host));
     assert_eq!(text, spent);
     if subject.mode() != Mode::Sync {
-        // A handler that blocks its thread is not cut short; one that waits is, long before it is done.
+        // A handler that blocks its thread is not interrupted. One that waits is, long before it is
+        // done.
         soon(elapsed, budget);
     }
 
-    // The time of all host calls together; and the next guest call has all of it again.
+    // The budget covers the time of all host calls together. The next guest call has all of it
+    // again.
     let short = Duration::from_millis(25);
     let host = subject
         .host(Guest::new(SWITCHBOARD).patient().router(&Arc::new(HostRouter::new().route(route(short)))));
@@ -294,7 +297,7 @@ fn the_handler_knows_what_time_its_route_has(subject: &Subject) {
         let left = call.deadline().unwrap().saturating_duration_since(Instant::now());
         let (caller, host, notes) = (call.caller(), spinning.clone(), Arc::clone(&notes));
         Answer::Later(Box::pin(async move {
-            // An inner call around the caller has no more time than the route either.
+            // An inner call through the caller has no more time than the route.
             let inner = host.call_later(Request::new("run", b"").caller(caller)).await;
             notes.lock().unwrap().push((left, inner.map(|response| response.payload)));
             Ok("late".into())
@@ -306,7 +309,7 @@ fn the_handler_knows_what_time_its_route_has(subject: &Subject) {
     let (text, elapsed) = timed(|| dial(["a", "b", "c"]).refusal(&host));
     says(text, &["the budget of 300ms"]);
     soon(elapsed, budget);
-    // An asynchronous handler may have been dropped before it could tell.
+    // An asynchronous handler may have been dropped before it could report.
     for (left, inner) in seen.lock().unwrap().drain(..) {
         assert!(left <= budget + Duration::from_millis(15), "{left:?}");
         assert_eq!(inner.unwrap_err().kind(), ErrorKind::DeadlineExceeded);
@@ -334,7 +337,7 @@ fn a_call_that_is_dropped_leaves_nothing_spent(subject: &Subject) {
 }
 
 fn one_router_serves_many_hosts_each_with_budgets_of_its_own(subject: &Subject) {
-    // The inner host's guest call is another one, also while the outer one waits for it.
+    // The inner host serves another guest call, even while the outer one waits for it.
     let inner = Arc::new(Mutex::new(None::<Host>));
     let known = Arc::clone(&inner);
     let handler = Handler::new(move |call| {

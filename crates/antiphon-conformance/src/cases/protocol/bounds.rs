@@ -1,4 +1,4 @@
-//! Pointers and lengths: every import that takes one, with every kind of wild value.
+//! Pointers and lengths: every import that takes them, with every kind of wild value.
 
 use std::time::Duration;
 
@@ -28,7 +28,8 @@ pub(super) const CASES: &[Case] = &[
     case!(bounds::pointers_above_two_gibibytes_are_unsigned).needs(&[Need::MemoryLimit]).alone(),
 ];
 
-/// Reads nine numbers from the payload: which import to call, and its arguments. Answers what it returned, or 0.
+/// Reads nine numbers from the payload: the import to call, and its arguments. Answers the import's
+/// result, or 0.
 const DRIVER: &str = r#"
   (func $run (param $op i32) (param $msg i32) (result i32)
     (local $which i32)
@@ -90,7 +91,8 @@ const WILD: [(i32, i32); 14] = [
     (16, -8),
 ];
 
-/// A host whose handler answers an empty payload with an error and any other with an answer, of 16 bytes each.
+/// Starts a host whose handler answers an empty payload with an error and any other with an answer,
+/// of 16 bytes each.
 fn driver(subject: &Subject) -> Host {
     subject.host(Guest::new(DRIVER).answers(|call| {
         if call.payload.is_empty() {
@@ -114,7 +116,7 @@ fn traps(host: &Host, import: &str, which: i32, args: &[i32], (ptr, len): (i32, 
     says(&error, &[import, &format!("{ptr:#x}"), &(len as u32).to_string()]);
 }
 
-/// A span for an import that takes pointer and length.
+/// Passes each wild span to an import that takes a pointer and a length.
 #[track_caller]
 fn each_wild_span(subject: &Subject, import: &str, which: i32) {
     let host = driver(subject);
@@ -135,7 +137,7 @@ fn log_outside_memory_is_a_trap(subject: &Subject) {
     each_wild_span(subject, "__console_log", LOG);
 }
 
-/// A pointer for an import that writes bytes of the host's, so many of them.
+/// Passes each wild pointer to an import that writes `length` bytes of the host's.
 #[track_caller]
 fn each_wild_pointer(subject: &Subject, import: &str, length: i32, args: impl Fn(i32) -> (i32, Vec<i32>)) {
     let host = driver(subject);
@@ -163,7 +165,7 @@ fn host_error_outside_memory_is_a_trap(subject: &Subject) {
     each_wild_pointer(subject, "__host_error", 16, |ptr| (HOST_ERROR, vec![ptr]));
 }
 
-/// One of the four spans of a host call is wild, the others are fine.
+/// Makes one of the four spans of a host call wild, while the others are fine.
 #[track_caller]
 fn each_wild_part(subject: &Subject, part: usize) {
     let host = driver(subject);
@@ -192,12 +194,12 @@ fn host_call_payload_outside_memory_is_a_trap(subject: &Subject) {
 
 fn a_wild_host_call_is_a_trap_even_where_it_would_be_refused(subject: &Subject) {
     let host = driver(subject);
-    // A binding of 2,000 bytes is over its limit, and alone would only be refused.
+    // A binding of 2,000 bytes exceeds its limit, and on its own would only be refused.
     assert_eq!(host.number("drive", &payload(HOST_CALL, &[0, 2_000, 0, 1, 0, 1, 0, 1])), 0);
     let error =
         host.fails("drive", &payload(HOST_CALL, &[0, 2_000, 0, 1, 0, 1, 65_536, 1]), Failure::TRAPPED);
     says(&error, &["__host_call", "0x10000"]);
-    // The same with no callback at all.
+    // A wild span also traps where the host has no callback.
     let host = subject.host(Guest::new(DRIVER));
     host.fails("drive", &payload(HOST_CALL, &[0, 1, 0, 1, -1, 1, 0, 1]), Failure::TRAPPED);
 }
@@ -237,7 +239,7 @@ fn spans_of_length_zero_are_valid_whatever_their_pointer(subject: &Subject) {
     host.counted(4 * 5 + 1);
     assert_eq!(log.texts(), [""; 5]);
 
-    // Nothing to write is written nowhere: an empty request, an empty answer, an empty error.
+    // Empty bytes are written nowhere: an empty request, an empty answer, an empty error.
     let guest = |handler: &'static str| {
         Guest::new(
             r#"(func $run (param i32 i32) (result i32)
@@ -267,7 +269,8 @@ fn overlapping_spans_are_served(subject: &Subject) {
     ));
     assert_eq!(host.answer("opop", b"12345678"), b"12opop78");
 
-    // The four parts of a host call share bytes; its answer lands on them, and the response overlaps that.
+    // The four parts of a host call share bytes; its answer lands on them, and the response
+    // overlaps that.
     let host = subject.host(
         Guest::new(
             r#"(func $run (param i32 i32) (result i32)
@@ -288,7 +291,7 @@ fn overlapping_spans_are_served(subject: &Subject) {
 }
 
 fn a_refused_write_leaves_nothing_behind_in_the_next_instance(subject: &Subject) {
-    // The payload fits where it points, the operation does not.
+    // The payload fits at its pointer, the operation does not.
     let host = subject.host(Guest::new(
         r#"(func $run (param $op i32) (param $msg i32) (result i32)
              (if (i32.eq (local.get $op) (i32.const 4))
@@ -318,7 +321,8 @@ fn memory_that_grew_during_the_call_is_inside(subject: &Subject) {
 }
 
 fn pointers_above_two_gibibytes_are_unsigned(subject: &Subject) {
-    // 2.5 GiB, of which a few pages are touched. Pointers from 0x8000_0000 on are negative as `i32`.
+    // A memory of 2.5 GiB, of which a few pages are touched. Pointers from 0x8000_0000 on are
+    // negative as `i32`.
     let host = subject.host(
         Guest::with_memory(
             r#"(memory (export "memory") 1)"#,
@@ -338,7 +342,7 @@ fn pointers_above_two_gibibytes_are_unsigned(subject: &Subject) {
                  (call $answer (i32.const 0x9ffffff8) (i32.const 8)))
                (data (i32.const 0) "does not grow..")"#,
         )
-        // An engine may have to write all of it first.
+        // An engine may have to zero the whole memory first.
         .limits(Limits::new().with_memory(4 << 30).with_deadline(Duration::from_secs(60)))
         .answers(|call| {
             assert_eq!((call.binding, call.namespace, call.operation), ("higher", "higher", "higher"));

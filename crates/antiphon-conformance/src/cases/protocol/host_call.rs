@@ -1,4 +1,4 @@
-//! The guest calls its host.
+//! Host calls: the guest calls its host.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,7 +40,7 @@ pub(super) const CASES: &[Case] = &[
     case!(host_call::as_the_last_deed_of_the_guest_it_is_what_the_guest_returns),
 ];
 
-/// Calls the host with the payload and passes on what it says.
+/// Calls the host with the payload and passes on its answer.
 pub(in crate::cases) const RELAY: &str = r#"
   (func $run (param $op i32) (param $msg i32) (result i32)
     (call $guest_request (i32.const 256) (i32.const 1024))
@@ -93,7 +93,7 @@ fn an_error_text_over_its_limit_is_cut_and_marked(subject: &Subject) {
     );
     let error = host.fails("run", b"", Failure::GUEST_FAILED);
     let text = error.guest_error().unwrap();
-    // The mark may itself be cut when the guest hands the text back.
+    // The mark itself may be cut when the guest hands the text back.
     assert!(text.starts_with(&"é".repeat(50)) && !text.starts_with(&"é".repeat(51)), "{text:?}");
     assert!(text.len() > 100 && !text.contains('\u{fffd}'), "not marked: {text:?}");
 }
@@ -111,7 +111,7 @@ fn a_handler_that_panics_costs_the_instance(subject: &Subject) {
 fn a_name_that_is_not_utf8_is_refused_and_the_guest_lives(subject: &Subject) {
     let calls = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&calls);
-    // The first byte of the payload says which of the three names is broken.
+    // The first byte of the payload selects which of the three names is broken.
     let host = subject.host(
         Guest::new(
             r#"(func $run (param i32 i32) (result i32)
@@ -140,7 +140,7 @@ fn a_name_that_is_not_utf8_is_refused_and_the_guest_lives(subject: &Subject) {
 }
 
 fn a_name_of_a_kibibyte_passes_and_a_longer_one_is_refused(subject: &Subject) {
-    // The payload has the three lengths.
+    // The payload contains the three lengths.
     let host = subject.host(
         Guest::new(
             r#"(func $run (param i32 i32) (result i32)
@@ -179,7 +179,7 @@ fn an_answer_over_its_limit_is_refused(subject: &Subject) {
     says(error.guest_error().unwrap(), &["answer", "1001", "1000"]);
 }
 
-/// Answers both lengths, then the eight bytes that both imports were asked to write over.
+/// Answers both lengths, then the eight bytes that both imports could have overwritten.
 const LOOK: &str = r#"
   (func $look (result i32)
     (i32.store (i32.const 512) (call $host_response_len))
@@ -201,7 +201,7 @@ fn before_any_host_call_there_is_nothing_to_read(subject: &Subject) {
     host.counted(2);
 }
 
-/// Makes a host call for each byte of the payload, then looks.
+/// Starts a guest that makes a host call for each byte of the payload, then looks.
 fn looker(subject: &Subject) -> Host {
     let guest = Guest::new(&format!(
         r#"(func $run (param $op i32) (param $msg i32) (result i32)
@@ -251,7 +251,8 @@ fn an_answer_can_be_read_twice(subject: &Subject) {
     assert_eq!(host.answer("run", b""), b"oneone");
 }
 
-/// Makes as many host calls as its payload says, each with 100 bytes, and answers how many succeeded.
+/// Makes as many host calls as the payload says, each with 100 bytes, and answers how many
+/// succeeded.
 const MANY: &str = r#"
   (func $run (param i32 i32) (result i32)
     (local $left i32) (local $succeeded i32)
@@ -267,7 +268,7 @@ const MANY: &str = r#"
 
 fn one_host_call_too_many_ends_the_call(subject: &Subject) {
     let host = subject.host(Guest::new(MANY).answers(|_| Ok(Bytes::new())));
-    // The default limit, twice: the count starts again with each call.
+    // Reaches the default limit twice: the count starts again with each call.
     assert_eq!(host.number("run", &1000i32.to_le_bytes()), 1000);
     assert_eq!(host.number("run", &1000i32.to_le_bytes()), 1000);
     let error = host.fails("run", &1001i32.to_le_bytes(), Failure::HOST_CALL_LIMIT);
@@ -281,11 +282,11 @@ fn one_host_call_too_many_ends_the_call(subject: &Subject) {
 }
 
 fn refused_host_calls_count_too(subject: &Subject) {
-    // No callback: each is refused.
+    // Without a callback each host call is refused.
     let host = subject.host(Guest::new(MANY));
     assert_eq!(host.number("run", &1000i32.to_le_bytes()), 0);
     host.fails("run", &1001i32.to_le_bytes(), Failure::HOST_CALL_LIMIT);
-    // Each over a limit.
+    // Each host call exceeds a limit.
     let limits = Limits::new().with_host_payload(99).with_host_calls(10);
     let host = subject.host(Guest::new(MANY).limits(limits).answers(echo));
     assert_eq!(host.number("run", &10i32.to_le_bytes()), 0);
@@ -396,8 +397,8 @@ fn a_handler_may_call_another_host(subject: &Subject) {
 fn a_large_payload_is_there_as_often_as_the_guest_asks(subject: &Subject) {
     let inner = subject.host(Guest::new(crate::cases::ECHO));
     let other = inner.clone();
-    // Asks before and after a host call, during which another guest has a payload of its own, and answers with what it
-    // was given the second time.
+    // Asks for the payload before and after a host call, during which another guest gets a payload
+    // of its own. Answers with what it got the second time.
     let guest = Guest::new(
         r#"(func $run (param $op i32) (param $msg i32) (result i32)
              (call $guest_request (i32.const 256) (i32.const 1024))
@@ -427,7 +428,8 @@ fn a_large_payload_is_there_as_often_as_the_guest_asks(subject: &Subject) {
     }
 }
 
-/// Answers operations of this name, and refuses others, after a while or at once.
+/// Returns a handler that answers operations of this name and refuses others, after a while or at
+/// once.
 fn of_name(name: &'static str, after: Option<Duration>) -> impl Fn(antiphon::HostCall<'_>) -> Answer {
     move |call| {
         let said = if call.operation == name { Ok(Bytes::from_static(b"said")) } else { Err("no".into()) };
@@ -439,7 +441,9 @@ fn of_name(name: &'static str, after: Option<Duration>) -> impl Fn(antiphon::Hos
 }
 
 fn as_the_last_deed_of_a_function_it_returns_to_whoever_called_that(subject: &Subject) {
-    // The frames in between differ in size, and what they hold would show in the sum.
+    // An engine may resume such a guest in the wrong frame: wasmi 2.0.0 puts the result of an
+    // import that suspends into the wrong slot after a tail call. The frames in between differ in
+    // size, so that would show in the sum.
     let guest = || {
         Guest::new(
             r#"(func $last (param i32 i64 i64) (result i32) (local i64 i64 v128)

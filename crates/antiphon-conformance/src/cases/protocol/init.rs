@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
     case!(init::an_exit_with_another_code_is_a_failed_start).needs(&[Need::Wasi]),
 ];
 
-/// Appends a digit for each export that runs; a call answers the number.
+/// Appends a digit for each export that runs. A call answers the number.
 const RECORDER: &str = r#"
   (global $order (mut i32) (i32.const 0))
   (func $note (param $digit i32)
@@ -50,13 +50,13 @@ fn recorder(exports: &[(&str, i32)]) -> Guest {
 }
 
 fn the_exports_run_once_in_order_before_the_first_call(subject: &Subject) {
-    // Declared in another order than they run in.
+    // Declared in another order than they must run in.
     let exports = [("wapc_init", 3), ("_start", 2), ("_initialize", 1)];
     let functions: String = exports
         .iter()
         .map(|(name, digit)| format!("(func (export {name:?}) (call $note (i32.const {digit})))\n"))
         .collect();
-    // The start section is part of instantiation, and so comes before all of them.
+    // The start section is part of the instantiation, so it comes first.
     let section = "(start $section) (func $section (call $note (i32.const 9)))";
     let host = subject.host(Guest::new(&format!("{RECORDER} {functions} {section}")));
     assert_eq!(host.number("order", b""), 9123);
@@ -78,7 +78,8 @@ fn each_export_is_optional(subject: &Subject) {
 }
 
 fn a_reactor_that_forgets_nothing_keeps_its_state(subject: &Subject) {
-    // As TinyGo's and Go's reactors do: without `_initialize` there is no heap, and every call traps.
+    // Reactors of TinyGo and Go work like this: without `_initialize` there is no heap, and every
+    // call traps.
     let host = subject.host(Guest::new(
         r#"(global $heap (mut i32) (i32.const 0))
            (func (export "_initialize") (global.set $heap (i32.const 4096)))
@@ -181,7 +182,7 @@ fn a_response_or_an_error_that_the_start_sets_is_dropped(subject: &Subject) {
 }
 
 fn the_start_has_no_request_to_ask_for(subject: &Subject) {
-    // Also in a rebuild, which runs on the way to a call.
+    // Checked in a rebuild as well, which runs on the way to a call.
     let host = subject.host(Guest::new(
         r#"(start $section)
            (func $section (call $guest_request (i32.const 256) (i32.const 512)))
@@ -195,7 +196,8 @@ fn the_start_has_no_request_to_ask_for(subject: &Subject) {
     assert_eq!(host.number("look", b""), 0);
 }
 
-/// Calls the host from the start section and from `wapc_init`; answers what both returned, and the last error.
+/// Calls the host from the start section and from `wapc_init`. Answers the results of both, and the
+/// last error.
 const EARLY_CALLER: &str = r#"
   (global $section (mut i32) (i32.const -1))
   (global $init (mut i32) (i32.const -1))
@@ -263,7 +265,7 @@ fn an_abort_during_the_start_is_a_failed_start_with_its_text(subject: &Subject) 
 }
 
 fn a_rebuild_that_fails_is_reported_and_tried_again(subject: &Subject) {
-    // `wapc_init` traps where the handler says so: at the second and at the third start.
+    // `wapc_init` traps where the handler says so: at the second and third start.
     let starts = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&starts);
     let host = subject.host(
@@ -285,7 +287,7 @@ fn a_rebuild_that_fails_is_reported_and_tried_again(subject: &Subject) {
         Failure::INIT_FAILED.check(&error);
         says(&error, &["wapc_init"]);
     }
-    // The third rebuild succeeds, and serves.
+    // The third rebuild succeeds and serves.
     host.counted(1);
     assert_eq!(starts.load(Ordering::Relaxed), 4);
 }

@@ -1,4 +1,4 @@
-//! What guests write for humans.
+//! The log: text that guests write for humans.
 
 use antiphon::{Limits, LogStream};
 
@@ -16,7 +16,7 @@ pub(super) const CASES: &[Case] = &[
     case!(log::a_sink_that_panics_costs_the_instance),
 ];
 
-/// Logs its payload once, or as many times as the operation's name has bytes less three.
+/// Logs its payload once, or as many times as the operation's length less three.
 const LOGGER: &str = r#"
   (func $run (param $op i32) (param $msg i32) (result i32)
     (call $guest_request (i32.const 512) (i32.const 1024))

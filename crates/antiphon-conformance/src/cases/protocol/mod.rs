@@ -12,6 +12,6 @@ mod trap;
 pub(in crate::cases) use host_call::{RELAY, echo};
 pub(crate) use outcome::ECHO;
 
-/// The topics, each the cases of one file.
+/// The topics, each with the cases of one file.
 pub(in crate::cases) const TOPICS: &[&[Case]] =
     &[outcome::CASES, bounds::CASES, host_call::CASES, log::CASES, trap::CASES, init::CASES];

@@ -1,4 +1,4 @@
-//! The outcome table: what `__guest_call` returned, and what the guest had set.
+//! The outcome table: the result of `__guest_call`, combined with what the guest had set.
 
 use antiphon::{Bytes, CancelHandle, Request};
 
@@ -171,7 +171,8 @@ fn an_error_text_that_is_not_utf8_is_decoded_lossily(subject: &Subject) {
 }
 
 fn an_error_text_over_its_limit_is_cut_at_a_character_and_marked(subject: &Subject) {
-    // 65,535 times 'x', then characters of two bytes: the limit of 65,536 bytes falls inside the first of them.
+    // 65,535 times 'x', then characters of two bytes: the limit of 65,536 bytes falls inside the
+    // first of these.
     let guest = Guest::with_memory(
         r#"(memory (export "memory") 4)"#,
         r#"(func $run (param i32 i32) (result i32)
@@ -188,7 +189,8 @@ fn an_error_text_over_its_limit_is_cut_at_a_character_and_marked(subject: &Subje
 }
 
 fn nothing_set_in_one_call_is_seen_in_the_next(subject: &Subject) {
-    // `set` sets both and returns as the payload says; `none` sets nothing and returns likewise.
+    // `set` sets both and returns what the payload says. `none` sets nothing and returns what the
+    // payload says.
     let host = subject.host(Guest::new(
         r#"(func $run (param $op i32) (param $msg i32) (result i32)
              (call $guest_request (i32.const 64) (i32.const 0))
@@ -243,7 +245,8 @@ fn owned_and_shared_payloads_arrive_like_borrowed_ones(subject: &Subject) {
     assert_eq!(host.call_with(Request::new("op", b" payload".to_vec())).unwrap().payload, expected);
     let shared = Bytes::from_static(b"a payload").slice(1..);
     assert_eq!(host.call_with(Request::new("op", shared)).unwrap().payload, expected);
-    // The buffer of a borrowed payload is reused: a shorter one shows nothing of the longer one before.
+    // The buffer of a borrowed payload is reused: a short payload must show nothing of a longer one
+    // before it.
     assert_eq!(host.answer("op", b"!"), b"op!");
 }
 
@@ -291,7 +294,7 @@ fn an_answer_is_read_in_place(subject: &Subject) {
     });
     assert_eq!(length.unwrap(), 11);
 
-    // Owned, and with options of its own.
+    // With an owned payload, and with options.
     let request = || Request::new("op", b" in place".to_vec());
     assert_eq!(host.call_ref_with(request(), <[u8]>::to_vec).unwrap(), b"op in place");
     let cancelled = CancelHandle::new();

@@ -1,4 +1,4 @@
-//! Guests that trap, and AssemblyScript's abort.
+//! Traps of guests, and AssemblyScript's abort.
 
 use std::error::Error as _;
 
@@ -119,7 +119,8 @@ fn a_hundred_traps_in_a_row_are_survived(subject: &Subject) {
     host.counted(1);
 }
 
-/// Calls `env.abort` with the four numbers of the payload. At 64 is the string "ünfug", at 128 "index.ts".
+/// Starts a guest that calls `env.abort` with the four numbers of the payload. At 64 is the string
+/// "ünfug", at 128 "index.ts".
 fn aborter(subject: &Subject) -> Host {
     subject.host(
         Guest::with_memory(
@@ -164,7 +165,8 @@ fn an_abort_with_null_pointers_is_a_trap(subject: &Subject) {
 
 fn an_abort_with_wild_pointers_is_a_trap(subject: &Subject) {
     let host = aborter(subject);
-    // Outside the memory, without room for a length in front, and with a length that reaches out of it.
+    // Outside memory, without room for the length in front, and with a length that reaches past the
+    // end.
     for ptr in [-1, i32::MIN, i32::MAX, 131_072, 131_076, 1, 3, 320] {
         says(aborts(&host, [ptr, 128, 27, 3]), &["index.ts"]);
         says(aborts(&host, [64, ptr, 27, 3]), &["ünfug"]);

@@ -1,6 +1,7 @@
-//! How memory moves over time.
+//! The trend of memory over time.
 
-/// The slope of a straight line through points, by least squares; 0 where there are too few.
+/// Fits a straight line to the points by least squares and returns its slope; 0 where there are too
+/// few points.
 pub(super) fn slope(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;

@@ -1,4 +1,5 @@
-//! One provider called for minutes or hours, and whether it is at the end what it was at the beginning.
+//! The soak: a provider is called for minutes or hours, and must be in the same state at the end as
+//! at the start.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,36 +25,39 @@ use run::{Post, run};
 const HOSTS: usize = 4;
 const CALLERS: usize = 4;
 
-/// Callees of each isolation, and callers of each in either mode: as many callers as there are of hosts.
+/// Callees of each isolation, and callers of each callee in each of the two modes. That makes as
+/// many callers as the hosts have.
 const CALLEES: usize = 2;
 const CALLERS_IN_EACH_MODE: usize = 4;
 
-/// Of the calls some loop, some wait, and some take all the memory that there is.
+/// Some of the calls loop, some wait, and some take all the memory that they can get.
 const NEEDS: &[Need] = &[Need::Deadline, Need::Suspend, Need::MemoryLimit];
 
-/// Calls a provider for a time, and prints what became of it.
+/// Calls a provider for some time and prints the verdict
 ///
-/// The arguments of a soak's program: how long it is, and which calls come in which order.
+/// The arguments of a soak's program: its length, and the seed of the order of its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Parser)]
 pub struct SoakLength {
-    /// For how long
+    /// How long to run
     #[arg(long, default_value_t = 2.0, value_name = "N")]
     pub minutes: f64,
-    /// Which calls come in which order
+    /// The seed of the order of calls
     #[arg(long, default_value_t = 1, value_name = "SEED")]
     pub seed: u64,
 }
 
-/// Soaks a provider, as a program's `main` does: `--minutes N` of calls by 32 callers over four synchronous and four
-/// asynchronous hosts, six in a hundred of them traps, loops, memory bombs, cancels, dropped futures and replacements.
+/// Soaks a provider, as the `main` of a program: `--minutes N` of calls by 32 callers over four
+/// synchronous and four asynchronous hosts. Six in a hundred of the calls are traps, loops, memory
+/// bombs, cancels, dropped futures and replacements.
 ///
-/// Each call has bytes of its own and one outcome that is right; every other one is unexpected. The exit code says
-/// whether there was none, whether memory stayed where it was, and latency too:
+/// Each call has bytes of its own and exactly one right outcome; any other outcome is unexpected.
+/// The exit code says whether there was no unexpected outcome, and whether memory and latency
+/// stayed within these bounds:
 ///
 /// | run | memory in the second half | last window's p99 over that of the first after the warm-up |
 /// |---|---|---|
 /// | 20 minutes and more | a slope of 1 MiB in 10 minutes | 1.2 |
-/// | shorter | a growth of 4 MiB, as the allocator has not settled | 2, as one busy moment of the machine is much of a window; not judged where other processes used more than a tenth of a processor in either window |
+/// | shorter | a growth of 4 MiB, because the allocator has not settled | 2, because one busy moment is much of a short window; not judged if other processes used more than a tenth of a processor in either window |
 pub fn soak<F, E>(setup: Setup, provider: F) -> ExitCode
 where
     F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
@@ -78,10 +82,11 @@ where
     })
 }
 
-/// Soaks what is built over a provider's asynchronous hosts, such as a pool of them, with the calls and the bounds of
-/// [`soak()`]: two callees whose calls share instances and two whose calls do not, each called by four tasks and by four
-/// threads that have no runtime.
+/// Soaks a program that is built over a provider's asynchronous hosts, such as a pool. Calls and
+/// bounds are those of [`soak()`]. There are two callees whose calls share instances and two whose
+/// calls do not; four tasks and four threads without a runtime call each of them.
 ///
+/// `build` makes a callee from its parts. It runs on a runtime.
 /// `build` makes a callee of its parts. It runs on a runtime.
 pub fn soak_callees<F, E, B, C>(setup: Setup, length: SoakLength, provider: F, build: B) -> ExitCode
 where
@@ -106,7 +111,7 @@ where
     })
 }
 
-/// What the `soak!` macro expands to.
+/// Soaks a provider: the `soak!` macro expands to this call.
 #[doc(hidden)]
 pub fn main<F, E>(name: &str, provider: F) -> ExitCode
 where
@@ -116,7 +121,7 @@ where
     soak(Setup::new(name), provider)
 }
 
-/// Calls at the posts, and prints what became of it; or says why there is nothing to be called.
+/// Runs the calls at all posts and prints the verdict, or prints why nothing can be called.
 fn judged(
     setup: &Setup,
     length: SoakLength,
@@ -146,7 +151,7 @@ fn judged(
     if verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What the provider lacks for the traffic.
+/// Reports what the traffic needs and the provider lacks.
 fn lacks(name: &str, provider: &Arc<Provider>) -> Result<(), String> {
     let capabilities = Subject::new(Arc::clone(provider), Mode::Sync, None).capabilities();
     let capabilities =

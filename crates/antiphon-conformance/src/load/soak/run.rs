@@ -1,4 +1,4 @@
-//! The callers, and the one who watches.
+//! The callers, and the thread that watches them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,10 +11,10 @@ use crate::load::traffic::{Caller, Kind, Mix, Site};
 use crate::suite::{Job, Mode};
 use crate::support::{Latencies, Others, runtime};
 
-/// Windows of a run. The first one is the warm-up.
+/// Windows of a run. The first window is the warm-up.
 const WINDOWS: u32 = 10;
 
-/// How often a line says how it goes, at most.
+/// The shortest time between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(5);
 
 /// Of a hundred calls 94 are good ones.
@@ -34,17 +34,17 @@ const MIX: Mix = Mix(&[
     (Kind::ReplaceBadly, 2),
 ]);
 
-/// What the callers tell the one who watches.
+/// What the callers report to the watching thread.
 struct Shared {
     stop: AtomicBool,
     counts: [AtomicU64; Kind::ALL.len()],
-    /// Good calls since the last look.
+    /// Latencies of good calls since the watching thread last took them.
     latencies: Mutex<Latencies>,
-    /// Calls that ended as they must not; the first few, and how many.
+    /// Calls with a wrong outcome: descriptions of the first few, and the number of all.
     unexpected: Mutex<(Vec<String>, u64)>,
 }
 
-/// How many of them are kept and printed.
+/// How many descriptions of them are kept and printed.
 const KEPT: usize = 10;
 
 impl Shared {
@@ -68,13 +68,13 @@ impl Shared {
     }
 }
 
-/// What is called, and by a thread or a task for each mode that is named.
+/// A site, and its callers: a thread or a task for each mode in `callers`.
 pub(super) struct Post {
     pub(super) site: Arc<Site>,
     pub(super) callers: Vec<Mode>,
 }
 
-/// Calls at all posts for a time.
+/// Calls at all posts for `time`.
 pub(super) fn run(posts: &[Post], time: Duration, seed: u64) -> Verdict {
     let shared = Arc::new(Shared::new());
     let callers = posts.iter().flat_map(|post| post.callers.iter().map(|mode| (*mode, &post.site)));

@@ -1,4 +1,4 @@
-//! What a soak found, and whether that is well.
+//! The findings of a soak, and whether they are good enough.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,13 +7,13 @@ use super::memory::slope;
 use crate::load::traffic::Kind;
 use crate::support::{Latencies, Milliseconds, Others, Process};
 
-/// Runs from this length on are judged strictly.
+/// Runs of at least this length are judged strictly.
 const LONG: Duration = Duration::from_secs(20 * 60);
 
-/// Memory at a moment.
+/// Memory at a moment of the run.
 pub(super) struct Sample {
     at: Duration,
-    /// Resident KiB, where they are known.
+    /// Resident KiB, where the system reports it.
     pub(super) memory: Option<u64>,
 }
 
@@ -36,14 +36,14 @@ impl fmt::Display for Sample {
 
 /// A part of a run.
 pub(super) struct Window {
-    /// Those of the good calls.
+    /// Latencies of the good calls.
     pub(super) latencies: Latencies,
-    /// How many processors other processes used.
+    /// How many processors the other processes used.
     pub(super) others: f64,
 }
 
 impl Window {
-    /// In seconds.
+    /// Returns the 99th percentile in seconds.
     fn p99(&self) -> f64 {
         self.latencies.at(0.99).as_secs_f64()
     }
@@ -67,11 +67,11 @@ impl Verdict {
         self.unexpected == 0
             && self.slope() <= self.allowed_slope()
             && self.drift() <= self.allowed_drift()
-            // A run in which nobody was served proves nothing.
+            // A run without a good call proves nothing.
             && self.windows.iter().all(|window| window.latencies.count() > 0)
     }
 
-    /// KiB a minute in the second half.
+    /// Returns the growth of memory in the second half, in KiB a minute.
     fn slope(&self) -> f64 {
         let second_half = self.samples.iter().filter(|sample| sample.at >= self.time / 2);
         let points: Vec<_> = second_half
@@ -84,8 +84,9 @@ impl Verdict {
         if self.time >= LONG { 1024.0 / 10.0 } else { 4096.0 / (self.time.as_secs_f64() / 60.0 / 2.0) }
     }
 
-    /// The last window's p99 over that of the first after the warm-up. The windows of a short run are so short that one of
-    /// them may have had bad luck: of the last two, the better one counts.
+    /// Returns the last window's p99 over that of the first window after the warm-up. The windows
+    /// of a short run are short enough for one busy moment to spoil, so the better of its last two
+    /// counts.
     fn drift(&self) -> f64 {
         match &self.windows[..] {
             [_, first, .., before, last] if self.time < LONG => before.p99().min(last.p99()) / first.p99(),
@@ -94,7 +95,8 @@ impl Verdict {
         }
     }
 
-    /// Without end where a short run was disturbed: its windows are too short for that to even out.
+    /// Returns the highest drift that passes: infinity for a short run that other processes
+    /// disturbed, because its windows are too short for that to even out.
     fn allowed_drift(&self) -> f64 {
         match &self.windows[..] {
             _ if self.time >= LONG => 1.2,

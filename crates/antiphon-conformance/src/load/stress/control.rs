@@ -1,9 +1,10 @@
-//! What the kernel and the executor alone make of a deadline.
+//! How late deadlines are because of the kernel and the executor alone.
 //!
-//! Where more threads want to run than there are processors, the kernel lets each of them wait for its turn, and no
-//! engine can answer from a thread that does not run. How long that is depends on the machine, its neighbours and the
-//! kernel. So it is measured: plain Rust in the place of the guests, just as many, with deadlines just as long, which
-//! looks at the clock all the time. A guest may be as late as that and two ticks more.
+//! Where more threads want to run than there are processors, the kernel makes each of them wait for
+//! its turn, and no engine can answer from a thread that does not run. How long a thread waits
+//! depends on the machine, the load on it and the kernel, so we measure it. Plain Rust takes the
+//! guests' place, as often and with the same deadlines, and reads the clock all the time. A guest
+//! may be late by that much and two ticks more.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -18,7 +19,7 @@ use super::lateness::Lateness;
 use crate::suite::{Job, Mode};
 use crate::support::Milliseconds;
 
-/// How late plain Rust is under the same load.
+/// How late plain Rust is under the load that the guests met.
 pub(super) struct Control {
     /// Threads or tasks that spin until their deadline, as guests do.
     spinning: Lateness,
@@ -31,7 +32,7 @@ impl Control {
         Self { spinning: Lateness::new(), sleeping: Lateness::new() }
     }
 
-    /// Measures on, with so many at once that each wait so often.
+    /// Adds measurements: `at_once` threads or tasks, each of which waits `rounds` times.
     pub(super) fn measure(&mut self, mode: Mode, at_once: usize, rounds: usize, deadline: Duration) {
         let sleeper = thread::spawn(move || {
             let mut sleeping = Lateness::new();
@@ -62,7 +63,7 @@ impl Control {
         self.sleeping.add(&sleeper.join().expect("the sleeper"));
     }
 
-    /// By how much a guest may be late.
+    /// Returns by how much a guest may be late.
     pub(super) fn allows(&self) -> Duration {
         TICK * 2 + self.spinning.late.max() + self.sleeping.late.max()
     }
@@ -75,7 +76,8 @@ impl fmt::Display for Control {
     }
 }
 
-/// Spins; a task gives way at each tick, for as many polls as a guest, and looks at the time when it comes back.
+/// Spins until `due`. A task gives way at each tick, for as many polls as a guest, and reads the
+/// time when it runs again.
 async fn spin(mode: Mode, due: Instant) {
     loop {
         let turn = due.min(Instant::now() + TICK);
@@ -85,7 +87,7 @@ async fn spin(mode: Mode, due: Instant) {
         }
         if mode != Mode::Sync {
             let mut polls = 64;
-            // Not tokio's own yield, which waits until the worker has nothing else to do.
+            // Not `tokio::task::yield_now`, which waits until the worker has nothing else to do.
             poll_fn(|cx| {
                 cx.waker().wake_by_ref();
                 polls -= 1;
@@ -99,7 +101,7 @@ async fn spin(mode: Mode, due: Instant) {
     }
 }
 
-/// Uses a processor until then.
+/// Uses a processor until this time.
 pub(super) fn burn(until: Instant) {
     while Instant::now() < until {
         spin_loop();

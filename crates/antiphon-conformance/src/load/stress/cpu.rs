@@ -1,4 +1,5 @@
-//! Which processors this process and its threads may use. Linux only; elsewhere the cases that need it are skipped.
+//! Sets the processors that this process and its threads may use. Linux only; other systems skip
+//! the cases that need it.
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::*;
@@ -13,11 +14,11 @@ mod linux {
     use libtest_mimic::Failed;
     use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 
-    /// Tells a process that was started by another one of the suite to keep to one processor.
+    /// Tells a process that the suite starts to keep to one processor.
     const ONE_CPU: &str = "ANTIPHON_STRESS_ONE_CPU";
 
-    /// Keeps this thread, and so all that it starts, to the first of its processors, if the process was started for
-    /// that.
+    /// Keeps this thread, and every thread that it starts, to one processor, if the process was
+    /// started with [`ONE_CPU`]. Returns whether it was.
     pub(in crate::load::stress) fn restrict_if_asked() -> bool {
         let asked = env::var_os(ONE_CPU).is_some();
         if asked {
@@ -53,13 +54,13 @@ mod linux {
         Err(format!("on one processor, {}:\n{text}\n{errors}", output.status).into())
     }
 
-    /// The processors that this thread may use.
+    /// Returns the processors that this thread may use.
     pub(in crate::load::stress) fn allowed() -> Vec<usize> {
         let set = sched_getaffinity(None).expect("the processors of this thread");
         (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect()
     }
 
-    /// Keeps a thread to one processor; `None` for this thread.
+    /// Keeps a thread to one processor; `None` stands for this thread.
     pub(in crate::load::stress) fn keep_to(thread: Option<Thread>, cpu: usize) {
         let mut set = CpuSet::new();
         set.set(cpu);
@@ -82,7 +83,7 @@ mod linux {
             None
         }
 
-        /// Gives it back all the processors of this thread.
+        /// Gives the thread all processors of the calling thread again.
         pub(in crate::load::stress) fn release(self) {
             let set = sched_getaffinity(None).expect("the processors of this thread");
             sched_setaffinity(Some(self.0), &set).expect("processors that are allowed");

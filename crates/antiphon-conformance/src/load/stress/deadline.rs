@@ -1,4 +1,4 @@
-//! Deadlines beside others that want the processors too.
+//! Deadlines under load: other threads and tasks want the processors too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,30 +21,33 @@ pub(super) const CASES: &[Case] = &[
     case!(deadline::two_hundred_engines_keep_theirs).only(MODES).needs(NEEDS),
 ];
 
-/// A straight guest keeps its executor's thread until its deadline, by its own choice.
+/// `Mode::Straight` is left out: its guests keep the executor's thread until their deadline by
+/// design.
 pub(super) const MODES: &[Mode] = &[Mode::Sync, Mode::Async];
 pub(super) const NEEDS: &[Need] = &[Need::Deadline, Need::Suspend];
 
-/// The deadline of everything that gets stuck.
+/// The deadline of every guest that gets stuck.
 pub(super) const DEADLINE: Duration = Duration::from_millis(30);
 
-/// How many get stuck at once, and how often each.
+/// How many guests get stuck at once, and how often each.
 #[derive(Clone, Copy)]
 pub(super) struct Crowd {
     pub(super) at_once: usize,
     pub(super) rounds: usize,
 }
 
-/// In how many parts a place is measured at most. A moment's disturbance spoils one of them; a fault of the code shows in
-/// all.
+/// The most parts that a place is measured in. A moment's disturbance spoils one part; a bug shows
+/// in all of them.
 const PARTS: usize = 5;
 
-/// Lets guests get stuck in each place, and compares how late they end with plain Rust in the same crowd.
+/// Lets guests get stuck in each place, and compares their lateness with that of plain Rust in an
+/// equal crowd.
 ///
-/// Each place is measured in parts, guests and plain Rust in turn, until p99 is within what plain Rust allows. Where
-/// other processes take processors away meanwhile, the slack of the suite comes on top: they come and go, and what plain
-/// Rust met is not what the guests did. So many engines are shared out among the crowd. All that `beside` gives, from the
-/// first of them, stays there until the end of a part.
+/// Guests and plain Rust are measured in turns, part by part, until the guests' p99 is within what
+/// plain Rust allows. Where other processes use the processors at the time, the suite's slack is
+/// added: their load varies, so plain Rust may have met less of it than the guests. The crowd is
+/// spread over `engines` engines. `beside` gets the first engine's factory; what it returns lives
+/// until the end of the part.
 pub(super) fn hold<B>(
     subject: &Subject,
     engines: usize,
@@ -65,7 +68,7 @@ pub(super) fn hold<B>(
             let took = started.elapsed();
             {
                 let _beside = beside(&factories[0]);
-                // About as long.
+                // About as long as the guests took.
                 let rounds = took.div_duration_f32(DEADLINE * 2).ceil() as usize;
                 control.measure(subject.mode(), crowd.at_once, rounds, DEADLINE);
             }
@@ -91,7 +94,7 @@ pub(super) fn hold<B>(
     }
 }
 
-/// Lets guests get stuck in one place; also says how far apart ticks were meanwhile.
+/// Lets guests get stuck in one place. Also returns the longest time between two ticks.
 fn stick(
     subject: &Subject,
     factories: &[Arc<dyn EngineProviderFactory>],
@@ -124,13 +127,14 @@ fn stick(
     (lateness, gaps.longest())
 }
 
-/// One guest gets stuck again and again, on the engine of the innocents.
+/// One guest gets stuck again and again, on the engine of the innocent calls.
 fn beside_a_hog_a_thousand_calls_are_answered(subject: &Subject) {
     let crowd = Crowd { at_once: 1, rounds: 20 * scale() };
     hold(subject, 1, crowd, |factory| Innocents::start(subject, factory, DEADLINE * crowd.rounds as u32));
 }
 
-/// A thousand calls by four callers of a host each, spread over a time. When they are dropped, all have been answered.
+/// A thousand calls over a span of time, by four callers with a host each. The drop checks that all
+/// were answered.
 struct Innocents(Vec<Job<Latencies>>);
 
 impl Innocents {
@@ -175,13 +179,15 @@ impl Drop for Innocents {
     }
 }
 
-/// As many guests as workers spin beside the two that are measured, and as many threads block and burn.
+/// As many guests as the executor has workers spin beside the two that are measured, and as many
+/// threads block and burn.
 fn with_every_worker_busy_deadlines_hold(subject: &Subject) {
     let crowd = Crowd { at_once: 2, rounds: 10 * scale() };
     hold(subject, 1, crowd, |_| Busy::start(subject));
 }
 
-/// Keeps every worker of the executor busy, or in the synchronous mode as many threads, until it is dropped.
+/// Keeps every worker of the executor busy until it is dropped. In the synchronous mode it keeps as
+/// many threads busy.
 struct Busy {
     cancel: CancelHandle,
     stop: Arc<AtomicBool>,
@@ -208,7 +214,7 @@ impl Busy {
             .collect();
         for _ in 0..workers {
             let stop = Arc::clone(&stop);
-            // A tokio thread in the asynchronous mode, where it stands for work that blocks.
+            // In the asynchronous mode this thread of tokio's stands for work that blocks.
             runtime().spawn_blocking(move || {
                 while !stop.load(Ordering::Relaxed) {
                     burn(Instant::now() + Duration::from_millis(10));
@@ -230,7 +236,7 @@ impl Drop for Busy {
     }
 }
 
-/// All of them tick at once, and sixteen at a time are stuck.
+/// All engines tick at once, and sixteen guests at a time are stuck.
 fn two_hundred_engines_keep_theirs(subject: &Subject) {
     hold(subject, 200, Crowd { at_once: 16, rounds: scale().div_ceil(4) }, |_| ());
 }

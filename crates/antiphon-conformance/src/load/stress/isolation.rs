@@ -1,4 +1,4 @@
-//! A million calls with bytes of their own, and what is left of them.
+//! A million calls, each with bytes of its own, and what the process holds after them.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ const SEED: u64 = 0x0123_4567_89ab_cdef;
 const HOSTS: usize = 8;
 const CALLERS: usize = 64;
 
-/// Calls of each mode at the scale of 1; the two modes make a million at that of 10.
+/// Calls of each mode at a scale of 1. At a scale of 10 the two modes make a million.
 const CALLS: usize = 50_000;
 
 const MIX: Mix = Mix(&[
@@ -34,14 +34,15 @@ const MIX: Mix = Mix(&[
     (Kind::ReplaceBadly, 1),
 ]);
 
-/// What may be there after the calls that was not there before them.
+/// How much more the process may hold after the calls than before them.
 mod tolerance {
-    /// The allocator maps arenas for threads that contend, and which ones do is chance; stacks of threads that ended
-    /// are kept for the next ones.
+    /// The allocator maps arenas for threads that contend, which varies by chance; the stacks of
+    /// ended threads are kept for new ones.
     pub(super) const MAPPINGS: usize = 64;
-    /// Heaps in pieces: replaced modules leave holes between what lives on. Memory goes on rising for some hundred
-    /// thousand calls, by less and less, and three times as many calls end at the same size; so half of all calls are
-    /// the warm-up. A leak of fifty bytes a call would be over this at the scale of 10.
+    /// Fragmented heaps: replaced modules leave holes between what lives on. Memory rises for some
+    /// hundred thousand calls, ever more slowly, and three times as many calls end at an equal
+    /// size; so half of all calls are the warm-up. At a scale of 10 a leak of fifty bytes a call
+    /// would exceed this.
     pub(super) const RESIDENT: u64 = 8 << 20;
 }
 
@@ -83,7 +84,7 @@ fn sum(counts: &[usize]) -> usize {
     counts.iter().sum()
 }
 
-/// So many calls by all callers; how many of each kind there were.
+/// Makes `calls` calls with all callers; returns how many there were of each kind.
 fn round(subject: &Subject, sites: &[Arc<Site>], seed: u64, first: usize, calls: usize) -> Vec<usize> {
     let jobs: Vec<_> = (0..CALLERS)
         .map(|caller| {

@@ -1,4 +1,4 @@
-//! How late a deadline comes, and how early.
+//! How late and how early deadlines come.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,15 +10,15 @@ use antiphon::ticker::{self, OnTick};
 
 use crate::support::{Latencies, Milliseconds};
 
-/// How early a deadline may come: a tick that is late by less counts as on time.
+/// How early a deadline may come: a tick that is late by less than this counts as on time.
 pub(super) const EARLY: Duration = Duration::from_millis(1);
 
-/// By how much many ends missed the time that they were due.
+/// How far many calls ended from the time at which they were due.
 #[derive(Clone, Debug)]
 pub(super) struct Lateness {
     pub(super) late: Latencies,
     pub(super) early: usize,
-    /// The earliest came that much before its time.
+    /// By how much the earliest end was early.
     pub(super) earliest: Duration,
 }
 
@@ -53,11 +53,11 @@ impl fmt::Display for Lateness {
     }
 }
 
-/// The longest time between two ticks: how late the ticker's own thread is.
+/// The longest time between two ticks, which shows how late the ticker's thread is.
 #[derive(Debug)]
 pub(super) struct Gaps {
     epoch: Instant,
-    /// Microseconds since then; 0 for none.
+    /// The last tick, in microseconds since the epoch; 0 before the first.
     last: AtomicU64,
     longest: AtomicU64,
 }
@@ -73,7 +73,7 @@ impl OnTick for Gaps {
 }
 
 impl Gaps {
-    /// The only one of the process; it never stops, and costs each tick a few nanoseconds.
+    /// Returns the process's only instance. It never stops, and costs each tick a few nanoseconds.
     pub(super) fn get() -> &'static Self {
         static GAPS: OnceLock<Arc<Gaps>> = OnceLock::new();
         GAPS.get_or_init(|| {
@@ -85,7 +85,7 @@ impl Gaps {
         })
     }
 
-    /// Measures anew.
+    /// Starts a new measurement.
     pub(super) fn watch() -> &'static Self {
         let gaps = Self::get();
         gaps.last.store(0, Ordering::Relaxed);
@@ -93,11 +93,12 @@ impl Gaps {
         gaps
     }
 
-    /// Blocks until a tick has been counted since then, so that whoever asks for the time gets a later one.
+    /// Blocks until a tick after `moment` has been counted, so that every reader of the tick gets a
+    /// later time.
     pub(super) fn block_past(&self, moment: Instant) {
         let moment = u64::try_from(moment.saturating_duration_since(self.epoch).as_micros());
         let mut last = moment.unwrap_or(u64::MAX);
-        // The first that is told of may have been counted before.
+        // The first tick reported after `moment` may have been counted before it.
         for _ in 0..2 {
             while self.last.load(Ordering::Relaxed) <= last {
                 thread::sleep(Duration::from_millis(1));
@@ -106,7 +107,8 @@ impl Gaps {
         }
     }
 
-    /// The longest since the last `watch`, from the second tick on: before the first the ticker may have slept.
+    /// Returns the longest gap since the last `watch`. It counts from the second tick on, because
+    /// the ticker may sleep before the first.
     pub(super) fn longest(&self) -> Duration {
         Duration::from_micros(self.longest.load(Ordering::Relaxed))
     }

@@ -1,4 +1,5 @@
-//! Cases that put the whole process under load and measure it: one at a time, each with its figures in a line.
+//! Stress cases: they load the whole process and measure it, one at a time. Each prints its
+//! figures.
 
 use std::env;
 
@@ -19,18 +20,18 @@ mod starved;
 pub use run::main;
 pub use run::stress;
 
-/// Every case, topic by topic.
+/// Returns every case, topic by topic.
 fn cases() -> impl Iterator<Item = &'static Case> {
     [deadline::CASES, one_cpu::CASES, starved::CASES, isolation::CASES, replace::CASES].into_iter().flatten()
 }
 
-/// How much larger than by default the cases are: `ANTIPHON_STRESS_SCALE`, 1 to 100.
+/// Returns the factor by which the cases are enlarged: `ANTIPHON_STRESS_SCALE`, 1 to 100.
 fn scale() -> usize {
     let set = env::var("ANTIPHON_STRESS_SCALE").ok().and_then(|text| text.parse().ok());
     set.unwrap_or(1).clamp(1, 100)
 }
 
-/// Prints the figures of a case, in a line of their own.
+/// Prints the figures of a case on a line of their own.
 fn figures(text: impl std::fmt::Display) {
     println!("    {text}");
 }

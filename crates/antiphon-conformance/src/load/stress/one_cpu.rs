@@ -1,4 +1,5 @@
-//! Deadlines of a process that has one processor. The cases are run in a process of their own.
+//! Deadlines in a process that has one processor. The runner starts a process for each of these
+//! cases.
 
 use super::deadline::{Crowd, MODES, NEEDS, hold};
 use super::scale;

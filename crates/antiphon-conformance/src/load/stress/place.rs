@@ -1,4 +1,4 @@
-//! A guest that never comes to an end, in a place of one's choice.
+//! A guest that never ends, stuck in a given place.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -18,7 +18,7 @@ pub(super) enum Place {
     StartSection,
     Init,
     Call,
-    /// In a handler of the host: one that blocks past the deadline, or is pending for ever.
+    /// In a host call: the handler blocks past the deadline, or is pending forever.
     Handler,
 }
 
@@ -34,8 +34,8 @@ impl Place {
         }
     }
 
-    /// The module that gets stuck here, and calls its host nowhere else: without a processor, even a host call that is
-    /// answered at once may be where the time runs out.
+    /// Returns the module that gets stuck here. It calls its host nowhere else: without a
+    /// processor, time may run out even in a host call that is answered at once.
     pub(super) fn module(self) -> Guest {
         let run = "(func $run (param i32 i32) (result i32) (call $spin) (i32.const 1))";
         match self {
@@ -49,7 +49,7 @@ impl Place {
         }
     }
 
-    /// The one error that is right in this place.
+    /// Checks that an error is the one that is right in this place.
     #[track_caller]
     fn check(self, error: &Error) {
         match self {
@@ -58,8 +58,8 @@ impl Place {
                 let cause = cause(error);
                 assert_eq!((cause.kind(), cause.phase()), (ErrorKind::DeadlineExceeded, Some(Phase::Guest)));
                 assert!(error.is_deadline(), "{error:#?}");
-                // An asynchronous host that gets no processor for some ticks ends the start itself, and does not know
-                // which function runs.
+                // An asynchronous host that gets no processor for some ticks ends the start itself,
+                // and does not know which function ran.
                 let text = error.to_string();
                 let function = if self == Self::Init { "wapc_init" } else { "start section" };
                 let known = [function, "instance"].map(|name| {
@@ -79,10 +79,10 @@ impl Place {
     }
 }
 
-/// For what is not measured: nothing that is alive takes that long.
+/// A deadline that nothing reaches, for calls that are not measured.
 const PATIENT: Duration = Duration::from_secs(60);
 
-/// Somebody whose guest is stuck again and again.
+/// A caller whose guest gets stuck again and again.
 pub(super) struct Victim {
     subject: Subject,
     factory: Arc<dyn EngineProviderFactory>,
@@ -90,19 +90,19 @@ pub(super) struct Victim {
     deadline: Duration,
     guest: Guest,
     host: Option<Host>,
-    /// When the handler that blocks gave its thread back: nothing can end the call before.
+    /// When the blocking handler gave its thread back; nothing can end the call before that.
     returned: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Victim {
-    /// `factory` is one of the place's [module](Place::module).
+    /// Returns a victim in a place. `factory` must be of the place's [module](Place::module).
     pub(super) fn new(
         subject: &Subject,
         factory: &Arc<dyn EngineProviderFactory>,
         place: Place,
         deadline: Duration,
     ) -> Self {
-        // What is measured is the handler: the guest has to get there first.
+        // The handler is what is measured, so the guest must have time to reach it.
         let deadline = if place == Place::Handler { deadline * 2 } else { deadline };
         let limits = Limits::new().with_deadline(deadline).with_init_deadline(match place {
             Place::Init | Place::StartSection => deadline,
@@ -110,17 +110,18 @@ impl Victim {
         });
         let returned = Arc::new(Mutex::new(None));
         let (sync, note) = (subject.mode() == Mode::Sync, Arc::clone(&returned));
-        // On the host's side alone: factories do not know for whom they are.
+        // Limits are set on the host only, because the factories are shared.
         let mut guest = Guest::binary(Vec::new()).host_limits(limits);
         guest = guest.handler(move |_| {
             if !sync {
                 return Answer::Never;
             }
-            // Past the deadline for certain: a tick for that which had begun with the call, two for the last one's being
-            // late. `HostCall::deadline` may be earlier than the end, since a clock that was late is made good for.
+            // Surely past the deadline: one tick for the tick in which the call began, two for the
+            // lateness of the last one. `HostCall::deadline` may lie before the call's end, which
+            // is moved by as much as the ticker was late.
             let due = Instant::now() + deadline + TICK * 3;
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            // The deadline is looked at by the tick: before it, the guest may still run on.
+            // Deadlines are checked at ticks: until the next tick the guest may still run.
             Gaps::get().block_past(due);
             *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             Answer::ok("")
@@ -129,7 +130,7 @@ impl Victim {
         Self { subject, factory, place, deadline, guest, host: None, returned }
     }
 
-    /// Gets stuck once, checks how that ends, and says when it was due and when it came.
+    /// Gets stuck once and checks the error. Returns when the end was due and when it came.
     pub(super) async fn stick(&mut self) -> (Instant, Instant) {
         if matches!(self.place, Place::Init | Place::StartSection) {
             let started = Instant::now();
@@ -145,7 +146,8 @@ impl Victim {
                 self.host.insert(host.expect("the guest starts"))
             }
         };
-        // Rebuilds the instance, which is another phase of a call than the one that is measured.
+        // Rebuilds the instance first: time in a rebuild is another phase than the one that is
+        // measured.
         let count = host.call_later(Request::new("#", b"").deadline(PATIENT)).await;
         assert_eq!(count.expect("a rebuilt instance").payload, 1i32.to_le_bytes());
         let started = Instant::now();

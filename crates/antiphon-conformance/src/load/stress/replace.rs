@@ -1,4 +1,4 @@
-//! A thousand replacements, one in five of them bad.
+//! A thousand replacements, one in five of them with a bad module.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,14 +14,14 @@ use crate::support::{Failure, Process, cause};
 pub(super) const CASES: &[Case] =
     &[case!(replace::a_thousand_replacements_leave_nothing).only(MODES).needs(&[Need::Suspend])];
 
-/// Replacements at the scale of 1. From a fifth of them on memory has to be flat.
+/// Replacements at a scale of 1. After a fifth of them memory must be flat.
 const REPLACEMENTS: usize = 200;
 const CALLERS: usize = 4;
 
-/// By how much resident memory may grow meanwhile.
+/// By how much resident memory may grow from then on.
 const FLAT: u64 = 2 << 20;
 
-/// A guest that answers with its version, a byte, and the request.
+/// Returns a guest that answers with its version, a byte, and the request.
 fn version(number: u8, start: &str) -> Vec<u8> {
     Guest::new(&format!(
         "{start}
@@ -99,7 +99,8 @@ fn a_thousand_replacements_leave_nothing(subject: &Subject) {
     }
 }
 
-/// The least in a tenth of all measurements: between two modules both are there, and a call may hold pages for a moment.
+/// Returns the lowest of a tenth of all measurements: during a replacement both modules are in
+/// memory, and a call may hold pages for a moment.
 fn lowest(memory: &[u64], from: usize) -> u64 {
     memory[from..from + memory.len() / 10].iter().copied().min().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! From a provider to a run under stress.
+//! Runs the stress cases on a provider.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,26 +13,27 @@ use crate::run::{Absent, Setup, within};
 use crate::suite::{Case, Module, Provider, Subject};
 use crate::support::Bound;
 
-/// How long one case may take before it counts as hanging, for each step of the scale.
+/// The time after which a case counts as hanging, for each step of the scale.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Puts a provider under stress as a test target's `main` does: deadlines with too few processors, leaks and isolation
-/// over many calls, replacements. The arguments are those of `cargo test`.
+/// Puts a provider under stress, as the `main` of a test target: deadlines with too few processors,
+/// leaks and isolation over many calls, replacements. The arguments are those of `cargo test`.
 ///
-/// Cases run one at a time, whatever the arguments say about threads, and print their figures. The environment variable
-/// `ANTIPHON_STRESS_SCALE` makes them larger: at 1, the default, all of them take a minute; at 10 there are a million
-/// calls and a thousand replacements.
+/// Cases run one at a time, whatever the arguments say about threads, and print their figures. The
+/// environment variable `ANTIPHON_STRESS_SCALE` makes them larger: at 1, the default, they take a
+/// minute together; at 10 they make a million calls and a thousand replacements.
 ///
-/// The exit code says whether all cases passed; a provider that refuses the smallest guest passes none.
+/// The exit code says whether all cases passed. It is a failure if the provider refuses the
+/// smallest guest.
 pub fn stress<F, E>(setup: Setup, provider: F) -> ExitCode
 where
     F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
     E: Into<BoxError>,
 {
     let mut arguments = Arguments::from_args();
-    // They measure the process, and each other's load would be in all of their times.
+    // The cases measure the process, so the load of another case would show in their figures.
     arguments.test_threads = Some(1);
-    // Before any thread is started, so that all of them inherit it.
+    // Before the first thread starts, so that all threads inherit it.
     let restricted = cpu::restrict_if_asked();
 
     let provider: Arc<Provider> = Arc::new(move |module: &Module| provider(module).map_err(Into::into));
@@ -63,7 +64,7 @@ where
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// What the `stress!` macro expands to.
+/// Runs the stress cases: the `stress!` macro expands to this call.
 #[doc(hidden)]
 pub fn main<F, E>(name: &str, provider: F) -> ExitCode
 where
@@ -73,7 +74,7 @@ where
     stress(Setup::new(name), provider)
 }
 
-/// What this machine lacks for a case.
+/// Returns what this machine lacks for a case.
 fn missing(case: &Case, restricted: bool) -> Option<&'static str> {
     match case.topic() {
         one_cpu::TOPIC if !restricted => cpu::cannot_restrict(),
@@ -89,7 +90,7 @@ fn trial(case: Case, subject: Subject, missing: Option<&'static str>, elsewhere:
         if let Some(reason) = missing {
             return Ok(Completion::ignored_with(reason));
         }
-        // The runner has begun a line with the test's name.
+        // Ends the line that the runner began with the test's name.
         println!();
         if elsewhere {
             cpu::run_on_one(&name)?;

@@ -1,4 +1,4 @@
-//! Deadlines whose ticker gets no processor.
+//! Deadlines where the ticker gets no processor.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ pub(super) const TOPIC: &str = "starved";
 pub(super) const CASES: &[Case] =
     &[case!(starved::a_ticker_that_is_late_ends_no_call_early).only(&[Mode::Sync]).needs(NEEDS)];
 
-/// Counts down from the payload's number, which takes a few milliseconds, and answers.
+/// Counts down from the number in the payload, which takes a few milliseconds, and answers.
 const WORK: &str = r#"
   (func $run (param $op i32) (param $msg i32) (result i32)
     (local $left i32)
@@ -31,11 +31,11 @@ const WORK: &str = r#"
     (call $answer (i32.const 1024) (i32.const 4)))
 "#;
 
-/// The ticker shares one processor with many threads that burn it, and calls of a few milliseconds with a deadline of
-/// some more have another one to themselves.
+/// The ticker shares one processor with many threads that burn it. Calls of a few milliseconds,
+/// with a somewhat longer deadline, have another processor to themselves.
 ///
-/// The time that a call reads is the last tick's. Where the ticker is late that time is old, and a deadline set from it
-/// would come early by as much, to calls that would have been in time.
+/// The time that a call reads is that of the last tick. If the ticker is late, that time is old,
+/// and a deadline counted from it alone would come early and end calls that are in time.
 fn a_ticker_that_is_late_ends_no_call_early(subject: &Subject) {
     let cpus = allowed();
     let (crowded, quiet) = (cpus[0], cpus[1]);
@@ -70,7 +70,7 @@ fn a_ticker_that_is_late_ends_no_call_early(subject: &Subject) {
     }
 }
 
-/// Calls that take a third of their deadline.
+/// Makes calls that take a third of their deadline.
 fn calls(host: &crate::suite::Host, burners: usize) {
     const DEADLINE: Duration = Duration::from_millis(12);
     const PATIENCE: Duration = Duration::from_secs(3);
@@ -81,14 +81,14 @@ fn calls(host: &crate::suite::Host, burners: usize) {
         host.call("run", &rounds.to_le_bytes()).unwrap();
         started.elapsed()
     };
-    // The quickest of some: one may have been kept waiting.
+    // The quickest of several, because any one may have been kept waiting.
     let quickest = (0..20).map(|_| time()).min().unwrap_or(DEADLINE).max(Duration::from_micros(1));
     let rounds = (f64::from(rounds) * (DEADLINE / 3).div_duration_f64(quickest)) as i32;
     let gaps = Gaps::watch();
     let (mut answered, mut early, mut late) = (Latencies::new(), Latencies::new(), 0);
     let begun = Instant::now();
     for _ in 0..200 * scale() {
-        // Where others take the processor away, each call takes long.
+        // On a busy machine each call takes long, so the time of all calls is bounded.
         if begun.elapsed() > PATIENCE * scale() as u32 {
             break;
         }

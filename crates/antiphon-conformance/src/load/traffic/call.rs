@@ -1,4 +1,4 @@
-//! One caller, and what it checks of each of its calls.
+//! A caller, and its checks of each call.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -19,7 +19,7 @@ use crate::suite::Mode;
 /// The deadline of a call that loops.
 const LOOP: Duration = Duration::from_millis(20);
 
-/// Somebody who calls, in an order that only the seed decides.
+/// A caller whose order of calls depends only on the seed.
 #[derive(Debug)]
 pub(crate) struct Caller {
     random: Rng,
@@ -28,7 +28,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// `number` sets it apart from every other caller of the process.
+    /// `number` must differ from that of every other caller of the process.
     pub(crate) fn new(seed: u64, number: usize) -> Self {
         let number = number as u64;
         Self { random: Rng::with_seed(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)), number, calls: 0 }
@@ -40,11 +40,10 @@ impl Caller {
 
     /// Makes a call.
     ///
-    /// # Errors
-    /// It ended in another way than it had to, or brought something of another call.
+    /// # Errors The outcome was not the right one, or contained bytes of another call.
     pub(crate) async fn call(&mut self, site: &Site, kind: Kind) -> Result<(), String> {
         self.calls += 1;
-        // Odd, so that no two calls have the same.
+        // The factor is odd, so no two calls get equal canaries.
         let canary = Canary(((self.number << 40) | self.calls).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let operation = canary.operation(kind.letter());
         self.run(site, kind, canary, &operation)
@@ -64,7 +63,7 @@ impl Caller {
                 site.check_log()
             }
             Kind::Relay => {
-                // With a context and without take different paths.
+                // Calls with and without a context take different paths.
                 let request = if canary.0 & 2 == 0 { request() } else { request().context(context()) };
                 answered(call_with(callee, request).await, canary, Text::Answer)
             }
@@ -92,7 +91,8 @@ impl Caller {
                     None,
                 )
             }
-            // A synchronous host blocks in its first poll.
+            // On a synchronous host the first poll blocks until the call's end, so nothing is left
+            // to drop.
             Kind::Drop if site.mode == Mode::Sync => {
                 answered(call_with(callee, request().context(context())).await, canary, Text::Answer)
             }
@@ -125,7 +125,7 @@ async fn call_with(callee: &dyn Callee, request: Request<'_>) -> Result<Vec<u8>,
     callee.call_with(request).await.map(|answer| answer.payload)
 }
 
-/// Polls a future so often at most, each time that it wakes its task, then drops it.
+/// Polls a future at most `polls` times, each time that it wakes its task, then drops it.
 async fn polled<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let (mut future, mut left) = (pin!(future), polls);
     poll_fn(|cx| match future.as_mut().poll(cx) {
@@ -146,7 +146,8 @@ fn answered(ended: Result<Vec<u8>, Error>, canary: Canary, which: Text) -> Resul
     Err(format!("another answer: {}", String::from_utf8_lossy(&answer)))
 }
 
-/// An error of a kind, with a text of the guest if it has set one, and no mark of another call in all of it.
+/// Expects an error of a kind, the guest's text if it set one, and no mark of another call in any
+/// of its texts.
 fn failed_with(
     ended: Result<Vec<u8>, Error>,
     canary: Canary,

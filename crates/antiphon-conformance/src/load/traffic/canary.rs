@@ -1,4 +1,4 @@
-//! Bytes that belong to one call alone, and can be told from those of any other.
+//! Bytes that identify the call that they belong to.
 
 /// Which of a call's texts it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +9,8 @@ pub(crate) enum Text {
     Answer = b'a' as isize,
 }
 
-/// The mark of one call: `@` and sixteen hexadecimal digits. The operation is a letter for the kind, and the mark.
+/// The mark of one call: `@` and sixteen hexadecimal digits. A call's operation is the letter of
+/// its kind and the mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Canary(pub(crate) u64);
 
@@ -28,13 +29,14 @@ impl Canary {
         format!("{letter}{}", self.mark())
     }
 
-    /// The call that an operation is of.
+    /// Returns the canary of the call with this operation.
     pub(crate) fn of_operation(operation: &str) -> Option<Self> {
         let mark = operation.get(1..).filter(|mark| mark.len() == Self::MARK)?;
         u64::from_str_radix(mark.strip_prefix('@')?, 16).ok().map(Self)
     }
 
-    /// The text itself: the mark again and again, so that no piece of 35 bytes is without it.
+    /// Returns one of the call's texts: the mark repeated, so that every piece of 35 bytes contains
+    /// it.
     pub(crate) fn text(self, which: Text) -> Vec<u8> {
         let length = 20 + (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % 1_400;
         let mut text = format!("{}{}", self.mark(), which as u8 as char).into_bytes();
@@ -44,11 +46,11 @@ impl Canary {
         text
     }
 
-    /// Whether a text has a mark of another call.
+    /// Returns whether a text has no mark of another call.
     pub(crate) fn is_alone_in(self, text: &str) -> bool {
         let own = self.digits();
         text.split('@').skip(1).all(|rest| {
-            // A text may have been cut.
+            // The text may have been cut within a mark.
             let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_hexdigit()).len();
             digits < own.len() || rest.starts_with(&own)
         })

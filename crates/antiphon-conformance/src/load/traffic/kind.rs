@@ -7,29 +7,30 @@ use fastrand::Rng;
 pub(crate) enum Kind {
     /// The guest answers with the request.
     Echo,
-    /// It calls the host and passes on the answer.
+    /// The guest calls the host and passes on the answer.
     Relay,
-    /// It logs the request, then answers with it.
+    /// The guest logs the request, then answers with it.
     Log,
-    /// It fails, with the request as its error's text.
+    /// The guest fails, with the request as its error's text.
     Fail,
-    /// It sets an error's text and traps.
+    /// The guest sets an error's text and traps.
     Trap,
-    /// It loops until its deadline.
+    /// The guest loops until its deadline.
     Loop,
-    /// It grows its memory until that is refused, and traps.
+    /// The guest grows its memory until a growth is refused, then traps.
     Bomb,
     /// The call is cancelled while the guest waits for its host.
     CancelWaiting,
-    /// The call is cancelled, and the guest loops.
+    /// The call is cancelled while the guest loops.
     CancelLooping,
-    /// The handle was used before the call.
+    /// The call's handle was used before the call.
     CancelBefore,
-    /// The call's future is dropped after a poll or some. A caller of a synchronous host relays.
+    /// The call's future is dropped after one poll or several. On a synchronous host the call is
+    /// like `Relay`.
     Drop,
     /// The module is replaced with a copy of itself.
     Replace,
-    /// It is to be replaced with one that is malformed, or traps in its start.
+    /// A replacement with a malformed module, or with one whose start traps.
     ReplaceBadly,
 }
 
@@ -50,7 +51,7 @@ impl Kind {
         Self::ReplaceBadly,
     ];
 
-    /// The first byte of the operation; the guest goes by it.
+    /// Returns the first byte of the operation, which the guest reads.
     pub(super) fn letter(self) -> char {
         match self {
             Self::Echo => 'e',
@@ -84,7 +85,7 @@ impl Kind {
         }
     }
 
-    /// Whether it asks for an answer and nothing else.
+    /// Returns whether the call only asks for an answer.
     pub(crate) fn is_good(self) -> bool {
         matches!(self, Self::Echo | Self::Relay | Self::Log)
     }

@@ -1,4 +1,4 @@
-//! Calls of many kinds by many callers, each with bytes that nobody else sends, and what is right for each.
+//! Calls of many kinds by many callers. Each call has bytes of its own and one right outcome.
 
 mod call;
 mod canary;

@@ -1,4 +1,4 @@
-//! What is called by many, a host or another callee, with a guest that serves every kind of call.
+//! What many callers call: a host or another callee, with a guest that serves every kind of call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,8 +12,8 @@ use crate::load::{Callee, Parts};
 use crate::suite::{Guest, Log, Mode, Subject};
 use crate::support::Answer;
 
-/// Does what the first letter of its operation says; see [`Kind`](super::Kind). The operation is at 256, the request at
-/// 4096, what the host said at 1024.
+/// The first letter of the operation selects what the guest does; see [`Kind`](super::Kind). The
+/// operation is at 256, the request at 4096, the host's answer at 1024.
 const GUEST: &str = r#"
   (func $run (param $op i32) (param $msg i32) (result i32)
     (local $kind i32) (local $ok i32)
@@ -46,10 +46,10 @@ const GUEST: &str = r#"
 
 pub(crate) struct Site {
     pub(super) callee: Arc<dyn Callee>,
-    /// Whether its handlers may wait.
+    /// Whether the site's handlers may wait.
     pub(super) mode: Mode,
     pub(super) log: Log,
-    /// Lines that came out of the log, and those that had to.
+    /// How many lines came out of the log, and how many should have.
     pub(super) lines: AtomicU64,
     pub(super) logged: AtomicU64,
     pub(super) module: Vec<u8>,
@@ -57,7 +57,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// A site with one host.
+    /// Starts a site with one host.
     pub(crate) async fn start(subject: &Subject) -> Result<Self, Error> {
         let (guest, log) = guest(subject.mode());
         let factory = subject.factory(&guest)?;
@@ -66,7 +66,7 @@ impl Site {
         Ok(Self::new(Arc::new(host), subject.mode(), log, module))
     }
 
-    /// A site with a callee of somebody else's.
+    /// Starts a site with a callee that `build` makes.
     pub(crate) async fn build<F, E>(subject: &Subject, build: &F) -> Result<Self, Error>
     where
         F: AsyncFn(Parts) -> Result<E, Error>,
@@ -87,7 +87,7 @@ impl Site {
         Self { callee, mode, log, lines, logged, module, trapping }
     }
 
-    /// Looks at the lines that have been logged since the last time, by whichever call.
+    /// Checks the lines that any call has logged since the last check.
     pub(super) fn check_log(&self) -> Result<(), String> {
         for line in self.log.take() {
             self.lines.fetch_add(1, Ordering::Relaxed);
@@ -100,19 +100,20 @@ impl Site {
         Ok(())
     }
 
-    /// Lets the callee look whether all is back, once nobody calls any more.
+    /// Asks the callee whether everything was given back, once no call runs.
     pub(crate) async fn end(&self) -> Result<(), String> {
         self.callee.end().await
     }
 
-    /// How many lines have come out of the log, and how many had to: the same once nobody calls any more.
+    /// Returns how many lines came out of the log, and how many should have. Once no call runs the
+    /// two are equal.
     pub(crate) fn log_lines(&self) -> Result<(u64, u64), String> {
         self.check_log()?;
         Ok((self.lines.load(Ordering::Relaxed), self.logged.load(Ordering::Relaxed)))
     }
 }
 
-/// The guest of a site, with the log that it writes to.
+/// Returns the guest of a site, with the log that it writes to.
 fn guest(mode: Mode) -> (Guest, Log) {
     let log = Log::default();
     let limits = Limits::new()
@@ -124,7 +125,7 @@ fn guest(mode: Mode) -> (Guest, Log) {
     (guest, log)
 }
 
-/// Answers a guest, if all that it gets belongs to one call.
+/// Answers a host call if all of its parts belong to one call.
 fn answer(mode: Mode, call: HostCall<'_>) -> Answer {
     let Some(canary) = Canary::of_operation(call.operation) else {
         return Answer::Now(Err(format!("not an operation of the traffic: {:?}", call.operation).into()));

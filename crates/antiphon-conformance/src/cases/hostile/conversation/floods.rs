@@ -1,4 +1,4 @@
-//! Floods: more of everything than anybody needs.
+//! Floods: far more of everything than a guest needs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use antiphon::{Bytes, HostCall, Limits};
 use crate::suite::{Case, Guest, Need, Subject, case};
 use crate::support::{Failure, Said, says};
 
-/// What a flood may take of the process where nothing of it is to be kept.
+/// The memory that a flood may take if the host should keep nothing of it.
 const LITTLE: u64 = 48 << 20;
 const TIME: Duration = Duration::from_secs(5);
 
@@ -37,7 +37,7 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_floods::reading_the_hosts_error_many_times_is_served).within(TIME, LITTLE),
 ];
 
-/// Repeats a piece of a `$run`; `$n` counts down from `times` to 1.
+/// Returns code that repeats `piece`; `$n` counts down from `times` to 1.
 fn repeat(times: u32, piece: &str) -> String {
     format!(
         "(local.set $n (i32.const {times}))
@@ -70,7 +70,7 @@ fn a_flood_of_small_responses_leaves_the_last(subject: &Subject) {
 }
 
 fn a_flood_of_large_responses_leaves_the_last(subject: &Subject) {
-    // The largest that may be, again and again, and a small one at last.
+    // The largest response that is allowed, many times, then a small one.
     let flood = repeat(200, "(call $guest_response (i32.const 0) (i32.const 4194304))");
     let body = format!("{flood} (call $answer_i32 (i32.const 77))");
     let host = subject.host(Guest::with_memory(LARGE, &run(&body)));
@@ -86,7 +86,8 @@ fn a_flood_of_errors_leaves_the_last(subject: &Subject) {
 }
 
 fn a_flood_of_error_texts_as_large_as_memory_is_cut_each_time(subject: &Subject) {
-    // 64 MiB that are not UTF-8: to decode all of them, even once, would take three times as much memory.
+    // 64 MiB that are not UTF-8: to decode all of it even once would take three times as much
+    // memory.
     let flood = repeat(300, "(call $guest_error (i32.const 0) (i32.const 0x4000000))");
     let body =
         format!("(memory.fill (i32.const 0) (i32.const 0xff) (i32.const 0x4000000)) {flood} (i32.const 0)");
@@ -98,7 +99,7 @@ fn a_flood_of_error_texts_as_large_as_memory_is_cut_each_time(subject: &Subject)
     assert!(!cut.is_empty() && cut.len() < 100, "not marked: {cut:?}");
 }
 
-/// Calls the host without end, with so many bytes each time.
+/// Returns a guest that calls the host forever, with `argument` bytes each time.
 fn asking(argument: u32) -> Guest {
     Guest::with_memory(
         LARGE,
@@ -108,7 +109,7 @@ fn asking(argument: u32) -> Guest {
     )
 }
 
-/// Runs such a guest to the end of its budget, and says how many calls the handler has seen.
+/// Runs such a guest to the end of its budget, and returns how many calls the handler got.
 #[track_caller]
 fn handled(subject: &Subject, guest: Guest, limit: u64, answer: fn(HostCall<'_>) -> Said) -> u64 {
     let calls = Arc::new(AtomicU64::new(0));
@@ -136,7 +137,7 @@ fn the_handler_never_sees_the_host_call_over_the_limit(subject: &Subject) {
 fn wild_host_calls_in_a_flood_end_at_the_first(subject: &Subject) {
     let calls = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&calls);
-    // 4 MiB fit into the memory, four of them do not.
+    // 4 MiB fit into the memory once, but not four times.
     let body = "(loop $again
          (drop (call $ask (local.get $at) (i32.const 0x400000)))
          (local.set $at (i32.add (local.get $at) (i32.const 65536)))
@@ -167,22 +168,24 @@ fn a_refused_payload_is_not_charged_to_the_bytes(subject: &Subject) {
 }
 
 fn arguments_alone_spend_the_default_bytes(subject: &Subject) {
-    // 256 MiB in 64 calls of 4 MiB, which a host must not hold on to.
+    // 256 MiB in 64 calls of 4 MiB, which a host must not keep. The number of calls alone would
+    // allow 1,000 calls of 4 MiB each way, 8 GiB of copying.
     assert_eq!(handled(subject, asking(4 << 20), 256 << 20, nothing), 64);
 }
 
 fn answers_alone_spend_the_default_bytes(subject: &Subject) {
-    // The 65th answer is made by the handler, and never kept for the guest.
+    // The handler makes the 65th answer, but the host does not keep it for the guest.
     let seen = handled(subject, asking(0), 256 << 20, |_| Ok(vec![7; 4 << 20].into()));
     assert_eq!(seen, 65);
 }
 
 fn arguments_and_answers_spend_the_bytes_together(subject: &Subject) {
-    // 60 and 40 bytes: ten calls are exactly the limit, and the eleventh ends before its handler runs.
+    // 60 and 40 bytes: ten calls reach the limit exactly, and the eleventh ends before its handler
+    // runs.
     let limits = Limits::new().with_host_call_bytes(1000);
     let seen = handled(subject, asking(60).limits(limits), 1000, |_| Ok(vec![7; 40].into()));
     assert_eq!(seen, 10);
-    // Of a budget of nothing only nothing can be spent.
+    // A budget of zero bytes allows calls of zero bytes.
     let limits = Limits::new().with_host_call_bytes(0).with_host_calls(25);
     assert_eq!(handled(subject, asking(0).limits(limits), 25, nothing), 25);
 }
@@ -200,7 +203,7 @@ fn the_byte_that_is_one_too_many_may_be_an_answers(subject: &Subject) {
 }
 
 fn budgets_begin_anew_with_each_call(subject: &Subject) {
-    // Each call spends both budgets to the last byte, and each succeeds.
+    // Each call spends both budgets completely, and each succeeds.
     let flood = repeat(10, "(if (i32.eqz (call $ask (i32.const 0) (i32.const 30))) (then unreachable))");
     let body = format!("{flood} (call $answer_i32 (i32.const 5))");
     let limits = Limits::new().with_host_calls(10).with_host_call_bytes(500);
@@ -212,7 +215,7 @@ fn budgets_begin_anew_with_each_call(subject: &Subject) {
 }
 
 fn a_flood_of_errors_of_the_handler_is_served(subject: &Subject) {
-    // A megabyte of error each time, of which the guest may read 64 KiB and the mark.
+    // Each error has a megabyte, of which the guest may read 64 KiB and the mark.
     let flood = repeat(
         100,
         "(if (call $ask (i32.const 0) (i32.const 0)) (then unreachable))

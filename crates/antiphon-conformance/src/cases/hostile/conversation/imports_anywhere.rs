@@ -40,7 +40,8 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_imports_anywhere::imports_see_memory_that_the_start_section_grew).hostile(),
 ];
 
-/// Where guest code runs before the first call, and how a module says so of its `$early`.
+/// The places where guest code runs before the first call, and how a module declares its `$early`
+/// there.
 const PLACES: [(&str, &str); 4] = [
     ("start section", "(start $early)"),
     ("_initialize", r#"(export "_initialize" (func $early))"#),
@@ -48,7 +49,7 @@ const PLACES: [(&str, &str); 4] = [
     ("wapc_init", r#"(export "wapc_init" (func $early))"#),
 ];
 
-/// A guest that runs a piece of code early and answers the four bytes at 512.
+/// Returns a guest that runs `code` early and answers the four bytes at 512.
 fn early(place: &str, code: &str) -> Guest {
     Guest::new(&format!(
         r#"(func $abort (import "env" "abort") (param i32 i32 i32 i32))
@@ -61,7 +62,8 @@ fn early(place: &str, code: &str) -> Guest {
     ))
 }
 
-/// Runs a piece of code in each place, where it has to fail the start; the place is named, and so is the cause.
+/// Runs `code` in each place, where it must fail the start. The error must name the place and the
+/// cause.
 #[track_caller]
 fn fails_everywhere(
     subject: &Subject,
@@ -79,7 +81,7 @@ fn fails_everywhere(
     }
 }
 
-/// All imports with pointers that are fine, at a time when none of them has anything to do.
+/// Calls all imports with valid pointers, at a time when none of them has anything to do.
 #[track_caller]
 fn harmless(subject: &Subject, place: usize) {
     let (name, place) = PLACES[place];
@@ -102,7 +104,7 @@ fn harmless(subject: &Subject, place: usize) {
     let texts = log.texts();
     assert_eq!((texts.len(), texts[0].as_str()), (2, "early"), "{name}");
     says(&texts[1], &["host call", "initiali"]);
-    // Nothing at first; the host call is refused, without an answer but with a reason.
+    // All lengths are zero at first. The host call is refused: it leaves no answer but an error.
     assert_eq!(host.answer("run", b""), [0, 0, 0, 1], "{name}");
     host.counted(2);
 }
@@ -123,7 +125,7 @@ fn every_import_is_harmless_in_wapc_init(subject: &Subject) {
     harmless(subject, 3);
 }
 
-/// A piece of code that does nothing in any place.
+/// Expects `code` to do nothing in any place.
 #[track_caller]
 fn starts_everywhere(subject: &Subject, code: &str) {
     for (name, place) in PLACES {
@@ -220,7 +222,7 @@ fn a_handler_that_panics_fails_the_start_in_each_place(subject: &Subject) {
     });
 }
 
-/// A guest that runs `$early` in all four places.
+/// Returns a guest that runs `$early` in all four places.
 fn four_times(code: &str) -> Guest {
     early(&PLACES.map(|(_, place)| place).join(" "), code)
 }
@@ -230,7 +232,7 @@ const THREE_CALLS: &str = "(local $n i32) (local.set $n (i32.const 3))
      (drop (call $ask (i32.const 0) (i32.const 5)))
      (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))";
 
-/// The start fails in the place where a budget ends that all four share: not before, and not after.
+/// Expects the start to fail in `place`, where the budget that all four places share is spent.
 #[track_caller]
 fn budget_ends_in(subject: &Subject, guest: Guest, place: &str, limit: u64) {
     let error = subject.refuses(guest, Failure::INIT_FAILED);
@@ -268,7 +270,8 @@ fn refused_host_calls_of_the_start_are_counted_too(subject: &Subject) {
 }
 
 fn the_instance_after_a_trap_starts_as_cleanly_as_the_first(subject: &Subject) {
-    // The early code counts in memory and leaves an error, a response and a reason for a refusal behind.
+    // The early code counts in memory, and leaves an error, a response and the error of a refused
+    // host call.
     let log = Log::default();
     let host = subject.host(
         four_times(
@@ -284,7 +287,8 @@ fn the_instance_after_a_trap_starts_as_cleanly_as_the_first(subject: &Subject) {
     for round in 1..=3 {
         assert_eq!(host.number("run", b""), 4);
         assert_eq!(log.texts(), ["early"; 4], "round {round}");
-        // With a payload, which the rebuild must not be able to read, and an error of the start's to be forgotten.
+        // The rebuild must not be able to read the payload, and the error that its start sets must
+        // be forgotten.
         let error = host.call("run", b"secret").unwrap_err();
         Failure::TRAPPED.check(&error);
         assert_eq!(error.guest_error(), None);
@@ -294,7 +298,7 @@ fn the_instance_after_a_trap_starts_as_cleanly_as_the_first(subject: &Subject) {
 
 fn a_rebuild_with_a_wild_pointer_is_a_failed_start(subject: &Subject) {
     for (name, place) in PLACES {
-        // The handler refuses at the second start, and only then the pointer is wild.
+        // The handler refuses at the second start, and only then is the pointer wild.
         let starts = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&starts);
         let code = "(if (i32.eqz (call $ask (i32.const 0) (i32.const 0)))

@@ -1,4 +1,4 @@
-//! Logs that flood, deceive or break whoever reads them.
+//! Logs that flood, deceive or break their readers.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_logs::an_operation_of_the_caller_is_not_the_guests_to_change).hostile(),
 ];
 
-/// Logs the payload so many times.
+/// Starts a guest that logs the payload `times` times.
 fn logger(subject: &Subject, log: &Log, times: u32) -> Host {
     subject.host(
         Guest::new(&format!(
@@ -45,7 +45,7 @@ fn logger(subject: &Subject, log: &Log, times: u32) -> Host {
     )
 }
 
-/// The one line that a payload becomes.
+/// Returns the one line that a payload becomes.
 #[track_caller]
 fn logged(subject: &Subject, payload: &[u8]) -> String {
     let log = Log::default();
@@ -60,14 +60,14 @@ fn a_flood_of_one_byte_lines_is_cut_off(subject: &Subject) {
     let host = logger(subject, &log, 100_000);
     for _ in 0..2 {
         host.answer("log", b"x");
-        // Each costs 16 bytes of 64 KiB, at least.
+        // Each line costs at least 16 bytes of the 64 KiB, so even empty lines end.
         assert_eq!(log.take().len(), 4096);
     }
     host.counted(3);
 }
 
 fn a_flood_of_lines_as_large_as_memory_is_cut_off(subject: &Subject) {
-    // 64 MiB each, not UTF-8: decoding one of them to its end would cost 192 MiB.
+    // 64 MiB each, not UTF-8: to decode one of them completely would take 192 MiB.
     let log = Log::default();
     let guest = Guest::with_memory(
         r#"(memory (export "memory") 1024)"#,
@@ -104,7 +104,7 @@ fn a_spent_budget_refuses_no_other_message(subject: &Subject) {
     let host = subject.host(guest.log(&log).answers(|call| Ok(call.payload.to_ascii_uppercase().into())));
     assert_eq!(host.answer("run", b"still here"), b"STILL HERE");
     assert_eq!(log.texts(), vec![""; 4096]);
-    // A wild pointer is one, also where the line would be dropped.
+    // A wild pointer is a trap even where the line would be dropped.
     let guest = Guest::new(
         "(func $run (param i32 i32) (result i32)
            (call $console_log (i32.const 65536) (i32.const 1)) (i32.const 1))",
@@ -112,7 +112,7 @@ fn a_spent_budget_refuses_no_other_message(subject: &Subject) {
     subject.host(guest.limits(Limits::new().with_log(0))).fails("run", b"", Failure::TRAPPED);
 }
 
-/// Logs a line of one byte so many times: `$flood`.
+/// Returns a function `$flood` that logs a line of one byte `times` times.
 fn flood(times: u32) -> String {
     format!(
         "(func $flood
@@ -137,7 +137,8 @@ fn the_start_has_a_budget_of_its_own(subject: &Subject) {
     assert_eq!(log.take().len(), 4096);
     host.answer("run", b"");
     assert_eq!(log.take().len(), 4096);
-    // A rebuild is a start too, and takes nothing from the call that waits for it.
+    // A rebuild is a start too, and takes nothing from the log budget of the call that waits for
+    // it.
     Failure::TRAPPED.check(&host.call("run", b"trap").unwrap_err());
     assert_eq!(log.take().len(), 4096);
     host.answer("run", b"");
@@ -212,7 +213,7 @@ fn escape_sequences_are_escaped(subject: &Subject) {
     ] {
         assert_eq!(logged(subject, sequence.as_bytes()), escaped);
     }
-    // A lone byte of the older eight-bit controls is no character at all.
+    // A lone byte of the old eight-bit controls is not a character.
     assert_eq!(logged(subject, b"\x9b31m"), "\u{fffd}31m");
 }
 
@@ -225,7 +226,7 @@ fn every_control_character_is_escaped_but_the_tab(subject: &Subject) {
 }
 
 fn every_bidirectional_control_is_escaped(subject: &Subject) {
-    // All that Unicode gives the property `Bidi_Control`, and both of its separators.
+    // All characters with Unicode's property `Bidi_Control`, and its two separators.
     let controls = [
         '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
         '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}', '\u{2028}', '\u{2029}',
@@ -246,7 +247,8 @@ fn a_line_cannot_fake_another_line(subject: &Subject) {
     assert_eq!((lines[0].stream, lines[0].host_id), (LogStream::Console, host.id()));
 }
 
-/// Logs lines of one byte, repeated, until the budget is spent; none of them may be longer than its escapes.
+/// Logs lines of one repeated byte until the budget is spent. No line may be longer than its
+/// escapes.
 #[track_caller]
 fn grows_at_most(subject: &Subject, byte: u8, escaped: &str) {
     let log = Log::default();
@@ -268,7 +270,8 @@ fn control_characters_never_grow_past_their_escapes(subject: &Subject) {
 }
 
 fn overlong_and_surrogate_encodings_are_replaced(subject: &Subject) {
-    // An overlong line feed, an overlong slash, a surrogate, more than Unicode has, the beginning of a character.
+    // An overlong line feed, an overlong slash, a surrogate, a value above Unicode's range, the
+    // beginning of a character.
     for bytes in [&b"\xc0\x8a"[..], b"\xe0\x80\xaf", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xe2\x82"] {
         let line = logged(subject, &[b"a", bytes, b"z"].concat());
         let inner = line.strip_prefix('a').and_then(|line| line.strip_suffix('z'));
@@ -277,14 +280,14 @@ fn overlong_and_surrogate_encodings_are_replaced(subject: &Subject) {
 }
 
 fn a_character_across_the_limit_is_left_out(subject: &Subject) {
-    // 4,094 bytes, and then a character of four.
+    // 4,094 bytes, then a character of four.
     let line = logged(subject, format!("{}\u{1f600}{}", "x".repeat(4094), "y".repeat(50)).as_bytes());
     let rest = line.strip_prefix(&"x".repeat(4094)).expect("the line up to the character");
     assert!(!rest.is_empty() && !rest.contains(['y', '\u{fffd}', '\u{1f600}']), "{rest:?}");
 }
 
 fn an_error_text_keeps_its_characters_as_they_are(subject: &Subject) {
-    // It is data for the caller, as the guest wrote it; only the log is for a terminal.
+    // The error is data for the caller, as the guest wrote it. Only the log is for a terminal.
     let host = subject.host(Guest::new(
         "(func $run (param $op i32) (param $msg i32) (result i32)
            (call $guest_request (i32.const 512) (i32.const 1024))
@@ -297,7 +300,7 @@ fn an_error_text_keeps_its_characters_as_they_are(subject: &Subject) {
 }
 
 fn an_operation_of_the_caller_is_not_the_guests_to_change(subject: &Subject) {
-    // The line is attributed to the operation that the caller named, whatever the guest makes of its copy.
+    // The line carries the operation that the caller named, whatever the guest does to its copy.
     let log = Log::default();
     let host = subject.host(
         Guest::new(

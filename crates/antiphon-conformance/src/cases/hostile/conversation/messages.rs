@@ -1,4 +1,4 @@
-//! Messages in every order that the protocol does not mean.
+//! Messages in orders that the protocol does not intend.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,7 +37,7 @@ pub(super) const CASES: &[Case] = &[
         .within(Duration::from_secs(5), 32 << 20),
 ];
 
-/// A guest whose `$run` has this body, with "answer" at 0, "sorry" at 8 and "other" at 16.
+/// Returns a guest with this body of `$run`, and "answer" at 0, "sorry" at 8 and "other" at 16.
 fn guest(body: &str) -> Guest {
     Guest::new(&format!(
         r#"(func $run (param $op i32) (param $msg i32) (result i32) {body})
@@ -60,18 +60,18 @@ fn a_response_an_error_and_a_trap_carry_only_the_error(subject: &Subject) {
     assert!(!format!("{error:?} {error}").contains("answer"), "the response is nobody's: {error:?}");
 }
 
-/// A guest that sets an error and then ends in another way.
+/// Expects a guest that sets an error and then ends in another way to carry that error.
 #[track_caller]
 fn carries_its_error(subject: &Subject, guest: Guest, expected: Failure) {
     let host = subject.host(guest);
     let error = host.fails("run", b"", expected);
     assert_eq!(error.guest_error(), Some("sorry"), "{error:#?}");
-    // And only that call's error does.
+    // The next call has no error of its own, so it carries none.
     let error = host.fails("run", b"quiet", expected);
     assert_eq!(error.guest_error(), None, "{error:#?}");
 }
 
-/// Sets the error where the payload is empty.
+/// Sets the error if the payload is empty.
 const REGRET: &str = "(if (i32.eqz (local.get $msg)) (then (call $regret)))";
 
 fn an_error_before_a_wild_pointer_is_carried(subject: &Subject) {
@@ -120,7 +120,7 @@ fn a_response_is_what_memory_held_when_it_was_given(subject: &Subject) {
     let host = subject
         .host(guest("(call $say) (memory.fill (i32.const 0) (i32.const 120) (i32.const 6)) (i32.const 1)"));
     assert_eq!(host.answer("run", b""), b"answer");
-    // The guest's own memory is as it left it.
+    // The guest's own memory is as the guest left it.
     assert_eq!(host.answer("run", b""), b"xxxxxx");
 }
 
@@ -133,7 +133,8 @@ fn an_error_is_what_memory_held_when_it_was_given(subject: &Subject) {
 }
 
 fn the_request_is_there_until_the_end(subject: &Subject) {
-    // Asked for only after everything else: a response, an error, a host call that succeeds and one that fails.
+    // Read only after everything else: a response, an error, a host call that succeeds and one that
+    // fails.
     let guest = guest(
         "(call $say) (call $regret)
          (drop (call $ask (i32.const 0) (i32.const 1)))
@@ -164,7 +165,7 @@ fn reaches_no_buffer(subject: &Subject, body: &str, expected: Failure) {
     let mut buffer = b"of the caller".to_vec();
     expected.check(&host.call_into("run", b"", &mut buffer).unwrap_err());
     assert_eq!(buffer, b"", "an answer of a call that failed");
-    // Nor that of the next call, which sets none.
+    // The next call sets no answer, and gets none of this one's.
     assert_eq!(host.call_into("#", b"", &mut buffer).unwrap(), 4);
     assert_eq!(buffer.len(), 4);
 }
@@ -191,7 +192,8 @@ fn an_answer_read_in_place_before_a_trap_is_no_answer(subject: &Subject) {
     host.counted(1);
 }
 
-/// Makes a host call with the payload, then sends every other message, then relays what the host had said.
+/// Starts a guest that makes a host call with the payload, sends every other message, and then
+/// relays the host's answer.
 fn talkative(subject: &Subject) -> Host {
     let guest = guest(
         "(local $ok i32)
@@ -220,7 +222,8 @@ fn the_hosts_error_outlives_all_other_messages(subject: &Subject) {
 }
 
 fn a_refused_host_call_takes_the_answer_before_it_away(subject: &Subject) {
-    // The second call never reaches a handler: a byte too long, or a name that is none.
+    // The second call never reaches a handler: its payload is a byte too long, or its name is not
+    // UTF-8.
     for refused in [
         "(call $ask (i32.const 0) (i32.const 11))",
         "(call $host_call (i32.const 512) (i32.const 1) (i32.const 0) (i32.const 1)
@@ -247,7 +250,8 @@ fn a_refused_host_call_takes_the_answer_before_it_away(subject: &Subject) {
     }
 }
 
-/// Asks the host and traps; with a payload it looks at what is left instead: both lengths, and what both write.
+/// Expects that a call after a trap sees nothing of the host call before it. With a payload the
+/// guest looks at both lengths, and at what both imports write.
 fn left_over(subject: &Subject, said: fn() -> crate::support::Said) {
     let guest = guest(
         "(if (i32.eqz (local.get $msg)) (then
@@ -275,7 +279,8 @@ fn a_trapped_calls_host_error_is_not_there_in_the_next(subject: &Subject) {
 }
 
 fn a_guest_that_calls_its_own_entry_point_has_one_conversation(subject: &Subject) {
-    // The inner call fails with an error and a response; both are the outer call's, and the last ones count.
+    // The inner call fails with an error and a response. Both belong to the outer call, and the
+    // last ones count.
     let host = subject.host(Guest::module(
         r#"(module
              (import "wapc" "__guest_request" (func $guest_request (param i32 i32)))

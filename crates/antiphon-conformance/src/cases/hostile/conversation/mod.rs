@@ -7,6 +7,6 @@ mod imports_anywhere;
 mod logs;
 mod messages;
 
-/// The topics, each the cases of one file.
+/// The topics, each with the cases of one file.
 pub(in crate::cases) const TOPICS: &[&[Case]] =
     &[messages::CASES, floods::CASES, logs::CASES, imports_anywhere::CASES];

@@ -1,4 +1,4 @@
-//! Bytes that are almost a module, or no module at all.
+//! Bytes that are almost a module, or not a module at all.
 
 use std::time::Duration;
 
@@ -42,8 +42,9 @@ fn refused(subject: &Subject, bytes: Vec<u8>) {
 /// The deadline of each start and each call of a damaged guest.
 const DEADLINE: Duration = Duration::from_millis(60);
 
-/// A damaged module is refused, or it runs like any other guest: it answers, or it fails in one of the ways that are a
-/// guest's own, in time. What is said of it is short, whatever is in it.
+/// Expects that a damaged module is refused, or that its guest runs like any other: it answers, or
+/// fails in time in one of the ways that are a guest's fault. Every error's text is short, whatever
+/// the module contains. Returns whether the module was served.
 #[track_caller]
 fn refused_or_behaves(subject: &Subject, bytes: Vec<u8>, what: &str) -> bool {
     let limits = Limits::new().with_deadline(DEADLINE).with_init_deadline(DEADLINE).with_memory(4 << 20);
@@ -78,7 +79,8 @@ fn refused_or_behaves(subject: &Subject, bytes: Vec<u8>, what: &str) -> bool {
     true
 }
 
-/// Runs all of them, and demands that some are refused and some are not: else the damage proves nothing.
+/// Runs all modules. Some must be refused and some served; otherwise the damage would prove
+/// nothing.
 #[track_caller]
 fn all_refused_or_behave(subject: &Subject, modules: impl Iterator<Item = (String, Vec<u8>)>) {
     let (mut served, mut all) = (0, 0);
@@ -89,7 +91,7 @@ fn all_refused_or_behave(subject: &Subject, modules: impl Iterator<Item = (Strin
     assert!(served > 0 && served < all, "{served} of {all} damaged modules are served");
 }
 
-/// A whole guest, small enough to be damaged everywhere.
+/// Returns a complete guest, small enough to damage it everywhere.
 fn small() -> Vec<u8> {
     Raw::echo().add(raw::DATA, 1, &[0, 0x41, 16, 0x0b, 2, b'h', b'i']).bytes()
 }
@@ -97,7 +99,7 @@ fn small() -> Vec<u8> {
 fn a_module_that_breaks_off_at_any_byte_is_refused(subject: &Subject) {
     let whole = small();
     assert_eq!(subject.host(Guest::binary(whole.clone())).answer("echo", b"whole"), b"whole");
-    // Without its last section, the data, it is whole again.
+    // Cut off before its last section, the data, the module is complete again.
     let without_data = Raw::echo().bytes().len();
     for end in (0..whole.len()).filter(|end| *end != without_data) {
         refused(subject, whole[..end].to_vec());
@@ -138,7 +140,8 @@ fn every_byte_turned_over_is_refused_or_behaves(subject: &Subject) {
 }
 
 fn every_byte_left_out_or_doubled_is_refused_or_behaves(subject: &Subject) {
-    // In the code alone, whose sizes then are right again: elsewhere nothing would get past the first section.
+    // Only in the code, whose sizes are then corrected: a change elsewhere would not get past the
+    // first section.
     let echo = Raw::echo();
     let code = echo.clone().section(raw::CODE).body.clone();
     let damaged = (2..code.len()).flat_map(|at| {
@@ -154,7 +157,7 @@ fn every_byte_left_out_or_doubled_is_refused_or_behaves(subject: &Subject) {
     all_refused_or_behave(subject, damaged);
 }
 
-/// Numbers that only look random, the same in each run: xorshift.
+/// Returns pseudo-random numbers that are equal in each run (xorshift).
 fn random(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed;
     move || {
@@ -175,7 +178,7 @@ fn random_bytes_behind_a_header_are_refused(subject: &Subject) {
 }
 
 fn random_sections_are_refused(subject: &Subject) {
-    // In order and with their true sizes and small counts, so that some get past the first look.
+    // In order, with true sizes and small counts, so that some get past the first checks.
     let mut next = random(0x2545_f491_4f6c_dd1d);
     for _ in 0..500 {
         let mut bytes = HEADER.to_vec();
@@ -191,7 +194,7 @@ fn random_sections_are_refused(subject: &Subject) {
 }
 
 fn random_code_is_refused_or_behaves(subject: &Subject) {
-    // Built of whole instructions that leave the stack as they found it, or add to it and take from it in turn.
+    // Made of whole instructions that leave the stack unchanged, or push and pop in turn.
     let pieces: [&[u8]; 16] = [
         &[0x41, 0x7f, 0x1a],                                           // a number, dropped
         &[0x41, 0, 0x28, 2, 0, 0x1a],                                  // a load
@@ -225,7 +228,7 @@ fn two_modules_glued_together_are_refused(subject: &Subject) {
     refused(subject, [small(), small()].concat());
     refused(subject, [HEADER.to_vec(), small()].concat());
     refused(subject, [small(), HEADER.to_vec()].concat());
-    // Nor does a module in a section of another one count.
+    // A module in a custom section of another module is not read as a module either.
     let wrapped = Raw::empty().custom(b"module", &small());
     refused(subject, wrapped.bytes());
     assert_eq!(subject.host(Raw::echo().custom(b"module", &small()).guest()).answer("echo", b"a"), b"a");
@@ -237,7 +240,7 @@ fn anything_behind_the_last_section_is_refused(subject: &Subject) {
     for more in [&b"\0"[..], b"\n", b"\x01", &[0; 100], &[0xff; 100], b"\x0b\x01\0", b"(module)"] {
         refused(subject, with(more));
     }
-    // A custom section may follow, and so may another.
+    // Custom sections may follow.
     let custom = [&[0, 2][..], &name("x")].concat();
     assert_eq!(subject.host(Guest::binary(with(&custom.repeat(2)))).answer("echo", b"a"), b"a");
 }
@@ -271,7 +274,7 @@ fn files_of_other_kinds_are_refused(subject: &Subject) {
         refused(subject, [head, &[0; 4096]].concat());
         refused(subject, [head, &small()].concat());
     }
-    // A header of other letters, or with its bytes in another order.
+    // A header in other letters, or with its bytes in another order.
     for header in [b"\0ASM\x01\0\0\0", b"\0asm\0\0\0\x01", b"msa\0\0\0\0\x01", b"\0asm\x01\0\0\x80"] {
         refused(subject, [&header[..], &small()[8..]].concat());
     }

@@ -1,5 +1,6 @@
-//! Modules within every limit that would be costly to compile: small ones that take up gigabytes of a compiler, and
-//! large ones that take up minutes. They are refused before an engine sees them; what is only large is served.
+//! Modules that are within every limit but costly to compile: small ones that would need gigabytes
+//! of a compiler's memory, and large ones that would take minutes. They are refused before an
+//! engine sees them. Modules that are merely large are served.
 
 use std::time::Duration;
 
@@ -7,10 +8,10 @@ use super::raw::{self, Raw, body, body_with_locals, leb};
 use crate::suite::{Case, Subject, case};
 use crate::support::{Failure, says};
 
-/// What a refused module may take: it is read and no more, so its own bytes some times over.
+/// The bound for a refused module, which is only read: a few times its own size.
 const READ: (Duration, u64) = (Duration::from_secs(3), 128 << 20);
 
-/// What a module may take that is served at half of a bound or more.
+/// The bound for a served module that costs at least half of what is allowed.
 const COMPILED: (Duration, u64) = (Duration::from_secs(30), 256 << 20);
 
 pub(super) const CASES: &[Case] = &[
@@ -38,7 +39,7 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_costs::constants_that_are_computed_for_megabytes_are_refused).within(READ.0, READ.1),
 ];
 
-/// A function of an echo guest: the first that is its own is `__guest_call`, index 2.
+/// Names the first function that is added to the echo guest, whose functions end with index 2.
 const FIRST: &str = "function 3 ";
 
 #[track_caller]
@@ -46,7 +47,7 @@ fn echoes(subject: &Subject, raw: &Raw) {
     assert_eq!(subject.host(raw.guest()).answer("echo", b"served"), b"served");
 }
 
-/// Refused for its cost, and the error says where it is.
+/// Expects that a module is refused for its cost, and that the error names the place.
 #[track_caller]
 fn too_costly(subject: &Subject, raw: &Raw, parts: &[&str]) {
     let error = subject.refuses(raw.guest(), Failure::INVALID_MODULE);
@@ -54,13 +55,14 @@ fn too_costly(subject: &Subject, raw: &Raw, parts: &[&str]) {
     says(&error, parts);
 }
 
-/// A type of so many `i32`.
+/// Returns a type of so many `i32` parameters and results.
 fn ty(params: usize, results: usize) -> Vec<u8> {
     let list = |count: usize| [leb(count as u64), vec![0x7f; count]].concat();
     [vec![0x60], list(params), list(results)].concat()
 }
 
-/// A guest with a function that takes and gives so many values and that calls itself, over and over.
+/// Returns a guest with a function that takes and returns `values` values and calls itself `calls`
+/// times.
 fn calls_of(values: usize, calls: usize) -> Raw {
     let gets = (0..values as u64).flat_map(|i| [vec![0x20], leb(i)].concat());
     let code: Vec<u8> = gets.chain([0x10, 3].repeat(calls)).chain([0x0b]).collect();
@@ -82,15 +84,16 @@ fn fifty_calls_of_a_thousand_values_are_served(subject: &Subject) {
     echoes(subject, &calls_of(1_000, 50));
 }
 
-/// A guest with a function that has 100 values on its stack, and then code which takes and leaves them: type 3.
+/// Returns a guest with a function that puts 100 values on its stack and then runs `code`, which
+/// takes and leaves them: type 3.
 fn over_a_hundred_values(code: &[u8]) -> Raw {
     let code = [&[0x41, 1].repeat(100), code, &[0x1a; 100][..], &[0x0b]].concat();
     Raw::echo().add(raw::TYPES, 1, &ty(100, 100)).functions(1, &code)
 }
 
 fn blocks_with_many_values_are_refused_by_the_hundred(subject: &Subject) {
-    // Three bytes each. A compiler may keep a table of all their values by all blocks: a thousand such loops were
-    // gigabytes.
+    // Three bytes each. A compiler may keep a table of all values by all blocks: a thousand such
+    // loops took gigabytes.
     for (code, count) in
         [(&[0x03, 3, 0x0b][..], 200), (&[0x02, 3, 0x0b], 500), (&[0x41, 0, 0x04, 3, 0x05, 0x0b], 200)]
     {
@@ -101,7 +104,7 @@ fn blocks_with_many_values_are_refused_by_the_hundred(subject: &Subject) {
     }
 }
 
-/// A guest with a function of ifs that choose a value each.
+/// Returns a guest with a function of `count` ifs that yield a value each.
 fn choices(count: usize) -> Raw {
     let choice = [0x41, 1, 0x04, 0x7f, 0x41, 2, 0x05, 0x41, 3, 0x0b, 0x1a];
     Raw::echo().functions(1, &[&choice.repeat(count)[..], &[0x0b]].concat())
@@ -117,7 +120,7 @@ fn a_thousand_ifs_that_choose_values_are_served(subject: &Subject) {
     echoes(subject, &choices(1_000));
 }
 
-/// A guest with a function that sets locals, has so many empty ifs, and reads them.
+/// Returns a guest with a function that sets its locals, has `ifs` empty ifs, and reads the locals.
 fn locals_over_ifs(locals: u64, ifs: usize) -> Raw {
     let each = |operators: &dyn Fn(u64) -> Vec<u8>| (0..locals).flat_map(operators).collect::<Vec<u8>>();
     let set = each(&|i| [&[0x41, 0, 0x28, 2][..], &leb(4 * i), &[0x21], &leb(i)].concat());
@@ -160,7 +163,7 @@ fn looks_into_tables_are_refused_by_the_ten_thousand(subject: &Subject) {
             too_costly(subject, &table.clone().functions(1, &code), &[FIRST]);
         }
     }
-    // Spread over functions, each within its bound.
+    // Spread over functions that are each within their bound.
     let code = [&looks[0].repeat(1_000)[..], &[0x0b]].concat();
     too_costly(subject, &table.functions(100, &code), &["the module costs"]);
 }
@@ -186,13 +189,14 @@ fn additions_are_refused_by_the_million(subject: &Subject) {
 }
 
 fn a_hundred_thousand_operators_and_a_thousand_jumps_are_served(subject: &Subject) {
-    // What compilers make of an interpreter: blocks around a jump table, and behind each of them the code of a case.
+    // The code that compilers make of an interpreter: blocks around a jump table, and the code of a
+    // case behind each block.
     let blocks = 1_000_u32;
     let targets: Vec<u8> = (0..=blocks).flat_map(|i| leb(u64::from(i.min(blocks - 1)))).collect();
     let mut code = [0x02, 0x40].repeat(blocks as usize);
     code.extend([&[0x41, 0, 0x28, 2, 0, 0x0e][..], &leb(blocks.into()), &targets].concat());
     for case in 0..blocks {
-        // Twelve sums of two loads, each stored, and out of the outermost block.
+        // Twelve sums of two loads, each of them stored; then a branch out of the outermost block.
         let sums = (0..12_u64).flat_map(|i| {
             let at = leb(64 * u64::from(case) + 4 * i);
             [&[0x41, 0, 0x41, 0, 0x28, 2][..], &at, &[0x41, 4, 0x28, 2], &at, &[0x6a, 0x36, 2], &at].concat()
@@ -233,7 +237,7 @@ fn wide_types_are_refused_by_the_ten_thousand(subject: &Subject) {
 }
 
 fn different_types_are_refused_by_the_ten_thousand(subject: &Subject) {
-    // Four parameters each, of four kinds: the engine makes a function of each.
+    // Types of eight parameters of four kinds. The engine makes a function for each type.
     let kinds = |i: u32| (0..8).map(move |at| 0x7f - (i >> (2 * at) & 3) as u8);
     let types = |count| {
         Raw::echo().each(raw::TYPES, count, |i| [0x60, 8].into_iter().chain(kinds(i)).chain([0]).collect())

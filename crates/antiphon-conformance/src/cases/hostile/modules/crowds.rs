@@ -1,4 +1,4 @@
-//! Too many of everything, and everything too large: at the engine's own limits, and over them.
+//! Too many of everything, and everything too large: up to the engine's own limits and over them.
 
 use super::raw::{self, Raw, body, body_with_locals, leb, name};
 use crate::suite::{Case, Guest, Need, Subject, case};
@@ -46,7 +46,7 @@ fn refused(subject: &Subject, raw: &Raw) {
 }
 
 fn two_thousand_functions_are_served(subject: &Subject) {
-    // Each more costs the compiler a fraction of a millisecond.
+    // Each further function costs the compiler a fraction of a millisecond.
     echoes(subject, &Raw::echo().functions(2_000, &[0x0b]));
 }
 
@@ -56,7 +56,7 @@ fn a_hundred_thousand_and_one_functions_are_refused(subject: &Subject) {
     }
 }
 
-/// A function with groups of locals, each a number of them.
+/// Returns a guest with a function whose locals come in groups of these sizes.
 fn with_locals(groups: &[u64]) -> Raw {
     let locals: Vec<u8> = groups.iter().flat_map(|count| [leb(*count), vec![0x7f]].concat()).collect();
     let locals = [leb(groups.len() as u64), locals].concat();
@@ -163,13 +163,13 @@ fn tables_that_are_full_from_the_start_are_served(subject: &Subject) {
 }
 
 fn blocks_nested_a_thousand_deep_are_served(subject: &Subject) {
-    // Deeper ones cost the compiler the square of their depth.
+    // The cost of deeper ones grows with the square of their depth.
     let depth = 1_000;
     for (open, inner) in [(&[0x02, 0x40][..], &[][..]), (&[0x03, 0x40], &[]), (&[0x41, 1, 0x04, 0x40], &[])] {
         let code = [open.repeat(depth), inner.to_vec(), vec![0x0b; depth + 1]].concat();
         echoes(subject, &Raw::echo().functions(1, &code));
     }
-    // Each with a jump to the outermost.
+    // Each block has a jump to the outermost one.
     let mut code = [0x02, 0x40].repeat(depth);
     code.extend([&[0x41, 0, 0x0d][..], &leb(depth as u64 - 1)].concat().repeat(depth));
     code.extend(vec![0x0b; depth + 1]);
@@ -196,7 +196,7 @@ fn a_jump_table_of_fifty_thousand_is_served_and_one_of_a_hundred_thousand_is_not
 }
 
 fn a_function_over_the_engines_size_is_refused(subject: &Subject) {
-    // 7,654,321 bytes are all that a body may have.
+    // A body may have at most 7,654,321 bytes.
     let code = [vec![0x01; 7_654_321], vec![0x0b]].concat();
     refused(subject, &Raw::echo().functions(1, &code));
 }
@@ -219,13 +219,13 @@ fn ten_thousand_custom_sections_are_served_and_a_hundred_thousand_and_one_are_no
     refused(subject, &custom(100_001));
 }
 
-/// The section of names: that of functions, with whatever its map holds.
+/// Returns the content of a name section that has only names of functions, with this map.
 fn names(map: &[u8]) -> Vec<u8> {
     [&[1][..], &leb(map.len() as u64), map].concat()
 }
 
 fn names_for_humans_may_be_garbage(subject: &Subject) {
-    // No engine may depend on them; none of these is a reason to refuse a guest.
+    // No engine may depend on names, so none of these is a reason to refuse a guest.
     let sections: [Vec<u8>; 8] = [
         vec![0xff; 1000],
         names(&leb(u32::MAX.into())),
@@ -243,14 +243,14 @@ fn names_for_humans_may_be_garbage(subject: &Subject) {
     echoes(subject, &both);
 }
 
-/// A mangled name whose type arguments are a pair of a pair of a pair, and so on: the second of each pair refers back to
-/// the first, so that each level doubles what it stands for.
+/// Returns a mangled name whose type arguments are nested pairs. The second of each pair refers
+/// back to the first, so each level doubles the length of the demangled name.
 fn doubling(levels: usize) -> String {
     fn pair(levels: usize, at: usize) -> String {
         if levels == 0 {
             return "y".into();
         }
-        // Positions are numbers of base 62, one less than they say.
+        // Positions are numbers in base 62, encoded as one less.
         let digits: Vec<char> = ('0'..='9').chain('a'..='z').chain('A'..='Z').collect();
         let back = match at {
             0 => String::new(),
@@ -263,10 +263,10 @@ fn doubling(levels: usize) -> String {
 }
 
 fn names_of_functions_cannot_swell_a_backtrace(subject: &Subject) {
-    // The function that traps is called by itself, so that every frame has its name.
+    // The function that traps calls itself, so every frame has its name.
     for hostile in [&doubling(30), &"n".repeat(90_000), "_ZN4core3fmt17h0123456789abcdefE", ""] {
         let frames = frames_of(subject, hostile);
-        // An engine need not have frames.
+        // An engine need not report frames.
         assert!(frames.is_empty() || frames.lines().count() >= 10, "{frames}");
         assert!(frames.len() < 64 << 10, "{} bytes of frames", frames.len());
     }
@@ -279,9 +279,9 @@ fn names_of_functions_cannot_reach_a_terminal(subject: &Subject) {
     assert!(!frames.lines().any(|line| line.starts_with("0: forged")), "{frames:?}");
 }
 
-/// The frames of a trap thirty calls deep in a function of this name.
+/// Returns the frames of a trap, thirty calls deep in a function of this name.
 fn frames_of(subject: &Subject, title: &str) -> String {
-    // Calls itself until its parameter is zero, and traps.
+    // Calls itself until its parameter is zero, then traps.
     let code = [0x20, 0, 0x45, 0x04, 0x40, 0x00, 0x0b, 0x20, 0, 0x41, 1, 0x6b, 0x41, 0, 0x10, 3, 0x0b];
     let call = [0x41, 30, 0x41, 0, 0x10, 3, 0x0b];
     let map = [&leb(1)[..], &[3], &name(title)].concat();
@@ -321,7 +321,7 @@ fn a_module_one_byte_over_its_limit_is_refused_unread(subject: &Subject) {
     assert_eq!(subject.host(at_limit).answer("echo", b"served"), b"served");
     let over = Guest::binary(bytes.clone()).limits(limit(bytes.len() - 1));
     says(subject.refuses(over, Failure::INVALID_MODULE), &[&bytes.len().to_string()]);
-    // Whatever it is: 17 MiB of header, of nothing, of text.
+    // 17 MiB of anything: of header, spaces, text.
     for byte in [0, b' ', b'(', 0xff] {
         let mut bytes = vec![byte; 17 << 20];
         subject.refuses(Guest::binary(bytes.clone()), Failure::INVALID_MODULE);

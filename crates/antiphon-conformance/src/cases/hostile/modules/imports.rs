@@ -1,4 +1,4 @@
-//! Imports that no host has, in numbers and with names that no host wants to read.
+//! Imports that no host has, in large numbers, and with names that break a report.
 
 use super::raw::{self, Raw, leb, name};
 use crate::suite::{Case, Guest, Need, Subject, case};
@@ -20,7 +20,7 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_imports::both_names_of_wasi_in_one_guest_are_served).needs(&[Need::Wasi]).hostile(),
 ];
 
-/// Each import of waPC with the number of its parameters and results.
+/// The imports of waPC, with the numbers of their parameters and results.
 const WAPC: [(&str, &str, usize, usize); 10] = [
     ("wapc", "__guest_request", 2, 0),
     ("wapc", "__guest_response", 2, 0),
@@ -34,7 +34,7 @@ const WAPC: [(&str, &str, usize, usize); 10] = [
     ("env", "abort", 4, 0),
 ];
 
-/// A guest with imports and nothing else of interest.
+/// Returns a guest with these imports and nothing else of interest.
 fn importing(imports: &str) -> Guest {
     Guest::module(&format!(
         r#"(module {imports} (memory (export "memory") 1)
@@ -85,14 +85,14 @@ fn things_that_are_no_functions_are_refused_under_each_name(subject: &Subject) {
     ];
     for (module, import, ..) in WAPC {
         for (keyword, rest) in things {
-            // A guest has its memory already: one that is imported as well is one too many.
+            // The guest has its own memory, so an imported one is one too many.
             let guest = importing(&format!("({keyword} (import {module:?} {import:?}) {rest})"));
             let error = subject.refuses(guest, Failure::INVALID_MODULE);
             if keyword != "memory" {
                 says(&error, &[import, keyword]);
             }
         }
-        // Not even with a guest that has no other memory.
+        // An imported memory is refused even where the guest has no other.
         let error = subject.refuses(
             Guest::module(&format!(
                 r#"(module (memory (import {module:?} {import:?}) 1) (export "memory" (memory 0))
@@ -144,7 +144,7 @@ fn what_the_guest_exports_itself_is_no_import(subject: &Subject) {
     }
 }
 
-/// A refusal whose text stays short: all that is listed of imports has 16 KiB at most.
+/// Expects a refusal with a short text: its list of imports has at most 16 KiB.
 #[track_caller]
 fn refused_shortly(subject: &Subject, raw: &Raw) -> String {
     let error = subject.refuses(raw.guest(), Failure::INVALID_MODULE);
@@ -166,7 +166,7 @@ fn unknown_imports_with_names_of_100_kilobytes_are_refused_in_a_short_text(subje
     let raw = Raw::echo()
         .each(raw::IMPORTS, 50, |i| [name(&long), name(format!("{long}{i}")), vec![0, 0]].concat());
     refused_shortly(subject, &raw);
-    // One byte more than a name may have is no module at all.
+    // A name that is one byte too long makes the module malformed.
     let longer = "n".repeat(100_001);
     let raw = Raw::echo().add(raw::IMPORTS, 1, &[name("m"), name(longer), vec![0, 0]].concat());
     let error = subject.refuses(raw.guest(), Failure::INVALID_MODULE);
@@ -182,7 +182,7 @@ fn unknown_imports_of_a_thousand_parameters_are_refused_in_a_short_text(subject:
 }
 
 fn the_same_import_ten_thousand_times_is_served(subject: &Subject) {
-    // Behind 10,000 more imports `__guest_call` is function 10,002.
+    // Behind 10,000 further imports, `__guest_call` is function 10,002.
     let log = [name("wapc"), name("__console_log"), vec![0, 0]].concat();
     let exports = [name("memory"), vec![2, 0], name("__guest_call"), vec![0], leb(10_002)].concat();
     let raw =
@@ -198,7 +198,7 @@ fn a_hundred_thousand_and_one_imports_are_refused(subject: &Subject) {
 }
 
 fn imports_that_nobody_calls_are_refused_all_the_same(subject: &Subject) {
-    // Not called, in a module that would never run; in a table; exported again.
+    // Not used, in a module that would never run; in a table; exported.
     for more in ["", "(table funcref (elem 0))", r#"(export "__guest_call" (func 0))"#] {
         let text = format!(
             r#"(module (func (import "env" "system") (param i32 i32) (result i32))
@@ -226,7 +226,8 @@ fn other_worlds_of_wasi_are_refused(subject: &Subject) {
 }
 
 fn both_names_of_wasi_in_one_guest_are_served(subject: &Subject) {
-    // A file's status has 64 bytes under the one name and 56 under the other: the byte behind tells them apart.
+    // A file's status has 64 bytes under the new name and 56 under the old one: the byte behind
+    // shows which was written.
     let host = subject.host(Guest::new(
         r#"(func $new (import "wasi_snapshot_preview1" "fd_filestat_get") (param i32 i32) (result i32))
            (func $old (import "wasi_unstable" "fd_filestat_get") (param i32 i32) (result i32))

@@ -11,7 +11,7 @@ mod sections;
 mod segments;
 mod text;
 
-/// The topics, each the cases of one file.
+/// The topics, each with the cases of one file.
 pub(in crate::cases) const TOPICS: &[&[Case]] = &[
     bytes::CASES,
     crowds::CASES,

@@ -1,8 +1,8 @@
-//! Modules byte by byte: what no assembler would write.
+//! Modules built byte by byte, as no assembler would write them.
 
 use crate::suite::Guest;
 
-/// The sections' numbers.
+/// The numbers of sections.
 pub(super) const CUSTOM: u8 = 0;
 pub(super) const TYPES: u8 = 1;
 pub(super) const IMPORTS: u8 = 2;
@@ -17,29 +17,29 @@ pub(super) const CODE: u8 = 10;
 pub(super) const DATA: u8 = 11;
 pub(super) const DATA_COUNT: u8 = 12;
 
-/// The order in which sections have to come.
+/// The order in which sections must come.
 const ORDER: [u8; 12] =
     [TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, ELEMENTS, DATA_COUNT, CODE, DATA];
 
 /// The header of a module.
 pub(super) const HEADER: &[u8; 8] = b"\0asm\x01\0\0\0";
 
-/// A module in the binary format whose sections can be made to lie. It begins as a whole guest that echoes its payload:
-/// [`Raw::echo`].
+/// A module in the binary format whose sections can be made to lie. It starts as a complete guest
+/// that echoes its payload: [`Raw::echo`].
 #[derive(Clone)]
 pub(super) struct Raw {
     pub(super) sections: Vec<Section>,
 }
 
-/// A section. What it says of itself need not be true.
+/// A section. Its header need not tell the truth.
 #[derive(Clone)]
 pub(super) struct Section {
     pub(super) id: u8,
-    /// Its size as the module says it, already encoded; the true one by default.
+    /// The size in its header, encoded; `None` for the true size.
     pub(super) size: Option<Vec<u8>>,
-    /// How many entries it has, already encoded; the true number by default.
+    /// The count in its header, encoded; `None` for the true count.
     pub(super) count: Option<Vec<u8>>,
-    /// How many it really has; none of those that are no lists.
+    /// The true number of entries; `None` for sections that are not lists.
     entries: Option<u32>,
     pub(super) body: Vec<u8>,
 }
@@ -50,7 +50,7 @@ impl Section {
         Self { id, size: None, count: None, entries: listed.then_some(0), body: Vec::new() }
     }
 
-    /// What the section holds: its count, if it has one, and its entries.
+    /// Returns the section's content: its count, if it has one, and its entries.
     pub(super) fn content(&self) -> Vec<u8> {
         let count = self.entries.map(|entries| self.count.clone().unwrap_or_else(|| leb(entries.into())));
         [count.unwrap_or_default(), self.body.clone()].concat()
@@ -65,13 +65,14 @@ impl Section {
 }
 
 impl Raw {
-    /// A module with nothing in it.
+    /// Returns a module without sections.
     pub(super) fn empty() -> Self {
         Self { sections: Vec::new() }
     }
 
-    /// A whole guest. Types: 0 takes two `i32`, 1 returns one as well, 2 is nullary. Functions: 0 is
-    /// `__guest_request`, 1 `__guest_response`, 2 `__guest_call`. One page of memory.
+    /// Returns a complete guest. Types: 0 takes two `i32`, 1 takes two and returns one, 2 is
+    /// nullary. Functions: 0 is `__guest_request`, 1 `__guest_response`, 2 `__guest_call`. It has
+    /// one page of memory.
     pub(super) fn echo() -> Self {
         let call: &[u8] = &[
             &[0x41, 0x80, 0x08, 0x41, 0x80, 0x20, 0x10, 0][..], // request: operation to 1024, payload to 4096
@@ -94,7 +95,7 @@ impl Raw {
             .add(CODE, 1, &body(call))
     }
 
-    /// Appends entries to a section, which is made in its place if it is not there.
+    /// Appends entries to a section, which it inserts in order if the module has none.
     pub(super) fn add(mut self, id: u8, entries: u32, bytes: &[u8]) -> Self {
         let section = self.section(id);
         section.entries = section.entries.map(|before| before + entries);
@@ -102,12 +103,12 @@ impl Raw {
         self
     }
 
-    /// Appends the same entry many times.
+    /// Appends an entry many times.
     pub(super) fn many(self, id: u8, entries: u32, entry: &[u8]) -> Self {
         self.add(id, entries, &entry.repeat(entries as usize))
     }
 
-    /// Appends entries that are made one by one.
+    /// Appends entries that `entry` makes.
     pub(super) fn each(self, id: u8, entries: u32, entry: impl FnMut(u32) -> Vec<u8>) -> Self {
         self.add(id, entries, &(0..entries).flat_map(entry).collect::<Vec<_>>())
     }
@@ -120,12 +121,12 @@ impl Raw {
         self
     }
 
-    /// Appends functions of the nullary type, with one body.
+    /// Appends functions of the nullary type, all with this body.
     pub(super) fn functions(self, count: u32, code: &[u8]) -> Self {
         self.many(FUNCTIONS, count, &[2]).many(CODE, count, &body(code))
     }
 
-    /// A section, made in its place if it is not there.
+    /// Returns a section, which it inserts in order if the module has none.
     pub(super) fn section(&mut self, id: u8) -> &mut Section {
         let rank = |id: u8| ORDER.iter().position(|known| *known == id).unwrap_or(ORDER.len());
         let at = match self.sections.iter().position(|section| section.id == id) {
@@ -159,7 +160,7 @@ impl Raw {
     }
 }
 
-/// A number in LEB128, unsigned and as short as can be.
+/// Encodes a number in unsigned LEB128, in the shortest form.
 pub(super) fn leb(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
@@ -173,7 +174,7 @@ pub(super) fn leb(mut value: u64) -> Vec<u8> {
     }
 }
 
-/// The same in a given number of bytes, with zeros that need not be there.
+/// Encodes a number in LEB128 of `bytes` bytes, padded with zeros.
 pub(super) fn padded_leb(value: u64, bytes: usize) -> Vec<u8> {
     let mut padded = leb(value);
     while padded.len() < bytes {
@@ -183,23 +184,23 @@ pub(super) fn padded_leb(value: u64, bytes: usize) -> Vec<u8> {
     padded
 }
 
-/// A name with its length.
+/// Encodes a name with its length.
 pub(super) fn name(text: impl AsRef<[u8]>) -> Vec<u8> {
     let text = text.as_ref();
     [&leb(text.len() as u64), text].concat()
 }
 
-/// A function's body without locals, given its code up to its `end`.
+/// Encodes a function's body without locals, given its code including `end`.
 pub(super) fn body(code: &[u8]) -> Vec<u8> {
     body_with_locals(&[0], code)
 }
 
-/// The same behind its declaration of locals.
+/// Encodes a function's body with its declaration of locals.
 pub(super) fn body_with_locals(locals: &[u8], code: &[u8]) -> Vec<u8> {
     [&leb((locals.len() + code.len()) as u64), locals, code].concat()
 }
 
-/// A number in LEB128, signed and as short as can be.
+/// Encodes a number in signed LEB128, in the shortest form.
 pub(super) fn signed_leb(mut value: i64) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {

@@ -1,4 +1,5 @@
-//! Modules whose sections lie: about their sizes, their counts, their order, and what they point to.
+//! Modules whose sections lie: about their sizes, their counts, their order, and what they point
+//! to.
 
 use super::raw::{self, HEADER, Raw, body, body_with_locals, leb, name, padded_leb};
 use crate::suite::{Case, Guest, Subject, case};
@@ -34,7 +35,7 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_sections::tables_that_contradict_themselves_are_refused).hostile(),
 ];
 
-/// Bytes that are no module.
+/// Expects bytes to be refused as a module.
 #[track_caller]
 fn refused(subject: &Subject, what: &str, raw: &Raw) {
     match subject.start(raw.guest()) {
@@ -51,7 +52,7 @@ fn echoes(subject: &Subject, raw: &Raw) {
     assert_eq!(subject.host(raw.guest()).answer("echo", b"served"), b"served");
 }
 
-/// The module with one section changed, for each of its sections.
+/// Returns modules in which one section is changed, for each section.
 fn each_section(change: impl Fn(&mut raw::Section)) -> impl Iterator<Item = (u8, Raw)> {
     let echo = Raw::echo();
     (0..echo.sections.len()).map(move |at| {
@@ -68,7 +69,7 @@ fn numbers_longer_than_need_be_are_read(subject: &Subject) {
         echoes(subject, &raw);
     }
     echoes(subject, &Raw::echo().with(raw::EXPORTS, |exports| exports.count = Some(padded_leb(2, 5))));
-    // In the code: 1, in five bytes.
+    // In the code: 1, encoded in five bytes.
     let code = [0x41, 0x81, 0x80, 0x80, 0x80, 0, 0x1a, 0x0b];
     echoes(subject, &Raw::echo().functions(1, &code));
 }
@@ -93,7 +94,7 @@ fn numbers_longer_than_may_be_are_refused(subject: &Subject) {
 
 fn numbers_with_bits_beyond_their_type_are_refused(subject: &Subject) {
     for (id, raw) in each_section(|section| {
-        // The same size in its low 32 bits.
+        // The low 32 bits are the true size.
         section.size = Some(leb((1 << 32) + section.content().len() as u64));
     }) {
         refused(subject, &format!("a size of 33 bits in section {id}"), &raw);
@@ -102,7 +103,7 @@ fn numbers_with_bits_beyond_their_type_are_refused(subject: &Subject) {
         let count = vec![0x82, 0x80, 0x80, 0x80, last];
         refused(subject, "a count of 35 bits", &Raw::echo().with(raw::EXPORTS, |it| it.count = Some(count)));
     }
-    // Positive, with a sign that says otherwise.
+    // A positive number whose sign bit says otherwise.
     let code = [0x41, 0xff, 0xff, 0xff, 0xff, 0x4f, 0x1a, 0x0b];
     refused(subject, "an i32 of 35 bits", &Raw::echo().functions(1, &code));
 }
@@ -135,7 +136,7 @@ fn a_section_of_four_gibibytes_is_refused(subject: &Subject) {
     let mut custom = Raw::echo().custom(b"padding", b"");
     custom.sections.last_mut().expect("the custom one").size = Some(leb(u32::MAX.into()));
     refused(subject, "a custom section of 4 GiB", &custom);
-    // Its name alone is as long.
+    // The length of its name is as large.
     let mut named = Raw::echo().custom(b"", b"");
     named.sections.last_mut().expect("the custom one").body = leb(u32::MAX.into());
     refused(subject, "a name of 4 GiB", &named);
@@ -160,7 +161,7 @@ fn a_list_that_says_it_has_one_more_is_refused(subject: &Subject) {
 }
 
 fn a_list_of_four_billion_is_refused(subject: &Subject) {
-    // Nothing may be laid in for entries that are not there.
+    // No memory may be reserved for entries that do not exist.
     for count in [u32::MAX, 0x8000_0000, 0x7fff_ffff, 1_000_001, 100_001] {
         for (id, raw) in each_section(|section| section.count = Some(leb(count.into()))) {
             refused(subject, &format!("section {id} of {count} entries"), &raw);
@@ -239,7 +240,7 @@ fn a_data_count_that_lies_is_refused(subject: &Subject) {
         refused(subject, &format!("a data count of {count}"), &raw);
     }
     refused(subject, "a data count without data", &Raw::echo().add(raw::DATA_COUNT, 0, &[1]));
-    // memory.init without a count of the data.
+    // memory.init without a data count.
     let code = [0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 8, 0, 0, 0x0b];
     refused(subject, "no data count", &raw.functions(1, &code));
 }
@@ -324,7 +325,8 @@ fn types_that_are_none_are_refused(subject: &Subject) {
 }
 
 fn a_start_that_is_no_start_is_refused(subject: &Subject) {
-    // Of nowhere, an import of two parameters, the guest's call, and too long.
+    // A function that does not exist (twice), an import of two parameters, the guest's call,
+    // nothing, and too many bytes.
     for start in [&[99][..], &[0xff, 0xff, 0xff, 0xff, 0x0f], &[0], &[2], &[], &[3, 3]] {
         let raw = Raw::echo().functions(1, &[0x0b]).add(raw::START, 0, start);
         refused(subject, &format!("start {start:x?}"), &raw);
@@ -406,7 +408,7 @@ fn tables_that_contradict_themselves_are_refused(subject: &Subject) {
     ] {
         refused(subject, what, &Raw::echo().add(raw::TABLES, 1, bytes));
     }
-    // A header alone is no guest, and the header of another version neither.
+    // A header alone is not a guest, and neither is a module of another version.
     for version in [0, 2, 0x0d, 255] {
         let bytes = [&HEADER[..4], &[version, 0, 0, 0], &Raw::echo().bytes()[8..]].concat();
         subject.refuses(Guest::binary(bytes), Failure::INVALID_MODULE);

@@ -1,4 +1,4 @@
-//! Data and element segments that lead out of memories and tables, lie over each other, or come in crowds.
+//! Data and element segments that reach outside memories and tables, overlap, or come in crowds.
 
 use antiphon::errors::ErrorKind;
 
@@ -34,10 +34,10 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_segments::elements_that_count_to_four_billion_are_refused).hostile(),
 ];
 
-/// A guest that answers the 16 bytes from 64 on.
+/// Answers the 16 bytes at 64.
 const SHOW: &str = "(func $run (param i32 i32) (result i32) (call $answer (i32.const 64) (i32.const 16)))";
 
-/// A start that ends with a trap, before any function of the guest runs.
+/// Expects a start to end with a trap before any function of the guest runs.
 #[track_caller]
 fn fails_to_start(subject: &Subject, guest: Guest) {
     let error = subject.refuses(guest, Failure::INIT_FAILED);
@@ -52,14 +52,14 @@ fn data_over_the_end_of_memory_is_a_failed_start(subject: &Subject) {
 }
 
 fn data_at_offsets_that_would_wrap_is_a_failed_start(subject: &Subject) {
-    // Read as signed they lie before the memory, and in 32 bits their ends lie inside it.
+    // As signed numbers these lie before the memory, and in 32 bits their ends lie inside it.
     for offset in [-1, -2, -8, i32::MIN] {
         fails_to_start(subject, Guest::new(&format!("(data (i32.const {offset}) \"twelve bytes\") {SHOW}")));
     }
 }
 
 fn empty_data_behind_the_end_of_memory_is_a_failed_start(subject: &Subject) {
-    // At the end it is inside; behind the end not even nothing may be written.
+    // An empty segment is allowed at the end of memory, but not behind it.
     assert_eq!(subject.host(Guest::new(&format!("(data (i32.const 65536) \"\") {SHOW}"))).count(), 1);
     for offset in [65_537, -1] {
         fails_to_start(subject, Guest::new(&format!("(data (i32.const {offset}) \"\") {SHOW}")));
@@ -114,7 +114,7 @@ fn overlapping_data_lands_in_order(subject: &Subject) {
 }
 
 fn a_good_segment_before_a_bad_one_leaves_no_instance(subject: &Subject) {
-    // The start section would log, and is not to run.
+    // The start section would log, but must not run.
     let log = crate::suite::Log::default();
     let guest = Guest::new(&format!(
         r#"(data (i32.const 64) "written")
@@ -128,7 +128,7 @@ fn a_good_segment_before_a_bad_one_leaves_no_instance(subject: &Subject) {
 }
 
 fn twenty_thousand_tiny_segments_are_served(subject: &Subject) {
-    // Each writes the same byte, so the last one is what the guest sees; echoing needs other bytes.
+    // All segments write one byte, so the guest sees the last one; echoing uses other bytes.
     let raw = Raw::echo().each(raw::DATA, 20_000, |i| [&[0, 0x41, 0, 0x0b, 1][..], &[i as u8]].concat());
     assert_eq!(subject.host(raw.guest()).answer("echo", b"served"), b"served");
     let passive = Raw::echo().many(raw::DATA, 20_000, &[1, 1, b'x']);
@@ -153,8 +153,8 @@ fn data_larger_than_its_memory_is_a_failed_start(subject: &Subject) {
     fails_to_start(subject, Raw::echo().add(raw::DATA, 1, &segment).guest());
 }
 
-/// Copies from a passive segment of 8 bytes to 64: offset and length are in the payload. An operation of four letters
-/// drops the segment first.
+/// Copies from a passive segment of 8 bytes to 64; offset and length are in the payload. An
+/// operation of four letters drops the segment first.
 const COPY: &str = r#"
     (data $eight "12345678")
     (func $run (param $op i32) (param i32) (result i32)
@@ -170,7 +170,7 @@ fn passive_data_is_copied_within_its_bounds_or_not_at_all(subject: &Subject) {
     assert_eq!(host.answer("run", &numbers(8, 0)), b"12345678");
     for (offset, length) in [(0, 9), (8, 1), (9, 0), (-1, 1), (1, -1), (-1, -1), (0, i32::MIN)] {
         host.fails("run", &numbers(offset, length), Failure::TRAPPED);
-        // Nothing of a copy that does not fit is there, as nothing of the instance is.
+        // A copy that does not fit writes nothing, and the instance is fresh.
         assert_eq!(host.answer("run", &numbers(2, 0)), [0; 8]);
     }
 }
@@ -239,7 +239,8 @@ fn ten_thousand_passive_elements_are_served(subject: &Subject) {
 }
 
 fn elements_by_the_million_are_refused(subject: &Subject) {
-    // An engine may make code of each: ten bytes of a module would become kilobytes of a compiler's memory.
+    // An engine may make code for each element: ten bytes of a module would take kilobytes of a
+    // compiler's memory.
     let functions = [&[1, 0][..], &leb(1_000_000), &vec![2; 1_000_000]].concat();
     let expressions = [&[5, 0x70][..], &leb(1_000_000), &[0xd2, 2, 0x0b].repeat(1_000_000)].concat();
     for (segments, segment) in
@@ -252,7 +253,7 @@ fn elements_by_the_million_are_refused(subject: &Subject) {
 }
 
 fn passive_elements_are_copied_within_their_bounds_or_not_at_all(subject: &Subject) {
-    // Where to, from where and how many is in the payload.
+    // The payload has the target, the source and the number.
     let host = subject.host(Guest::new(
         r#"(table $table 10 funcref)
            (elem $four func $run $run $run $run)
@@ -274,7 +275,7 @@ fn passive_elements_are_copied_within_their_bounds_or_not_at_all(subject: &Subje
 }
 
 fn calls_through_a_table_that_go_nowhere_are_traps(subject: &Subject) {
-    // Element 0 is the function itself, of another type than called; 1 is null; 2 is one of the host's.
+    // Element 0 is the function itself, called with another type; 1 is null; 2 is an import.
     let host = subject.host(Guest::new(
         r#"(table 3 funcref) (elem (i32.const 0) $run) (elem (i32.const 2) $console_log)
            (type $odd (func (param i64) (result f64)))

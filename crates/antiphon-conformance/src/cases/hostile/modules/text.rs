@@ -1,5 +1,5 @@
-//! Modules in the text format, where a provider takes it. None of these is one, so that a provider that takes the binary
-//! format alone refuses them as well.
+//! Modules in the text format, for providers that accept it. None of them is valid, so a provider
+//! that accepts only the binary format refuses them as well.
 
 use antiphon::errors::ErrorKind;
 
@@ -24,7 +24,7 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_text::hostile_text_is_no_replacement_either).hostile(),
 ];
 
-/// Refused, with a text of a few lines.
+/// Expects a refusal with a text of a few lines.
 #[track_caller]
 fn refused(subject: &Subject, text: impl Into<Vec<u8>>) {
     let error = subject.refuses(Guest::binary(text.into()), Failure::INVALID_MODULE);
@@ -32,7 +32,7 @@ fn refused(subject: &Subject, text: impl Into<Vec<u8>>) {
     assert!(length < 5_000, "{length} bytes of text");
 }
 
-/// A whole guest but for what is put into it.
+/// Returns a complete guest with `more` inside.
 fn around(more: &str) -> String {
     format!(
         r#"(module (memory (export "memory") 1)
@@ -40,7 +40,7 @@ fn around(more: &str) -> String {
     )
 }
 
-/// About as many as a module in the text format has room for.
+/// About as many as fit into a module in the text format.
 const MANY: usize = 300_000;
 
 fn parentheses_that_never_close_are_refused(subject: &Subject) {
@@ -65,7 +65,7 @@ fn comments_nested_without_end_are_refused(subject: &Subject) {
 }
 
 fn expressions_nested_without_end_are_refused(subject: &Subject) {
-    // A parser that goes down a step for each would run out of stack. The innermost is of the wrong type.
+    // A recursive parser would run out of stack. The innermost expression has a wrong type.
     let sums = format!("{}(f64.const 1){}", "(i32.eqz ".repeat(30_000), ")".repeat(30_000));
     refused(subject, around(&format!("(func (drop {sums}))")));
     refused(subject, around(&format!("(func (drop {}", "(i32.eqz ".repeat(30_000))));
@@ -78,7 +78,8 @@ fn blocks_nested_without_end_are_refused(subject: &Subject) {
     for (open, closes) in [("(block ", 1), ("(loop ", 1), ("(if (i32.const 0) (then ", 2), ("(try_table ", 1)]
     {
         let (open, close) = (open.repeat(depth), ")".repeat(closes * depth));
-        // In the innermost there is nothing to drop; then one is not closed, or one too many.
+        // In the innermost block there is nothing to drop; then one block is not closed, or one is
+        // closed twice.
         refused(subject, around(&format!("(func {open} drop {close})")));
         refused(subject, around(&format!("(func {open} {close}")));
         refused(subject, around(&format!("(func {open} {close}))")));
@@ -101,7 +102,7 @@ fn escapes_that_are_none_are_refused(subject: &Subject) {
     {
         refused(subject, around(&format!("(export \"{escape}\" (func 9))")));
     }
-    // An export's name has to be text, whatever the string may hold.
+    // An export's name must be UTF-8, although a string may hold any bytes.
     refused(subject, around(r#"(export "\ff\fe" (func 0))"#));
 }
 
@@ -138,7 +139,7 @@ fn bytes_that_are_no_text_are_refused(subject: &Subject) {
         refused(subject, [b"(module ", bytes, b")"].concat());
         refused(subject, [b"(module (; ", bytes, b" ;) (func (drop))"].concat());
     }
-    // What would turn the text around on a screen.
+    // Characters that would reorder the text on a screen.
     refused(subject, around(";; \u{202e} \n"));
     refused(subject, around("(;\u{2066};)"));
 }
@@ -161,7 +162,7 @@ fn names_that_refer_to_nothing_or_to_themselves_are_refused(subject: &Subject) {
     ] {
         refused(subject, around(more));
     }
-    // A name is as long as the text.
+    // A name that is as long as the text.
     refused(subject, around(&format!("(func (call ${}))", "n".repeat(MANY))));
 }
 
@@ -192,7 +193,7 @@ fn a_line_of_a_megabyte_is_not_quoted_back(subject: &Subject) {
 }
 
 fn text_over_its_limit_is_refused_unread(subject: &Subject) {
-    // Twice a megabyte, of a valid module, of comments, and of what no parser should see.
+    // Two megabytes: of a valid module, of comments, and of bytes that no parser should see.
     let padded = |padding: &str| around(&padding.repeat((2 << 20) / padding.len()));
     for padding in [" ", ";; a comment\n", "(func) ", "(", "\"", "\\"] {
         refused(subject, padded(padding));

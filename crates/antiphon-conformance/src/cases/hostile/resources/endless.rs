@@ -1,4 +1,5 @@
-//! Guests without end, in every place where guest code runs and by every means that keeps it running.
+//! Guests that never end, in every place where guest code runs and by every means of keeping it
+//! running.
 
 use std::time::Duration;
 
@@ -52,21 +53,21 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_endless::in_every_call_of_many).needs(NEEDS).hostile(),
 ];
 
-/// A guest that has no end but its deadline, with 64 MiB of memory.
+/// Returns a guest with 64 MiB of memory that only its deadline ends.
 fn endless(body: &str) -> Guest {
     Guest::with_memory(r#"(memory (export "memory") 1024)"#, body)
         .limits(Limits::new().with_deadline(60 * MS).with_host_calls(u64::MAX).with_host_call_bytes(u64::MAX))
         .log(&Log::default())
 }
 
-/// A piece of code in a loop.
+/// Returns a guest that repeats `piece` forever.
 fn looping(piece: &str) -> Guest {
     endless(&format!(
         "(func $run (param i32 i32) (result i32) (loop $again {piece} (br $again)) unreachable)"
     ))
 }
 
-/// Ends in guest code, at its deadline and not much later.
+/// Expects a call to end in guest code, at its deadline and not much later.
 #[track_caller]
 fn ends(subject: &Subject, guest: Guest) {
     let host = subject.host(guest);
@@ -150,7 +151,7 @@ fn a_loop_at_the_bottom_of_a_recursion(subject: &Subject) {
 }
 
 fn loops_within_loops_within_loops(subject: &Subject) {
-    // Each of them ends, all of them together would take a few hundred years.
+    // Each loop ends, but together they would take a few hundred years.
     let (mut body, mut locals) = (String::from("(drop (i32.const 0))"), String::new());
     for depth in 0..20 {
         locals.push_str(&format!("(local $n{depth} i32)"));
@@ -187,7 +188,7 @@ fn filling_all_of_the_memory(subject: &Subject) {
 }
 
 fn copying_half_of_the_memory_over_the_other(subject: &Subject) {
-    // Overlapping by all but a byte.
+    // The two areas overlap by all but one byte.
     ends(subject, looping("(memory.copy (i32.const 1) (i32.const 0) (i32.const 0x3ffffff))"));
 }
 
@@ -204,7 +205,8 @@ fn initialising_memory_from_a_segment(subject: &Subject) {
     );
 }
 
-/// A loop over two tables of the largest size, with a segment of 10,000 references.
+/// Returns a guest that repeats `piece` over two tables of the largest size, with a segment of
+/// 10,000 references.
 fn over_tables(piece: &str) -> Guest {
     let references = "$run ".repeat(10_000);
     endless(&format!(
@@ -237,7 +239,7 @@ fn growing_by_nothing(subject: &Subject) {
 }
 
 fn growing_in_vain(subject: &Subject) {
-    // A refusal is no reason to call the deadline anything else.
+    // A refused growth does not turn the deadline into another error.
     ends(subject, looping("(drop (memory.grow (i32.const 1)))"));
 }
 
@@ -279,13 +281,13 @@ fn asking_how_long_the_hosts_answer_is(subject: &Subject) {
 }
 
 fn calling_a_host_that_refuses(subject: &Subject) {
-    // Over the limit of a payload: refused by the protocol, without a handler.
+    // The payload exceeds its limit, so the protocol refuses it without calling the handler.
     let call = "(drop (call $ask (i32.const 0) (i32.const 0x400001)))";
     ends(subject, looping(call).answers(|_| Ok(Bytes::new())));
 }
 
 fn calling_a_host_that_answers_largely(subject: &Subject) {
-    // The deadline may pass on either side.
+    // The deadline may pass in the guest or in the host.
     let call = "(drop (call $ask (i32.const 0) (i32.const 0x400000))) (call $host_response (i32.const 0))";
     let answer = Bytes::from(vec![7; 4 << 20]);
     let host = subject.host(looping(call).answers(move |_| Ok(answer.clone())));
@@ -295,7 +297,7 @@ fn calling_a_host_that_answers_largely(subject: &Subject) {
     assert_eq!(host.count_at_leisure(), 1);
 }
 
-/// A loop over a function of WASI.
+/// Returns a guest that calls a function of WASI forever.
 fn wasi(name: &str, params: &str, call: &str) -> Guest {
     endless(&format!(
         r#"(func ${name} (import "wasi_snapshot_preview1" "{name}") (param {params}) (result i32))
@@ -378,7 +380,7 @@ fn in_the_call_after_a_trap(subject: &Subject) {
     let host = subject.host(guest.limits(Limits::new().with_deadline(60 * MS)));
     Failure::TRAPPED.check(&host.call("run", b"trap").unwrap_err());
     let (error, elapsed) = timed(|| host.call("run", b"").unwrap_err());
-    // The rebuild is part of the call, and its time is counted from the call's beginning.
+    // The rebuild is part of the call, and its time counts from the call's start.
     deadline_in(&error, Phase::Guest);
     took(elapsed, 60 * MS);
     assert_eq!(host.count_at_leisure(), 1);

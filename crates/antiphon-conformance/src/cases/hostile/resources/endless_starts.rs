@@ -1,4 +1,4 @@
-//! Starts without end: the first one, and that of a rebuild.
+//! Starts that never end: the first start, and that of a rebuild.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_endless_starts::in_a_rebuild).keeps_state().needs(NEEDS).hostile(),
 ];
 
-/// The start fails, for want of time, in that place.
+/// Expects a start to run out of time in `place`.
 #[track_caller]
 fn start_ends(subject: &Subject, guest: Guest, place: &str) {
     let (error, elapsed) = timed(|| subject.refuses(guest, Failure::INIT_FAILED));
@@ -31,7 +31,7 @@ fn start_ends(subject: &Subject, guest: Guest, place: &str) {
     took(elapsed, 80 * MS);
 }
 
-/// A guest that has 80 ms to start.
+/// Returns a guest that has 80 ms to start.
 fn starting(body: &str) -> Guest {
     let body = format!("(func $run (param i32 i32) (result i32) (i32.const 1)) {body}");
     let limits = Limits::new().with_init_deadline(80 * MS).with_host_calls(u64::MAX);
@@ -66,13 +66,13 @@ fn in_start_by_logging(subject: &Subject) {
 fn in_wapc_init_by_host_calls(subject: &Subject) {
     let body = r#"(func (export "wapc_init")
         (loop $again (drop (call $ask (i32.const 0) (i32.const 1))) (br $again)))"#;
-    // Refused, and served.
+    // With host calls that are refused, and with host calls that are served.
     start_ends(subject, starting(body), "wapc_init");
     start_ends(subject, starting(body).host_calls_in_init().answers(|_| Ok(Bytes::new())), "wapc_init");
 }
 
 fn a_little_in_each_place_of_the_start(subject: &Subject) {
-    // 120 ms in each of four places, with 200 ms for all of them: the second is one too many.
+    // 120 ms in each of four places, with 200 ms for all of them: the second place is one too many.
     let guest = starting(
         r#"(start $early) (export "_initialize" (func $early)) (export "_start" (func $early))
            (export "wapc_init" (func $early))
@@ -85,12 +85,12 @@ fn a_little_in_each_place_of_the_start(subject: &Subject) {
     let (error, elapsed) = timed(|| subject.refuses(guest, Failure::INIT_FAILED));
     assert!(error.is_deadline(), "{error:#?}");
     says(&error, &["_initialize"]);
-    // A handler that blocks its thread is waited for.
+    // The host waits for a handler that blocks its thread.
     took(elapsed, 200 * MS);
 }
 
 fn in_a_rebuild(subject: &Subject) {
-    // The first start is quick, the second one spins, the third is quick again: the handler says which.
+    // The first start is quick, the second spins, the third is quick again: the handler decides.
     let starts = AtomicU32::new(0);
     let guest = Guest::new(
         r#"(func (export "_initialize") (if (i32.eqz (call $ask (i32.const 0) (i32.const 0))) (then (call $spin))))

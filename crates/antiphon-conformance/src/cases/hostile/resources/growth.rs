@@ -1,4 +1,5 @@
-//! Memories and tables that grow: before, during and after everything else, to their limit and past it.
+//! Memories and tables that grow: before, during and after everything else, to their limit and past
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +77,7 @@ fn small() -> Limits {
 }
 
 fn page_by_page_it_grows_to_its_limit_and_no_further(subject: &Subject) {
-    // Each page is written to as soon as it is there.
+    // Each page is written to as soon as it exists.
     let host = subject.host(guest(
         "(block $full (loop $again
            (br_if $full (i32.eq (memory.grow (i32.const 1)) (i32.const -1)))
@@ -102,7 +103,7 @@ fn all_of_the_memory_can_be_filled_and_answered_from(subject: &Subject) {
 }
 
 fn a_bomb_in_every_call_is_thrown_away_with_its_instance(subject: &Subject) {
-    // Eight times 64 MiB, of which no two are ever there at once.
+    // Eight times 64 MiB, of which no two exist at once.
     let host = subject.host(guest(
         "(drop (memory.grow (i32.const 1023)))
          (memory.fill (i32.const 65536) (i32.const 1) (i32.const 0x3ff0000))
@@ -129,7 +130,8 @@ fn a_bomb_in_every_start_is_thrown_away_with_its_instance(subject: &Subject) {
 }
 
 fn growth_among_the_arguments_of_a_host_call_is_seen(subject: &Subject) {
-    // The pointer of the payload is pushed while it is still wild; its length is the growth that makes it valid.
+    // The payload's pointer is pushed while it is still wild. Its length is the result of the
+    // growth that makes it valid.
     let host = subject.host(
         guest(
             "(i32.store (i32.const 0) (i32.const 0x64636261))
@@ -151,7 +153,7 @@ fn growth_among_the_arguments_of_a_host_call_is_seen(subject: &Subject) {
 }
 
 fn an_answer_lands_in_memory_that_grew_after_it_came(subject: &Subject) {
-    // An answer that did not fit into the memory of the guest when it asked.
+    // The answer did not fit into the guest's memory at the time of the host call.
     let host = subject.host(
         guest(
             "(if (i32.eqz (call $ask (i32.const 0) (i32.const 4))) (then unreachable))
@@ -167,7 +169,7 @@ fn an_answer_lands_in_memory_that_grew_after_it_came(subject: &Subject) {
 }
 
 fn a_request_lands_in_memory_that_grew_for_it(subject: &Subject) {
-    // A megabyte for a guest of one page; without the growth it is a wild pointer.
+    // A megabyte for a guest of one page: without the growth the pointer is wild.
     let host = subject.host(guest(
         "(if (i32.eq (local.get $op) (i32.const 4)) (then (drop (memory.grow (i32.const 16)))))
          (call $guest_request (i32.const 0) (i32.const 65536))
@@ -180,7 +182,8 @@ fn a_request_lands_in_memory_that_grew_for_it(subject: &Subject) {
 }
 
 fn growth_while_another_guest_waits_is_its_own_affair(subject: &Subject) {
-    // The handler of one guest calls another, which grows to its limit, fills it and is refused one page more.
+    // The handler of one guest calls another guest, which grows to its limit, fills its memory, and
+    // is refused one more page.
     let inner = subject.host(guest(
         "(drop (memory.grow (i32.const 1023)))
          (memory.fill (i32.const 65536) (i32.const 1) (i32.const 0x3ff0000))
@@ -206,12 +209,12 @@ fn growth_while_another_guest_waits_is_its_own_affair(subject: &Subject) {
     );
     assert_eq!(host.number("run", b""), -1);
     let error = host.call("run", b"trap").unwrap_err();
-    // The second growth of nine pages is over this guest's own limit.
+    // The second growth by nine pages exceeds this guest's own limit.
     Failure::MEMORY_LIMIT.check(&error);
     Failure::TRAPPED.check(&host.call("run", b"trap").unwrap_err());
 }
 
-/// Where guest code runs before the first call.
+/// The places where guest code runs before the first call.
 const PLACES: [(&str, &str); 4] = [
     ("start section", "(start $early)"),
     ("_initialize", r#"(export "_initialize" (func $early))"#),
@@ -219,7 +222,7 @@ const PLACES: [(&str, &str); 4] = [
     ("wapc_init", r#"(export "wapc_init" (func $early))"#),
 ];
 
-/// Grows early and answers what the growth returned; what comes after it is up to the case.
+/// Returns a guest that grows early, then runs `then`, and answers the result of the growth.
 fn early(place: &str, pages: u32, then: &str) -> Guest {
     Guest::new(&format!(
         "(global $grown (mut i32) (i32.const 0))
@@ -252,7 +255,7 @@ fn a_trap_after_a_refusal_in_the_start_is_named_after_the_limit(subject: &Subjec
         assert_eq!(limit.kind(), ErrorKind::MemoryLimit, "{name}: {error:#?}");
         says(limit, &[&(10 * PAGE).to_string()]);
         assert_eq!(cause(limit).kind(), ErrorKind::Trapped);
-        // Without a refusal it is a trap.
+        // Without a refused growth it is only a trap.
         let error = subject.refuses(early(place, 9, "unreachable"), Failure::INIT_FAILED);
         assert_eq!(cause(&error).kind(), ErrorKind::Trapped, "{name}");
     }
@@ -262,13 +265,13 @@ fn a_refusal_in_the_start_is_not_held_against_the_first_call(subject: &Subject) 
     for (_, place) in PLACES {
         let host = subject.host(early(place, 10, ""));
         host.fails("run", b"trap", Failure::TRAPPED);
-        // Nor the one in the start of the rebuilt instance.
+        // The refusal in the rebuilt instance's start does not count either.
         Failure::TRAPPED.check(&host.call("run", b"trap").unwrap_err());
         Failure::TRAPPED.check(&host.call("run", b"trap").unwrap_err());
     }
 }
 
-/// Grows by the number of pages that the payload is long, and traps where that is refused.
+/// Grows by as many pages as the payload has bytes, and traps if that is refused.
 const OR_TRAP: &str = "(func $run (param $op i32) (param $msg i32) (result i32)
    (local $grown i32)
    (local.set $grown (memory.grow (local.get $msg)))
@@ -293,7 +296,7 @@ fn a_memory_that_starts_at_its_limit_cannot_grow(subject: &Subject) {
 }
 
 fn a_modules_own_maximum_is_no_limit_of_ours(subject: &Subject) {
-    // The growth is within the limit, and over what the module itself declares.
+    // The growth is within the limit, but over the maximum that the module declares.
     let memory = r#"(memory (export "memory") 1 3)"#;
     let host = subject.host(Guest::with_memory(memory, OR_TRAP).limits(small()));
     assert_eq!(host.number("run", b"12"), 1);
@@ -302,7 +305,7 @@ fn a_modules_own_maximum_is_no_limit_of_ours(subject: &Subject) {
 }
 
 fn a_wild_pointer_after_a_refusal_is_named_after_the_limit(subject: &Subject) {
-    // As an allocator does that does not look at what the growth returned.
+    // Like an allocator that does not check the result of a growth.
     let host = subject.host(
         guest(
             "(if (local.get $msg) (then (drop (memory.grow (i32.const 10)))))
@@ -318,7 +321,7 @@ fn a_wild_pointer_after_a_refusal_is_named_after_the_limit(subject: &Subject) {
 }
 
 fn an_abort_after_a_refusal_is_named_after_the_limit(subject: &Subject) {
-    // As AssemblyScript does when it is out of memory.
+    // Like AssemblyScript when it is out of memory.
     let host = subject.host(
         Guest::new(
             r#"(func $abort (import "env" "abort") (param i32 i32 i32 i32))
@@ -457,7 +460,7 @@ fn the_peak_of_memory_is_told(subject: &Subject) {
         let response = host.call_with(Request::new("run", vec![0; pages]).usage(true)).unwrap();
         assert_eq!(response.payload, i32::to_le_bytes(now));
         let peak = response.usage.unwrap().memory_peak;
-        // An engine may leave it at nothing.
+        // An engine may report nothing.
         assert!(peak == 0 || peak == u64::from(now.unsigned_abs()) * PAGE, "{peak} bytes with {now} pages");
     }
 }

@@ -8,6 +8,6 @@ mod growth;
 mod recursion;
 mod straight_lines;
 
-/// The topics, each the cases of one file.
+/// The topics, each with the cases of one file.
 pub(in crate::cases) const TOPICS: &[&[Case]] =
     &[growth::CASES, endless::CASES, endless_starts::CASES, recursion::CASES, straight_lines::CASES];

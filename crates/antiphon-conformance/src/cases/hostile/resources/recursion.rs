@@ -36,20 +36,20 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_recursion::with_the_bottom_of_one_guest_calling_another).needs(NEEDS).hostile(),
 ];
 
-/// Recurses until the stack is at its end, twice: the second time in a fresh instance.
+/// Recurses until the stack overflows, twice: the second time in a fresh instance.
 #[track_caller]
 fn overflows(subject: &Subject, body: &str) {
     let host = subject.host(Guest::new(body));
     for _ in 0..2 {
         let error = host.fails("run", b"", Failure::STACK_OVERFLOW);
         assert!(error.is_limit() && error.guest_error().is_none());
-        // A backtrace of so many frames is not kept in full.
+        // A backtrace of that many frames must not be kept in full.
         assert!(error.backtrace().is_none_or(|frames| frames.lines().count() < 100));
     }
 }
 
 fn with_a_thousand_locals(subject: &Subject) {
-    // All of them are needed after the call, so that all of them are kept across it: 8 KiB a frame.
+    // All locals are needed after the call, so all of them are kept across it: 8 KiB a frame.
     let set: String = (0..1000)
         .map(|n| format!("(local.set $l{n} (i64.add (i64.extend_i32_u (local.get $op)) (i64.const {n})))"))
         .collect();
@@ -119,7 +119,7 @@ fn through_a_table(subject: &Subject) {
 }
 
 fn through_the_entry_point(subject: &Subject) {
-    // What the host calls is called by the guest, which never comes to an end of it; `#` answers as for any guest.
+    // The guest calls its own entry point and never returns. `#` answers as in any guest.
     let host = subject.host(Guest::module(
         r#"(module
              (import "wapc" "__guest_response" (func $guest_response (param i32 i32)))
@@ -175,7 +175,7 @@ fn in_wapc_init(subject: &Subject) {
 }
 
 fn in_a_rebuild(subject: &Subject) {
-    // The handler says at which start to go deep: at the second.
+    // The handler tells the start to recurse: at the second start.
     let starts = AtomicU32::new(0);
     let guest = Guest::new(
         r#"(func $deep (result i32) (i32.add (call $deep) (i32.const 1)))
@@ -206,7 +206,7 @@ fn fifty_overflows_in_a_row_are_survived(subject: &Subject) {
     host.counted(1);
 }
 
-/// A guest that does something at every depth, down to the end of its stack.
+/// Returns a guest that runs `piece` at every depth, down to the end of its stack.
 fn deeper(piece: &str) -> Guest {
     Guest::new(&format!(
         "(func $run (param $op i32) (param $msg i32) (result i32)
@@ -217,7 +217,7 @@ fn deeper(piece: &str) -> Guest {
 }
 
 fn every_import_at_every_depth_has_room(subject: &Subject) {
-    // Decoding, formatting and logging all take stack of the host's own.
+    // Decoding, formatting and logging all use the host's stack.
     let guest = deeper(
         "(call $guest_request (i32.const 0) (i32.const 512))
          (call $guest_response (i32.const 0) (i32.const 64))
@@ -233,7 +233,7 @@ fn every_import_at_every_depth_has_room(subject: &Subject) {
     assert_eq!(error.guest_error().map(str::len), Some(64));
 }
 
-/// Uses some stack.
+/// Uses 128 KiB of stack.
 #[inline(never)]
 fn stacked() -> usize {
     let room = std::hint::black_box([7u8; 128 << 10]);
@@ -241,7 +241,8 @@ fn stacked() -> usize {
 }
 
 fn a_handler_at_the_bottom_of_the_stack_has_room(subject: &Subject) {
-    // 128 KiB of stack in the handler, at every hundredth depth: also where the guest's own is as good as used up.
+    // 128 KiB of stack in the handler, at every hundredth depth, and so also where the guest's own
+    // stack is nearly used up.
     let guest = deeper(
         "(local.set $msg (i32.add (local.get $msg) (i32.const 1)))
          (if (i32.eqz (i32.rem_u (local.get $msg) (i32.const 100)))
@@ -259,7 +260,8 @@ fn a_handler_at_the_bottom_of_the_stack_has_room(subject: &Subject) {
 }
 
 fn wild_pointers_at_the_bottom_of_the_stack_are_traps(subject: &Subject) {
-    // A depth that is close to the end, wherever an engine has it, is found by trying: each call goes a little less deep.
+    // Searches for a depth close to the end, wherever an engine has it: each call goes a little
+    // less deep.
     let host = subject.host(Guest::new(
         "(func $down (param i32) (result i32)
            (if (i32.eqz (local.get 0)) (then (call $guest_error (i32.const -1) (i32.const 1))))
@@ -279,7 +281,7 @@ fn wild_pointers_at_the_bottom_of_the_stack_are_traps(subject: &Subject) {
         }
     }
     assert!(fits > 100, "a stack of {fits} frames");
-    // At the very last frame that there is room for, the wild pointer is named as anywhere else.
+    // In the last frame that fits, the wild pointer is named as anywhere else.
     let error = host.call("run", &fits.to_le_bytes()).unwrap_err();
     Failure::TRAPPED.check(&error);
     says(&error, &["__guest_error", "0xffffffff"]);
@@ -297,10 +299,11 @@ fn a_million_tail_calls_are_no_recursion(subject: &Subject) {
     host.counted(2);
 }
 
-/// What calls from inside handlers ended with.
+/// The results of calls from inside handlers.
 type Ended = Arc<Mutex<Vec<Result<Vec<u8>, Error>>>>;
 
-/// A host whose handler calls another one, known later, and passes on what it answers; or says that it was refused.
+/// Starts a host whose handler calls `next`, which is set later, and passes on its answer, or that
+/// it was refused.
 fn relay(subject: &Subject, body: &str, next: Arc<OnceLock<Host>>, ended: &Ended) -> Host {
     let ended = Arc::clone(ended);
     subject.host(Guest::new(body).handler(move |_| {
@@ -317,7 +320,7 @@ fn relay(subject: &Subject, body: &str, next: Arc<OnceLock<Host>>, ended: &Ended
     }))
 }
 
-/// Calls the host once, and answers what it said.
+/// Calls the host once and answers what it said.
 const ONCE: &str =
     "(func $run (param i32 i32) (result i32) (call $relay (call $ask (i32.const 0) (i32.const 1))))";
 
@@ -364,7 +367,7 @@ fn around_a_ring_of_three_hosts_is_refused(subject: &Subject) {
 }
 
 fn through_a_chain_of_hosts_ends_with_the_innermost(subject: &Subject) {
-    // Eight guests wait for one another, each in a handler of the one before; the last one traps.
+    // Eight guests wait for one another, each in a handler of the one before. The last one traps.
     let ended = Ended::default();
     let mut host = subject.host(Guest::new("(func $run (param i32 i32) (result i32) unreachable)"));
     let innermost = host.clone();
@@ -373,9 +376,9 @@ fn through_a_chain_of_hosts_ends_with_the_innermost(subject: &Subject) {
         host = relay(subject, ONCE, known(&host), &ended);
     }
     assert_eq!(host.answer("run", b""), b"trapped");
-    // A fresh instance.
+    // The innermost instance is fresh.
     innermost.counted(1);
-    // And everybody else's is kept.
+    // All other instances were kept.
     host.counted(2);
     let inner = std::mem::take(&mut *ended.lock().unwrap());
     assert_eq!(inner.iter().filter(|result| result.is_err()).count(), 1);
@@ -401,7 +404,8 @@ fn into_a_host_that_traps_leaves_the_outer_one_alone(subject: &Subject) {
 }
 
 fn with_the_bottom_of_one_guest_calling_another(subject: &Subject) {
-    // The outer guest calls at every two hundredth depth; each time the inner one uses up its own stack.
+    // The outer guest calls at every two hundredth depth; each time the inner guest uses up its own
+    // stack.
     let inner = subject.host(Guest::new(
         "(func $run (param i32 i32) (result i32) (i32.add (call $run (local.get 1) (local.get 0)) (i32.const 1)))",
     ));

@@ -1,5 +1,6 @@
-//! Guests that keep the host busy in a straight line: no loop and no call of their own, where engines look at the time,
-//! but thousands of imports one after another, each with as much to do as it may have.
+//! Guests that keep the host busy in a straight line. They have no loop and no call of their own,
+//! where engines check the time, but thousands of imports in a row, each with as much work as is
+//! allowed.
 
 use std::time::Duration;
 
@@ -25,10 +26,11 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_straight_lines::in_the_start).needs(NEEDS).hostile(),
 ];
 
-/// How many there are: enough for some hundred milliseconds, few enough to be compiled at once.
+/// The length of the line: enough imports for some hundred milliseconds, few enough to compile
+/// quickly.
 const LINE: usize = 2000;
 
-/// The line: a piece of code so many times, for which there are 60 ms.
+/// Returns a guest that runs `piece` `times` times and has 60 ms for it.
 fn line(times: usize, piece: &str, before: &str) -> Guest {
     Guest::with_memory(
         r#"(memory (export "memory") 1024)"#,
@@ -44,7 +46,7 @@ fn line(times: usize, piece: &str, before: &str) -> Guest {
     .log(&Log::default())
 }
 
-/// Who passes the deadline unnoticed would answer.
+/// Expects the guest to end by its deadline; one that passed it unnoticed would answer.
 #[track_caller]
 fn ends(subject: &Subject, guest: Guest) {
     let host = subject.host(guest);
@@ -66,7 +68,7 @@ fn of_the_largest_responses(subject: &Subject) {
 }
 
 fn of_the_largest_errors(subject: &Subject) {
-    // Not UTF-8, which takes longest.
+    // Not UTF-8, which takes longest to decode.
     let fill = "(start $fill) (func $fill (memory.fill (i32.const 0) (i32.const 0xff) (i32.const 65536)))";
     ends(subject, line(LINE, "(call $guest_error (i32.const 0) (i32.const 65536))", fill));
 }
@@ -83,7 +85,7 @@ fn of_the_hosts_largest_error(subject: &Subject) {
 }
 
 fn of_random_bytes(subject: &Subject) {
-    // As much at once as is drawn without a look at the time.
+    // The most bytes that are drawn without a check of the time.
     let import = r#"(func $random_get (import "wasi_snapshot_preview1" "random_get")
                       (param i32 i32) (result i32))"#;
     ends(subject, line(LINE, "(drop (call $random_get (i32.const 0) (i32.const 0x40000)))", import));

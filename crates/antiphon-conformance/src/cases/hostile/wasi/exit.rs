@@ -1,4 +1,4 @@
-//! Exits where no program ends: `proc_exit` in every place that guest code runs.
+//! Exits in the wrong place: `proc_exit` in every place where guest code runs.
 
 use std::time::Duration;
 
@@ -46,18 +46,19 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_wasi_exit::a_raised_signal_ends_nothing).needs(NEEDS).hostile(),
 ];
 
-/// Success, failure, a negative number, the largest that a shell knows, and one that it would cut to zero.
+/// Success, failure, a negative number, the largest code of a shell, and two that a shell would cut
+/// to zero.
 const CODES: [i32; 6] = [0, 1, -1, 255, 256, i32::MIN];
 
 const EXIT: &str = r#"(func $proc_exit (import "wasi_snapshot_preview1" "proc_exit") (param i32))"#;
 
-/// A guest that never gets as far as its answer; `code` stands in `body` as `CODE`.
+/// Returns a guest that exits before its answer; `code` replaces `CODE` in `body`.
 fn exiting(body: &str, code: i32) -> Guest {
     let body = body.replace("CODE", &format!("(i32.const {code})"));
     Guest::new(&format!("{EXIT} {body}")).limits(Limits::new().with_deadline(Duration::from_secs(1)))
 }
 
-/// The same with an operation that is of no interest.
+/// Returns a guest that exits in its start; its operation does not matter.
 fn starting(body: &str, code: i32) -> Guest {
     exiting(
         &format!("{body} (func $run (param i32 i32) (result i32) (call $answer_i32 (i32.const 5)))"),
@@ -65,7 +66,7 @@ fn starting(body: &str, code: i32) -> Guest {
     )
 }
 
-/// The failed start names its function, and its source is the exit.
+/// Expects that the error of a failed start names the function, and that its source is the exit.
 #[track_caller]
 fn failed_in(error: &Error, function: &str, code: i32) {
     says(error, &["Initialization failed: ", function]);
@@ -81,7 +82,7 @@ fn an_exit_in_the_start_section_is_a_failed_start_whatever_its_code(subject: &Su
 }
 
 fn an_exit_in_the_middle_of_data_segments_and_start_leaves_no_instance(subject: &Subject) {
-    // The init exports behind the start section would succeed, and are not to run.
+    // The init exports after the start section would succeed, but must not run.
     let log = Log::default();
     let body = r#"(start $go) (func $go (call $console_log (i32.const 0) (i32.const 5)) (call $proc_exit CODE))
         (func (export "_initialize") (call $console_log (i32.const 5) (i32.const 5)))
@@ -91,7 +92,7 @@ fn an_exit_in_the_middle_of_data_segments_and_start_leaves_no_instance(subject: 
     assert_eq!(log.texts(), ["first"]);
 }
 
-/// An init export that may end with an exit of zero.
+/// Checks an init export, which may end with an exit of 0 and with no other.
 #[track_caller]
 fn command(subject: &Subject, export: &str) {
     for code in CODES {
@@ -147,7 +148,8 @@ fn the_first_exit_that_fails_is_the_one_reported(subject: &Subject) {
     failed_in(&subject.refuses(starting(body, 0), Failure::INIT_FAILED), "_start", 7);
 }
 
-/// A guest whose operation ends with an exit; every call of it fails with the code, in a fresh instance each time.
+/// Checks a guest whose operation ends with an exit: each call fails with the code and gets a fresh
+/// instance.
 #[track_caller]
 fn exits(subject: &Subject, body: &str, guest_error: Option<&str>) {
     for code in CODES {
@@ -225,7 +227,7 @@ fn an_exit_through_a_table_is_an_exit(subject: &Subject) {
 }
 
 fn a_rebuilt_instance_may_exit_again_and_again(subject: &Subject) {
-    // The code is in the payload, so that one code of an instance is not the next one's.
+    // The code is in the payload, so each instance exits with its own.
     let host = subject.host(exiting(
         r#"(func $run (param i32 i32) (result i32)
              (call $guest_request (i32.const 256) (i32.const 0))
@@ -241,7 +243,7 @@ fn a_rebuilt_instance_may_exit_again_and_again(subject: &Subject) {
 }
 
 fn an_instance_that_exits_while_it_is_rebuilt_fails_the_call(subject: &Subject) {
-    // The second start of this guest exits with 9, since the host then answers something else.
+    // The second start exits with 9, because the host's answer is another one then.
     let starts = std::sync::atomic::AtomicU8::new(0);
     let guest = exiting(
         r#"(func (export "_initialize")
@@ -299,7 +301,8 @@ fn an_exit_under_the_older_name_is_the_same(subject: &Subject) {
 }
 
 fn an_exit_behind_a_wait_is_an_exit(subject: &Subject) {
-    // The wait suspends the guest where it can; the exit then unwinds a stack that was left and entered again.
+    // The wait suspends the guest where the engine can; the exit then unwinds a stack that was left
+    // and entered again.
     let body = r#"
         (func $poll (import "wasi_snapshot_preview1" "poll_oneoff") (param i32 i32 i32 i32) (result i32))
         (func $run (param i32 i32) (result i32)
@@ -332,7 +335,7 @@ fn what_was_written_before_an_exit_is_logged(subject: &Subject) {
         let error = host.call("run", b"").unwrap_err();
         Failure::TRAPPED.check(&error);
         let lines: Vec<_> = log.take().into_iter().map(|line| (line.stream, line.text)).collect();
-        // Without its newline, and not once more by the instance that comes next.
+        // Logged without its newline, and not again by the next instance.
         assert_eq!(lines, [(LogStream::Stderr, "why: this".to_owned())]);
     }
 }
@@ -344,7 +347,7 @@ fn a_raised_signal_ends_nothing(subject: &Subject) {
              (call $guest_request (i32.const 256) (i32.const 0))
              (call $answer_i32 (call $raise (i32.load (i32.const 0)))))"#,
     ));
-    // SIGKILL, SIGSEGV, SIGABRT among them: ENOTSUP, 58.
+    // Including SIGKILL, SIGSEGV and SIGABRT: each is ENOTSUP, 58.
     for signal in (0..32).chain([-1, i32::MAX, i32::MIN]) {
         assert_eq!(host.number("run", &signal.to_le_bytes()), 58, "signal {signal}");
     }

@@ -1,4 +1,5 @@
-//! Lists of buffers that lie, output without end, random bytes by the memory, and streams that are gone.
+//! Lists of buffers that lie, endless output, random bytes over all of memory, and streams that are
+//! closed.
 
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_wasi_io::arguments_over_their_own_pointers_harm_only_the_guest).needs(NEEDS).hostile(),
 ];
 
-/// Imports what the cases need, under the newer name.
+/// Imports of what the cases need, under the newer name.
 const IMPORTS: &str = r#"
     (func $fd_write (import "wasi_snapshot_preview1" "fd_write") (param i32 i32 i32 i32) (result i32))
     (func $fd_read (import "wasi_snapshot_preview1" "fd_read") (param i32 i32 i32 i32) (result i32))
@@ -62,8 +63,9 @@ fn guest(body: &str) -> Guest {
     Guest::new(&format!("{IMPORTS} {body}"))
 }
 
-/// Lays out the payload's numbers from 0 on and writes what they list to standard output: their first is how many
-/// buffers the list has, which begins at 4. Answers the error number, or how much was written.
+/// Returns a guest that writes a list of buffers to standard output. The payload's numbers are
+/// stored from 0 on: the number of buffers, then the list, which begins at 4. Answers the error
+/// number, or how much was written.
 fn lister() -> Guest {
     guest(
         r#"(func $run (param i32 i32) (result i32)
@@ -102,7 +104,7 @@ fn buffers_that_overlap_are_written_each_in_turn(subject: &Subject) {
 }
 
 fn a_list_that_lists_itself_is_written_as_it_was(subject: &Subject) {
-    // Its only buffer is the list: pointer 4, length 8.
+    // Its only buffer is the list itself: pointer 4, length 8.
     let log = Log::default();
     let host = subject.host(lister().log(&log));
     assert_eq!(host.number("run", &numbers(&[1, 4, 8])), 8);
@@ -112,7 +114,7 @@ fn a_list_that_lists_itself_is_written_as_it_was(subject: &Subject) {
 }
 
 fn a_result_that_lands_in_the_list_comes_last(subject: &Subject) {
-    // The number of bytes written goes over the length of the second buffer, and over its own pointer.
+    // The number of written bytes lands on the length of the second buffer, then on its pointer.
     let log = Log::default();
     let host = subject.host(
         guest(
@@ -144,7 +146,7 @@ fn one_wild_buffer_among_good_ones_writes_none(subject: &Subject) {
         host.fails("run", &numbers(&last), Failure::TRAPPED);
     }
     assert_eq!(log.texts(), [""; 0]);
-    // Nothing is never out of bounds.
+    // An empty buffer is never out of bounds.
     assert_eq!(host.number("run", &numbers(&[2, u32::MAX, 0, 16384, 10])), 10);
     assert_eq!(log.texts(), ["0123456789"]);
 }
@@ -164,7 +166,8 @@ fn lists_over_the_end_of_memory_are_traps(subject: &Subject) {
     assert_eq!(host.number("run", &numbers(&[u32::MAX, 0])), 0);
 }
 
-/// Lists the whole memory as often as a list may, and writes it to standard output.
+/// Returns a guest that lists the whole memory as often as a list may, and writes the list to
+/// standard output.
 fn whole_memory(pages: u32, count: u32) -> Guest {
     let body = format!(
         r#"{IMPORTS}
@@ -202,7 +205,7 @@ fn buffers_of_four_gibibytes_together_are_an_error_number(subject: &Subject) {
     assert_eq!(log.texts(), [""; 0]);
 }
 
-/// A guest that does something for ever; its log stays within its bound.
+/// Expects a guest that repeats `body` forever to end by its deadline, with a bounded log.
 #[track_caller]
 fn forever(subject: &Subject, body: &str) -> Vec<String> {
     let log = Log::default();
@@ -223,7 +226,7 @@ fn forever(subject: &Subject, body: &str) -> Vec<String> {
 }
 
 fn output_without_end_ends_at_the_deadline(subject: &Subject) {
-    // 2 KiB at 1024 each time, half of them a line.
+    // 2 KiB each time, the first half of them a line.
     let lines = forever(
         subject,
         "(memory.fill (i32.const 1024) (i32.const 120) (i32.const 1023))
@@ -248,14 +251,14 @@ fn a_line_without_end_takes_no_more_than_a_line(subject: &Subject) {
         "(memory.fill (i32.const 1024) (i32.const 120) (i32.const 2048))
          (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))",
     );
-    // It has no end of its own: it is logged when the call ends.
+    // The line has no end of its own, so it is logged when the call ends.
     assert_eq!(lines.len(), 1);
     assert!(lines[0].len() < 5000 && lines[0].starts_with("xxxx"), "{} bytes", lines[0].len());
     assert!(!lines[0].ends_with('x'), "nothing says that it was cut");
 }
 
 fn output_of_no_text_is_made_harmless(subject: &Subject) {
-    // All bytes that there are, four times, and a few that steer terminals.
+    // All possible bytes, four times, and a few that control terminals.
     let log = Log::default();
     let host = subject.host(
         guest(
@@ -282,7 +285,7 @@ fn output_of_no_text_is_made_harmless(subject: &Subject) {
 }
 
 fn random_bytes_over_the_guests_own_code_and_data_harm_only_the_guest(subject: &Subject) {
-    // All of memory, the names that the guest calls its host with and its request included.
+    // All of memory, including the names for host calls, and the request.
     let host = subject.host(guest(
         r#"(func $run (param i32 i32) (result i32)
              (call $guest_request (i32.const 1024) (i32.const 2048))
@@ -296,7 +299,7 @@ fn random_bytes_over_the_guests_own_code_and_data_harm_only_the_guest(subject: &
     let second = host.answer("run", b"payload");
     assert_eq!((first.len(), second.len()), (65_536, 65_536));
     assert!(first != second && first.iter().filter(|byte| **byte == 0).count() < 1000);
-    // An operation of one letter still counts: that is in a global.
+    // An operation of one letter still counts: the count is in a global.
     host.counted(3);
 }
 
@@ -316,7 +319,7 @@ fn random_bytes_for_more_than_memory_are_traps(subject: &Subject) {
 }
 
 fn random_bytes_without_end_end_at_the_deadline(subject: &Subject) {
-    // One call fills 48 MiB, which takes longer than the deadline in itself.
+    // One call fills 48 MiB, which alone takes longer than the deadline.
     let body = format!(
         "{IMPORTS}
          (func $run (param i32 i32) (result i32)
@@ -334,7 +337,7 @@ fn random_bytes_without_end_end_at_the_deadline(subject: &Subject) {
 }
 
 fn reading_without_end_ends_at_the_deadline(subject: &Subject) {
-    // As a program does that takes no bytes for 'not yet'.
+    // Like a program that takes zero bytes for 'not yet'.
     let lines =
         forever(subject, "(drop (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))");
     assert_eq!(lines, [""; 0]);
@@ -404,7 +407,8 @@ fn streams_that_change_places_keep_what_they_are(subject: &Subject) {
     assert_eq!(lines, [(antiphon::LogStream::Stderr, "err".to_owned())]);
 }
 
-/// Asks for the arguments, three of four bytes, where the payload says: pointers and strings.
+/// Returns a guest that asks for three arguments of three letters; the payload says where the
+/// pointers and the strings go.
 fn arguments() -> Guest {
     let params =
         WasiParams { argv: ["one", "two", "six"].map(str::to_owned).to_vec(), ..WasiParams::default() };
@@ -434,7 +438,7 @@ fn arguments_up_to_the_last_byte_of_memory_are_served(subject: &Subject) {
 }
 
 fn arguments_over_their_own_pointers_harm_only_the_guest(subject: &Subject) {
-    // The pointers go over the strings that they point to.
+    // The pointers overwrite the strings that they point to.
     let host = subject.host(arguments());
     let at = |buffer: u32| [0, 4, 8].map(|offset| buffer + offset).map(u32::to_le_bytes).concat();
     assert_eq!(host.answer("run", &numbers(&[2048, 2048])), at(2048));

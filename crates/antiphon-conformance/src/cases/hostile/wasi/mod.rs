@@ -8,5 +8,5 @@ mod pointers;
 mod poll;
 mod table;
 
-/// The topics, each the cases of one file.
+/// The topics, each with the cases of one file.
 pub(in crate::cases) const TOPICS: &[&[Case]] = &[exit::CASES, io::CASES, poll::CASES, pointers::CASES];

@@ -1,5 +1,5 @@
-//! Every function of WASI preview 1 with every argument made hostile, one after the other. `wasi_table.rs` says what
-//! each argument is for, and so what has to become of the call.
+//! Every function of WASI preview 1 with hostile values for every argument, one at a time.
+//! `wasi_table.rs` says what each argument is for, and so what the outcome must be.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -25,19 +25,19 @@ pub(super) const CASES: &[Case] = &[
     case!(hostile_wasi_pointers::every_function_in_a_start_section).needs(NEEDS).hostile(),
 ];
 
-/// The end of the guest's memory: one page.
+/// The end of the guest's memory of one page.
 const END: i64 = 65_536;
 
 /// The names under which guests import WASI.
 const MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 
-/// Pointers that lead out of memory, to its last bytes, or to an odd address inside; as for any other number, they are
-/// large, negative, or plain wrong.
+/// Pointers outside memory, to its last bytes, and to an odd address inside. As other arguments
+/// these are large, negative, or simply wrong.
 const HOSTILE: [i64; 9] = [-1, 0x7fff_ffff, i32::MIN as i64, -4, END, END - 1, END - 2, END - 4, 5121];
 
-/// A guest that imports every function of the table and calls the one whose number is in the payload, at 0, with the
-/// arguments behind it, 8 bytes each. What it answers is the error number. At 1024 it lays out for the functions what
-/// their pointers point to in the table.
+/// Returns a guest that imports every function of the table and calls one of them. The payload has
+/// the function's number at 0 and then its arguments, 8 bytes each. The guest answers the error
+/// number. At 1024 is what the table's sound pointers point to.
 fn caller(module: &str, more: &str) -> Guest {
     let mut body = String::new();
     for Function { name, params, .. } in FUNCTIONS {
@@ -68,11 +68,11 @@ fn caller(module: &str, more: &str) -> Guest {
            "#,
     );
     body.push_str(more);
-    // None of the calls is to wait: one that did would end by this.
+    // No call should wait; one that does ends by this deadline.
     Guest::new(&body).wasi_params(world()).limits(Limits::new().with_deadline(Duration::from_secs(1)))
 }
 
-/// The arguments and the environment that the table speaks of.
+/// Returns the arguments and the environment that the table assumes.
 fn world() -> WasiParams {
     WasiParams {
         argv: vec!["a".into(), "b".into()],
@@ -81,7 +81,7 @@ fn world() -> WasiParams {
     }
 }
 
-/// What has to become of a call.
+/// The outcome that a call must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     /// The guest reads an error number; 0 is success.
@@ -92,7 +92,8 @@ enum Outcome {
     Exit(i32),
 }
 
-/// What has to become of the call if one argument is this value, and the others are those of the table.
+/// Returns the outcome that a call must have with `value` for one argument and the table's values
+/// for the others.
 fn outcome(function: &Function, changed: usize, value: i64) -> Outcome {
     let (_, role, _) = function.params[changed];
     let unsigned = i64::from(value as i32 as u32);
@@ -109,7 +110,7 @@ fn payload(number: usize, arguments: &[i64]) -> Vec<u8> {
     std::iter::once(number as i64).chain(arguments.iter().copied()).flat_map(i64::to_le_bytes).collect()
 }
 
-/// Calls a function and compares.
+/// Calls a function and compares the outcome.
 #[track_caller]
 fn check(host: &Host, number: usize, arguments: &[i64], expected: Outcome) {
     let name = FUNCTIONS[number].name;
@@ -127,8 +128,8 @@ fn check(host: &Host, number: usize, arguments: &[i64], expected: Outcome) {
     }
 }
 
-/// Calls the functions whose names begin so, under both names of WASI: with sound arguments, then with each hostile
-/// value in the place of each argument.
+/// Calls the functions whose names begin with one of the prefixes, under both names of WASI: first
+/// with sound arguments, then with each hostile value for each argument.
 fn hostile(subject: &Subject, prefixes: &[&str]) {
     let mut calls = 0;
     for module in MODULES {
@@ -184,7 +185,7 @@ fn wild_pointers_to_random_bytes_and_the_process(subject: &Subject) {
 }
 
 fn every_argument_wild_at_once(subject: &Subject) {
-    // A bad descriptor is found before a bad pointer, and a bad number before either.
+    // A bad descriptor is reported before a bad pointer, and a bad number before both.
     for module in MODULES {
         let host = subject.host(caller(module, ""));
         for (number, function) in FUNCTIONS.iter().enumerate() {
@@ -203,8 +204,8 @@ fn every_argument_wild_at_once(subject: &Subject) {
 }
 
 fn every_function_without_a_byte_of_memory(subject: &Subject) {
-    // A memory of no pages: every pointer is wild, that of an empty span excepted. The guest cannot answer; what its
-    // function returned is its own success or failure.
+    // A memory of no pages: every pointer is wild, except for an empty span. The guest cannot
+    // answer, so it returns whether the error number was the expected one.
     for module in MODULES {
         for Function { name, params, errno } in FUNCTIONS {
             let types: String = params.iter().map(|(_, role, _)| format!(" {}", role.ty())).collect();
@@ -230,7 +231,7 @@ fn every_function_without_a_byte_of_memory(subject: &Subject) {
                 Failure::TRAPPED.check(&error);
                 says(&error, &[name, "outside"]);
             } else {
-                // It returned 1 and set nothing: the error number was the expected one.
+                // It returned 1 and set nothing, so the error number was the expected one.
                 Failure::MISBEHAVED.check(&error);
             }
         }
@@ -238,7 +239,8 @@ fn every_function_without_a_byte_of_memory(subject: &Subject) {
 }
 
 fn every_function_in_a_start_section(subject: &Subject) {
-    // The memory is there, but the host does not know it yet; the first argument that is a pointer is wild.
+    // Memory exists, but the host has not seen it yet. The first argument that is a pointer is
+    // wild.
     for (number, function) in FUNCTIONS.iter().enumerate() {
         let mut arguments: Vec<i64> = function.params.iter().map(|(_, _, value)| *value).collect();
         let wild = function.params.iter().position(|(_, role, _)| matches!(role, Role::Span(1..)));

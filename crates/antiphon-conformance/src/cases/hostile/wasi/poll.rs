@@ -1,4 +1,4 @@
-//! Waits: too long, too many, at times that never come, and over their own answers.
+//! Waits: too long, too many, at times that never come, and over their own results.
 
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ const DEADLINE: Duration = Duration::from_millis(100);
 const INVAL: i32 = 28;
 const BADF: u8 = 8;
 
-/// Subscriptions as the payload lays them out from 0 on, of 48 bytes each; as many as the operation has letters more
-/// than one, or as `COUNT` says. Events go to 16384, their number to 60000.
+/// Polls subscriptions of 48 bytes each, which the payload lays out from 0 on. Their number is the
+/// length of the operation less one, or `COUNT`. Events go to 16384, their number to 60000.
 const POLLER: &str = r#"
     (func $poll (import "wasi_snapshot_preview1" "poll_oneoff") (param i32 i32 i32 i32) (result i32))
     (func $run (param $op i32) (param i32) (result i32)
@@ -54,14 +54,14 @@ fn poller(count: &str) -> Guest {
     Guest::new(&POLLER.replace("COUNT", count)).limits(Limits::new().with_deadline(DEADLINE))
 }
 
-/// Polls what the payload says, one subscription for every 48 bytes, and answers the events.
+/// Polls the payload's subscriptions, one for every 48 bytes, and returns the events.
 fn poll(host: &Host, subscriptions: &[Vec<u8>]) -> Vec<Event> {
     let answer = host.answer("poll", &subscriptions.concat());
     assert_eq!(answer.len() % 32, 0, "an error number: {answer:?}");
     answer.chunks(32).map(|event| Event { userdata: event[0], errno: event[8], kind: event[10] }).collect()
 }
 
-/// What a case looks at of an event.
+/// The fields of an event that the cases check.
 #[derive(Debug, PartialEq, Eq)]
 struct Event {
     userdata: u8,
@@ -86,7 +86,7 @@ fn clock(userdata: u8, clock: u32, timeout: u64, flags: u16) -> Vec<u8> {
     subscription
 }
 
-/// Waits for a descriptor to be readable (1) or writable (2).
+/// Returns a subscription to a readable (1) or writable (2) descriptor.
 fn stream(userdata: u8, kind: u8, fd: u32) -> Vec<u8> {
     let mut subscription = vec![0; 48];
     subscription[0] = userdata;
@@ -95,12 +95,12 @@ fn stream(userdata: u8, kind: u8, fd: u32) -> Vec<u8> {
     subscription
 }
 
-/// The call ends by its deadline, in the wait.
+/// Expects the call to end by its deadline, during the wait.
 #[track_caller]
 fn waits_in_vain(host: &Host, payload: &[u8]) {
     let (error, elapsed) = timed(|| host.call("poll", payload).unwrap_err());
     assert!(error.is_deadline(), "{error:#?}");
-    // A wait is neither the guest's doing nor a handler's, but the host's time.
+    // An engine may count a wait as the guest's time or as the host's.
     match error.phase() {
         Some(Phase::Guest) => Failure::DEADLINE_IN_GUEST.check(&error),
         _ => Failure::DEADLINE_IN_HOST.check(&error),
@@ -134,14 +134,14 @@ fn a_time_that_is_past_is_over_at_once(subject: &Subject) {
         assert_eq!(events, [Event { userdata: 7, errno: 0, kind: 0 }]);
         soon(elapsed, Duration::ZERO);
     }
-    // Neither a relative nor an absolute time.
+    // Flags that mean neither a relative nor an absolute time.
     for flags in [2, 3, u16::MAX] {
         let events = poll(&host, &[clock(7, REALTIME, 0, flags)]);
         assert_eq!(events, [Event { userdata: 7, errno: INVAL as u8, kind: 0 }]);
     }
 }
 
-/// A guest that sleeps again and again.
+/// Returns a guest that sleeps again and again.
 fn restless(nanoseconds: u64) -> Guest {
     Guest::new(&format!(
         r#"(func $poll (import "wasi_snapshot_preview1" "poll_oneoff") (param i32 i32 i32 i32) (result i32))
@@ -167,7 +167,7 @@ fn short_sleeps_without_end_end_at_the_deadline(subject: &Subject) {
 }
 
 fn a_sleep_in_every_init_export_ends_at_the_deadline_of_the_start(subject: &Subject) {
-    // 60 ms each, and the deadline is one for all of them.
+    // 60 ms each, with one deadline for all of them.
     let guest = Guest::new(
         r#"(func $poll (import "wasi_snapshot_preview1" "poll_oneoff") (param i32 i32 i32 i32) (result i32))
            (func $nap
@@ -195,7 +195,7 @@ fn numbers_of_subscriptions_beyond_reason_are_an_error_number(subject: &Subject)
 }
 
 fn a_thousand_subscriptions_are_served(subject: &Subject) {
-    // At 0 up to 49152, with the events over the first ones: all of them are the same, and due.
+    // Subscriptions from 0 up to 49152, all alike and due; the events follow at 65536.
     let body = POLLER.replace("COUNT", "(i32.const 1024)").replace("16384", "65536").replace(
         "(call $guest_request (i32.const 61000) (i32.const 0))",
         "(call $guest_request (i32.const 61000) (i32.const 0)) (i32.store (i32.const 16) (i32.const 1))",
@@ -205,7 +205,7 @@ fn a_thousand_subscriptions_are_served(subject: &Subject) {
 }
 
 fn subscriptions_over_the_end_of_memory_are_traps(subject: &Subject) {
-    // 48 bytes a subscription, 32 an event: which of the two leads out of memory does not matter.
+    // 48 bytes a subscription, 32 an event: it does not matter which of the two leaves memory.
     let host = subject.host(Guest::new(
         r#"(func $poll (import "wasi_snapshot_preview1" "poll_oneoff") (param i32 i32 i32 i32) (result i32))
            (func $run (param i32 i32) (result i32)
@@ -231,7 +231,8 @@ fn subscriptions_over_the_end_of_memory_are_traps(subject: &Subject) {
 }
 
 fn events_over_the_subscriptions_harm_only_the_guest(subject: &Subject) {
-    // Events are written over the subscriptions that are still to be read. Whatever it makes of them, it is over soon.
+    // Events overwrite the subscriptions that are still to be read. Whatever results from that, it
+    // ends soon.
     for at in [0, 1, 8, 16, 24, 32, 48, 80] {
         let body = POLLER.replace("COUNT", ALL).replace("16384", &at.to_string());
         let host = subject.host(Guest::new(&body).limits(Limits::new().with_deadline(DEADLINE)));
@@ -286,7 +287,7 @@ fn streams_that_do_not_exist_are_an_event_with_an_error(subject: &Subject) {
 fn kinds_that_do_not_exist_are_an_error_number(subject: &Subject) {
     let host = subject.host(poller(ALL));
     for kind in [3, 4, 0x7f, 0xff] {
-        // Alone, and behind one that is ready: the call fails as a whole and writes no event.
+        // Alone, and behind one that is ready: the whole call fails and writes no event.
         assert_eq!(host.number("poll", &stream(1, kind, 0)), INVAL);
         assert_eq!(host.number("poll", &[stream(1, 1, 0), stream(2, kind, 0)].concat()), INVAL);
     }

@@ -1,18 +1,19 @@
-//! What each function of WASI preview 1 does with each of its arguments, in a world without files and sockets.
+//! The outcome of each function of WASI preview 1 for each of its arguments, in a world without
+//! files and sockets.
 
-/// What an argument is for.
+/// The purpose of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A pointer to so many bytes, which are read or written: wild, it ends the call.
+    /// A pointer to so many bytes, which are read or written. A wild one ends the call.
     Span(i64),
-    /// The length of a span that begins there.
+    /// The length of a span that begins at this address.
     Length(i64),
-    /// Not looked at.
+    /// An argument of 32 bits that is not read.
     Unread,
-    /// The same, of 64 bits.
+    /// An argument of 64 bits that is not read.
     Unread64,
-    /// A descriptor, clock, or number of entries: a hostile one is answered with this error number, before any pointer
-    /// is followed.
+    /// A descriptor, clock, or number of entries. A hostile value is answered with this error
+    /// number before any pointer is used.
     Chosen(i32),
     /// The code of an exit.
     ExitCode,
@@ -24,10 +25,10 @@ impl Role {
     }
 }
 
-/// A function: its name, its arguments with sound values, and what it answers to those.
+/// A function: its name, its arguments with sound values, and the error number for those.
 pub(super) struct Function {
     pub(super) name: &'static str,
-    /// The argument's name, what it is for, and a sound value.
+    /// The argument's name, its purpose, and a sound value.
     pub(super) params: &'static [(&'static str, Role, i64)],
     pub(super) errno: i32,
 }
@@ -47,8 +48,8 @@ const fn function(name: &'static str, params: &'static [(&'static str, Role, i64
 
 use Role::{Chosen, ExitCode, Length, Span, Unread, Unread64};
 
-/// Every function of preview 1. The world has the arguments `a` and `b`, the environment `K=v`; memory has two buffers
-/// at 1024 and a subscription to standard input at 1280.
+/// Every function of preview 1. The world has the arguments `a` and `b` and the environment `K=v`.
+/// Memory has two buffers at 1024 and a subscription to standard input at 1280.
 pub(super) const FUNCTIONS: &[Function] = &[
     function("args_get", &[("pointers", Span(8), 3072), ("buffer", Span(4), 4096)], SUCCESS),
     function("args_sizes_get", &[("count", Span(4), 3072), ("size", Span(4), 3076)], SUCCESS),
@@ -66,7 +67,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         BADF,
     ),
     function("fd_allocate", &[("fd", Unread, 1), ("offset", Unread64, 0), ("length", Unread64, 1)], BADF),
-    // A descriptor that is not open: the others are needed.
+    // A descriptor that is not open, because later calls need the open ones.
     function("fd_close", &[("fd", Unread, 3)], BADF),
     function("fd_datasync", &[("fd", Unread, 1)], BADF),
     function("fd_fdstat_get", &[("fd", Chosen(BADF), 1), ("stat", Span(24), 3072)], SUCCESS),
@@ -76,7 +77,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[("fd", Unread, 1), ("base", Unread64, 0), ("inheriting", Unread64, 0)],
         BADF,
     ),
-    // 56 bytes under the older name, and memory ends at a multiple of 64.
+    // 56 bytes under the older name; memory ends at a multiple of 64.
     function("fd_filestat_get", &[("fd", Chosen(BADF), 1), ("stat", Span(56), 3072)], SUCCESS),
     function("fd_filestat_set_size", &[("fd", Unread, 1), ("size", Unread64, 0)], BADF),
     function(
@@ -254,7 +255,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         BADF,
     ),
     function("path_unlink_file", &[("fd", Unread, 3), ("path", Unread, 4096), ("length", Unread, 4)], BADF),
-    // A subscription is 48 bytes, 56 under the older name, and memory ends at a multiple of 64.
+    // A subscription has 48 bytes, 56 under the older name; memory ends at a multiple of 64.
     function(
         "poll_oneoff",
         &[
