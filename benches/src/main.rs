@@ -71,7 +71,7 @@ fn main() -> Result<()> {
     let mut arguments = env::args().skip(1).peekable();
     if arguments.next_if_eq("idle-row").is_some() {
         let arguments: Vec<_> = arguments.collect();
-        let [name, guest, count] = &arguments[..] else { bail!("idle-row is for `idle` alone") };
+        let [name, guest, count] = &arguments[..] else { bail!("idle-row is only for `idle`") };
         return idle::row(name, guest, count);
     }
     let options = Options::parse(arguments)?;

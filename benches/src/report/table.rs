@@ -1,6 +1,6 @@
-//! A table: what was measured of several variants in one run.
+//! A table: the measurements of several variants in one run.
 
-/// What a column's numbers are.
+/// The unit of a column's numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unit {
     /// Nanoseconds; less is better.

@@ -27,7 +27,7 @@ const ROWS: [(&str, &str, bool); 5] = [
 
 /// Guests: the name on the command line, and the title.
 const GUESTS: [(&str, &str); 3] = [
-    ("untouched", "Idle instances of `guests/untouched.wat`, 1 page (64 KiB) that nobody writes to"),
+    ("untouched", "Idle instances of `guests/untouched.wat`, 1 page (64 KiB) that is never written to"),
     ("1", "Idle instances of `guests/idle.wat`, 1 page (64 KiB), two pages of the system's written to"),
     ("rust", "Idle instances of `guests/built/rust.wasm`, 17 pages"),
 ];
@@ -64,7 +64,7 @@ pub fn tables() -> Result<Vec<Table>> {
         let column = |count: u32| Column { name: format!("{count} instances"), unit: Unit::Memory };
         tables.push(Table {
             title: title.into(),
-            note: "A cell: by how much the process is larger, in resident memory, for each instance after the first; its ratio to \
+            note: "A cell: resident memory of the process for each instance after the first; its ratio to \
                    the same engine by hand, and for Antiphon how many times less than the incumbent it is (`/`)."
                 .into(),
             columns: COUNTS.map(column).to_vec(),

@@ -1,9 +1,12 @@
 //! A waker that others can ring: the ticker at a deadline, a handle when it cancels.
+//!
+//! A waker is never called under a lock. It may run its task at once, and the task may come back to
+//! where it was woken.
 
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
-/// Holds the waker of whoever waits, until it is rung.
+/// Holds the waker of a waiter until it is rung.
 #[derive(Debug, Default)]
 pub(crate) struct Alarm {
     waker: Mutex<Option<Waker>>,
@@ -11,13 +14,13 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     pub(crate) fn set(&self, waker: &Waker) {
-        // Cloned before and dropped after the lock: both are code of the executor's.
+        // Cloned before and dropped after the lock: both run the executor's code.
         let waker = waker.clone();
         let old = self.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(waker);
         drop(old);
     }
 
-    /// Wakes once; a waiter that is still interested sets its waker again.
+    /// Wakes the waiter once. A waiter that still waits sets its waker again.
     pub(crate) fn ring(&self) {
         let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(waker) = waker {
@@ -36,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_waker_that_runs_its_task_at_once_finds_the_alarm_unlocked() {
-        /// Sets the alarm anew inside its wake, as a task that is polled there does.
+        /// Sets the alarm again inside its wake, as a task that is polled there does.
         struct Inline(Arc<Alarm>);
 
         impl Wake for Inline {

@@ -1,4 +1,4 @@
-//! What one route gives to one guest call.
+//! The budget of one route for one guest call.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub(crate) struct Budget {
     pub(crate) time: Option<Duration>,
 }
 
-/// Which part of a budget is spent.
+/// The part of a budget that is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exhausted {
     Calls(u64),
@@ -37,21 +37,21 @@ impl fmt::Display for Exhausted {
     }
 }
 
-/// A host call that its budget let in.
+/// A host call that its budget admitted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
     route: u64,
     budget: Budget,
-    /// Only where time is limited.
+    /// Present only where time is limited.
     clock: Option<Clock>,
 }
 
-/// How long a handler runs, and by when it has to be done.
+/// When a handler began, and when it has to be done.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
     since: Instant,
-    /// What ends a handler that waits, a little before the time is spent where the ticker came late to the tick that it is
-    /// counted from.
+    /// Ends a handler that waits. It may come a little before the time is spent, where the ticker
+    /// came late to the tick that it is counted from.
     deadline: Deadline,
 }
 
@@ -89,7 +89,7 @@ impl Clock {
 }
 
 impl Turn {
-    /// The terms of the handler: those of the call, up to the end of the budget.
+    /// Returns the terms of the handler: those of the call, up to the end of the budget.
     pub(crate) fn terms(&self, call: &HostCall<'_>) -> Terms {
         match self.clock {
             None => call.terms().clone(),
@@ -97,8 +97,8 @@ impl Turn {
         }
     }
 
-    /// Charges what the handler took, and the bytes of its answer if there is one. What came too late, or is too much, is
-    /// no answer.
+    /// Charges the handler's time, and the bytes of its answer if there is one. An answer that came
+    /// too late or is too large is refused.
     pub(crate) fn settle(self, ledger: &Ledger, answer: Option<usize>) -> Result<(), Exhausted> {
         ledger.with(self.route, |spent| {
             if let Some(clock) = self.clock {
@@ -106,7 +106,7 @@ impl Turn {
             }
             let bytes = u64::try_from(answer.unwrap_or(0)).unwrap_or(u64::MAX);
             spent.bytes = spent.bytes.saturating_add(bytes);
-            // An answer that is there has come before that, or without a look at it.
+            // An answer came before that deadline, or from a handler that did not look at it.
             let ended = answer.is_none() && self.clock.is_some_and(|clock| clock.deadline.is_over());
             if let Some(limit) = self.budget.time.filter(|limit| ended || spent.time > *limit) {
                 spent.time = spent.time.max(limit);
@@ -132,7 +132,7 @@ mod tests {
     fn a_handler_that_its_deadline_ended_early_has_spent_all_of_its_time() {
         let (ledger, limit) = (Ledger::default(), Duration::from_secs(60));
         let budget = Budget { time: Some(limit), ..Budget::default() };
-        // As where the ticker came late to the tick that the deadline is counted from.
+        // As if the ticker had come late to the tick that the deadline is counted from.
         let clock =
             |ticks| Clock { deadline: Deadline::after(ticker::now(), ticks, limit), ..Clock::start(limit) };
         let turn = |clock| Turn { route: 1, budget, clock: Some(clock) };

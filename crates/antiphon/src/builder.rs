@@ -1,4 +1,4 @@
-//! What a host is built from.
+//! The builder of both hosts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -53,34 +53,43 @@ impl<E: ?Sized> HostBuilder<E> {
         (self.engine, self.shared)
     }
 
-    /// Sets limits; where the provider sets one too, the stricter holds.
+    /// Sets limits. Where the provider sets one too, the stricter holds.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.shared.limits = Arc::new(limits);
         self
     }
 
-    /// Whether calls share an instance; where the provider asks for more, it gets it. On its builder the engine prepares for
-    /// it, and instances cost less.
+    /// Sets whether calls share an instance. Where the provider asks for more isolation, its
+    /// setting holds. An instance costs less when isolation is set on the provider's builder,
+    /// because the engine then prepares for it.
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.shared.isolation = isolation;
         self
     }
 
-    /// Sends the guest's log lines to a function rather than to `tracing` (target `antiphon::guest`). It must not block.
+    /// Sends the guest's log lines to a function instead of to `tracing` (target
+    /// `antiphon::guest`). The function must not block.
     pub fn log(mut self, sink: impl Fn(LogLine<'_>) + Send + Sync + 'static) -> Self {
         self.shared.log = Some(Arc::new(sink));
         self
     }
 
-    /// Lets a handle end every call of the host, and every start of its guest, as
-    /// [`Request::cancel`](crate::Request::cancel) does for one call: for who shuts many hosts down at once. A host whose handle
-    /// was used serves no call any more: one that begins later ends at its first wait, or within two ticks.
+    /// Lets a handle end every call of the host and every start of its guest, as
+    /// [`Request::cancel`](crate::Request::cancel) does for one call. It is meant for programs that
+    /// shut many hosts down at once.
+    ///
+    /// Once the handle is used, the host serves no calls: one that begins later ends at its first
+    /// wait, or within two ticks.
     pub fn stop(mut self, handle: CancelHandle) -> Self {
+        // A part of the terms: dropping a call's future cannot end a guest that never gives way,
+        // because such a guest looks only at its terms. That costs a call nothing, because these
+        // terms stay in place from one call to the next.
         self.shared.standing = Terms::stopped_by(handle);
         self
     }
 
-    /// Allows host calls while the guest starts; refused by default, as the host is not ready to serve it then.
+    /// Allows host calls while the guest starts. They are refused by default, because the host is
+    /// not ready to serve them then.
     pub fn host_calls_in_init(mut self, allowed: bool) -> Self {
         self.shared.host_calls_in_init = allowed;
         self
@@ -88,7 +97,7 @@ impl<E: ?Sized> HostBuilder<E> {
 }
 
 impl HostBuilder<dyn WebAssemblyEngineProvider + Send> {
-    /// Answers the guest's host calls.
+    /// Sets the handler that answers the guest's host calls.
     pub fn handler(self, handler: impl HostHandler + 'static) -> Self {
         self.set_handler(Handler::Sync(Arc::new(handler)))
     }
@@ -104,13 +113,16 @@ impl HostBuilder<dyn WebAssemblyEngineProvider + Send> {
 
 #[cfg(feature = "async")]
 impl HostBuilder<dyn WebAssemblyEngineProviderAsync + Send> {
-    /// Answers the guest's host calls. A handler that [says](HostHandlerAsync::at_once) that it never waits is taken at its
-    /// word.
+    /// Sets the handler that answers the guest's host calls.
+    ///
+    /// A handler that [says](HostHandlerAsync::at_once) that it never waits is treated like one set
+    /// with [`handler_sync`](Self::handler_sync).
     pub fn handler(self, handler: impl HostHandlerAsync + 'static) -> Self {
         self.set_handler(Handler::of_async(handler))
     }
 
-    /// Answers the guest's host calls without ever waiting, which saves the guest the means to suspend.
+    /// Sets a handler that answers the guest's host calls without ever waiting. The guest then
+    /// needs no means to suspend, which makes its calls cheaper.
     pub fn handler_sync(self, handler: impl HostHandler + 'static) -> Self {
         self.set_handler(Handler::Sync(Arc::new(handler)))
     }

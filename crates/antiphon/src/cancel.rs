@@ -1,4 +1,4 @@
-//! Ending a call from outside.
+//! The handle that ends a call from outside.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,9 +7,10 @@ use crate::alarm::Alarm;
 
 /// Ends the calls that were made with it, from any thread.
 ///
-/// A call that waits (in a queue, in a host call, in a sleep) ends at once, one in guest code at the next tick; both as
-/// [`ErrorKind::Cancelled`](crate::errors::ErrorKind::Cancelled). A handle stays used: a call made with it later does
-/// not begin.
+/// A call that waits (in a queue, in a host call, in a sleep) ends at once. A call in guest code
+/// ends at the next tick. Both end as
+/// [`ErrorKind::Cancelled`](crate::errors::ErrorKind::Cancelled). A handle stays used: a call that
+/// is made with it later does not begin.
 ///
 /// ```
 /// use antiphon::{CancelHandle, Request, WapcHost, errors::ErrorKind, testing::TestEngine};
@@ -33,7 +34,7 @@ struct Inner {
 }
 
 impl CancelHandle {
-    /// A handle that has not been used.
+    /// Creates a handle that has not been used.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -49,19 +50,21 @@ impl CancelHandle {
         }
     }
 
-    /// Whether it was used.
+    /// Returns whether the handle was used.
     #[must_use]
     #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.inner.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Rings the alarm when the handle is used. The caller looks at the handle again after this.
+    /// Rings the alarm when the handle is used. The caller has to check the handle again after
+    /// this.
     pub(crate) fn ring_on_cancel(&self, alarm: Weak<Alarm>) {
         let mut waiting = self.waiting();
         if waiting.len() == waiting.capacity() {
             waiting.retain(|alarm| alarm.strong_count() > 0);
-            // As much room again as is in use: with less, a handle of many calls would be swept for each of them.
+            // Reserves as much room again as is in use. With less, a handle of many calls would be
+            // swept for each of them.
             let used = waiting.len();
             waiting.reserve(used.max(4));
         }

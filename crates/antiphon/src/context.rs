@@ -1,10 +1,10 @@
-//! A typed map that travels with a call.
+//! A map by type that travels with a call.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 
-/// Values of the caller's, one a type, that the host's handlers of this call can read.
+/// Values from the caller, at most one of each type, that the host's handlers of the call can read.
 ///
 /// ```
 /// use antiphon::Context;
@@ -20,26 +20,26 @@ pub struct Context {
 }
 
 impl Context {
-    /// An empty context, which allocates nothing.
+    /// Creates an empty context, which allocates nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a value; one of the same type is replaced.
+    /// Adds a value, in place of any earlier one of its type.
     #[must_use]
     pub fn with<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.insert(value);
         self
     }
 
-    /// Adds a value and gives back the one of the same type that it replaces.
+    /// Adds a value and returns the earlier one of its type, if there was one.
     pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) -> Option<T> {
         let old = self.values.insert(TypeId::of::<T>(), Box::new(value))?;
         old.downcast().ok().map(|old| *old)
     }
 
-    /// The value of a type.
+    /// Returns the value of a type.
     #[must_use]
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.values.get(&TypeId::of::<T>())?.downcast_ref()

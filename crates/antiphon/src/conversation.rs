@@ -1,4 +1,8 @@
-//! A guest call in progress: the protocol's conversation with what a host adds to it.
+//! A guest call in progress: the protocol's conversation, and what a host adds to it.
+//!
+//! The protocol's conversation is pure. This one wraps it with what a pure state machine must not
+//! know: the handler, the clock, the log. Engines see only this one. The engine's store owns it for
+//! the time of a call, so imports take no lock.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,28 +32,29 @@ pub(crate) struct Shared {
     pub(crate) isolation: Isolation,
     pub(crate) log: Option<LogSink>,
     pub(crate) host_calls_in_init: bool,
-    /// What holds for each call, whatever its request says.
+    /// The terms that hold for each call, whatever its request says.
     pub(crate) standing: Terms,
 }
 
 /// One guest call in progress, or the start of an instance, as an engine sees it.
 ///
-/// An engine keeps it in its store's data while guest code runs; each waPC import is one method, named after it, that
-/// takes the guest's memory and the import's arguments as they are: every check is made here. An `Err` ends the guest
-/// call: the engine returns it from the import, and hands it, boxed, to the host.
+/// An engine keeps it in its store's data while guest code runs. Each waPC import is one method of
+/// the same name, which takes the guest's memory and the import's arguments as they are; every
+/// check is made here. An `Err` ends the guest call: the engine returns it from the import, and
+/// hands it, boxed, to the host.
 ///
-/// A conversation that no call is running in answers every import harmlessly.
+/// A conversation in which no call runs answers every import harmlessly.
 pub struct Conversation {
     protocol: protocol::Conversation,
     shared: Arc<Shared>,
     terms: Terms,
-    /// What handlers note about the call; and whether anything below, or more than a deadline in the terms, was set: the
-    /// one look that most calls need.
+    /// What handlers note about the call. It also says whether any field below is set, or more than
+    /// a deadline in the terms: most calls need only this one look.
     ledger: Ledger,
     meter: Option<Box<Meter>>,
-    /// Whether the answer is read in place rather than kept.
+    /// Whether the answer is read in place instead of kept.
     in_place: bool,
-    /// What an engine that knows only `ModuleState` could not report itself.
+    /// An error that an engine which knows only `ModuleState` could not report itself.
     failure: Option<Error>,
 }
 
@@ -66,7 +71,7 @@ impl Conversation {
         }
     }
 
-    /// Another one of the same host, in which nothing runs.
+    /// Returns another conversation of this host, in which nothing runs.
     #[must_use]
     pub fn spare(&self) -> Box<Self> {
         Box::new(Self::idle(Arc::clone(&self.shared)))
@@ -74,7 +79,7 @@ impl Conversation {
 
     // The imports.
 
-    /// `__guest_request`.
+    /// Serves the import `__guest_request`.
     ///
     /// # Errors
     /// The guest points outside its memory.
@@ -88,10 +93,11 @@ impl Conversation {
         Ok(self.protocol.guest_request(memory, op_ptr, msg_ptr)?)
     }
 
-    /// `__guest_response`.
+    /// Serves the import `__guest_response`.
     ///
     /// # Errors
-    /// The answer is outside the guest's memory or over its limit, or whoever reads it in place panicked.
+    /// The answer is outside the guest's memory or over its limit, or the closure that reads it in
+    /// place panicked.
     #[inline]
     pub fn guest_response(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<()> {
         if self.in_place {
@@ -101,7 +107,7 @@ impl Conversation {
         Ok(self.protocol.guest_response(memory, ptr, len)?)
     }
 
-    /// `__guest_error`.
+    /// Serves the import `__guest_error`.
     ///
     /// # Errors
     /// The text is outside the guest's memory.
@@ -109,7 +115,7 @@ impl Conversation {
         Ok(self.protocol.guest_error(memory, ptr, len)?)
     }
 
-    /// `__console_log`.
+    /// Serves the import `__console_log`.
     ///
     /// # Errors
     /// The line is outside the guest's memory, or the log's sink panicked.
@@ -118,7 +124,7 @@ impl Conversation {
         self.emit(LogStream::Console, line.as_deref())
     }
 
-    /// A line for the log that came by another way than `__console_log`, such as WASI's standard output.
+    /// Logs a line that did not come by `__console_log`, such as WASI's standard output.
     ///
     /// # Errors
     /// The log's sink panicked.
@@ -127,10 +133,11 @@ impl Conversation {
         self.emit(stream, line.as_deref())
     }
 
-    /// `__host_call` where the guest cannot suspend.
+    /// Serves the import `__host_call` where the guest cannot suspend.
     ///
     /// # Errors
-    /// A wild pointer, a spent budget, a handler that panicked, or a deadline that passed meanwhile.
+    /// The guest passed a wild pointer or has spent a budget, the handler panicked, or the deadline
+    /// passed.
     #[inline]
     pub fn host_call(&mut self, memory: &[u8], args: [i32; 8]) -> Result<i32> {
         match self.protocol.begin_host_call(memory, args)? {
@@ -145,13 +152,14 @@ impl Conversation {
         }
     }
 
-    /// `__host_call` where the guest can suspend. Ends at the call's deadline whatever the handler does.
+    /// Serves the import `__host_call` where the guest can suspend. It ends at the call's deadline,
+    /// whatever the handler does.
     ///
     /// # Errors
     /// Those of [`host_call`](Self::host_call).
     ///
     /// # Cancel safety
-    /// Dropping the future drops the handler's; the instance has to be discarded with it.
+    /// Dropping the future drops the handler's future. The instance has to be discarded with it.
     #[cfg(feature = "async")]
     pub async fn host_call_async(&mut self, memory: &[u8], args: [i32; 8]) -> Result<i32> {
         match self.protocol.begin_host_call(memory, args)? {
@@ -169,14 +177,14 @@ impl Conversation {
         }
     }
 
-    /// `__host_response_len`.
+    /// Serves the import `__host_response_len`.
     #[must_use]
     #[inline]
     pub fn host_response_len(&self) -> i32 {
         self.protocol.host_response_len()
     }
 
-    /// `__host_response`.
+    /// Serves the import `__host_response`.
     ///
     /// # Errors
     /// The guest points outside its memory.
@@ -185,13 +193,13 @@ impl Conversation {
         Ok(self.protocol.host_response(memory, ptr)?)
     }
 
-    /// `__host_error_len`.
+    /// Serves the import `__host_error_len`.
     #[must_use]
     pub fn host_error_len(&self) -> i32 {
         self.protocol.host_error_len()
     }
 
-    /// `__host_error`.
+    /// Serves the import `__host_error`.
     ///
     /// # Errors
     /// The guest points outside its memory.
@@ -199,41 +207,43 @@ impl Conversation {
         Ok(self.protocol.host_error(memory, ptr)?)
     }
 
-    /// `env.abort`: the error to end the guest call with.
+    /// Serves the import `env.abort`: returns the error that ends the guest call.
     #[must_use]
     pub fn abort(&mut self, memory: &[u8], args: [i32; 4]) -> Error {
         Error::new(ErrorKind::Trapped, format!("abort: {}", self.protocol.abort(memory, args)))
     }
 
-    // What an engine asks.
+    // Questions of engines.
 
-    /// The arguments of `__guest_call`.
+    /// Returns the arguments of `__guest_call`: the lengths of the operation and of the payload, in
+    /// bytes.
     #[must_use]
     #[inline]
     pub fn lengths(&self) -> (i32, i32) {
         self.protocol.lengths()
     }
 
-    /// The limits of the host, already the stricter of its own and the provider's.
+    /// Returns the limits in force: the stricter of the host's and the provider's.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
     }
 
-    /// Whether this call has to end at some time, which an engine without interruption cannot promise.
+    /// Returns whether this call has a deadline, which an engine without interruption cannot keep.
     #[must_use]
     pub fn has_deadline(&self) -> bool {
         self.terms.deadline.tick != ticker::NEVER
     }
 
-    /// Whether a host call of this conversation may have to be awaited.
+    /// Returns whether a host call of this conversation may have to be awaited.
     #[must_use]
     #[inline]
     pub fn can_suspend(&self) -> bool {
         self.shared.handler.can_suspend()
     }
 
-    /// Whether guest code may run on: its deadline has not passed, and nobody has cancelled it. Asked at each tick.
+    /// Checks whether guest code may run on: its deadline has not passed, and the call has not been
+    /// cancelled. An engine asks at each tick.
     ///
     /// # Errors
     /// The reason to end the guest call.
@@ -245,7 +255,8 @@ impl Conversation {
         }
     }
 
-    /// Waits on behalf of the guest (WASI's `poll_oneoff`), at most until the call's deadline; in steps of a tick.
+    /// Waits on behalf of the guest (WASI's `poll_oneoff`), at most until the call's deadline, in
+    /// steps of a tick.
     ///
     /// # Errors
     /// The deadline passed, or the call was cancelled.
@@ -255,7 +266,8 @@ impl Conversation {
             .map_err(|interrupt| self.terms.error(interrupt, Phase::Guest))
     }
 
-    /// Waits on this thread, for an engine that cannot suspend the guest.
+    /// Waits like [`sleep`](Self::sleep) on this thread, for an engine that cannot suspend the
+    /// guest.
     ///
     /// # Errors
     /// The deadline passed, or the call was cancelled.
@@ -263,27 +275,30 @@ impl Conversation {
         crate::wait::block_on(self.sleep(duration))
     }
 
-    /// A watch over the deadline and the cancel handle of this conversation, for waits that an engine makes outside it.
+    /// Returns a watch over the deadline and the cancel handle of this conversation, for waits that
+    /// an engine makes outside it.
     #[must_use]
     pub fn watch(&self) -> Watch {
         Watch(self.terms.clone())
     }
 
-    /// Whether somebody wants to know what the call used.
+    /// Returns whether the caller wants to know what the call used.
     #[must_use]
     #[inline]
     pub fn is_metered(&self) -> bool {
         self.meter.is_some()
     }
 
-    /// The fuel of this call, given the engine's own limit: the stricter of that and of what the request asked for.
+    /// Returns the fuel of this call: the stricter of `limit`, the engine's own, and of what the
+    /// request asked for.
     #[must_use]
     #[inline]
     pub fn fuel_within(&self, limit: u64) -> u64 {
         if self.ledger.is_marked() { self.terms.fuel().map_or(limit, |fuel| fuel.min(limit)) } else { limit }
     }
 
-    /// Notes the size of the guest's memory, in bytes, and the fuel of the call where it is counted.
+    /// Records the size of the guest's memory, in bytes, and the fuel of the call where it is
+    /// counted.
     pub fn record_use(&mut self, memory: u64, fuel: Option<FuelUse>) {
         if let Some(meter) = &mut self.meter {
             meter.memory_peak = memory;
@@ -291,7 +306,7 @@ impl Conversation {
         }
     }
 
-    // What the hosts do.
+    // Commands of hosts.
 
     /// Begins a call that was given its terms.
     #[inline(always)]
@@ -312,7 +327,8 @@ impl Conversation {
         begun.map_err(|violation| self.refuse(violation))
     }
 
-    /// Copies a payload that was read in place so far: the guest goes on where its caller's borrow does not reach.
+    /// Copies a payload that was read in place so far, because the guest goes on where its caller's
+    /// borrow does not reach.
     pub(crate) fn keep_payload(&mut self, payload: &[u8]) {
         self.protocol.keep_payload(payload);
     }
@@ -323,7 +339,7 @@ impl Conversation {
         Error::from(violation).with_fate(Fault::Caller, Fate::Kept)
     }
 
-    /// The terms of a call, whatever they are.
+    /// Sets the terms of a call, whatever they are.
     pub(crate) fn set_terms(&mut self, terms: Terms, meter: Option<Box<Meter>>) {
         self.tidy();
         self.terms = terms;
@@ -334,7 +350,8 @@ impl Conversation {
         self.ledger.mark();
     }
 
-    /// The terms of a call that has nothing but its host's deadline, from now. Those that begin in one tick have the same.
+    /// Sets the terms of a call that has only its host's deadline, counted from `now`. Calls that
+    /// begin in the same tick have the same deadline, so the next one finds it set.
     #[inline]
     pub(crate) fn set_deadline(&mut self, now: u64, deadline: impl FnOnce() -> Deadline) {
         if self.ledger.is_marked() {
@@ -350,7 +367,8 @@ impl Conversation {
         &self.terms
     }
 
-    /// What handlers noted, for a host call that runs beside the conversation; given back when it ends.
+    /// Lends what handlers noted to a host call that runs beside the conversation. The host call
+    /// gives it back when it ends.
     pub(crate) fn lend_ledger(&mut self) -> Ledger {
         self.ledger.lend()
     }
@@ -375,13 +393,14 @@ impl Conversation {
         self.tidy();
     }
 
-    /// Ends a call whose `__guest_call` returned, and which leaves nothing to release.
+    /// Ends a call whose `__guest_call` returned, and which left nothing to release.
     #[inline]
     pub(crate) fn end_tidy_call(&mut self, code: i32) -> Result<()> {
         outcome(self.protocol.end_call(code))
     }
 
-    /// Whether neither the guest nor a handler left anything: the one look that most calls need when they end.
+    /// Returns whether neither the guest nor a handler left anything behind: the one look that most
+    /// calls need when they end.
     #[inline]
     pub(crate) fn is_tidy(&self) -> bool {
         !self.ledger.is_marked() && self.protocol.is_tidy()
@@ -396,15 +415,17 @@ impl Conversation {
         }
     }
 
-    /// Ends a call whose `__guest_call` did not return, with what the engine returned instead.
+    /// Ends a call whose `__guest_call` did not return, with the error that the engine returned
+    /// instead.
     pub(crate) fn abandon_call(&mut self, error: BoxError) -> Error {
         self.report_dropped_log();
         let error = self.failure.take().unwrap_or_else(|| Error::from_engine(error));
         error.with_guest_error(self.protocol.abandon_call())
     }
 
-    /// Lets go of what the call's caller brought: a host that is idle must not keep it alive, nor the next call's
-    /// caller drop it.
+    /// Drops what the call's caller brought: owned payloads, contexts and answers of host calls,
+    /// which may hold permits and connections. An idle host must not keep them alive, and the
+    /// caller of the next call must not have to drop them.
     #[inline]
     pub(crate) fn release(&mut self) {
         if !self.is_tidy() {
@@ -456,7 +477,8 @@ impl Conversation {
 
     // For engines that know only `ModuleState`.
 
-    /// Keeps an answer that the engine has read, or gives it to whoever reads it in place.
+    /// Keeps a response that the engine has read, or gives it to the closure that reads it in
+    /// place.
     pub(crate) fn set_response(&mut self, response: Vec<u8>) -> Result<()> {
         self.protocol.set_response(response)?;
         if !self.in_place {
@@ -469,7 +491,9 @@ impl Conversation {
         &mut self.protocol
     }
 
-    /// Keeps an error that the engine has no way to return; the first one counts.
+    /// Keeps an error that the engine has no way to return. The first one counts, and it wins over
+    /// what the provider returns: a foreign provider may turn every error into a 0, as those of
+    /// `wapc` do.
     pub(crate) fn fail(&mut self, error: Error) {
         self.failure.get_or_insert(error);
         self.ledger.mark();
@@ -516,12 +540,12 @@ impl Conversation {
     }
 }
 
-/// The deadline and the cancel handle of a conversation: see [`Conversation::watch`].
+/// Watches the deadline and the cancel handle of a conversation: see [`Conversation::watch`].
 #[derive(Clone, Debug)]
 pub struct Watch(Terms);
 
 impl Watch {
-    /// Runs a future to its end, or to the end of the conversation's time.
+    /// Runs a future to its end, or until the conversation's time is over.
     ///
     /// # Errors
     /// The deadline passed, or the call was cancelled; the future is dropped then.

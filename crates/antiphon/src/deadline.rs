@@ -1,4 +1,11 @@
-//! By when a call has to end.
+//! The time by which a call has to end.
+//!
+//! A deadline is the tick after the one in which it falls, so it comes at most two ticks late.
+//! Where the ticker's thread is starved of a processor, the tick that calls read is as old as the
+//! ticker is late. The ticker notes by how much ([`ticker::lateness`]), and a deadline that was
+//! counted from such a tick is late by that instead of early: a starved machine must not end
+//! innocent calls. A delay of up to a millisecond, which every timer has, is not made good for. To
+//! be never early would cost a tick each time.
 
 use std::time::{Duration, Instant};
 
@@ -7,32 +14,34 @@ use crate::ticker::{self, NEVER, TICK};
 /// The deadline of a call or of a start, in ticks of the [`ticker`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
-    /// The tick at which it is over, as far as the cached tick that it was counted from could tell.
+    /// The tick at which the deadline is over, as far as the cached tick that it was counted from
+    /// could tell.
     pub(crate) tick: u64,
-    /// That cached tick.
+    /// The cached tick that the deadline was counted from.
     began: u64,
-    /// The duration that it came from, for error messages.
+    /// The duration that the deadline came from, for error messages.
     pub(crate) limit: Duration,
 }
 
 impl Deadline {
-    /// Never over, and counted from no tick that there is.
+    /// A deadline that is never over, counted from no tick that exists.
     pub(crate) const NEVER: Self = Self { tick: NEVER, began: NEVER, limit: Duration::MAX };
 
-    /// A number of ticks (those of `limit`) from a cached tick on. One more is added: the cached tick may be almost over.
+    /// Returns the deadline that is `ticks` after the cached tick `began`. `limit` is the same time
+    /// as a duration. One more tick is added, because the cached tick may be almost over.
     #[inline]
     pub(crate) fn after(began: u64, ticks: u64, limit: Duration) -> Self {
         Self { tick: began.saturating_add(1).saturating_add(ticks), began, limit }
     }
 
-    /// Whether it was counted from this tick on.
+    /// Returns whether the deadline was counted from this tick.
     #[inline]
     pub(crate) fn began_at(&self, tick: u64) -> bool {
         self.began == tick
     }
 
-    /// Whether it is over. A clock that was late when the call began is made good for: no deadline is early by more than
-    /// a tick may be late.
+    /// Returns whether the deadline is over. If the clock was late when the call began, the
+    /// deadline is later by that delay: it is never early by more than a punctual tick may be late.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
         let now = ticker::now();
@@ -49,20 +58,20 @@ impl Deadline {
         if other.tick < self.tick { other } else { self }
     }
 
-    /// The same with some more ticks.
+    /// Returns the deadline moved by some ticks.
     #[cfg(feature = "async")]
     #[must_use]
     pub(crate) fn later(self, ticks: u64) -> Self {
         Self { tick: self.tick.saturating_add(ticks), ..self }
     }
 
-    /// How long ago it was counted from, in whole ticks.
+    /// Returns how long ago the tick was that the deadline was counted from, in whole ticks.
     pub(crate) fn used(&self) -> Duration {
         let ticks = ticker::now().saturating_sub(self.began);
         TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX))
     }
 
-    /// The moment; `None` for one that never comes.
+    /// Returns the moment of the deadline; `None` for one that never comes.
     pub(crate) fn instant(&self) -> Option<Instant> {
         ticker::instant(self.tick)
     }

@@ -1,4 +1,9 @@
-//! The seam: what an engine implements to run waPC guests.
+//! The seam: the traits that an engine implements to run waPC guests.
+//!
+//! `wapc` 2.x had three methods on a provider, and they stay: a provider written for it ports by
+//! changing the crate's name, and a test keeps such a provider. Going through the module state
+//! costs four locks a call. So a provider may implement `converse` and take the whole conversation
+//! instead. A `None` from it costs one call through a table.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -20,58 +25,69 @@ use crate::module_state::ModuleStateAsync;
 
 /// An engine that runs one instance of a guest, synchronously.
 ///
-/// Three methods are required, the shape that `wapc` 2.x gave them: a provider written for it needs nothing else. The
-/// provided ones are for providers that know the host better; a host tries them first.
+/// The three required methods have the shape that `wapc` 2.x gave them, so a provider written for
+/// it needs nothing else. The provided methods are for providers that know more of the host; a host
+/// tries them first.
 ///
-/// The guide [how to write a provider](https://github.com/antiphon-wasm/antiphon/blob/main/docs/writing-a-provider.md)
-/// builds one step by step; the crate `antiphon-conformance` tells when it is done.
+/// The guide [how to write a
+/// provider](https://github.com/antiphon-wasm/antiphon/blob/main/docs/writing-a-provider.md) builds
+/// one step by step. The crate `antiphon-conformance` tells when it is done.
 ///
-/// A typed [`Error`](crate::errors::Error) in the box of a result reaches the caller with its kind; anything else
-/// becomes [`ErrorKind::Engine`](crate::errors::ErrorKind::Engine) with the error as its source.
+/// A typed [`Error`](crate::errors::Error) in the box of a result reaches the caller with its kind.
+/// Any other error becomes [`ErrorKind::Engine`](crate::errors::ErrorKind::Engine), with the error
+/// as its source.
 pub trait WebAssemblyEngineProvider {
-    /// Builds a fresh store and instance and runs its init exports. The host calls it before the first call, and again
-    /// to replace an instance that it discarded.
+    /// Builds a fresh store and instance, and runs its init exports. The host calls it before the
+    /// first call, and again to replace an instance that it discarded.
     ///
     /// # Errors
     /// The guest cannot be started. The host drops the provider, or tries again at the next call.
     fn init(&mut self, host: Arc<ModuleState>) -> Result<(), BoxError>;
 
-    /// Runs `__guest_call` with the lengths of the operation and of the payload, in bytes; returns what it returned.
-    /// When it returns, the guest's response or error has been set on the state.
+    /// Runs `__guest_call` with the lengths of the operation and of the payload, in bytes, and
+    /// returns what it returned. When it returns, the guest's response or error has been set on the
+    /// state.
     ///
     /// # Errors
-    /// The guest call did not return: a trap, a deadline, a spent budget. The host discards the instance.
+    /// The guest call did not return: a trap, a deadline, a spent budget. The host discards the
+    /// instance.
     fn call(&mut self, op_length: i32, msg_length: i32) -> Result<i32, BoxError>;
 
-    /// Swaps the module for another, atomically: after an error the old one still serves.
+    /// Replaces the module by another, atomically: after an error the old one still serves.
     ///
     /// # Errors
     /// The module is refused, or the engine cannot replace modules.
     fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError>;
 
-    /// Runs a guest call in a conversation that the engine may move into its store, and moves back before it returns.
-    /// `None`, which must cost nothing, sends the host to [`call`](Self::call).
+    /// Runs a guest call in a conversation. The engine may move the conversation into its store,
+    /// and moves it back before it returns. `None` sends the host to [`call`](Self::call) and must
+    /// cost nothing.
     ///
-    /// The guest runs on this very thread: what its caller lends to the call, such as a large payload, waits there.
+    /// The guest has to run on this very thread: what its caller lends to the call, such as a large
+    /// payload, is in a thread-local.
     fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
         let _ = conversation;
         None
     }
 
-    /// The limits that the provider was built with; the host hands back the stricter of these and its own in the state.
+    /// Returns the limits that the provider was built with. The host merges them with its own, the
+    /// stricter of each pair, and hands the result back in the state.
     fn limits(&self) -> Limits {
         Limits::new()
     }
 
-    /// Whether the provider was made for calls that share an instance. Its host isolates them at least as much.
+    /// Returns whether the provider was made for calls that share an instance. Its host isolates
+    /// the calls at least as much.
     fn isolation(&self) -> Isolation {
         Isolation::Reuse
     }
 
-    /// Drops the instance, with its memory. The host calls [`init`](Self::init) before it calls the guest again.
+    /// Drops the instance with its memory. The host calls [`init`](Self::init) before it calls the
+    /// guest again.
     fn discard(&mut self) {}
 
-    /// The factory that this provider came from. A host that has it compiles a replacement beside the running calls.
+    /// Returns the factory that this provider came from. With it the host compiles a replacement
+    /// beside the running calls.
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {
         None
     }
@@ -79,8 +95,8 @@ pub trait WebAssemblyEngineProvider {
 
 /// An engine that runs one instance of a guest, asynchronously.
 ///
-/// The contract is that of [`WebAssemblyEngineProvider`]. Any of the futures may be dropped at any await; the host
-/// discards the instance then, and calls [`init`](Self::init) again before the next call.
+/// The contract is that of [`WebAssemblyEngineProvider`]. Each future may be dropped at any await.
+/// The host then discards the instance, and calls [`init`](Self::init) again before the next call.
 #[cfg(feature = "async")]
 #[async_trait]
 pub trait WebAssemblyEngineProviderAsync {
@@ -102,15 +118,18 @@ pub trait WebAssemblyEngineProviderAsync {
     /// The module is refused, or the engine cannot replace modules.
     async fn replace(&mut self, bytes: &[u8]) -> Result<(), BoxError>;
 
-    /// [`WebAssemblyEngineProvider::converse`], for a guest that does not wait in this call. Tried first. `None` may also
-    /// say that the call has begun and waits: then [`converse_async`](Self::converse_async) goes on with it. So a provider
-    /// around another one passes on that as well.
+    /// Runs a guest call like [`WebAssemblyEngineProvider::converse`], as far as it gets without
+    /// waiting. The host tries it first.
+    ///
+    /// `None` also says that the call has begun and waits: [`converse_async`](Self::converse_async)
+    /// then goes on with it. So a provider that wraps another one has to pass on both methods.
     fn converse(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, BoxError>> {
         let _ = conversation;
         None
     }
 
-    /// The same for a guest that may suspend. `None`, for a call that has not begun, sends the host to [`call`](Self::call).
+    /// Runs a guest call that may suspend, or goes on with one that [`converse`](Self::converse)
+    /// began. `None`, for a call that has not begun, sends the host to [`call`](Self::call).
     fn converse_async<'a>(
         &'a mut self,
         conversation: &'a mut Box<Conversation>,
@@ -138,46 +157,48 @@ pub trait WebAssemblyEngineProviderAsync {
     }
 }
 
-/// One compiled module and the settings of its engine: makes any number of providers, each an instance of its own.
+/// One compiled module with the settings of its engine. It makes any number of providers, each for
+/// an instance of its own.
 pub trait EngineProviderFactory: Send + Sync {
-    /// What the engine can do.
+    /// Returns what the engine can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// What the module says about itself.
+    /// Returns what the module says about itself.
     fn module_info(&self) -> &ModuleInfo;
 
-    /// A provider for a [`WapcHost`](crate::WapcHost).
+    /// Returns a provider for a [`WapcHost`](crate::WapcHost).
     ///
     /// # Errors
     /// The engine has no room, or no synchronous mode.
     fn provider(&self) -> Result<Box<dyn WebAssemblyEngineProvider + Send>, BoxError>;
 
-    /// A provider for a [`WapcHostAsync`](crate::WapcHostAsync).
+    /// Returns a provider for a [`WapcHostAsync`](crate::WapcHostAsync).
     ///
     /// # Errors
     /// The engine has no room, or no asynchronous mode.
     #[cfg(feature = "async")]
     fn provider_async(&self) -> Result<Box<dyn WebAssemblyEngineProviderAsync + Send>, BoxError>;
 
-    /// The same engine and settings for another module. Compiles it, which may take long.
+    /// Compiles another module with this engine and these settings, which may take long.
     ///
     /// # Errors
     /// The module is refused.
     fn with_module(&self, bytes: &[u8]) -> Result<Arc<dyn EngineProviderFactory>, BoxError>;
 }
 
-/// What an engine can do. An option that asks for more is refused as
-/// [`ErrorKind::Unsupported`](crate::errors::ErrorKind::Unsupported), never ignored.
+/// What an engine can do. An engine refuses an option that asks for more as
+/// [`ErrorKind::Unsupported`](crate::errors::ErrorKind::Unsupported), and never ignores it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "a set of independent yes-or-no answers")]
 pub struct Capabilities {
     /// Ends a guest at its deadline, wherever it runs.
     pub deadline: bool,
-    /// Counts fuel. Some engines do so only for a factory that was built with a limit of it.
+    /// Counts fuel. That costs the guest time in every loop, so some engines count it only for a
+    /// factory that was built with a limit of fuel.
     pub fuel: bool,
-    /// Gives the same answers and burns the same fuel in every run, the bits of NaNs included: the factory was built for
-    /// that.
+    /// Gives the same answers and burns the same fuel in every run, including the bits of NaNs,
+    /// because the factory was built for that.
     pub deterministic: bool,
     /// Caps memory and tables.
     pub memory_limit: bool,
@@ -189,12 +210,13 @@ pub struct Capabilities {
     pub wasi: bool,
     /// Ends a guest that recurses too deep with a typed error.
     pub stack_limit: bool,
-    /// Says where guest code was when it ended: [`Error::backtrace`](crate::errors::Error::backtrace).
+    /// Says where guest code was when it ended:
+    /// [`Error::backtrace`](crate::errors::Error::backtrace).
     pub backtrace: bool,
 }
 
 impl Capabilities {
-    /// Nothing.
+    /// Returns capabilities that are all off.
     #[must_use]
     pub const fn none() -> Self {
         Self {
@@ -211,19 +233,19 @@ impl Capabilities {
     }
 }
 
-/// The host's side of a conversation, as `wapc` 2.x names it. Exported for its users.
+/// The host's side of a conversation, under the names of `wapc` 2.x. Exported for its users.
 pub trait ModuleHost {
-    /// The call bound for the guest.
+    /// Returns the call that the guest is to serve.
     fn get_guest_request(&self) -> Option<Invocation>;
-    /// The answer of the last host call.
+    /// Returns the answer of the last host call.
     fn get_host_response(&self) -> Option<Vec<u8>>;
     /// Sets the error of the guest call.
     fn set_guest_error(&self, error: String);
     /// Sets the response of the guest call.
     fn set_guest_response(&self, response: Vec<u8>);
-    /// The error of the last host call.
+    /// Returns the error of the last host call.
     fn get_host_error(&self) -> Option<String>;
-    /// Runs a host call: above 0 for success, 0 for an error.
+    /// Runs a host call. A value above 0 means success, 0 an error.
     ///
     /// # Errors
     /// The guest call has to end.
@@ -238,21 +260,21 @@ pub trait ModuleHost {
     fn do_console_log(&self, msg: &str);
 }
 
-/// The asynchronous twin of [`ModuleHost`]. Exported for users of `wapc` 2.x.
+/// The asynchronous form of [`ModuleHost`]. Exported for users of `wapc` 2.x.
 #[cfg(feature = "async")]
 #[async_trait]
 pub trait ModuleHostAsync {
-    /// The call bound for the guest.
+    /// Returns the call that the guest is to serve.
     async fn get_guest_request(&self) -> Option<Invocation>;
-    /// The answer of the last host call.
+    /// Returns the answer of the last host call.
     async fn get_host_response(&self) -> Option<Vec<u8>>;
     /// Sets the error of the guest call.
     async fn set_guest_error(&self, error: String);
     /// Sets the response of the guest call.
     async fn set_guest_response(&self, response: Vec<u8>);
-    /// The error of the last host call.
+    /// Returns the error of the last host call.
     async fn get_host_error(&self) -> Option<String>;
-    /// Runs a host call: above 0 for success, 0 for an error.
+    /// Runs a host call. A value above 0 means success, 0 an error.
     ///
     /// # Errors
     /// The guest call has to end.

@@ -1,4 +1,4 @@
-//! The one error type, with its kind, its fault, the fate of the instance and its sources.
+//! The one error type: its kind, the party at fault, the fate of the instance, and its sources.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,16 +10,16 @@ use crate::exceeded::Exceeded;
 pub use crate::kind::{ErrorKind, Fate, Fault, Phase};
 use crate::usage::Usage;
 
-/// A boxed error of anybody's.
+/// A boxed error of any type.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// The result of most of this crate.
+/// The result of most functions of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong in a call, a start or a replacement.
 ///
-/// `Display` keeps the texts that users of `wapc` 2.x match on; everything more is in the accessors and in
-/// [`source`](StdError::source).
+/// `Display` keeps the texts that users of `wapc` 2.x match on. Everything more is in the accessors
+/// and in [`source`](StdError::source). The error is one pointer, so that results stay small.
 ///
 /// ```
 /// use antiphon::{WapcHost, errors::{ErrorKind, Fate}, testing::TestEngine};
@@ -52,7 +52,8 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of a kind, with what happened in lower case and without a full stop.
+    /// Creates an error of a kind. `message` says what happened, in lower case and without a full
+    /// stop.
     #[cold]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
@@ -70,7 +71,8 @@ impl Error {
         }))
     }
 
-    /// The wall clock of a call ran out; `limit` is what it had, with its unit, and `used` what it took instead.
+    /// Creates the error of a call whose wall-clock time ran out. `limit` is the time that it had,
+    /// with its unit, and `used` the time that it took.
     #[cold]
     pub fn deadline(phase: Phase, limit: impl fmt::Display, used: impl fmt::Display) -> Self {
         let mut error =
@@ -85,21 +87,23 @@ impl Error {
         error
     }
 
-    /// A guest burnt all the fuel that it had: `limit` units.
+    /// Creates the error of a guest that burnt all of its fuel, `limit` units.
     #[cold]
     pub fn out_of_fuel(limit: u64) -> Self {
         Self::new(ErrorKind::OutOfFuel, format!("the fuel ran out: the limit is {limit} units"))
             .with_exceeded(Exceeded::new("fuel", limit, limit, "units"))
     }
 
-    /// The engine refused the module, for that reason. A hostile module may have any: it is cut at 4,000 characters.
+    /// Creates the error of a module that the engine refused. The reason may quote a hostile
+    /// module, so it is cut at 4,000 characters.
     #[cold]
     pub fn invalid_module(reason: impl ToString) -> Self {
         let message = format!("not a valid WebAssembly module: {:.4000}", reason.to_string());
         Self::new(ErrorKind::InvalidModule, message)
     }
 
-    /// The start of an instance failed in a function (`start section`, `_initialize`, `_start`, `wapc_init`).
+    /// Creates the error of a start that failed in a function (`start section`, `_initialize`,
+    /// `_start`, `wapc_init`).
     #[cold]
     pub fn init(function: &str, cause: Self) -> Self {
         let message = match cause.kind() {
@@ -117,7 +121,7 @@ impl Error {
         error
     }
 
-    /// A replacement of the module was refused, for that reason; the old module serves on.
+    /// Creates the error of a refused replacement; the old module serves on.
     #[cold]
     pub fn replace_failed(reason: BoxError) -> Self {
         let reason = Self::from_engine(reason);
@@ -125,15 +129,17 @@ impl Error {
         Self::new(ErrorKind::ReplaceFailed, message).with_source(reason)
     }
 
-    /// A provider was asked for a call or a replacement before its `init`: a mistake of whoever drives it.
+    /// Creates the error of a provider that was asked for a call or a replacement before its
+    /// `init`, which is a mistake of the code that drives it.
     #[cold]
     pub fn not_started() -> Self {
         Self::new(ErrorKind::Engine, "the provider was used before `init`")
     }
 
-    /// What an engine reports, which may be one of ours in a box.
+    /// Converts an error that an engine reports.
     ///
-    /// Our own type keeps its kind; anything else becomes [`ErrorKind::Engine`] with the error as its source.
+    /// A boxed error of our own type keeps its kind. Any other error becomes [`ErrorKind::Engine`],
+    /// with that error as its source.
     #[cold]
     pub fn from_engine(error: BoxError) -> Self {
         match error.downcast::<Self>() {
@@ -153,7 +159,7 @@ impl Error {
         self
     }
 
-    /// Adds the text that the guest set before it failed, unless there is one.
+    /// Adds the text that the guest set before it failed, unless there is one already.
     #[must_use]
     pub fn with_guest_error(mut self, text: Option<String>) -> Self {
         if self.0.guest_error.is_none() {
@@ -169,8 +175,9 @@ impl Error {
         self
     }
 
-    /// Adds the frames of the guest, which display one a line, innermost first. They are formatted only when somebody
-    /// looks: a guest that traps in a loop must not cost more than its traps.
+    /// Adds the frames of the guest, which display one per line, innermost first. They are
+    /// formatted only when they are read: a guest that traps in a loop must not cost more than its
+    /// traps.
     #[must_use]
     pub fn with_backtrace(mut self, frames: impl fmt::Display + Send + Sync + 'static) -> Self {
         self.0.backtrace = Some(Backtrace { frames: Box::new(frames), text: OnceLock::new() });
@@ -189,107 +196,111 @@ impl Error {
         self
     }
 
-    /// Corrects who is at fault and what became of the instance, where the place decides and not the kind.
+    /// Corrects the party at fault and what became of the instance, where the place decides and not
+    /// the kind.
     pub(crate) fn with_fate(mut self, fault: Fault, fate: Fate) -> Self {
         self.0.fault = fault;
         self.0.fate = fate;
         self
     }
 
-    /// Says that the call never began: no instance was touched.
+    /// Notes that the call never began, so that no instance was touched.
     #[must_use]
     pub fn never_began(mut self) -> Self {
         self.0.fate = Fate::Kept;
         self
     }
 
-    /// What went wrong.
+    /// Returns what went wrong.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The kind's stable name in snake case.
+    /// Returns the kind's stable name in snake case.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.0.kind.code()
     }
 
-    /// Who is at fault.
+    /// Returns the party at fault.
     #[must_use]
     pub fn fault(&self) -> Fault {
         self.0.fault
     }
 
-    /// What became of the instance.
+    /// Returns what became of the instance.
     #[must_use]
     pub fn fate(&self) -> Fate {
         self.0.fate
     }
 
-    /// Where the call was when its deadline passed; `None` for other kinds.
+    /// Returns where the call was when its deadline passed; `None` for other kinds.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         self.0.phase
     }
 
-    /// The limit that ended the call or (for [`ErrorKind::InitFailed`]) the start, in numbers. `None` where no limit
-    /// did, and for [`ErrorKind::StackOverflow`], whose limit is the engine's.
+    /// Returns the limit that ended the call or (for [`ErrorKind::InitFailed`]) the start, in
+    /// numbers. `None` where no limit ended it, and for [`ErrorKind::StackOverflow`], whose limit
+    /// is the engine's.
     #[must_use]
     pub fn exceeded(&self) -> Option<Exceeded> {
         self.0.exceeded
     }
 
-    /// What happened, without the prefix that `Display` adds for users of `wapc` 2.x.
+    /// Returns what happened, without the prefix that `Display` adds for users of `wapc` 2.x.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The text that the guest set before it failed, if any. Hostile: escape it before it reaches a terminal.
+    /// Returns the text that the guest set before it failed, if any. It is hostile: escape it
+    /// before it reaches a terminal.
     #[must_use]
     pub fn guest_error(&self) -> Option<&str> {
         self.0.guest_error.as_deref()
     }
 
-    /// The code of a WASI exit, if the guest ended that way.
+    /// Returns the code of a WASI exit, if the guest ended that way.
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
         self.0.exit_code
     }
 
-    /// The frames of the guest at the failure, innermost first, where the engine has them.
+    /// Returns the frames of the guest at the failure, innermost first, where the engine has them.
     #[must_use]
     pub fn backtrace(&self) -> Option<&str> {
         self.0.backtrace.as_ref().map(Backtrace::text)
     }
 
-    /// What the call had used, if its [`Request`](crate::Request) asked for it.
+    /// Returns what the call had used, if its [`Request`](crate::Request) asked for it.
     #[must_use]
     pub fn usage(&self) -> Option<&Usage> {
         self.0.usage.as_ref()
     }
 
-    /// Whether the wall clock ran out, in the call itself or (for [`ErrorKind::InitFailed`]) in the start.
+    /// Returns whether the wall-clock time ran out, in the call itself or (for
+    /// [`ErrorKind::InitFailed`]) in the start.
     #[must_use]
     pub fn is_deadline(&self) -> bool {
         self.kind() == ErrorKind::DeadlineExceeded
             || (self.kind() == ErrorKind::InitFailed && self.cause().is_some_and(Self::is_deadline))
     }
 
-    /// Whether the guest itself reported the failure and lives on.
+    /// Returns whether the guest itself reported the failure and lives on.
     #[must_use]
     pub fn is_guest_failure(&self) -> bool {
         self.kind() == ErrorKind::GuestFailed
     }
 
-    /// Whether the call was cancelled through its handle.
+    /// Returns whether the call was cancelled through its handle.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.kind() == ErrorKind::Cancelled
     }
 
-    /// Whether a limit ended the call.
+    /// Returns whether a limit ended the call.
     #[must_use]
     pub fn is_limit(&self) -> bool {
         use ErrorKind::{DeadlineExceeded, HostCallLimit, MemoryLimit, OutOfFuel, StackOverflow, TooLarge};
@@ -299,7 +310,7 @@ impl Error {
         )
     }
 
-    /// The nearest error of this type among the sources.
+    /// Returns the source, if it is an error of this type.
     fn cause(&self) -> Option<&Self> {
         self.source().and_then(|source| source.downcast_ref())
     }
@@ -368,7 +379,7 @@ impl From<std::io::Error> for Error {
     }
 }
 
-/// Frames of the guest, formatted at the first look.
+/// The frames of the guest, formatted when they are first read.
 struct Backtrace {
     frames: Box<dyn fmt::Display + Send + Sync>,
     text: OnceLock<String>,
@@ -386,7 +397,7 @@ impl fmt::Debug for Backtrace {
     }
 }
 
-/// A source that is only a sentence: what `Display` may not say because users match on its text.
+/// A source that is only a sentence. `Display` cannot say it, because users match on its text.
 #[derive(Debug)]
 struct Detail(String);
 

@@ -1,11 +1,11 @@
-//! Which limit ended a call, in numbers.
+//! The limit that ended a call, in numbers.
 
 use std::fmt;
 use std::time::Duration;
 
 use antiphon_protocol::{HostCallBudget, Violation};
 
-/// A limit that ended a call: which one, what it allows, and what was used of it or asked for.
+/// A limit that ended a call: its name, what it allows, and what was used of it or asked for.
 ///
 /// ```
 /// use antiphon::{Limits, WapcHost, testing::TestEngine};
@@ -22,30 +22,30 @@ use antiphon_protocol::{HostCallBudget, Violation};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exceeded {
-    /// The limit's name, that of its getter on [`Limits`](crate::Limits); stable.
+    /// The limit's name, which is that of its getter on [`Limits`](crate::Limits). It is stable.
     pub limit: &'static str,
-    /// What it allows.
+    /// The amount that the limit allows.
     pub allowed: u64,
-    /// What was used when the call ended; for sizes, what was asked for.
+    /// The amount that was used when the call ended; for sizes, the amount that was asked for.
     pub used: u64,
-    /// What both are counted in: `us`, `bytes`, `elements`, `calls`, `units` (of fuel), `ticks`.
+    /// The unit of both: `us`, `bytes`, `elements`, `calls`, `units` (of fuel), `ticks`.
     pub unit: &'static str,
 }
 
 impl Exceeded {
-    /// A limit that was exceeded. Engines name those that they keep themselves.
+    /// Creates an exceeded limit. Engines use it for the limits that they keep themselves.
     #[must_use]
     pub const fn new(limit: &'static str, allowed: u64, used: u64, unit: &'static str) -> Self {
         Self { limit, allowed, used, unit }
     }
 
-    /// A time that ran out.
+    /// Creates an exceeded limit of time.
     pub(crate) fn time(limit: &'static str, allowed: Duration, used: Duration) -> Self {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Self::new(limit, micros(allowed), micros(used), "us")
     }
 
-    /// What the protocol refused, if a limit was the reason.
+    /// Returns the limit that the protocol refused something by, if it was a limit.
     pub(crate) fn of_violation(violation: &Violation) -> Option<Self> {
         match *violation {
             // An operation has the limit of all names.

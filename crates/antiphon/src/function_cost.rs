@@ -1,6 +1,7 @@
-//! What one function would make a compiler take up.
+//! Estimates what one function would make a compiler take up.
 //!
-//! Its code is read, not validated: what is not there counts nothing, and the engine refuses it with its own words.
+//! The code is read but not validated. What does not exist counts nothing, and the engine refuses
+//! it with its own words.
 
 use wasmparser::{BlockType, FunctionBody, Operator, OperatorsReader, OperatorsReaderAllocations};
 
@@ -10,12 +11,12 @@ use crate::weight::{self, blocks};
 /// How deep blocks may nest. The time to compile loops grows with the square of it.
 pub(crate) const NESTING: usize = 10_000;
 
-/// How many locals, parameters included, and how many targets of a jump table: the smallest bounds of any engine. What one
-/// of them refuses, none serves.
+/// The most locals, parameters included, and the most targets of a jump table. These are the
+/// smallest bounds of any engine: what one of them refuses, none serves.
 pub(crate) const LOCALS: u64 = 30_000;
 pub(crate) const TARGETS: u32 = 65_535;
 
-/// How many values a type takes and gives. None for what is no function.
+/// How many values a type takes and returns: none for a type that is no function.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Arity {
     pub(crate) params: u32,
@@ -28,12 +29,12 @@ impl Arity {
     }
 }
 
-/// What is used again from function to function.
+/// Memory that is used again from function to function.
 #[derive(Default)]
 pub(crate) struct Scratch {
     operators: OperatorsReaderAllocations,
     frames: Vec<Frame>,
-    /// Which locals are used, a bit for each.
+    /// The locals that are used, one bit each.
     used: Vec<u64>,
 }
 
@@ -41,15 +42,15 @@ pub(crate) struct Scratch {
 #[derive(Clone, Copy)]
 struct Frame {
     arity: Arity,
-    /// How many values a branch to it carries.
+    /// How many values a branch to the block carries.
     label: u32,
 }
 
 /// What was read of a function.
 pub(crate) struct Body {
-    /// Bytes that it costs while it is compiled.
+    /// The bytes that it costs while it is compiled.
     pub(crate) cost: u64,
-    /// Its locals, parameters included.
+    /// The number of its locals, parameters included.
     pub(crate) locals: u64,
     pub(crate) grows_tables: bool,
     pub(crate) tail_calls: bool,
@@ -61,11 +62,11 @@ pub(crate) struct Function<'a> {
     functions: &'a [u32],
     cost: u64,
     blocks: u64,
-    /// Variables that blocks have to know, each as often as there are blocks.
+    /// The variables that blocks have to know, each as often as there are blocks.
     cells: u64,
-    /// How many locals are used.
+    /// The number of locals that are used.
     locals: u64,
-    /// Targets of its largest jump table.
+    /// The targets of its largest jump table.
     targets: u32,
     grows_tables: bool,
     tail_calls: bool,
@@ -73,7 +74,7 @@ pub(crate) struct Function<'a> {
 }
 
 impl<'a> Function<'a> {
-    /// One of a module whose types, and the types of whose functions, these are.
+    /// Creates a function of a module with these types and these types of functions.
     pub(crate) fn new(types: &'a [Arity], functions: &'a [u32], scratch: &'a mut Scratch) -> Self {
         Self {
             types,
@@ -89,7 +90,7 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// Reads its body, given its index.
+    /// Reads the function's body, given its index.
     pub(crate) fn read(mut self, index: usize, body: &FunctionBody<'_>) -> Result<Body, BoxError> {
         let own = self.of_function(u32::try_from(index).unwrap_or(u32::MAX));
         self.add(own.all(), weight::LOCAL);
@@ -97,7 +98,7 @@ impl<'a> Function<'a> {
         let mut locals = body.get_locals_reader()?;
         for _ in 0..locals.get_count() {
             let (count, _) = locals.read()?;
-            // A count of none takes bytes of the module alone.
+            // A count of 0 takes up only bytes of the module.
             self.add(count.into(), weight::LOCAL);
             declared = declared.saturating_add(count.into());
         }
@@ -113,7 +114,7 @@ impl<'a> Function<'a> {
         while !operators.eof() {
             let operator = operators.read()?;
             self.operator(&operator);
-            // The body itself is one.
+            // The body itself is one frame.
             if self.scratch.frames.len() > NESTING + 1 {
                 let what = format!("function {index} nests blocks deeper than the bound of {NESTING}");
                 return Err(refuse(what).into());
@@ -192,7 +193,7 @@ impl<'a> Function<'a> {
                 self.targets = self.targets.max(targets.len());
                 self.target(targets.default());
                 for target in targets.targets() {
-                    // Not a number: the reader has refused it already.
+                    // A target that is not a number: the reader has refused it already.
                     self.target(target.unwrap_or(u32::MAX));
                 }
             }
@@ -297,7 +298,8 @@ impl<'a> Function<'a> {
         self.blocks = self.blocks.saturating_add(blocks::BRANCH);
     }
 
-    /// A target of a jump table. One that gets values has a basic block of its own on the way.
+    /// Adds a target of a jump table. A target that gets values has a basic block of its own on the
+    /// way.
     fn target(&mut self, depth: u32) {
         let label = self.label(depth);
         self.add(label + 1, weight::CARRIED);
@@ -306,7 +308,7 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// How many values a branch of a depth carries.
+    /// Returns how many values a branch of this depth carries.
     fn label(&self, depth: u32) -> u64 {
         let frames = &self.scratch.frames;
         let at =
@@ -314,13 +316,13 @@ impl<'a> Function<'a> {
         at.and_then(|at| frames.get(at)).map_or(0, |frame| frame.label.into())
     }
 
-    /// New variables, in a block that comes after all that are there.
+    /// Adds new variables, in a block that comes after all earlier ones.
     fn variables(&mut self, count: u32) {
         self.cells = self.cells.saturating_add(u64::from(count).saturating_mul(self.blocks));
     }
 
     fn local(&mut self, index: u32) {
-        // More locals than that are no function in any engine.
+        // No engine accepts a function with more locals.
         let Ok(index) = u16::try_from(index) else { return };
         let (word, bit) = (usize::from(index / 64), 1_u64 << (index % 64));
         let used = &mut self.scratch.used;
@@ -333,7 +335,8 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// The type of an index; none for what the engine will refuse with its own words.
+    /// Returns the type of an index; an empty one for what the engine will refuse with its own
+    /// words.
     fn of_type(&self, index: u32) -> Arity {
         usize::try_from(index).ok().and_then(|index| self.types.get(index)).copied().unwrap_or_default()
     }
@@ -344,7 +347,7 @@ impl<'a> Function<'a> {
     }
 }
 
-/// What kind of block is opened.
+/// The kind of block that is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Opens {
     Block,

@@ -1,4 +1,4 @@
-//! One holder at a time, first come first served, for threads and tasks alike.
+//! A lock for one holder at a time, first come first served, for threads and tasks alike.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,30 +12,35 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::ticker::{self, Busy};
 
-/// How often somebody who finds the gate closed looks again before it waits, some tens of nanoseconds apart.
+/// How often a caller that finds the gate closed looks again before it waits. The looks are some
+/// tens of nanoseconds apart.
 const LOOKS: u32 = 8;
 
-/// Guards a value: one atomic exchange to enter and a plain store to leave where nobody waits, a queue where somebody does.
+/// Guards a value. Where no caller waits, entering is one atomic exchange and leaving is a plain
+/// store; where callers wait, a queue serves them in order.
 ///
-/// Ours because every lock at hand either blocks an executor's thread, or costs at least a second exchange, or cannot serve
-/// threads and tasks from one queue.
+/// We wrote our own because every lock at hand either blocks an executor's thread, needs a certain
+/// executor, costs at least a second exchange, or cannot serve threads and tasks from one queue.
+/// Only unsafe code could do without the first one.
 ///
-/// That second exchange would make sure that whoever leaves sees whoever has just come. Without it, somebody may find the
-/// gate closed that is just being opened by another thread, which has not seen that anybody waits. To look again for a
-/// moment all but rules this out; and the ticker, which looks into the gates at each tick while anybody waits at one, wakes
-/// whoever waits at an open one.
+/// The second exchange would make sure that the leaving holder sees a caller that has just come.
+/// Without it, a caller may find the gate closed while another thread opens it and does not see
+/// that the caller waits. Two things make up for that. The caller looks again for some hundred
+/// nanoseconds, which almost always suffices. And while a caller waits at any gate, the ticker
+/// looks into the gates at each tick and wakes the first waiter of an open one.
 pub(crate) struct Gate<T> {
-    /// Only ever tried: nobody spins for it.
+    /// Only ever tried: no thread spins for it.
     value: SpinMutex<T>,
-    /// How many wait in the queue; written only with the queue locked.
+    /// The number of waiters in the queue. Written only with the queue locked.
     waiting: AtomicUsize,
     queue: Mutex<Queue>,
 }
 
-/// Those who wait, in order, and those who have left meanwhile.
+/// The tickets of the waiters, in order, and of waiters that have left.
 struct Queue {
     tickets: VecDeque<Arc<Ticket>>,
-    /// About how many of them have left: they are swept out together, since to find one costs a walk.
+    /// About how many of the tickets belong to waiters that have left. They are swept out together,
+    /// because finding one costs a walk.
     left: usize,
 }
 
@@ -48,7 +53,7 @@ impl<T: Send> Gate<T> {
         }
     }
 
-    /// Enters if nobody is inside and nobody waits.
+    /// Enters if no holder is inside and no caller waits.
     #[inline(always)]
     pub(crate) fn try_enter(&self) -> Option<Inside<'_, T>> {
         if self.waiting.load(Ordering::Relaxed) > 0 {
@@ -57,14 +62,14 @@ impl<T: Send> Gate<T> {
         self.pass()
     }
 
-    /// Enters if nobody is inside.
+    /// Enters if no holder is inside.
     #[inline(always)]
     fn pass(&self) -> Option<Inside<'_, T>> {
         let value = self.value.try_lock()?;
         Some(Inside { value, leave: Leave(self) })
     }
 
-    /// Enters after everybody who came before.
+    /// Enters after every caller that came before.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place; a turn that had already come is handed on.
@@ -89,15 +94,16 @@ impl<T: Send> Gate<T> {
         .await
     }
 
-    /// Enters if nobody is before us, else takes a place in the queue.
+    /// Enters if no caller is in front; otherwise takes a place in the queue.
     fn queue_up(&self, waker: &Waker) -> Result<Inside<'_, T>, Arc<Ticket>> {
         let mut queue = self.lock_queue();
         queue.pop_left();
         if queue.tickets.is_empty() {
             self.waiting.store(1, Ordering::Relaxed);
             for _ in 0..LOOKS {
-                // Whoever leaves sees what was just stored, or we see that the gate is open: by the fence for certain where
-                // it is the ticker, else all but.
+                // Either the other side sees the store above, or this look finds the gate open.
+                // Where the other side is the ticker, the two fences guarantee that. A leaving
+                // holder has no fence, so there it is only almost certain.
                 fence(Ordering::SeqCst);
                 if let Some(inside) = self.pass() {
                     self.waiting.store(0, Ordering::Relaxed);
@@ -120,7 +126,8 @@ impl<T: Send> Gate<T> {
         if !ticket.is_called(waker) {
             return Poll::Pending;
         }
-        // Somebody who had looked before the queue formed may have slipped in; then the turn comes again when they leave.
+        // A caller that looked before the queue formed may have slipped in. When it leaves, it
+        // calls this ticket again.
         let entered = self.pass().or_else(|| {
             ticket.wait_again(waker);
             fence(Ordering::SeqCst);
@@ -138,22 +145,23 @@ impl<T: Send> Gate<T> {
         }
     }
 
-    /// Tells whoever is first in the queue that its turn has come, once.
+    /// Tells the first waiter in the queue, once, that its turn has come.
     #[cold]
     fn call_next(&self) {
         let mut queue = self.lock_queue();
         queue.pop_left();
         self.waiting.store(queue.tickets.len(), Ordering::Relaxed);
         let waker = queue.tickets.front().and_then(|ticket| ticket.call());
-        // Unlocked first: a waker may run its task at once, and that may come back here.
+        // Unlocks first: a waker may run its task at once, and the task may come back here.
         drop(queue);
         if let Some(waker) = waker {
-            // Whoever leaves has an answer to bring home, and may be unwinding.
+            // The leaving caller still has an answer to return, and may be unwinding.
             ticker::survive(|| waker.wake());
         }
     }
 
-    /// A waiter has left. Its ticket stays until half of all have left, so that many who leave cost little each.
+    /// Notes that a waiter has left. Its ticket stays until half of all tickets are of waiters that
+    /// left, so that many that leave cost little each.
     fn sweep(&self) {
         let mut queue = self.lock_queue();
         queue.left = queue.left.saturating_add(1);
@@ -170,7 +178,7 @@ impl<T: Send> Gate<T> {
 }
 
 impl Queue {
-    /// Sweeps those out who stood in front and have left.
+    /// Removes the tickets in front whose waiters have left.
     fn pop_left(&mut self) {
         while self.tickets.front().is_some_and(|ticket| ticket.has_left()) {
             self.tickets.pop_front();
@@ -181,20 +189,21 @@ impl Queue {
 
 impl<T: Send> Busy for Gate<T> {
     fn is_busy(&self) -> bool {
-        // By entering, not by a look: a caller that enters after this reads what the ticker leaves behind, and so sees
-        // what the ticker wrote before it.
+        // Enters the gate instead of only looking at it. A caller that enters later synchronizes
+        // with that, and so sees what the ticker wrote before.
         if self.value.try_lock().is_none() {
             return true;
         }
-        // For whoever was not seen by somebody who left: it has found the gate open since, or is seen here.
+        // A waiter that the previous holder missed has either entered since, or is found by the
+        // check below.
         fence(Ordering::SeqCst);
         self.wake_missed()
     }
 
     fn wake_missed(&self) -> bool {
         let waiting = self.waiting.load(Ordering::Relaxed) > 0;
-        // Where somebody is inside, it is they who call the next one. If the look is older than their leaving, the next
-        // one is not.
+        // A holder that is inside calls the next waiter when it leaves. If it has just left and
+        // this look is stale, the look at the next tick is not.
         if waiting && !self.value.is_locked() {
             self.call_next();
         }
@@ -202,14 +211,14 @@ impl<T: Send> Busy for Gate<T> {
     }
 }
 
-/// Somebody in the queue.
+/// A waiter in the queue.
 struct Ticket {
     turn: Mutex<Turn>,
 }
 
 enum Turn {
     Waiting(Waker),
-    /// It has been woken, since the gate was open.
+    /// The waiter has been woken, because the gate was open.
     Called,
     Left,
 }
@@ -219,7 +228,7 @@ impl Ticket {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its waker, the first time.
+    /// Returns the waiter's waker the first time.
     fn call(&self) -> Option<Waker> {
         let mut turn = self.turn();
         match mem::replace(&mut *turn, Turn::Called) {
@@ -232,9 +241,9 @@ impl Ticket {
         }
     }
 
-    /// Whether its turn has come; else it is woken with this waker.
+    /// Returns whether the waiter's turn has come. If not, this waker will wake it.
     fn is_called(&self, waker: &Waker) -> bool {
-        // Cloned before and dropped after the lock: both are code of the executor's.
+        // Cloned before and dropped after the lock: both run the executor's code.
         let mut waker = waker.clone();
         let mut turn = self.turn();
         match &mut *turn {
@@ -277,13 +286,13 @@ impl<T: Send> Drop for Place<'_, T> {
 
 /// The value, for as long as its holder is inside.
 pub(crate) struct Inside<'a, T: Send> {
-    // In this order: the gate is open when the next one is called.
+    // Dropped in this order, so that the gate is open when the next waiter is called.
     value: SpinMutexGuard<'a, T>,
     leave: Leave<'a, T>,
 }
 
 impl<T: Send> Inside<'_, T> {
-    /// Leaves, as a drop does; said where it happens, the compiler makes it a store in place.
+    /// Leaves, as a drop does. Called explicitly, it compiles to a plain store in place.
     #[inline(always)]
     pub(crate) fn leave(self) {
         let Self { value, leave } = self;
@@ -292,7 +301,7 @@ impl<T: Send> Inside<'_, T> {
     }
 }
 
-/// Calls the next one, when dropped.
+/// Calls the next waiter when dropped.
 struct Leave<'a, T: Send>(&'a Gate<T>);
 
 impl<T: Send> Drop for Leave<'_, T> {
@@ -355,7 +364,7 @@ mod tests {
         assert!(second.as_mut().poll(&mut cx).is_pending());
         assert!(third.as_mut().poll(&mut cx).is_pending());
 
-        drop(inside); // grants the second, which never looks
+        drop(inside); // calls the second waiter, which never polls
         assert!(third.as_mut().poll(&mut cx).is_pending());
         drop(second);
         let third = third.as_mut().poll(&mut cx);
@@ -381,7 +390,7 @@ mod tests {
         assert!(gate.is_busy());
         let mut waiter = pin!(gate.enter());
         assert!(waiter.as_mut().poll(&mut cx).is_pending());
-        // As if the store of the one who waits came too late for the one who leaves.
+        // As if the waiter's store came too late for the leaving holder.
         gate.waiting.store(0, Ordering::Relaxed);
         drop(inside);
         gate.waiting.store(1, Ordering::Relaxed);
@@ -412,7 +421,7 @@ mod tests {
         while gate.waiting.load(Ordering::Relaxed) == 0 || gate.lock_queue().tickets.is_empty() {
             std::thread::yield_now();
         }
-        // As if the store of the one who waits came too late for the one who leaves.
+        // As if the waiter's store came too late for the leaving holder.
         gate.waiting.store(0, Ordering::Relaxed);
         drop(inside);
         gate.waiting.store(1, Ordering::Relaxed);
@@ -462,7 +471,7 @@ mod tests {
         while gate.lock_queue().tickets.is_empty() {
             std::thread::yield_now();
         }
-        // As if the store of the one who waits came too late for the one who leaves.
+        // As if the waiter's store came too late for the leaving holder.
         gate.waiting.store(0, Ordering::Relaxed);
         drop(inside);
         gate.waiting.store(1, Ordering::Relaxed);

@@ -7,13 +7,16 @@ use antiphon_protocol::Limits;
 use crate::errors::{Error, ErrorKind};
 use crate::exceeded::Exceeded;
 
-/// Tables that an instance may have. Compilers emit one or two; each may hold as many elements as the limit says.
+/// How many tables an instance may have. Compilers emit one or two. The limit of elements holds for
+/// each table, so without a limit of tables it would bound nothing.
 pub const MAX_TABLES: u64 = 10;
 
-/// Refuses growth beyond the limits, and remembers that it did: a trap after that is named after the limit.
+/// Refuses growth beyond the limits, and remembers that it did, so that a trap after that is named
+/// after the limit.
 ///
-/// An engine keeps one with each instance, asks it from its own limiter, forgets before each call, and passes every error
-/// of guest code through [`explain`](Self::explain).
+/// An engine keeps one with each instance and asks it from its own limiter. It calls
+/// [`forget`](Self::forget) before each call, and passes every error of guest code through
+/// [`explain`](Self::explain).
 ///
 /// ```
 /// use antiphon::Limits;
@@ -37,25 +40,27 @@ pub struct Growth {
 /// A growth that was refused.
 #[derive(Clone, Copy, Debug)]
 struct Refused {
-    /// What wanted to grow, with its unit.
+    /// What was to grow, with its unit.
     what: &'static str,
     exceeded: Exceeded,
 }
 
 impl Growth {
-    /// Growth within these limits, none of it refused yet.
+    /// Creates the growth within these limits, none of it refused yet.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         Self { memory: limits.memory(), table_elements: limits.table_elements(), refused: None }
     }
 
-    /// Whether a memory may have so many bytes. The engine asks before it makes or grows one.
+    /// Returns whether a memory may have this many bytes. The engine asks before it makes or grows
+    /// one.
     #[must_use]
     pub fn memory(&mut self, desired: usize) -> bool {
         self.allow("bytes of memory", desired, Exceeded::new("memory", self.memory, 0, "bytes"))
     }
 
-    /// Whether a table may have so many elements. The engine asks before it makes or grows one.
+    /// Returns whether a table may have this many elements. The engine asks before it makes or
+    /// grows one.
     #[must_use]
     pub fn table(&mut self, desired: usize) -> bool {
         let limit = Exceeded::new("table_elements", self.table_elements, 0, "elements");
@@ -71,15 +76,17 @@ impl Growth {
         false
     }
 
-    /// Forgets what was refused: another call begins.
+    /// Forgets a refusal, because another call begins.
     #[inline]
     pub fn forget(&mut self) {
         self.refused = None;
     }
 
-    /// Names what ended the guest after the limit that refused it growth, with the error as the source. Only an
-    /// [`ErrorKind::Trapped`] changes: a guest that got no memory may end by a wild pointer or an abort as well as by a
-    /// trap. An exit keeps its code.
+    /// Turns a trap after a refusal into an error that names the limit, with the trap as its
+    /// source.
+    ///
+    /// Only an [`ErrorKind::Trapped`] changes: a guest that got no memory may end by a wild pointer
+    /// or an abort as well as by a trap. An exit keeps its code.
     #[must_use]
     pub fn explain(&self, error: Error) -> Error {
         match self.refused {
@@ -135,7 +142,7 @@ mod tests {
         assert_eq!((source.kind(), source.message()), (ErrorKind::Trapped, "unreachable"));
 
         assert!(!growth.memory(1_001));
-        // What is allowed later does not make up for it.
+        // A growth that is allowed later does not make up for it.
         assert!(growth.memory(1_000));
         let error = growth.explain(trap());
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The host's side of a host call.
+//! The host's side of a host call: handlers, the callbacks of `wapc` 2.x, and panics in both.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,31 +15,34 @@ use crate::ledger::Ledger;
 use crate::terms::{Caller, Terms};
 use crate::{reentrancy, ticker};
 
-/// The signature of the host callback of `wapc` 2.x: host id, binding, namespace, operation, payload.
+/// The signature of the host callback of `wapc` 2.x: host id, binding, namespace, operation,
+/// payload.
 ///
-/// Five positional arguments, kept for its users; new code implements [`HostHandler`].
+/// It keeps its five positional arguments for users of `wapc`; new code implements [`HostHandler`].
 pub type HostCallback =
     dyn Fn(u64, &str, &str, &str, &[u8]) -> Result<Vec<u8>, BoxError> + Sync + Send + 'static;
 
-/// The signature of the async host callback of `wapc` 2.x: host id, binding, namespace, operation, payload.
+/// The signature of the async host callback of `wapc` 2.x: host id, binding, namespace, operation,
+/// payload.
 ///
-/// Five positional arguments, kept for its users; new code implements [`HostHandlerAsync`].
+/// It keeps its five positional arguments for users of `wapc`; new code implements
+/// [`HostHandlerAsync`].
 #[cfg(feature = "async")]
 pub type HostCallbackAsync = dyn Fn(u64, String, String, String, Vec<u8>) -> crate::BoxFuture<'static, Result<Vec<u8>, BoxError>>
     + Send
     + Sync;
 
-/// A guest's call of its host.
+/// A guest's call of its host, as a handler gets it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct HostCall<'a> {
-    /// The binding. Hostile, like all four: a guest wrote it.
+    /// The binding. Like the other three parts it is hostile: the guest wrote it.
     pub binding: &'a str,
     /// The namespace.
     pub namespace: &'a str,
     /// The operation.
     pub operation: &'a str,
-    /// The payload. It lies in the guest's memory, which waits.
+    /// The payload. It lies in the guest's memory; the guest waits while the handler runs.
     pub payload: &'a [u8],
     host_id: u64,
     terms: &'a Terms,
@@ -47,7 +50,8 @@ pub struct HostCall<'a> {
     run: &'a Run,
 }
 
-/// One run of a handler. What was made on its behalf learns from this that it has ended.
+/// One run of a handler. A [`Caller`] that was made from it learns through it that the run has
+/// ended.
 #[derive(Debug, Default)]
 pub(crate) struct Run(OnceLock<Arc<AtomicBool>>);
 
@@ -78,7 +82,7 @@ impl<'a> HostCall<'a> {
         self.ledger
     }
 
-    /// The same under stricter terms.
+    /// Returns the call under stricter terms.
     pub(crate) fn within<'r>(self, terms: &'r Terms) -> HostCall<'r>
     where
         'a: 'r,
@@ -86,13 +90,14 @@ impl<'a> HostCall<'a> {
         HostCall { terms, ..self }
     }
 
-    /// The host whose guest calls.
+    /// Returns the number of the host whose guest calls.
     #[must_use]
     pub fn host_id(&self) -> u64 {
         self.host_id
     }
 
-    /// What the caller of the guest gave to [`Request::context`](crate::Request::context); empty if nothing.
+    /// Returns the values that the guest's caller gave to
+    /// [`Request::context`](crate::Request::context). It is empty if the caller gave none.
     #[must_use]
     pub fn context(&self) -> &'a Context {
         static EMPTY: OnceLock<Context> = OnceLock::new();
@@ -102,14 +107,15 @@ impl<'a> HostCall<'a> {
         }
     }
 
-    /// When the guest's call ends; `None` where it has no deadline. On a machine so busy that ticks come late, the call
-    /// may go on as much longer.
+    /// Returns when the guest's call ends, or `None` if it has no deadline. On a machine so busy
+    /// that ticks come late, the call may go on longer by that delay.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.terms.deadline.instant()
     }
 
-    /// On whose behalf this handler makes calls of its own, as a value that can be sent to another task.
+    /// Returns a value that says on whose behalf this handler makes calls of its own. It can be
+    /// sent to another task, which has no other way to know.
     #[must_use]
     pub fn caller(&self) -> Caller {
         let running = self.run.0.get_or_init(|| Arc::new(AtomicBool::new(true)));
@@ -119,8 +125,8 @@ impl<'a> HostCall<'a> {
 
 /// Answers the host calls of a guest.
 ///
-/// A handler that blocks its thread cannot be cut short: the deadline is looked at when it returns. A panic is caught
-/// and reaches the caller as [`ErrorKind::HostPanicked`].
+/// A handler that blocks its thread cannot be cut short: the deadline is checked when it returns. A
+/// panic is caught, and reaches the caller as [`ErrorKind::HostPanicked`].
 ///
 /// ```
 /// use antiphon::{Bytes, HostCall, HostCallError, HostHandler, WapcHost, testing::TestEngine};
@@ -144,44 +150,50 @@ impl<'a> HostCall<'a> {
 /// # Ok::<(), antiphon::errors::Error>(())
 /// ```
 pub trait HostHandler: Send + Sync {
-    /// Called for each host call, on the guest's thread. All of `call` is hostile input.
+    /// Answers a host call. Called for each one, on the guest's thread. All of `call` is hostile
+    /// input.
     ///
     /// # Errors
-    /// Whatever the guest is to read as the host's error; it lives on.
+    /// The guest reads the text as the host's error, and lives on.
     fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError>;
 }
 
 /// Answers the host calls of a guest, asynchronously.
 ///
-/// The future is dropped when the call's deadline passes, or when the call is cancelled or dropped. A panic is caught
-/// and reaches the caller as [`ErrorKind::HostPanicked`].
+/// The future is dropped when the call's deadline passes, or when the call is cancelled or dropped.
+/// A panic is caught, and reaches the caller as [`ErrorKind::HostPanicked`].
 #[cfg(feature = "async")]
 #[async_trait::async_trait]
 pub trait HostHandlerAsync: Send + Sync {
-    /// Called for each host call, on the task of the guest's caller. All of `call` is hostile input.
+    /// Answers a host call. Called for each one, on the task of the guest's caller. All of `call`
+    /// is hostile input.
     ///
     /// # Errors
-    /// Whatever the guest is to read as the host's error; it lives on.
+    /// The guest reads the text as the host's error, and lives on.
     ///
     /// # Cancel safety
     /// The future may be dropped at any await.
     async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError>;
 
-    /// The same handler as one that never waits, if it is one. Asked once, by the builder of a host: the host's guest is
-    /// then spared the means to suspend.
+    /// Returns this handler as one that never waits, if it never does.
+    ///
+    /// Only the handler can know: a router, for example, depends on its routes. The builder of a
+    /// host asks once, and from then on the handler is a synchronous one. The guest then needs no
+    /// means to suspend, and host calls need no check.
     fn at_once(&self) -> Option<&dyn HostHandler> {
         None
     }
 }
 
-/// One handler for several hosts.
+/// Lets several hosts share one handler.
 impl<H: HostHandler + ?Sized> HostHandler for Arc<H> {
     fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
         (**self).handle(call)
     }
 }
 
-/// One handler for several hosts. Written out, so that its future is not boxed a second time.
+/// Lets several hosts share one handler. Written out, so that the future is not boxed a second
+/// time.
 #[cfg(feature = "async")]
 impl<H: HostHandlerAsync + ?Sized> HostHandlerAsync for Arc<H> {
     fn handle<'h, 'c, 'f>(&'h self, call: HostCall<'c>) -> crate::BoxFuture<'f, Result<Bytes, HostCallError>>
@@ -203,7 +215,8 @@ impl<H: HostHandlerAsync + ?Sized> HostHandlerAsync for Arc<H> {
 pub struct HostCallError(String);
 
 impl HostCallError {
-    /// An error with a text, which reaches the guest as it is: no secrets in it.
+    /// Creates an error with a text. The text reaches the guest as it is, so it must hold no
+    /// secrets.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -227,7 +240,7 @@ impl From<BoxError> for HostCallError {
     }
 }
 
-/// For a handler that calls another host.
+/// Lets a handler that calls another host pass that host's error on.
 impl From<Error> for HostCallError {
     fn from(error: Error) -> Self {
         Self::from(BoxError::from(error))
@@ -246,7 +259,7 @@ impl From<String> for HostCallError {
     }
 }
 
-/// The handler of a host, whichever kind it has.
+/// The handler of a host, of either kind.
 #[derive(Clone, Default)]
 pub(crate) enum Handler {
     #[default]
@@ -256,7 +269,7 @@ pub(crate) enum Handler {
     Async(Arc<dyn HostHandlerAsync>),
 }
 
-/// What a handler left, or the end of the guest's call.
+/// What a handler answered, or the error that ends the guest's call.
 pub(crate) type Answer = Result<Result<Bytes, String>, Error>;
 
 impl Handler {
@@ -264,7 +277,7 @@ impl Handler {
         callback.map_or(Self::None, |callback| Self::Sync(Arc::new(Callback(callback))))
     }
 
-    /// A handler that may wait, unless it says that it never does.
+    /// Wraps an asynchronous handler. One that says that it never waits becomes a synchronous one.
     #[cfg(feature = "async")]
     pub(crate) fn of_async(handler: impl HostHandlerAsync + 'static) -> Self {
         match handler.at_once() {
@@ -278,7 +291,7 @@ impl Handler {
         callback.map_or(Self::None, |callback| Self::Async(Arc::new(CallbackAsync(callback))))
     }
 
-    /// Whether a host call may have to be awaited.
+    /// Returns whether a host call may have to be awaited.
     pub(crate) fn can_suspend(&self) -> bool {
         !matches!(self, Self::None | Self::Sync(_))
     }
@@ -299,12 +312,13 @@ impl Handler {
         }
     }
 
-    /// Begins a call of a handler of either kind. What it is told ends here: only the handler's own future holds it on.
+    /// Begins a call of a handler of either kind. Takes `call`, so that only the handler's own
+    /// future can keep it.
     #[cfg(feature = "async")]
     #[inline]
     pub(crate) fn begin<'c>(&'c self, call: HostCall<'c>) -> Begun<'c> {
         match self {
-            // What makes the future is the host's code as well.
+            // Making the future runs the handler's code as well.
             Self::Async(handler) => match guarded(call.host_id, || handler.handle(call)) {
                 Ok(future) => Begun::Waits(future),
                 Err(error) => Begun::Ended(Err(error)),
@@ -325,7 +339,7 @@ pub(crate) enum Begun<'c> {
 #[cfg(feature = "async")]
 type Answering<'c> = crate::BoxFuture<'c, Result<Bytes, HostCallError>>;
 
-/// What the handler of a host answers, at the latest at the call's deadline.
+/// Awaits the answer of a handler, at the latest until the call's deadline.
 #[cfg(feature = "async")]
 pub(crate) async fn answer(mut future: Answering<'_>, host: u64, terms: &Terms) -> Answer {
     let polled = std::future::poll_fn(|cx| match guarded(host, || future.as_mut().poll(cx)) {
@@ -334,26 +348,26 @@ pub(crate) async fn answer(mut future: Answering<'_>, host: u64, terms: &Terms) 
     });
     match crate::wait::until(terms, polled).await {
         Ok(answer) => {
-            // To drop it runs the host's code once more.
+            // Dropping the future runs the handler's code once more.
             catch_unwind(AssertUnwindSafe(|| drop(future))).map_err(panicked)?;
             answer
         }
         Err(interrupt) => {
-            // In the middle of it, where it may have things to end by calls of its own.
+            // The future is dropped half-way, where its destructors may make calls of their own.
             guarded(host, || drop(future))?;
             Err(terms.error(interrupt, crate::errors::Phase::HostCall))
         }
     }
 }
 
-/// Runs a handler's code, which may panic, and may call its host.
+/// Runs a handler's code, which may panic, and may call its own host.
 #[inline]
 fn guarded<R>(host: u64, run: impl FnOnce() -> R) -> Result<R, Error> {
     let _running = reentrancy::enter(host);
     catch_unwind(AssertUnwindSafe(run)).map_err(panicked)
 }
 
-/// A handler that said that it never waits.
+/// An asynchronous handler that says that it never waits.
 #[cfg(feature = "async")]
 struct AtOnce<H>(H);
 
@@ -367,7 +381,7 @@ impl<H: HostHandlerAsync> HostHandler for AtOnce<H> {
     }
 }
 
-/// A caught panic of the host's own code.
+/// Turns a caught panic of the host's own code into an error.
 #[cold]
 pub(crate) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Error {
     let text =

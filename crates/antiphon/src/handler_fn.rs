@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::handler::HostHandlerAsync;
 use crate::handler::{HostCall, HostCallError, HostHandler};
 
-/// A closure as a [`HostHandler`].
+/// Makes a closure a [`HostHandler`].
 ///
 /// ```
 /// use antiphon::{Bytes, WapcHost, handler_fn, testing::TestEngine};
@@ -28,7 +28,7 @@ where
     HandlerFn(answer)
 }
 
-/// What [`handler_fn`] makes.
+/// The handler that [`handler_fn`] makes.
 #[derive(Clone, Copy)]
 pub struct HandlerFn<F>(F);
 
@@ -47,7 +47,7 @@ impl<F> fmt::Debug for HandlerFn<F> {
     }
 }
 
-/// A closure that makes futures as a [`HostHandlerAsync`].
+/// Makes a closure that returns futures a [`HostHandlerAsync`].
 ///
 /// ```
 /// use antiphon::{Bytes, WapcHostAsync, handler_fn_async, testing::TestEngine};
@@ -74,7 +74,7 @@ where
     HandlerFnAsync(answer)
 }
 
-/// What [`handler_fn_async`] makes.
+/// The handler that [`handler_fn_async`] makes.
 #[cfg(feature = "async")]
 #[derive(Clone, Copy)]
 pub struct HandlerFnAsync<F>(F);

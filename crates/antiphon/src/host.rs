@@ -1,4 +1,9 @@
-//! The synchronous host.
+//! The synchronous host, and the path of a call from top to bottom.
+//!
+//! On the call path we avoid two patterns that stall a load on pending stores: merging one value
+//! from two branches, and storing a value in halves and loading it whole. So a payload is taken
+//! apart before anything can fail, and a rare path takes a value and gives it back instead of
+//! borrowing it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,8 +30,9 @@ type Held<'a> = Inside<'a, Slot<Engine, ModuleState>>;
 
 /// Runs one guest for callers on any thread.
 ///
-/// Calls are served one at a time, in order. A call that fails in a way that may leave the guest half-changed (a trap,
-/// a deadline, a cancel) costs the instance: it is discarded with its memory, and the next call builds a fresh one.
+/// The host serves one call at a time, in order. A call that may leave the guest half-changed (a
+/// trap, a deadline, a cancel) costs the instance: the host discards it with its memory, and the
+/// next call builds a fresh one.
 ///
 /// ```
 /// use antiphon::{WapcHost, testing::TestEngine};
@@ -51,7 +57,7 @@ impl WapcHost {
         HostBuilder::new(engine).set_handler(Handler::callback(host_callback)).build()
     }
 
-    /// The same with more to say: limits, a handler, a place for logs.
+    /// Returns a builder that also takes limits, a handler and a log.
     pub fn builder(engine: Box<Engine>) -> HostBuilder<Engine> {
         HostBuilder::new(engine)
     }
@@ -68,20 +74,22 @@ impl WapcHost {
         Ok(host)
     }
 
-    /// The host's number, unique in the process; callbacks get it as their first argument.
+    /// Returns the host's number, which is unique in the process. Callbacks get it as their first
+    /// argument.
     pub fn id(&self) -> u64 {
         self.core.id()
     }
 
-    /// Whether calls share an instance: what was asked for here or of the provider, whichever isolates more.
+    /// Returns whether calls share an instance: the stricter of the host's and the provider's
+    /// setting.
     pub fn isolation(&self) -> Isolation {
         self.core.isolation()
     }
 
-    /// Calls an operation of the guest.
+    /// Calls an operation of the guest and returns its answer.
     ///
     /// # Errors
-    /// Every kind of [`ErrorKind`](crate::errors::ErrorKind) that its table gives to a call.
+    /// Any [`ErrorKind`](crate::errors::ErrorKind) that a call can end with; each kind says when.
     pub fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
         let mut answer = Vec::new();
         self.run(|| Request::new(op, payload), &mut answer)?;
@@ -98,7 +106,8 @@ impl WapcHost {
         Ok(response)
     }
 
-    /// Calls an operation and writes the answer over `answer`, whose capacity is used; returns its length in bytes.
+    /// Calls an operation, writes the answer over `answer`, and returns its length in bytes. The
+    /// capacity of `answer` is used again.
     ///
     /// # Errors
     /// Those of [`call`](Self::call); `answer` is empty then.
@@ -110,20 +119,23 @@ impl WapcHost {
 
     /// Calls an operation and reads the answer in place, in the guest's memory, without a copy.
     ///
-    /// `read` runs inside the guest's `__guest_response`, once for each response that the guest sets; the result of the
-    /// last one counts. The call may still fail after it ran, and `read` must not call this host.
+    /// `read` runs inside the guest's `__guest_response`. It runs once for each response that the
+    /// guest sets, which may be more than one; the result of the last run counts. That is why it is
+    /// an `FnMut`. The call may still fail after `read` ran, and `read` must not call this host.
     ///
     /// # Errors
-    /// Those of [`call`](Self::call); a panic of `read` is
+    /// Those of [`call`](Self::call). A panic of `read` is
     /// [`HostPanicked`](crate::errors::ErrorKind::HostPanicked).
     #[inline]
     pub fn call_ref<R>(&self, op: &str, payload: &[u8], read: impl FnMut(&[u8]) -> R) -> Result<R> {
         self.call_ref_with(Request::new(op, payload), read)
     }
 
-    /// Calls an operation with options, and reads the answer in place as [`call_ref`](Self::call_ref) does: with an owned
-    /// payload, neither it nor the answer is copied on the host's side. What the call used is reported by
-    /// [`call_with`](Self::call_with) alone.
+    /// Calls an operation with options, and reads the answer in place as
+    /// [`call_ref`](Self::call_ref) does.
+    ///
+    /// With an owned payload, the host copies neither the payload nor the answer. Only
+    /// [`call_with`](Self::call_with) reports what the call used.
     ///
     /// ```
     /// use antiphon::{Request, WapcHost, testing::TestEngine};
@@ -145,11 +157,12 @@ impl WapcHost {
         result.ok_or_else(|| Error::new(ErrorKind::Engine, "the engine answered without a response"))
     }
 
-    /// Replaces the module. The new one is compiled and started beside the running calls, then takes over at once.
+    /// Replaces the module. The new module is compiled and started beside the running calls, then
+    /// takes over at once.
     ///
     /// # Errors
-    /// [`ReplaceFailed`](crate::errors::ErrorKind::ReplaceFailed), with the reason as its source; the old module serves
-    /// on.
+    /// [`ReplaceFailed`](crate::errors::ErrorKind::ReplaceFailed), with the reason as its source;
+    /// the old module serves on.
     pub fn replace_module(&self, module: &[u8]) -> Result<()> {
         self.core.refuse_replacement_from_handler().map_err(|error| Error::replace_failed(error.into()))?;
         self.try_replace(module).map_err(Error::replace_failed)
@@ -177,13 +190,15 @@ impl WapcHost {
         Ok(())
     }
 
-    /// The one path of every call. A host that is free and a call without options go straight through.
+    /// Runs a call: every public method comes through here. A call without options on a free, live
+    /// host goes straight through.
     ///
-    /// Two ways to the same `serve`, each with a slot of its own: what may have come from either is a value in memory, which
-    /// costs more than what is done with it.
+    /// The fast and the slow path each call `serve` with their own `slot`. Sharing one variable
+    /// would spill it to memory, which costs more than the work itself.
     #[inline(always)]
     fn run<'r>(&self, request: impl FnOnce() -> Request<'r>, output: &mut impl Output) -> Result<()> {
-        // Before all else: an atomic exchange waits until what was stored before it is in memory.
+        // Enters before anything else. The atomic exchange waits for all earlier stores, and no
+        // later instruction begins before it: it takes a seventh of a null call.
         match self.core.try_enter() {
             Some(mut slot) if slot.is_live() => {
                 self.core.set_deadline(&mut slot);
@@ -212,7 +227,7 @@ impl WapcHost {
         result
     }
 
-    /// Everything that most calls do not need before the guest can run: options, a queue, a fresh instance.
+    /// Prepares what most calls do not need: options, a place in the queue, a fresh instance.
     fn enter<'a>(&'a self, entered: Option<Held<'a>>, options: Option<Box<Options>>) -> Result<Held<'a>> {
         let (terms, meter) = self.core.terms(options)?;
         let mut slot = match entered {
@@ -233,7 +248,7 @@ fn init(slot: &mut Slot<Engine, ModuleState>, terms: Terms) -> Result<()> {
     slot.end_init(result)
 }
 
-/// A call whose terms are set, on an instance that is live.
+/// Runs a call on a live instance. The slot already has the call's terms.
 #[inline(always)]
 fn serve(
     slot: &mut Slot<Engine, ModuleState>,
@@ -247,7 +262,7 @@ fn serve(
         }
         payload => slot.begin_call(operation, payload, output)?,
     }
-    // Taken apart at once: a value that was just stored by halves is slow to read as a whole.
+    // The result is matched at once: storing it in halves and loading it whole is slow.
     match slot.engine.converse(&mut slot.conversation) {
         Some(Ok(code)) => slot.returned(code, output),
         Some(Err(error)) => slot.failed(error, output),
@@ -255,7 +270,8 @@ fn serve(
     }
 }
 
-/// The same, with a borrowed payload that nobody copies but the guest.
+/// Runs a call like [`serve`], but lends a large borrowed payload to the guest, which makes the
+/// only copy of it.
 #[inline(never)]
 fn serve_in_place(
     slot: &mut Slot<Engine, ModuleState>,
@@ -282,7 +298,7 @@ fn serve_through_state(slot: &mut Slot<Engine, ModuleState>, output: &mut impl O
     }
 }
 
-/// For an engine that knows only the three methods of `wapc` 2.x.
+/// Calls an engine that has only the three methods of `wapc` 2.x.
 fn call_through_state(slot: &mut Slot<Engine, ModuleState>) -> Result<i32, BoxError> {
     let (op, msg) = slot.conversation.lengths();
     slot.state.exchange(&mut slot.conversation);

@@ -1,4 +1,9 @@
-//! The asynchronous host.
+//! The asynchronous host, and the path of a call from top to bottom.
+//!
+//! A call that need not wait is no future. The host first runs each call like a synchronous one,
+//! outside the async state machine: what a future holds across an await is memory, and that alone
+//! made a call cost half as much again. The file of the synchronous host has the other rules of the
+//! call path.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,9 +32,9 @@ type Held<'a> = Inside<'a, Slot<Engine, ModuleStateAsync>>;
 
 /// Runs one guest for callers on any executor.
 ///
-/// Calls are served one at a time, in order; a call that waits blocks no thread. A call that fails in a way that may
-/// leave the guest half-changed (a trap, a deadline, a cancel, a dropped future) costs the instance: it is discarded
-/// with its memory, and the next call builds a fresh one.
+/// The host serves one call at a time, in order; a call that waits blocks no thread. A call that
+/// may leave the guest half-changed (a trap, a deadline, a cancel, a dropped future) costs the
+/// instance: the host discards it with its memory, and the next call builds a fresh one.
 ///
 /// ```
 /// use antiphon::{WapcHostAsync, testing::TestEngine};
@@ -60,7 +65,7 @@ impl WapcHostAsync {
         HostBuilder::new(engine).set_handler(Handler::callback_async(host_callback)).build().await
     }
 
-    /// The same with more to say: limits, a handler, a place for logs.
+    /// Returns a builder that also takes limits, a handler and a log.
     pub fn builder(engine: Box<Engine>) -> HostBuilder<Engine> {
         HostBuilder::new(engine)
     }
@@ -77,30 +82,32 @@ impl WapcHostAsync {
         Ok(host)
     }
 
-    /// The host's number, unique in the process; callbacks get it as their first argument.
+    /// Returns the host's number, which is unique in the process. Callbacks get it as their first
+    /// argument.
     pub fn id(&self) -> u64 {
         self.core.id()
     }
 
-    /// Whether calls share an instance: what was asked for here or of the provider, whichever isolates more.
+    /// Returns whether calls share an instance: the stricter of the host's and the provider's
+    /// setting.
     pub fn isolation(&self) -> Isolation {
         self.core.isolation()
     }
 
-    /// The limits that hold: the stricter of the host's and the provider's.
+    /// Returns the limits in force: the stricter of the host's and the provider's.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         self.core.limits()
     }
 
-    /// Calls an operation of the guest.
+    /// Calls an operation of the guest and returns its answer.
     ///
     /// # Errors
-    /// Every kind of [`ErrorKind`](crate::errors::ErrorKind) that its table gives to a call.
+    /// Any [`ErrorKind`](crate::errors::ErrorKind) that a call can end with; each kind says when.
     ///
     /// # Cancel safety
-    /// The future may be dropped at any await. One that had not begun gives up its place in the queue; one that had
-    /// costs the instance. Other calls are not disturbed.
+    /// The future may be dropped at any await, and other calls are not disturbed. A call that had
+    /// not begun gives up its place in the queue; a call that had begun costs the instance.
     pub async fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
         let mut answer = Vec::new();
         match self.run_straight(|| Request::new(op, payload), &mut answer) {
@@ -126,13 +133,14 @@ impl WapcHostAsync {
         Ok(response)
     }
 
-    /// Calls an operation and writes the answer over `answer`, whose capacity is used; returns its length in bytes.
+    /// Calls an operation, writes the answer over `answer`, and returns its length in bytes. The
+    /// capacity of `answer` is used again.
     ///
     /// # Errors
     /// Those of [`call`](Self::call); `answer` is empty then.
     ///
     /// # Cancel safety
-    /// That of [`call`](Self::call); after a drop `answer` is empty, its capacity lost.
+    /// That of [`call`](Self::call). After a drop `answer` is empty and its capacity is lost.
     pub async fn call_into(&self, op: &str, payload: &[u8], answer: &mut Vec<u8>) -> Result<usize> {
         answer.clear();
         let mut output = Reused(answer);
@@ -143,12 +151,12 @@ impl WapcHostAsync {
         Ok(answer.len())
     }
 
-    /// Replaces the module. The new one is compiled on a thread of its own and started beside the running calls, then
-    /// takes over at once.
+    /// Replaces the module. The new module is compiled on a thread of its own and started beside
+    /// the running calls, then takes over at once.
     ///
     /// # Errors
-    /// [`ReplaceFailed`](crate::errors::ErrorKind::ReplaceFailed), with the reason as its source; the old module serves
-    /// on.
+    /// [`ReplaceFailed`](crate::errors::ErrorKind::ReplaceFailed), with the reason as its source;
+    /// the old module serves on.
     ///
     /// # Cancel safety
     /// The future may be dropped at any await: the old module serves on.
@@ -180,8 +188,10 @@ impl WapcHostAsync {
         Ok(())
     }
 
-    /// The one path of every call, as far as it gets without waiting. No part of a future: what it holds stays in
-    /// registers, and a call that need not wait costs little more than a synchronous one.
+    /// Runs a call as far as it gets without waiting: every public method comes through here.
+    ///
+    /// It is not part of a future. What it holds stays in registers, so a call that need not wait
+    /// costs little more than a synchronous one.
     #[inline(always)]
     fn run_straight<'a, 'r>(
         &'a self,
@@ -208,7 +218,7 @@ impl WapcHostAsync {
         }
     }
 
-    /// The rest of it, with waits.
+    /// Runs the rest of a call that [`run_straight`](Self::run_straight) left, with waits.
     async fn run_on(&self, left: Left<'_, '_>, output: &mut impl Output) -> Result<()> {
         let (mut slot, lent) = match left {
             Left::Begun(slot, lent) => (slot, lent),
@@ -243,9 +253,9 @@ impl WapcHostAsync {
         result
     }
 
-    /// Everything that most calls do not need before the guest can run: options, a queue, a fresh instance.
+    /// Prepares what most calls do not need: options, a place in the queue, a fresh instance.
     ///
-    /// Boxed: its state would be moved with every call's future.
+    /// The future is boxed; otherwise its state would be moved with the future of every call.
     fn enter<'a>(
         &'a self,
         entered: Option<Held<'a>>,
@@ -270,11 +280,13 @@ impl WapcHostAsync {
 /// How far a call got without waiting.
 enum Served<'r> {
     Ended(Result<()>),
-    /// The guest has begun, or is to begin on a stack of its own; with the payload that is lent to it, if it is.
+    /// The guest has begun and waits, or has to begin on a stack of its own. Holds the payload that
+    /// is lent to the guest, if one is.
     Waits(Option<&'r [u8]>),
 }
 
-/// A call whose terms are set, on an instance that is live.
+/// Runs a call on a live instance as far as it gets without waiting. The slot already has the
+/// call's terms.
 #[inline(always)]
 fn serve<'r>(
     slot: &mut Slot<Engine, ModuleStateAsync>,
@@ -298,7 +310,8 @@ fn serve<'r>(
     }
 }
 
-/// The same, with a borrowed payload that nobody copies but the guest.
+/// Runs a call like [`serve`], but lends a large borrowed payload to the guest, which makes the
+/// only copy of it.
 #[inline(never)]
 fn serve_in_place<'r>(
     slot: &mut Slot<Engine, ModuleStateAsync>,
@@ -316,18 +329,20 @@ fn serve_in_place<'r>(
     }
 }
 
-/// Where a call got to that has to wait.
+/// Where a call stopped because it has to wait.
 enum Left<'a, 'r> {
     /// The guest has to wait: see [`Served::Waits`].
     Begun(Held<'a>, Option<&'r [u8]>),
-    /// It wants more than a free host that is live.
+    /// The call needs options, a turn at the gate or a fresh instance.
     NotBegun(Option<Held<'a>>, Request<'r>),
 }
 
-/// By how many ticks an engine that keeps the deadline itself comes first, with a better error.
+/// Ticks that the host gives an engine beyond the deadline. An engine that keeps the deadline
+/// itself comes first, with a better error.
 const GRACE: u64 = 1;
 
-/// Bounded from outside too: a foreign engine knows nothing of the terms.
+/// Starts an instance. The host bounds the start from outside too, because a foreign engine does
+/// not know the terms.
 async fn init(slot: &mut Slot<Engine, ModuleStateAsync>, terms: Terms) -> Result<()> {
     slot.begin_init(terms.clone());
     let result = match until(&terms.later(GRACE), slot.engine.init(Arc::clone(&slot.state))).await {
@@ -337,7 +352,7 @@ async fn init(slot: &mut Slot<Engine, ModuleStateAsync>, terms: Terms) -> Result
     slot.end_init(result)
 }
 
-/// For an engine that knows only the three methods of `wapc` 2.x.
+/// Calls an engine that has only the three methods of `wapc` 2.x.
 async fn call_through_state(slot: &mut Slot<Engine, ModuleStateAsync>) -> Result<i32, BoxError> {
     let (op, msg) = slot.conversation.lengths();
     let terms = slot.conversation.terms().clone();

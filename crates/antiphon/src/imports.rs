@@ -1,16 +1,21 @@
-//! waPC's imports, as every engine links them.
+//! waPC's imports, in one list for all engines.
 
-/// Defines waPC's imports and AssemblyScript's abort in a linker that has Wasmtime's `func_wrap`, as wasmi's has it too. All
-/// parameters are `i32`. In a function that returns the linker's errors, with a linker and the type of the engine's callers,
-/// whose data has the running [`Conversation`](crate::Conversation) in a field `conversation`:
+/// Defines waPC's imports and AssemblyScript's abort in a linker with Wasmtime's `func_wrap`, which
+/// wasmi's linker has too. All parameters are `i32`.
+///
+/// It expands in a function that returns the linker's errors. It takes a linker and the type of the
+/// engine's callers, whose data has the running [`Conversation`](crate::Conversation) in a field
+/// `conversation`:
 ///
 /// ```ignore
 /// antiphon::link_imports!(linker, Caller<'_, Data>, with);
 /// ```
 ///
-/// `with` runs an import over the guest's memory. It is given the caller, about how many bytes the import will copy, and what
-/// the import does. An engine looks at the time before one that copies much, and may give an empty memory to one that copies
-/// nothing: no bytes need no valid pointer.
+/// `with` runs an import over the guest's memory. It is given the caller, about how many bytes the
+/// import will copy, and what the import does. An engine checks the time before an import that
+/// copies much. It may give an empty memory to an import that copies nothing, because no bytes need
+/// no valid pointer. That pays: finding the memory is a chain of loads, each of which waits for the
+/// one before, and takes a twentieth of a null call.
 ///
 /// ```ignore
 /// fn with<R>(
@@ -20,13 +25,14 @@
 /// ) -> Result<R, EngineError>;
 /// ```
 ///
-/// `__host_call` is left to the engine: it may have to wait, for which engines have ways of their own.
+/// `__host_call` is left to the engine: it may have to wait, and each engine has its own way to
+/// wait.
 #[macro_export]
 macro_rules! link_imports {
     ($linker:expr, $caller:ty, $with:path) => {
         $crate::link_imports! { @list link [$linker, $caller, $with] }
     };
-    // The list, for a macro of rules of its own.
+    // The list, for a macro rule that does something with each import.
     (@list $rule:ident [$($given:tt)*]) => {
         $crate::link_imports! { @$rule [$($given)*]
             over memory {
@@ -36,7 +42,7 @@ macro_rules! link_imports {
                     does |memory, conversation| conversation.guest_response(memory, ptr, len);
                 HOST_NAMESPACE GUEST_ERROR_FN (ptr, len) copies |_| len,
                     does |memory, conversation| conversation.guest_error(memory, ptr, len);
-                // The log takes no more than its limits.
+                // The log copies no more than its limits allow.
                 HOST_NAMESPACE HOST_CONSOLE_LOG (ptr, len) copies |_| 1,
                     does |memory, conversation| conversation.console_log(memory, ptr, len);
                 HOST_NAMESPACE HOST_RESPONSE_FN (ptr) copies |conversation| conversation.host_response_len(),

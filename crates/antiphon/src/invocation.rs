@@ -1,7 +1,7 @@
-//! A call as engines of `wapc` 2.x see it.
+//! A call in the form that engines of `wapc` 2.x get.
 
-/// An operation with its payload, as [`ModuleState::get_guest_request`](crate::ModuleState::get_guest_request) hands
-/// it to an engine.
+/// An operation with its payload.
+/// [`ModuleState::get_guest_request`](crate::ModuleState::get_guest_request) hands it to an engine.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "users of wapc 2.x take it apart")]
 pub struct Invocation {

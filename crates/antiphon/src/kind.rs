@@ -1,4 +1,5 @@
-//! The closed table of what can go wrong: kinds, who is at fault, what became of the instance.
+//! The closed table of what can go wrong: the kind, the party at fault, and what became of the
+//! instance.
 
 use std::fmt;
 
@@ -15,18 +16,18 @@ macro_rules! kinds {
             /// Every kind.
             pub const ALL: &[Self] = &[$(Self::$kind,)+];
 
-            /// The kind's name in snake case; stable.
+            /// Returns the kind's name in snake case. It is stable.
             #[must_use]
             pub const fn code(self) -> &'static str {
                 match self { $(Self::$kind => $code,)+ }
             }
 
-            /// Who is at fault, where the kind alone decides it.
+            /// Returns the party at fault, as far as the kind alone decides it.
             pub(crate) const fn fault(self) -> Fault {
                 match self { $(Self::$kind => Fault::$fault,)+ }
             }
 
-            /// What became of the instance, where the kind alone decides it.
+            /// Returns what became of the instance, as far as the kind alone decides it.
             pub(crate) const fn fate(self) -> Fate {
                 match self { $(Self::$kind => Fate::$fate,)+ }
             }
@@ -41,26 +42,27 @@ kinds! {
     GuestMisbehaved, "guest_misbehaved", Guest, Kept;
     /// A wasm trap, a span outside memory, an abort, a panic, or a WASI exit inside a call.
     Trapped, "trapped", Guest, Discarded;
-    /// The wall clock of the call ran out; [`Error::phase`](crate::errors::Error::phase) says where.
+    /// The wall-clock time of the call ran out; [`Error::phase`](crate::errors::Error::phase) says
+    /// where.
     DeadlineExceeded, "deadline_exceeded", Guest, Discarded;
     /// The call's [`CancelHandle`](crate::CancelHandle) was used.
     Cancelled, "cancelled", Caller, Discarded;
     /// The fuel given to the call ran out.
     OutOfFuel, "out_of_fuel", Guest, Discarded;
-    /// The guest recursed deeper than its stack.
+    /// The guest recursed deeper than its stack allows.
     StackOverflow, "stack_overflow", Guest, Discarded;
     /// The guest trapped after a growth of its memory or of a table was refused.
     MemoryLimit, "memory_limit", Guest, Discarded;
-    /// One host call too many, or one byte too many in them.
+    /// The guest made one host call too many, or exchanged one byte too many in them.
     HostCallLimit, "host_call_limit", Guest, Discarded;
-    /// A request or a response over its limit.
+    /// A request or a response was over its limit.
     TooLarge, "too_large", Guest, Discarded;
     /// A handler of the host panicked; the panic was caught.
     HostPanicked, "host_panicked", Host, Discarded;
-    /// A handler called the host that it answers for, or calls were made on behalf of calls too deep:
+    /// A handler called the host that it answers for, or calls were nested too deep:
     /// [`Caller::MAX_DEPTH`](crate::Caller::MAX_DEPTH).
     Reentrancy, "reentrancy", Caller, Kept;
-    /// Not a module that this engine runs as a waPC guest; every reason is listed.
+    /// The module is not one that this engine runs as a waPC guest. Every reason is listed.
     InvalidModule, "invalid_module", Caller, NeverBorn;
     /// The start section or an init export failed.
     InitFailed, "init_failed", Guest, NeverBorn;
@@ -68,9 +70,9 @@ kinds! {
     ReplaceFailed, "replace_failed", Caller, Kept;
     /// A bounded queue is full.
     Overloaded, "overloaded", Caller, Kept;
-    /// An option that this engine lacks.
+    /// The engine lacks an option.
     Unsupported, "unsupported", Caller, NeverBorn;
-    /// The engine itself, or an untyped error of a provider.
+    /// The engine itself failed, or a provider returned an untyped error.
     Engine, "engine", Engine, Discarded;
 }
 
@@ -80,7 +82,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// Who is at fault.
+/// The party at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
@@ -88,14 +90,14 @@ pub enum Fault {
     Guest,
     /// The embedding program: its handlers, or its own slowness.
     Host,
-    /// Whoever made the call, or brought the module.
+    /// The caller: it made the call, or brought the module.
     Caller,
     /// The engine or its provider.
     Engine,
 }
 
 impl Fault {
-    /// The fault's name in lower case; stable.
+    /// Returns the fault's name in lower case. It is stable.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -117,11 +119,11 @@ impl fmt::Display for Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fate {
-    /// It serves the next call.
+    /// The instance serves the next call.
     Kept,
-    /// It was discarded with its memory; a fresh one is built before the next call.
+    /// The instance was discarded with its memory; a fresh one is built before the next call.
     Discarded,
-    /// It never came to be.
+    /// The instance never existed.
     NeverBorn,
 }
 
@@ -140,7 +142,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The phase's name; stable.
+    /// Returns the phase's name. It is stable.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

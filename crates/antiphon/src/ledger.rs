@@ -1,4 +1,5 @@
-//! What handlers note about the guest call that they serve, and whether a call leaves anything to be cleared.
+//! What handlers note about the guest call that they serve, and whether a call leaves anything to
+//! clear.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,27 +8,29 @@ use std::time::Duration;
 
 use crate::numbers::ByNumber;
 
-/// What one route gave to one guest call so far.
+/// What one route has given to one guest call so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
     pub(crate) calls: u64,
-    /// Payloads and answers.
+    /// Bytes of payloads and answers.
     pub(crate) bytes: u64,
     pub(crate) time: Duration,
 }
 
-/// Of how many routes the notes of the last call may leave their room to the next one.
+/// The number of notes whose room the next call may use again.
 const KEPT: usize = 64;
 
-/// By the numbers of the routes.
+/// The notes by the numbers of the routes.
 type Notes = HashMap<u64, Spent, ByNumber>;
 
-/// What the routes of a guest call have spent; nothing is allocated before the first note, nor in a later call on as few
-/// routes. At most an entry a route.
+/// What the routes have spent on a guest call, with one entry a route at most. It belongs to the
+/// call's conversation and is cleared with it.
+///
+/// It allocates nothing before the first note, and nothing in a later call on as few routes.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// Whether the conversation has anything to clear: the ledger, or what it keeps beside it. Atomic, as a handler only
-    /// shares it.
+    /// Whether the conversation has anything to clear: the notes, or something it keeps beside
+    /// them. Atomic, because a handler has only a shared reference.
     untidy: AtomicBool,
     spent: OnceLock<Box<Mutex<Notes>>>,
 }
@@ -50,7 +53,7 @@ impl Ledger {
         *self.untidy.get_mut() = true;
     }
 
-    /// Forgets the call.
+    /// Forgets the notes of the call.
     pub(crate) fn clear(&mut self) {
         *self.untidy.get_mut() = false;
         if let Some(notes) = self.notes() {
@@ -65,7 +68,7 @@ impl Ledger {
         Some(self.spent.get_mut()?.get_mut().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The notes alone: what else the conversation has to clear, it keeps.
+    /// Takes the notes out. The mark stays, for what else the conversation has to clear.
     pub(crate) fn lend(&mut self) -> Self {
         Self { untidy: AtomicBool::new(false), spent: std::mem::take(&mut self.spent) }
     }
@@ -121,7 +124,7 @@ mod tests {
         ledger.take_back(lent);
         assert_eq!(ledger.with(7, |spent| spent.bytes), 5);
 
-        // Neither before the first notes, nor with the room of earlier ones.
+        // Once before the first notes, and once with the room of earlier ones.
         for mut clean in [Ledger::default(), {
             ledger.clear();
             ledger

@@ -67,7 +67,7 @@ mod wasi;
 mod weight;
 mod yielding;
 
-/// A future in a box, sent between threads.
+/// A boxed future that can be sent between threads.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
 
 pub use antiphon_protocol::names::HOST_NAMESPACE;

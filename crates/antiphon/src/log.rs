@@ -1,8 +1,8 @@
-//! What guests write for humans.
+//! The lines that guests write for humans.
 
 use std::sync::Arc;
 
-/// One line that a guest wrote. Control characters are escaped, its length is bounded.
+/// One line that a guest wrote. Control characters are escaped and the length is bounded.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct LogLine<'a> {
@@ -29,7 +29,7 @@ pub enum LogStream {
 }
 
 impl LogStream {
-    /// The stream's name in lower case.
+    /// Returns the stream's name in lower case.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -40,10 +40,10 @@ impl LogStream {
     }
 }
 
-/// Where a host sends the lines of its guest, where it does not send them to `tracing`.
+/// The function that gets the lines of a guest instead of `tracing`.
 pub(crate) type LogSink = Arc<dyn Fn(LogLine<'_>) + Send + Sync>;
 
-/// Sends a line on its way.
+/// Sends a line to the sink, or to `tracing` if there is none.
 pub(crate) fn emit(sink: Option<&LogSink>, line: LogLine<'_>) {
     if let Some(sink) = sink {
         return sink(line);

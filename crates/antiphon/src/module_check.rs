@@ -1,16 +1,18 @@
-//! Whether a module is a waPC guest that an engine can run.
+//! Checks whether a module is a waPC guest that an engine can run.
 
 use antiphon_protocol::names as wapc;
 
 use crate::errors::{Error, ErrorKind, Result};
 use crate::module_info::{ExternKind, Import, ModuleInfo};
 
-/// Bytes of refused imports that are listed: a hostile module has a hundred thousand, with long names.
+/// The most bytes of refused imports that are listed: a hostile module may have a hundred thousand
+/// with long names.
 const MAX_TEXT: usize = 16 * 1024;
 
 impl ModuleInfo {
-    /// Every reason why this is no waPC guest; none for a guest. `known` gives the types of the imports that the engine
-    /// serves beyond waPC's own and `env.abort`, such as WASI's.
+    /// Returns every reason why this is no waPC guest; the list is empty for a guest. `known` gives
+    /// the types of the imports that the engine serves beyond waPC's own and `env.abort`, such as
+    /// WASI's.
     #[must_use]
     pub fn refusals(&self, known: impl Fn(&Import) -> Option<ExternKind>) -> Vec<String> {
         let imports = self.imports.iter().filter_map(|import| {
@@ -42,10 +44,11 @@ impl ModuleInfo {
         listed
     }
 
-    /// The same as an error that lists all of them.
+    /// Checks whether this is a waPC guest. The error lists every reason of
+    /// [`refusals`](Self::refusals).
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidModule`].
+    /// [`ErrorKind::InvalidModule`]: the module is no waPC guest.
     pub fn check(&self, known: impl Fn(&Import) -> Option<ExternKind>) -> Result<()> {
         let refusals = self.refusals(known);
         if refusals.is_empty() {
@@ -66,7 +69,7 @@ impl ModuleInfo {
         match self.export(wapc::GUEST_CALL) {
             Some(kind) if *kind == guest_call => {}
             Some(other) => refusals.push(format!("export __guest_call is {other}, expected {guest_call}")),
-            // The text that users of wasmtime-provider match on.
+            // Users of wasmtime-provider match on this text.
             None => {
                 refusals.push("Guest call function (__guest_call) not exported by wasm module.".to_owned())
             }
@@ -83,7 +86,7 @@ impl ModuleInfo {
     }
 }
 
-/// The type of an import of waPC, or of AssemblyScript's abort.
+/// Returns the type of an import of waPC, or of AssemblyScript's abort.
 fn wapc_import(module: &str, name: &str) -> Option<ExternKind> {
     let i32s = |params: usize, results: usize| func(&vec!["i32"; params], &vec!["i32"; results]);
     Some(match (module, name) {
@@ -99,7 +102,7 @@ fn wapc_import(module: &str, name: &str) -> Option<ExternKind> {
     })
 }
 
-/// A function type.
+/// Returns the type of a function.
 fn func(params: &[&str], results: &[&str]) -> ExternKind {
     ExternKind::func(params, results)
 }

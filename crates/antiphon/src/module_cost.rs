@@ -1,8 +1,10 @@
-//! What a module's code would make a compiler take up, estimated before any engine sees it.
+//! Estimates what a module's code would make a compiler take up, before any engine sees it.
 //!
-//! The memory of a compiler is not in proportion to a module's size: a loop of a hundred parameters, a thousand times,
-//! is 3 KB and takes gigabytes. So the code is read once, and what it would take is added up from weights that were
-//! measured with Cranelift, each near its worst: most code takes less, and an interpreter takes much less.
+//! The memory of a compiler is not in proportion to a module's size. 1,000 loops of 100 parameters
+//! are 3.5 KB, and take 2.5 GiB in Cranelift, which keeps a table of a function's variables by its
+//! basic blocks. No engine bounds that. So the code is read once, and what its operators would take
+//! is added up. The weights were measured with Cranelift, each near its worst: most code takes
+//! less, and an interpreter takes much less. A larger module may cost more, since real ones do.
 
 use wasmparser::FunctionBody;
 
@@ -11,24 +13,25 @@ use crate::function_cost::{Arity, Body, Function, Scratch, refuse};
 use crate::module_info::CodeInfo;
 use crate::weight;
 
-/// Bytes that one function may cost while it is compiled. As many are at work at once as the engine has threads.
+/// The bytes that one function may cost while it is compiled. An engine compiles as many at once as
+/// it has threads.
 const FUNCTION: u64 = 96 << 20;
 
-/// The same for each byte of the module beyond a mebibyte: the interpreters of PHP and Ruby, of 12 to 17 MB, have
-/// functions of 125 to 155 MB.
+/// The bytes that a function may cost more for each byte of the module beyond a mebibyte. The
+/// interpreters of PHP and Ruby, of 12 to 17 MB, have functions of 125 to 155 MB.
 const FUNCTION_BYTE: u64 = 8;
 
-/// Bytes that all functions and types of a module may cost together. Most of them come and go: a tenth is kept until
-/// the last function is compiled.
+/// The bytes that all functions and types of a module may cost together. Most of them come and go;
+/// a tenth is kept until the last function is compiled.
 const MODULE: u64 = 1280 << 20;
 
-/// The same for each byte of the module, which earns a large module more.
+/// The bytes that all of them may cost more for each byte of the module.
 const MODULE_BYTE: u64 = 384;
 
-/// Parameters and results of all types together. An engine makes code of each type.
+/// The most parameters and results of all types together. An engine makes code of each type.
 const ARITY: u64 = 100_000;
 
-/// What a module costs so far.
+/// The cost of a module so far.
 pub(crate) struct Costs {
     types: Vec<Arity>,
     arity: u64,
@@ -40,7 +43,7 @@ pub(crate) struct Costs {
 }
 
 impl Costs {
-    /// Those of a module of a size in bytes.
+    /// Creates the costs of a module, given its size in bytes.
     pub(crate) fn new(size: u64) -> Self {
         let large = size.saturating_sub(1 << 20);
         Self {
@@ -54,12 +57,12 @@ impl Costs {
         }
     }
 
-    /// What was seen of the code on the way.
+    /// Returns what was seen of the code on the way.
     pub(crate) fn code(&self) -> CodeInfo {
         self.code
     }
 
-    /// The next type, given how many parameters and results it has.
+    /// Adds the next type, given how many parameters and results it has.
     pub(crate) fn add_type(&mut self, params: usize, results: usize) -> Result<()> {
         let wide = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let arity = Arity { params: wide(params), results: wide(results) };
@@ -73,7 +76,7 @@ impl Costs {
         self.add(cost, ("type", index))
     }
 
-    /// The body of a function, given its index and the types of all functions.
+    /// Adds the body of a function, given its index and the types of all functions.
     pub(crate) fn add_body(
         &mut self,
         index: usize,
@@ -131,7 +134,7 @@ mod tests {
         [vec![id], leb(content.len() as u64), content].concat()
     }
 
-    /// A type of so many `i32`.
+    /// A type of this many `i32`.
     fn ty(params: usize, results: usize) -> Vec<u8> {
         let list = |count: usize| [leb(count as u64), vec![0x7f; count]].concat();
         [vec![0x60], list(params), list(results)].concat()
@@ -141,7 +144,7 @@ mod tests {
         [&leb(body.len() as u64), body].concat()
     }
 
-    /// A module of functions, all of type 0, each given its declarations of locals and its code.
+    /// A module of functions, all of type 0, with the same declarations of locals and code.
     fn module(types: &[Vec<u8>], functions: usize, body: &[u8]) -> Vec<u8> {
         let header = b"\0asm\x01\0\0\0".to_vec();
         let bodies = vec![sized(body); functions];
@@ -166,7 +169,7 @@ mod tests {
     #[test]
     fn a_function_at_its_bound_passes_and_one_that_costs_more_does_not() {
         let calls = (FUNCTION - EMPTY) / weight::CALL;
-        // What is left is made up of constants that are dropped.
+        // The rest is made up of `nop`s.
         let names = (FUNCTION - EMPTY) % weight::CALL / weight::NAME;
         assert_eq!(EMPTY + calls * weight::CALL + names * weight::NAME, FUNCTION);
         let code = |names: u64| [[0x10, 0].repeat(count(calls)), vec![0x01; count(names)]].concat();
@@ -222,7 +225,8 @@ mod tests {
             ("additions", [0x20, 0, 0x41, 1, 0x6a, 0x21, 0].repeat(80_000)),
         ];
         for (what, code) in hostile {
-            // Type 1 is what function 1 would be of: calls name it, though it is not there.
+            // Blocks name type 1. There is no function 1, so calls name function 0, which is as
+            // wide.
             let types = [ty(1000, 1000), ty(1000, 1000)];
             let code =
                 code.iter().map(|byte| if what == "calls of many values" && *byte == 1 { 0 } else { *byte });
@@ -246,7 +250,8 @@ mod tests {
         assert!(ModuleInfo::parse(&code(10, 10_000)).is_ok());
         assert!(ModuleInfo::parse(&code(10_000, 10)).is_ok());
         assert!(said(&code(3_000, 3_000)).contains("function 0 costs"));
-        // The reader refuses more of them than any engine takes, so that their number overflows nothing.
+        // The reader refuses more locals than any engine takes, so that their number overflows
+        // nothing.
         let most = [&[2][..], &leb(u32::MAX.into()), &[0x7f], &leb(u32::MAX.into()), &[0x7f, 0x0b]].concat();
         let said = said(&module(&[ty(0, 0)], 1, &most));
         assert!(said.contains("too many locals"), "{said}");
@@ -254,7 +259,7 @@ mod tests {
 
     #[test]
     fn targets_of_a_jump_table_count_and_so_does_what_they_carry() {
-        // From a block with a result for each of the values, to it.
+        // From a block with a result for each of the values, to its end.
         let jump = |ty: u8, targets: u64| {
             let targets = [leb(targets), vec![0; count(targets) + 1]].concat();
             one(&[&[0x02, ty, 0x41, 0, 0x0e][..], &targets, &[0x0b]].concat())
@@ -307,7 +312,7 @@ mod tests {
             let said = said(&types(&[over]));
             assert!(said.contains("more than 100000 parameters and results"), "{said}");
         }
-        // And each type costs as well.
+        // Each type costs as well.
         let said = said(&[header, section(1, &vec![ty(0, 0); 99_999])].concat());
         assert!(said.contains("up to type 1"), "{said}");
     }
@@ -330,7 +335,8 @@ mod tests {
         assert_eq!(code("(func)"), seen(2, 0, false));
         let few = "(func (param i32 i64) (local f32) local.get 2 drop)";
         assert_eq!(code(few), seen(3 + 4, 3, false));
-        // Two runs of locals; the largest and the one with the most locals need not be the same.
+        // Two runs of locals. The largest body and the body with the most locals need not be the
+        // same.
         let many = "(func (param i32) (local i32 i32 i32 i64))";
         assert_eq!(code(many), seen(5 + 1, 5, false));
         assert_eq!(code(&[many, few].concat()), seen(7, 5, false));
@@ -353,12 +359,13 @@ mod tests {
 
     #[test]
     fn code_that_cannot_be_read_is_no_module() {
-        // No such operator, no end, something behind the end, an `else` of nothing, broken off.
+        // An unknown operator, no end, bytes behind the end, an `else` without an `if`, cut off.
         for code in [&[0xff, 0x0b][..], &[0x01], &[0x0b, 0x01], &[0x05, 0x0b], &[0x41]] {
             let said = said(&module(&[ty(0, 0)], 1, &[&[0], code].concat()));
             assert!(said.starts_with("not a WebAssembly module: "), "{said}");
         }
-        // What is read but not there is left to the engine: a function, a type, a local, a label.
+        // What can be read but does not exist is left to the engine: a function, a type, a local, a
+        // label.
         for code in
             [&[0x10, 9][..], &[0x11, 9, 0], &[0x02, 9, 0x0b], &[0x20, 9], &[0x0c, 9], &[0x0e, 1, 9, 9]]
         {

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 pub use crate::module_needs::Needs;
 
-/// What a module imports, exports and says about itself, without running it. All of it is hostile input.
+/// What a module imports, exports and says about itself, read without running it. All of it is
+/// hostile input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModuleInfo {
-    /// Size in bytes; 0 where the module came compiled.
+    /// Size in bytes; 0 if the module came compiled.
     pub size: u64,
-    /// SHA-256 of the bytes, in hexadecimal; empty where the module came compiled.
+    /// SHA-256 of the bytes, in hexadecimal; empty if the module came compiled.
     pub digest: String,
-    /// What it needs, in its order.
+    /// Its imports, in the module's order.
     pub imports: Vec<Import>,
-    /// What it offers, in its order.
+    /// Its exports, in the module's order.
     pub exports: Vec<Export>,
     /// Whether it runs a start function when it is instantiated.
     pub has_start: bool,
@@ -23,23 +24,24 @@ pub struct ModuleInfo {
     pub custom_sections: Vec<(String, u64)>,
     /// What it asks for before any of its code runs.
     pub needs: Needs,
-    /// What its functions look like; nothing where the module came compiled.
+    /// What its functions look like; empty if the module came compiled.
     pub code: CodeInfo,
-    /// What its `producers` section says: field (`language`, `processed-by`, `sdk`), name, version.
+    /// The contents of its `producers` section: field (`language`, `processed-by`, `sdk`), name,
+    /// version.
     pub producers: Vec<(String, String, String)>,
 }
 
-/// What the functions of a module look like, for engines that have bounds of their own.
+/// What the functions of a module look like, for engines with bounds of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CodeInfo {
-    /// Bytes of the largest body of a function, its declarations of locals included.
+    /// Size of the largest function body in bytes, including its declarations of locals.
     pub largest_body: u64,
-    /// The most locals that one function has, its parameters included.
+    /// The most locals that one function has, including its parameters.
     pub most_locals: u64,
-    /// Whether any function has `table.grow`.
+    /// Whether any function has a `table.grow`.
     pub grows_tables: bool,
-    /// Whether any function ends by calling another one in its place.
+    /// Whether any function has a tail call.
     pub tail_calls: bool,
 }
 
@@ -51,7 +53,7 @@ pub struct Import {
     pub module: String,
     /// Its name there.
     pub name: String,
-    /// What it has to be.
+    /// The type that it has to have.
     pub kind: ExternKind,
 }
 
@@ -65,24 +67,25 @@ pub struct Export {
     pub kind: ExternKind,
 }
 
-/// What an import or an export is.
+/// The type of an import or an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExternKind {
-    /// A function. Shared: a module of some kilobytes can import one wide type a hundred thousand times.
+    /// A function. The type is shared, because a module of some kilobytes can import one wide type
+    /// a hundred thousand times.
     Func(Arc<FuncType>),
     /// A linear memory, in pages of 64 KiB.
     Memory {
         /// Pages at the start.
         minimum: u64,
-        /// Pages at most, where it says so.
+        /// The most pages, if the module says so.
         maximum: Option<u64>,
     },
     /// A table.
     Table {
         /// Elements at the start.
         minimum: u64,
-        /// Elements at most, where it says so.
+        /// The most elements, if the module says so.
         maximum: Option<u64>,
     },
     /// A global.
@@ -118,7 +121,7 @@ pub enum ValType {
 }
 
 impl ValType {
-    /// The name that the text format gives it.
+    /// Returns the type's name in the text format.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -133,7 +136,7 @@ impl ValType {
         }
     }
 
-    /// The type of a name in the text format.
+    /// Returns the type of a name in the text format.
     #[must_use]
     pub fn named(name: &str) -> Self {
         const ALL: [ValType; 7] = [
@@ -150,7 +153,7 @@ impl ValType {
 }
 
 impl ExternKind {
-    /// A function, from the names of its types in the text format.
+    /// Returns the type of a function, from the names of its value types in the text format.
     #[must_use]
     pub fn func<S: AsRef<str>>(params: &[S], results: &[S]) -> Self {
         let types = |names: &[S]| names.iter().map(|name| ValType::named(name.as_ref())).collect();
@@ -159,14 +162,14 @@ impl ExternKind {
 }
 
 impl Import {
-    /// An import, for engines that know it from a compiled module.
+    /// Creates an import, for engines that know it from a compiled module.
     pub fn new(module: impl Into<String>, name: impl Into<String>, kind: ExternKind) -> Self {
         Self { module: module.into(), name: name.into(), kind }
     }
 }
 
 impl Export {
-    /// An export, for engines that know it from a compiled module.
+    /// Creates an export, for engines that know it from a compiled module.
     pub fn new(name: impl Into<String>, kind: ExternKind) -> Self {
         Self { name: name.into(), kind }
     }
@@ -178,7 +181,8 @@ impl fmt::Display for ExternKind {
             Self::Func(func) => {
                 let list = |f: &mut fmt::Formatter<'_>, types: &[ValType]| {
                     for (number, ty) in types.iter().enumerate() {
-                        // Nobody reads a thousand of them, and a hostile module prints them for each import.
+                        // A thousand of them are of no use, and a hostile module would print them
+                        // for each import.
                         let separator = if number == 0 { "" } else { ", " };
                         match number {
                             0..16 => write!(f, "{separator}{}", ty.name())?,
@@ -209,13 +213,13 @@ impl fmt::Display for ExternKind {
 }
 
 impl ModuleInfo {
-    /// The export of a name.
+    /// Returns the type of the export with this name.
     #[must_use]
     pub fn export(&self, name: &str) -> Option<&ExternKind> {
         self.exports.iter().find(|export| export.name == name).map(|export| &export.kind)
     }
 
-    /// The import of a module and a name.
+    /// Returns the type of the import from this module with this name.
     #[must_use]
     pub fn import(&self, module: &str, name: &str) -> Option<&ExternKind> {
         self.imports
@@ -224,7 +228,7 @@ impl ModuleInfo {
             .map(|import| &import.kind)
     }
 
-    /// Whether it imports anything from a module of one of these names.
+    /// Returns whether anything is imported from a module with one of these names.
     #[must_use]
     pub fn imports_from(&self, modules: &[&str]) -> bool {
         self.imports.iter().any(|import| modules.contains(&import.module.as_str()))

@@ -1,4 +1,4 @@
-//! What a module says about itself as bytes, to be kept beside its compiled code.
+//! A module's info as bytes, to be kept beside its compiled code.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::errors::{Error, ErrorKind, Result};
 use crate::module_info::{CodeInfo, Export, ExternKind, FuncType, Import, ModuleInfo, Needs, ValType};
 
-/// The types of values, by the byte that stands for each.
+/// The types of values, each at the index of the byte that stands for it.
 const TYPES: [ValType; 8] = [
     ValType::I32,
     ValType::I64,
@@ -19,9 +19,11 @@ const TYPES: [ValType; 8] = [
 ];
 
 impl ModuleInfo {
-    /// All of it as bytes, for [`from_bytes`](Self::from_bytes) of the same version of this crate.
+    /// Returns all of it as bytes, for [`from_bytes`](Self::from_bytes) of the same version of this
+    /// crate.
     ///
-    /// An engine that keeps compiled code keeps this beside it: to read a module again takes longer than to load its code.
+    /// An engine that keeps compiled code keeps these bytes beside it, because reading a module
+    /// again takes longer than loading its code.
     ///
     /// ```
     /// use antiphon::{Limits, ModuleInfo};
@@ -32,7 +34,7 @@ impl ModuleInfo {
     /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        // Every field by its name: one that is added is not forgotten here.
+        // Every field by its name, so that a new field cannot be forgotten here.
         let Self {
             size,
             digest,
@@ -76,10 +78,11 @@ impl ModuleInfo {
         out.bytes
     }
 
-    /// What [`to_bytes`](Self::to_bytes) wrote. Time and memory are bounded by the length of the bytes, whatever they are.
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote. Time and memory are bounded by the length of
+    /// the bytes, whatever they are.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidModule`]: written by another version, or not at all.
+    /// [`ErrorKind::InvalidModule`]: another version wrote the bytes, or they are something else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader { bytes, types: Vec::new() };
         match reader.info() {
@@ -96,8 +99,9 @@ impl ModuleInfo {
 #[derive(Default)]
 struct Writer {
     bytes: Vec<u8>,
-    /// The number of each type of a function. A module of some kilobytes can import one wide type a hundred thousand
-    /// times, so each is written once. By its address: to look at one takes as long as it is wide.
+    /// The number of each function type. A module of some kilobytes can import one wide type a
+    /// hundred thousand times, so each type is written once. The key is the type's address, because
+    /// comparing two types takes as long as they are wide.
     types: HashMap<*const FuncType, u64>,
 }
 
@@ -171,7 +175,7 @@ fn code(ty: ValType) -> u8 {
     place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
 }
 
-/// What is left to be read, and the types that were.
+/// The bytes that are left to read, and the types that were read.
 struct Reader<'a> {
     bytes: &'a [u8],
     types: Vec<Arc<FuncType>>,
@@ -205,7 +209,8 @@ impl<'a> Reader<'a> {
         String::from_utf8(self.take(length)?.to_vec()).ok()
     }
 
-    /// Items behind their count. Grows as they are read: the count alone allocates nothing.
+    /// Reads items behind their count. The list grows as they are read: the count alone allocates
+    /// nothing.
     fn items<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let count = self.number()?;
         let mut items = Vec::new();
@@ -252,7 +257,8 @@ impl<'a> Reader<'a> {
             let (params, results) = (reader.val_types()?, reader.val_types()?);
             Some(Arc::new(FuncType { params, results }))
         })?;
-        // In the order in which they were written, which is that of a struct expression's fields.
+        // In the order in which they were written, which is also that of a struct expression's
+        // fields.
         let size = self.number()?;
         let needs = Needs { memory: self.number()?, tables: self.number()?, table_elements: self.number()? };
         let (largest_body, most_locals) = (self.number()?, self.number()?);
@@ -280,7 +286,7 @@ mod tests {
     use super::*;
     use antiphon_protocol::Limits;
 
-    /// Something of everything.
+    /// A module with something of everything.
     const RICH: &[u8] = br#"(module
         (import "wapc" "__host_call" (func (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
         (import "a" "f" (func $f (param i32 i64 f32 f64 v128 funcref externref) (result i64 f32)))

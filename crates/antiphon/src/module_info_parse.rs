@@ -1,4 +1,5 @@
-//! Reading a module's sections, and what its code would cost to compile. To validate it is the engine's part.
+//! Reads a module's sections, and adds up what its code would cost to compile. Validating the
+//! module is the engine's part.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -13,28 +14,31 @@ use crate::errors::{Error, ErrorKind, Result};
 use crate::module_cost::Costs;
 use crate::module_info::{Export, ExternKind, FuncType, Import, ModuleInfo, Needs, ValType};
 
-/// How many entries of a section are read: more is no module that anybody means. Each takes some ten bytes in a module
+/// The most entries of a section. No useful module has more. Each takes some ten bytes in a module
 /// and some hundred here.
 const MANY: usize = 100_000;
 
-/// How many elements all segments of a module may have together, each segment counted as one more. An engine may make
-/// code of each of them, two to five kilobytes while it compiles.
+/// The most elements in all segments of a module together, where each segment counts as one more.
+/// An engine may make code of each element, which takes two to five kilobytes while it compiles.
 const MANY_ELEMENTS: u64 = 100_000;
 
-/// Bytes of all constant expressions of a module together. An engine takes a hundred for each of theirs.
+/// The most bytes of all constant expressions of a module together. An engine takes a hundred bytes
+/// for each of them.
 const MANY_EXPRESSIONS: usize = 1 << 20;
 
-/// How many producers are read. They are for humans.
+/// The most producers that are read. They are for humans.
 const MANY_PRODUCERS: usize = 1_000;
 
 impl ModuleInfo {
     /// Reads a module in the binary format.
     ///
-    /// Time and memory are bounded by the length of the bytes. The code is read, not validated: a module that would make
-    /// its compiler take up hundreds of megabytes is refused here, before an engine sees it.
+    /// Time and memory are bounded by the length of the bytes. The code is read but not validated.
+    /// A module that would make its compiler take up hundreds of megabytes is refused here, before
+    /// an engine sees it.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidModule`]: not a module, broken off, too many of something, or too costly to compile.
+    /// [`ErrorKind::InvalidModule`]: not a module, broken off, too many of something, or too costly
+    /// to compile.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         read(bytes).map_err(|error| match error.downcast::<Error>() {
             Ok(ours) => *ours,
@@ -44,12 +48,12 @@ impl ModuleInfo {
     }
 }
 
-/// What is behind the indices of a module, to give each export its type.
+/// What the indices of a module stand for, to give each export its type.
 #[derive(Default)]
 struct Functions {
     types: Vec<Option<ExternKind>>,
     of: Vec<u32>,
-    /// How many of them are imported. They come first.
+    /// The number of imported functions. They come first.
     imported: usize,
     memories: Vec<ExternKind>,
     tables: Vec<ExternKind>,
@@ -175,7 +179,7 @@ fn read(bytes: &[u8]) -> Result<ModuleInfo, crate::errors::BoxError> {
                 let size = section.data().len().try_into()?;
                 push(&mut info.custom_sections, (section.name().to_owned(), size))?;
                 if let wasmparser::KnownCustom::Producers(producers) = section.as_known() {
-                    // A broken one is no reason to refuse a module: engines do not read it.
+                    // A broken section is no reason to refuse a module: engines do not read it.
                     info.producers = read_producers(producers).unwrap_or_default();
                 }
             }
@@ -347,7 +351,7 @@ mod tests {
             ModuleInfo::parse(&wat::parse_str(module).unwrap())
         };
         assert!(with_start("").unwrap().has_start);
-        // One that is not there is left to the engine, as all indices are.
+        // A start function that does not exist is left to the engine, as all indices are.
         for signature in ["(param i32)", "(result i32)"] {
             let error = with_start(signature).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidModule);
@@ -368,7 +372,7 @@ mod tests {
             let ExternKind::Func(other) = &import.kind else { panic!("a function") };
             assert!(Arc::ptr_eq(first, other));
         }
-        // What is said about them is bounded too.
+        // The text of the refusals is bounded too.
         let refusals = info.refusals(|_| None);
         assert!(refusals.concat().len() < 20_000, "{}", refusals.concat().len());
         assert!(refusals.iter().any(|refusal| refusal.ends_with(" more imports")));
@@ -392,7 +396,7 @@ mod tests {
         assert!(error.message().contains("more than 100000 elements"), "{error}");
     }
 
-    /// A section of a number of entries, of any size.
+    /// A section with a number of entries, of any size.
     fn long(id: u8, count: usize, entries: &[u8]) -> Vec<u8> {
         let five = |value: usize| {
             let low = [0, 7, 14, 21].map(|shift| u8::try_from(value >> shift & 0x7f).unwrap() | 0x80);
@@ -404,7 +408,8 @@ mod tests {
 
     #[test]
     fn functions_globals_and_segments_of_data_are_counted() {
-        // Functions without their code are no module, but at the bound it is not their number that is refused.
+        // Functions without their code are no module, but at the bound it is not their number that
+        // is refused.
         let functions = |count: usize| ModuleInfo::parse(&long(3, count, &vec![0; count])).unwrap_err();
         assert!(functions(MANY).message().contains("code section is absent"), "{}", functions(MANY));
         assert!(
@@ -422,7 +427,7 @@ mod tests {
 
     #[test]
     fn constant_expressions_are_counted_together_by_their_bytes() {
-        // 0, plus 0 as often as it takes.
+        // The constant 0, plus 0 as often as it takes.
         let sum =
             |bytes: usize| [vec![0x41, 0], [0x41, 0, 0x6a].repeat((bytes - 3) / 3), vec![0x0b]].concat();
         let half = MANY_EXPRESSIONS / 2 / 3 * 3;
@@ -456,7 +461,7 @@ mod tests {
             needs("(module (memory 1) (memory 4 4) (table 5 funcref) (table 6 funcref))"),
             Needs { memory: 4 * 65_536, tables: 2, table_elements: 6 }
         );
-        // No engine has so many pages: it is for the engine to say so.
+        // No engine has so many pages: the engine has to say so.
         assert_eq!(needs("(module (memory i64 0x1_0000_0000_0000))").memory, u64::MAX);
     }
 

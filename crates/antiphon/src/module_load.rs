@@ -1,4 +1,4 @@
-//! A module as it is handed in, in either format, within its limits.
+//! Reads a module as it is handed in, in either format, within its limits.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,15 @@ use antiphon_protocol::Limits;
 use crate::errors::{Error, ErrorKind, Result};
 use crate::module_info::ModuleInfo;
 
-/// Bytes of a module in the text format. It is for humans and tests, and costs a thousand times its size.
+/// The most bytes of a module in the text format. Text is for humans and tests, and parsing it
+/// costs a thousand times its size.
 const MAX_TEXT: u64 = 1024 * 1024;
 
 impl ModuleInfo {
-    /// Reads a module in the binary or the text format, and gives it back in the binary one. Every provider begins with
-    /// it, before its engine sees any of the bytes.
+    /// Reads a module in the binary or the text format, and returns it in the binary one. Every
+    /// provider begins with this, before its engine sees any of the bytes.
     ///
-    /// The bytes are hostile: a module is refused over its limit, and text over 1 MiB.
+    /// The bytes are hostile. A module over its limit is refused, and so is text over 1 MiB.
     ///
     /// ```
     /// use antiphon::{Limits, ModuleInfo};
@@ -26,7 +27,8 @@ impl ModuleInfo {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidModule`]: over a limit, neither of the formats, or what [`parse`](Self::parse) refuses.
+    /// [`ErrorKind::InvalidModule`]: over a limit, neither of the formats, or what
+    /// [`parse`](Self::parse) refuses.
     pub fn load<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Cow<'a, [u8]>, Self)> {
         Self::check_size(bytes, limits)?;
         // The error's text quotes the line, which may be all of the input.
@@ -36,8 +38,8 @@ impl ModuleInfo {
         Ok((binary, info))
     }
 
-    /// Refuses a module by its size and its first look alone, as [`load`](Self::load) does first, for those who know the
-    /// rest already.
+    /// Refuses a module by its size and its first bytes alone. [`load`](Self::load) does so first;
+    /// on its own it is for code that already knows the rest of the module.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidModule`]: over the limit, neither of the formats, or text over 1 MiB.
@@ -111,7 +113,7 @@ mod tests {
             said(&text((1 << 20) + 1), &Limits::new()),
             "the module's text has 1048577 bytes, over the limit of 1048576 bytes"
         );
-        // The same bytes behind a binary's first four: it is its sections that are refused.
+        // The same bytes behind a binary's first four: now the sections are refused.
         let binary = [b"\0asm\x01\0\0\0".to_vec(), vec![b' '; 1 << 20]].concat();
         assert!(said(&binary, &Limits::new()).starts_with("not a WebAssembly module: "));
     }

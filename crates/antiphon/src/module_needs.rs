@@ -9,19 +9,20 @@ use crate::growth::MAX_TABLES;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Needs {
-    /// Bytes of its largest memory, imported or its own.
+    /// Bytes of its largest memory, whether imported or its own.
     pub memory: u64,
-    /// How many tables it has, imported or its own.
+    /// How many tables it has, imported ones included.
     pub tables: u64,
     /// Elements of its largest table.
     pub table_elements: u64,
 }
 
 impl Needs {
-    /// Refuses a module that could not even start within the limits, which is clearer than a failed instantiation.
+    /// Refuses a module that could not even start within the limits. The error is clearer than that
+    /// of a failed instantiation.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidModule`] with what it needs and the limit.
+    /// [`ErrorKind::InvalidModule`], with what the module needs and the limit.
     pub fn check(&self, limits: &Limits) -> Result<()> {
         let checks = [
             ("bytes of memory", self.memory, limits.memory()),

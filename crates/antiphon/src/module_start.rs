@@ -1,5 +1,8 @@
-//! The start section as a function like any other, for engines that run it as a part of the instantiation, which they
-//! cannot leave and resume: an export that is called right after it they can.
+//! Turns the start section into an exported function.
+//!
+//! Some engines run a start section as a part of the instantiation, which they cannot interrupt and
+//! resume. They can interrupt an export that is called right after the instantiation. So the start
+//! ends by its deadline there as well, and needs no cap of fuel of its own.
 
 use std::borrow::Cow;
 
@@ -11,8 +14,9 @@ const START: u8 = 8;
 const FUNCTION: u8 = 0;
 
 impl ModuleInfo {
-    /// Exports the start function of the module that this was parsed from, under a name that is returned, and takes its
-    /// start section away. A module that has none, or a malformed one, stays as it is, without a name.
+    /// Removes the module's start section, and exports its function under a free name, which is
+    /// returned. `module` is the module that this was parsed from. A module without a start
+    /// section, or with a malformed one, stays as it is, and no name is returned.
     #[must_use]
     pub fn export_start<'a>(&self, module: Cow<'a, [u8]>) -> (Cow<'a, [u8]>, Option<String>) {
         match self.has_start.then(|| self.with_start_exported(&module)).flatten() {
@@ -33,7 +37,7 @@ impl ModuleInfo {
             let (size, content) = number(after)?;
             let (content, next) = content.split_at_checked(usize::try_from(size).ok()?)?;
             match id {
-                // Anything else than one number is malformed, which the engine says itself.
+                // Anything but one number is malformed, which the engine reports itself.
                 START => start = Some(number(content).filter(|(_, after)| after.is_empty())?.0),
                 _ => sections.push((id, content)),
             }
@@ -63,7 +67,7 @@ fn with_export(section: &[u8], name: &str, function: u32) -> Option<Cow<'static,
     Some(Cow::Owned(section))
 }
 
-/// Reads a number in LEB128, and what follows it.
+/// Reads a number in LEB128, and returns what follows it.
 fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let mut value = 0_u64;
     for (index, &byte) in bytes.iter().enumerate().take(5) {

@@ -18,11 +18,13 @@ use crate::terms::Terms;
 
 /// The state of a host's conversation, given to a synchronous engine at its `init`.
 ///
-/// An engine either takes the [`Conversation`] out for the time of a call ([`exchange`](Self::exchange), the fast way),
-/// or leaves it here and calls the methods below from its imports, as engines written for `wapc` 2.x do.
+/// An engine either takes the [`Conversation`] out for the time of a call
+/// ([`exchange`](Self::exchange), the fast way), or leaves it here and calls the methods below from
+/// its imports, as engines written for `wapc` 2.x do.
 pub struct ModuleState {
     shared: Arc<Shared>,
-    /// Made where it is needed first: between the calls of an engine that takes it out, nobody needs one.
+    /// Made when it is first needed. An engine that takes conversations out needs none between its
+    /// calls.
     conversation: Mutex<Option<Box<Conversation>>>,
 }
 
@@ -31,13 +33,14 @@ impl ModuleState {
         Self { shared, conversation: Mutex::default() }
     }
 
-    /// The host's number, unique in the process.
+    /// Returns the host's number, which is unique in the process.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.shared.id
     }
 
-    /// The limits that the host set, already the stricter of its own and those that the provider reported.
+    /// Returns the limits in force: the stricter of the host's and of those that the provider
+    /// reported.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
@@ -47,31 +50,33 @@ impl ModuleState {
         &self.shared
     }
 
-    /// A conversation of this host that nothing is running in, to be exchanged for the running one.
+    /// Returns a conversation of this host in which nothing runs, to be exchanged for the running
+    /// one.
     #[must_use]
     pub fn spare(&self) -> Box<Conversation> {
         Box::new(Conversation::idle(Arc::clone(&self.shared)))
     }
 
-    /// Exchanges the conversation kept here for another: the way to take the running one out, and to put it back.
+    /// Exchanges the conversation kept here for another. An engine so takes the running one out,
+    /// and puts it back.
     pub fn exchange(&self, conversation: &mut Box<Conversation>) {
         self.with(|kept| std::mem::swap(kept, conversation));
     }
 
-    /// Retrieves the value, if any, of the current guest request.
+    /// Returns the request of the current guest call, if there is one.
     pub fn get_guest_request(&self) -> Option<Invocation> {
         self.with(|conversation| {
             conversation.protocol().request().map(|(operation, msg)| Invocation::new(operation, msg))
         })
     }
 
-    /// Retrieves the value of the current host response.
+    /// Returns a copy of the current host response.
     #[deprecated(note = "clones the whole response; prefer `host_response_len` and `with_host_response`")]
     pub fn get_host_response(&self) -> Option<Vec<u8>> {
         self.with_host_response(<[u8]>::to_vec)
     }
 
-    /// The length of the current host response, in bytes; 0 where there is none.
+    /// Returns the length of the current host response, in bytes; 0 if there is none.
     pub fn host_response_len(&self) -> usize {
         self.with_host_response(<[u8]>::len).unwrap_or(0)
     }
@@ -96,21 +101,21 @@ impl ModuleState {
         });
     }
 
-    /// The response that the guest has set, if any.
+    /// Returns the response that the guest has set, if any.
     pub fn get_guest_response(&self) -> Option<Vec<u8>> {
         self.with(|conversation| conversation.protocol().response().map(<[u8]>::to_vec))
     }
 
-    /// The error of the last host call, if it failed.
+    /// Returns the error of the last host call, if it failed.
     pub fn get_host_error(&self) -> Option<String> {
         self.with(|conversation| conversation.protocol().host_error_text().map(str::to_owned))
     }
 
-    /// Runs a host call: 1 where the guest can read an answer, 0 where it can read an error.
+    /// Runs a host call. Returns 1 if the guest can read an answer, 0 if it can read an error.
     ///
     /// # Errors
-    /// The guest call has to end: a spent budget, a handler that panicked, a deadline. An engine that goes on all the
-    /// same changes nothing about the outcome.
+    /// The guest call has to end: a budget is spent, a handler panicked, or the deadline passed. If
+    /// the engine goes on all the same, the outcome does not change.
     pub fn do_host_call(
         &self,
         binding: &str,
@@ -130,7 +135,7 @@ impl ModuleState {
         }
     }
 
-    /// Logs a line of the guest's.
+    /// Logs a line from the guest.
     pub fn do_console_log(&self, msg: &str) {
         self.with(|conversation| {
             if let Err(error) = conversation.log(crate::LogStream::Console, msg.as_bytes()) {
@@ -139,8 +144,10 @@ impl ModuleState {
         });
     }
 
-    /// The first half of a host call; `None` where the protocol refuses it. The lock is not held between the halves:
-    /// the handler may take its time, and may look at this state.
+    /// Runs the first half of a host call. Returns `None` if the protocol refuses the call.
+    ///
+    /// The lock is not held between the halves: the handler may take its time, and may look at this
+    /// state.
     fn begin_host_call(&self, request: HostCallRequest<'_>) -> Result<Option<HostCallInProgress>, BoxError> {
         self.with(|conversation| match conversation.protocol().admit_host_call(request) {
             Err(violation) => {
@@ -177,12 +184,13 @@ impl ModuleState {
         self.with(|conversation| conversation.begin_init(terms));
     }
 
-    /// Ends it; whatever it set is dropped, and the conversation too unless another start is to follow soon.
+    /// Ends the start of an instance. What the start set is dropped, and so is the conversation
+    /// unless another start is to follow soon.
     pub(crate) fn end_init(&self, again: bool) {
         self.with(|conversation| conversation.end_init());
         if !again {
             let kept = self.lock().take();
-            // Without the lock: what handlers left in it is others' code.
+            // Dropped without the lock, because what handlers left in it is foreign code.
             drop(kept);
         }
     }
@@ -197,7 +205,8 @@ impl ModuleState {
     }
 }
 
-/// The error type that the signatures of `wapc` 2.x have. Converted last: it may not be held across an await.
+/// Converts to the error type of `wapc` 2.x's signatures. Done last, because that type may not be
+/// held across an await.
 fn unsent(error: BoxError) -> Box<dyn StdError> {
     error
 }
@@ -222,7 +231,7 @@ impl fmt::Debug for ModuleState {
 
 /// The state of a host's conversation, given to an asynchronous engine at its `init`.
 ///
-/// It is [`ModuleState`] with the signatures that engines written for `wapc` 2.x expect; only
+/// It is a [`ModuleState`] with the signatures that engines written for `wapc` 2.x expect. Only
 /// [`do_host_call`](Self::do_host_call) ever waits.
 #[cfg(feature = "async")]
 #[derive(Default)]
@@ -234,41 +243,44 @@ impl ModuleStateAsync {
         Self(ModuleState::new(shared))
     }
 
-    /// The host's number, unique in the process.
+    /// Returns the host's number, which is unique in the process.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.0.id()
     }
 
-    /// The limits that the host set, already the stricter of its own and those that the provider reported.
+    /// Returns the limits in force: the stricter of the host's and of those that the provider
+    /// reported.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         self.0.limits()
     }
 
-    /// A conversation of this host that nothing is running in, to be exchanged for the running one.
+    /// Returns a conversation of this host in which nothing runs, to be exchanged for the running
+    /// one.
     #[must_use]
     pub fn spare(&self) -> Box<Conversation> {
         self.0.spare()
     }
 
-    /// Exchanges the conversation kept here for another: the way to take the running one out, and to put it back.
+    /// Exchanges the conversation kept here for another. An engine so takes the running one out,
+    /// and puts it back.
     pub fn exchange(&self, conversation: &mut Box<Conversation>) {
         self.0.exchange(conversation);
     }
 
-    /// Retrieves the value, if any, of the current guest request.
+    /// Returns the request of the current guest call, if there is one.
     pub async fn get_guest_request(&self) -> Option<Invocation> {
         self.0.get_guest_request()
     }
 
-    /// Retrieves the value of the current host response.
+    /// Returns a copy of the current host response.
     #[deprecated(note = "clones the whole response; prefer `host_response_len` and `with_host_response`")]
     pub async fn get_host_response(&self) -> Option<Vec<u8>> {
         self.0.with_host_response(<[u8]>::to_vec)
     }
 
-    /// The length of the current host response, in bytes; 0 where there is none.
+    /// Returns the length of the current host response, in bytes; 0 if there is none.
     pub async fn host_response_len(&self) -> usize {
         self.0.host_response_len()
     }
@@ -288,17 +300,17 @@ impl ModuleStateAsync {
         self.0.set_guest_response(response);
     }
 
-    /// The response that the guest has set, if any.
+    /// Returns the response that the guest has set, if any.
     pub async fn get_guest_response(&self) -> Option<Vec<u8>> {
         self.0.get_guest_response()
     }
 
-    /// The error of the last host call, if it failed.
+    /// Returns the error of the last host call, if it failed.
     pub async fn get_host_error(&self) -> Option<String> {
         self.0.get_host_error()
     }
 
-    /// Runs a host call: 1 where the guest can read an answer, 0 where it can read an error.
+    /// Runs a host call. Returns 1 if the guest can read an answer, 0 if it can read an error.
     ///
     /// # Errors
     /// Those of [`ModuleState::do_host_call`].
@@ -331,7 +343,7 @@ impl ModuleStateAsync {
         self.0.finish_host_call(ledger, started, answer)
     }
 
-    /// Logs a line of the guest's.
+    /// Logs a line from the guest.
     pub fn do_console_log(&self, msg: &str) {
         self.0.do_console_log(msg);
     }
@@ -389,7 +401,7 @@ mod tests {
         }
     }
 
-    /// A host keeps two or three for each of its instances, called or not.
+    /// A host keeps two or three conversations for each of its instances, called or not.
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn a_conversation_is_small() {

@@ -1,12 +1,12 @@
-//! Maps by numbers of our own making, which nobody can choose so that they meet.
+//! Maps whose keys are numbers of our own making, which no guest can choose so that they collide.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// For maps whose keys are numbers that were counted, not read from anywhere. A tenth of the cost of the standard hash, which is
-/// for keys that come from an enemy.
+/// A hasher for maps whose keys are numbers that we counted. It costs a tenth of the standard hash,
+/// which is for keys that an attacker may choose.
 pub(crate) type ByNumber = BuildHasherDefault<NumberHasher>;
 
-/// Mixes numbers. Only they can be hashed with it.
+/// Mixes numbers. It is meant for no other keys.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NumberHasher(u64);
 
@@ -19,7 +19,7 @@ impl Hasher for NumberHasher {
 
     #[inline]
     fn write_u64(&mut self, number: u64) {
-        // An odd constant without a pattern: 2^64 by the golden ratio.
+        // An odd constant without a pattern: 2^64 divided by the golden ratio.
         self.0 = (self.0.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
@@ -28,7 +28,8 @@ impl Hasher for NumberHasher {
         self.write_u64(u64::try_from(number).unwrap_or(u64::MAX));
     }
 
-    /// A map looks at the lowest bits and at the highest ones; a product has the best ones above.
+    /// Returns the hash. A map looks at the lowest and the highest bits of it, and in a product the
+    /// high bits are the well mixed ones.
     #[inline]
     fn finish(&self) -> u64 {
         self.0 ^ (self.0 >> 32)

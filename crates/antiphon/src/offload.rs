@@ -1,4 +1,4 @@
-//! Long work off the executor's threads, without knowing the executor.
+//! Runs long work off the executor's threads, without knowing the executor.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,13 +10,15 @@ use crate::alarm::Alarm;
 use crate::errors::{BoxError, Error};
 use crate::handler;
 
-/// Runs work on a thread of its own. Dropping the future leaves the thread to finish alone.
+/// Runs work on a thread of its own. If the future is dropped, the thread finishes alone.
 ///
-/// For work of milliseconds and more, such as compiling: a thread costs some tens of microseconds.
+/// It is meant for work of milliseconds and more, such as compiling: a thread costs some tens of
+/// microseconds.
 ///
 /// # Errors
-/// Those of the work, which may also panic ([`HostPanicked`](crate::errors::ErrorKind::HostPanicked)); no thread is to be
-/// had.
+/// Those of the work. A panic of the work is
+/// [`HostPanicked`](crate::errors::ErrorKind::HostPanicked). It also fails if no thread can be
+/// started.
 pub async fn offload<T, F>(work: F) -> Result<T, BoxError>
 where
     T: Send + 'static,
@@ -36,7 +38,7 @@ where
         .map_err(Error::from)?;
     poll_fn(move |cx| {
         let (slot, alarm) = &*shared;
-        // The waker first: a result that comes after the look rings it.
+        // The waker is set first, so that a result that comes after the look rings it.
         alarm.set(cx.waker());
         match slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(result) => Poll::Ready(result),

@@ -1,21 +1,22 @@
-//! Where the answer of a call goes.
+//! The ways in which the answer of a call reaches its caller.
 
 use crate::conversation::Conversation;
 use crate::request::Response;
 
-/// What a host does around the engine's part of a call so that the answer gets where its caller wants it.
+/// What a host does around the engine's part of a call to bring the answer where the caller wants
+/// it.
 pub(crate) trait Output {
-    /// Before the guest runs.
+    /// Called before the guest runs.
     fn prepare(&mut self, conversation: &mut Conversation);
 
-    /// After it has answered.
+    /// Called after the guest has answered.
     fn collect(&mut self, conversation: &mut Conversation);
 
-    /// After it has failed.
+    /// Called after the call has failed.
     fn discard(&mut self, conversation: &mut Conversation);
 }
 
-/// Into a new buffer.
+/// Puts the answer into a new buffer.
 impl Output for Vec<u8> {
     #[inline]
     fn prepare(&mut self, _conversation: &mut Conversation) {}
@@ -30,7 +31,7 @@ impl Output for Vec<u8> {
     }
 }
 
-/// Into a new buffer, with what the call used where its request asks.
+/// Puts the answer into a new buffer, together with what the call used if its request asked.
 impl Output for Response {
     #[inline]
     fn prepare(&mut self, _conversation: &mut Conversation) {}
@@ -46,7 +47,7 @@ impl Output for Response {
     }
 }
 
-/// Into a buffer that the caller brings, whose capacity is used.
+/// Puts the answer into a buffer that the caller brought, and uses its capacity.
 pub(crate) struct Reused<'a>(pub(crate) &'a mut Vec<u8>);
 
 impl Output for Reused<'_> {
@@ -67,7 +68,7 @@ impl Output for Reused<'_> {
     }
 }
 
-/// Nowhere: the closure of [`sink`](crate::sink) reads it in the guest's memory.
+/// Puts the answer nowhere: the closure of [`sink`](crate::sink) reads it in the guest's memory.
 pub(crate) struct InPlace;
 
 impl Output for InPlace {

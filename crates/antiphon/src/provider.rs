@@ -1,8 +1,13 @@
-//! The providers and the factory of an engine, made from what is the engine's own: how a module is compiled, how an
-//! instance is started, how it is called.
+//! Providers and a factory for any engine that takes conversations.
 //!
-//! An engine that moves a [`Conversation`] into its store implements [`Compiled`] and [`Instance`], and has
-//! [`Provider`], [`ProviderAsync`] and [`Factory`] for it. The provider traits themselves ask for less.
+//! How a module is compiled, and how an instance is started and called, is the engine's own. The
+//! rest of a provider is equal for every engine, and subtle: a fresh instance after a discarded
+//! one, the way through the module state, what a dropped future takes along. It stands here once,
+//! generic over the engine's part, so that it costs nothing.
+//!
+//! An engine that moves a [`Conversation`] into its store implements [`Compiled`] and [`Instance`],
+//! and gets [`Provider`], [`ProviderAsync`] and [`Factory`]. The provider traits themselves ask for
+//! less.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,49 +32,51 @@ use antiphon_protocol::{Limits, names};
 
 /// A module that an engine has compiled, with the settings of its instances.
 pub trait Compiled: Send + Sync + Sized + 'static {
-    /// What it starts.
+    /// The type of the instances that it starts.
     type Instance: Instance<Compiled = Self>;
 
-    /// The same engine and settings for another module.
+    /// Compiles another module with this engine and these settings.
     ///
     /// # Errors
     /// The module is refused.
     fn compile(&self, bytes: &[u8]) -> Result<Self>;
 
-    /// The limits that its instances were given.
+    /// Returns the limits that its instances were given.
     fn limits(&self) -> Limits;
 
-    /// Whether its instances serve more than one call.
+    /// Returns whether its instances serve more than one call.
     fn isolation(&self) -> Isolation {
         Isolation::Reuse
     }
 
-    /// What the engine can do, as it was set up.
+    /// Returns what the engine can do, as it was set up.
     fn capabilities(&self) -> Capabilities;
 
-    /// What the module says about itself.
+    /// Returns what the module says about itself.
     fn info(&self) -> &ModuleInfo;
 }
 
-/// Whom an instance is started for.
+/// The kind of host that an instance is started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "there is no third kind of host")]
 pub enum HostKind {
-    /// A [`WapcHost`](crate::WapcHost): where the guest waits, the thread does.
+    /// A [`WapcHost`](crate::WapcHost). Where the guest waits, the thread waits.
     Sync,
     /// A [`WapcHostAsync`](crate::WapcHostAsync).
     Async,
 }
 
-/// A started instance. It keeps a spare conversation while no call runs, and swaps it for the call's.
+/// A started instance. It keeps a spare conversation while no call runs, and swaps it for the
+/// call's conversation.
 pub trait Instance: Send + Sized {
-    /// What it is started from.
+    /// The compiled module that it is started from.
     type Compiled;
 
-    /// Starts an instance for a host of that kind, and runs its init exports in the conversation that the host began for
-    /// them. The instance keeps `spare` between its calls; when this returns, `conversation` is the host's again.
+    /// Starts an instance for a host of that kind, and runs its init exports in `conversation`,
+    /// which the host has begun for them. The instance keeps `spare` between its calls. When this
+    /// returns, `conversation` is the host's again.
     ///
-    /// An asynchronous host asks only engines whose [`Capabilities::suspend`] is set.
+    /// Only an engine whose [`Capabilities::suspend`] is set is asked for an asynchronous host.
     ///
     /// # Errors
     /// The guest does not start.
@@ -83,17 +90,22 @@ pub trait Instance: Send + Sized {
         host: HostKind,
     ) -> impl Future<Output = Result<Self>> + Send;
 
-    /// Drops the instance, and gives back the conversation that it kept, if it can.
+    /// Drops the instance, and returns the conversation that it kept, if it can.
     fn into_spare(self) -> Option<Box<Conversation>> {
         None
     }
 
-    /// Runs `__guest_call` as far as it gets without waiting. `None` if it has to wait, or must not be run straight:
-    /// [`call_async`](Self::call_async) begins it then, or goes on with it.
+    /// Runs `__guest_call` as far as it gets without waiting.
+    ///
+    /// Returns `None` if the call has to wait, or must not run straight. Then
+    /// [`call_async`](Self::call_async) begins it, or goes on with it.
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32>>;
 
-    /// Runs `__guest_call` to its end, for a synchronous host: where the guest waits, the thread parks. All of it in one
-    /// function: a result that is handed from one to another through memory costs more than most of what is done here.
+    /// Runs `__guest_call` to its end for a synchronous host. Where the guest waits, the thread
+    /// parks.
+    ///
+    /// All of it is one function: handing a result through memory from one function to another
+    /// costs more than most of the work here.
     ///
     /// # Errors
     /// The guest call did not return.
@@ -105,14 +117,16 @@ pub trait Instance: Send + Sized {
         }
     }
 
-    /// Runs `__guest_call`, or what [`call_straight`](Self::call_straight) left of it, with waits. For a synchronous host
-    /// its thread parks meanwhile. An engine whose guests never wait needs none.
+    /// Runs `__guest_call`, or what [`call_straight`](Self::call_straight) left of it, with waits.
+    /// For a synchronous host the thread parks while the guest waits. An engine whose guests never
+    /// wait does not need it.
     ///
     /// # Errors
     /// The guest call did not return.
     ///
     /// # Cancel safety
-    /// A dropped call leaves a conversation in which nothing runs; the instance is not used again.
+    /// A dropped call leaves a conversation in which nothing runs, and its instance is not used
+    /// again.
     fn call_async(
         &mut self,
         conversation: &mut Box<Conversation>,
@@ -130,10 +144,10 @@ fn not_async() -> Error {
     )
 }
 
-/// What a function of the start of an instance comes to, by how it ended.
+/// Judges how a function of an instance's start ended.
 ///
-/// The `main` of a command ends with an exit (TinyGo's from 0.35 on): with code 0, `_initialize` and `_start` have done
-/// what they are for.
+/// The `main` of a command ends with an exit (TinyGo's from 0.35 on). So an exit with code 0 is a
+/// success for `_initialize` and `_start`.
 ///
 /// # Errors
 /// [`ErrorKind::InitFailed`], which names the function.
@@ -146,8 +160,8 @@ pub fn initialized(function: &str, ended: Result<()>) -> Result<()> {
 
 const MAY_EXIT: [&str; 2] = [names::REACTOR_INITIALIZE, names::TINYGO_START];
 
-/// Runs one instance for a [`WapcHost`](crate::WapcHost). A clone is a provider of the same module whose instance has
-/// not been started.
+/// Runs one instance for a [`WapcHost`](crate::WapcHost). A clone is a provider of the same module
+/// whose instance has not been started.
 pub struct Provider<C: Compiled> {
     compiled: Arc<C>,
     state: Option<Arc<ModuleState>>,
@@ -156,7 +170,7 @@ pub struct Provider<C: Compiled> {
 }
 
 impl<C: Compiled> Provider<C> {
-    /// A provider of a module.
+    /// Creates a provider of a module.
     pub fn new(compiled: Arc<C>) -> Self {
         Self { compiled, state: None, instance: None, spares: Spares::default() }
     }
@@ -224,7 +238,7 @@ impl<C: Compiled> WebAssemblyEngineProvider for Provider<C> {
     }
 }
 
-/// Runs what has to wait, while this thread parks.
+/// Runs a call that has to wait, while this thread parks.
 #[cold]
 fn parked<I: Instance>(instance: &mut I, conversation: &mut Box<Conversation>) -> Result<i32> {
     block_on(instance.call_async(conversation))
@@ -233,37 +247,38 @@ fn parked<I: Instance>(instance: &mut I, conversation: &mut Box<Conversation>) -
 /// Conversations in which nothing runs, kept from one instance to the next.
 #[derive(Default)]
 struct Spares {
-    /// Left with the host while an instance starts.
+    /// Stays with the host while an instance starts.
     start: Option<Box<Conversation>>,
-    /// Left with the instance while no call runs.
+    /// Stays with the instance while no call runs.
     instance: Option<Box<Conversation>>,
-    /// Whether instances come and go: of one that stays, none is kept.
+    /// Whether instances come and go. While one instance stays, no spare is kept for a next one.
     many: bool,
 }
 
 impl Spares {
-    /// A conversation belongs to its host.
+    /// Drops the spares if the provider has a new host: a conversation belongs to its host.
     fn keep_for<S>(&mut self, state: Option<&Arc<S>>, host: &Arc<S>) {
         if !state.is_some_and(|state| Arc::ptr_eq(state, host)) {
             (self.start, self.instance) = (None, None);
         }
     }
 
-    /// An instance has been started.
+    /// Takes back the conversation of a start.
     fn started(&mut self, start: Box<Conversation>) {
         if self.many {
             self.start = Some(start);
         }
     }
 
-    /// One that was to serve a single call is gone.
+    /// Takes back the spare of an instance that served a single call.
     fn discarded(&mut self, spare: Option<Box<Conversation>>) {
         self.many = true;
         self.instance = spare;
     }
 }
 
-/// An instance that must not be used again goes at once, with its memory: the host may be idle for long.
+/// Drops an instance that must not be used again at once, with its memory: the host may be idle for
+/// long.
 #[cold]
 fn discard<I>(instance: &mut Option<I>, error: Error) -> Error {
     if error.fate() == Fate::Discarded {
@@ -272,8 +287,8 @@ fn discard<I>(instance: &mut Option<I>, error: Error) -> Error {
     error
 }
 
-/// Runs one instance for a [`WapcHostAsync`](crate::WapcHostAsync). A clone is a provider of the same module whose
-/// instance has not been started.
+/// Runs one instance for a [`WapcHostAsync`](crate::WapcHostAsync). A clone is a provider of the
+/// same module whose instance has not been started.
 #[cfg(feature = "async")]
 pub struct ProviderAsync<C: Compiled> {
     compiled: Arc<C>,
@@ -284,7 +299,7 @@ pub struct ProviderAsync<C: Compiled> {
 
 #[cfg(feature = "async")]
 impl<C: Compiled> ProviderAsync<C> {
-    /// A provider of a module.
+    /// Creates a provider of a module.
     pub fn new(compiled: Arc<C>) -> Self {
         Self { compiled, state: None, instance: None, spares: Spares::default() }
     }
@@ -374,8 +389,8 @@ impl<C: Compiled> WebAssemblyEngineProviderAsync for ProviderAsync<C> {
     }
 }
 
-/// A future in a box, written there at once: those of guest calls are large, and to copy one there costs more than to
-/// make it.
+/// Makes a future in its box. The futures of guest calls are large, and copying one into a box
+/// costs more than making it.
 #[cfg(feature = "async")]
 #[inline(always)]
 pub fn boxed<F: Future>(make: impl FnOnce() -> F) -> Box<F> {
@@ -383,7 +398,7 @@ pub fn boxed<F: Future>(make: impl FnOnce() -> F) -> Box<F> {
     Box::write(memory, make())
 }
 
-/// The instance of a call that runs: a future that is dropped takes it along, with its memory.
+/// The instance of a running call. A future that is dropped drops the instance with its memory.
 #[cfg(feature = "async")]
 struct Running<'a, I>(&'a mut Option<I>);
 
@@ -485,7 +500,7 @@ mod tests {
         spares.discarded(Some(state.spare()));
         spares.started(state.spare());
         assert!(spares.start.is_some() && spares.instance.is_some());
-        // Of another host, none.
+        // Spares of another host are dropped.
         spares.keep_for(Some(&state), &Arc::new(ModuleState::default()));
         assert!(spares.start.is_none() && spares.instance.is_none() && spares.many);
     }

@@ -1,4 +1,4 @@
-//! A request that waits for something before a host gets it: its time counts from there.
+//! A request that waits for something before a host gets it. Its time counts from that wait on.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,11 +18,12 @@ pub(crate) struct Begun {
     pub(crate) at: Instant,
 }
 
-/// For who makes requests wait before a host is called with them: a pool, a scheduler.
+/// For code that makes requests wait before it calls a host with them, such as a pool or a
+/// scheduler.
 impl Request<'_> {
-    /// Starts the request's time: its deadline counts from now, and so does
-    /// [`Usage::queue_time`](crate::Usage::queue_time). `limit` is the time of a request that set none. Only the first
-    /// call does anything.
+    /// Starts the request's time. Its deadline and [`Usage::queue_time`](crate::Usage::queue_time)
+    /// count from now. `limit` is the time of a request that set none. Only the first call has an
+    /// effect.
     pub fn begin(&mut self, limit: Duration) {
         let options = self.options();
         if options.begun.is_some() {
@@ -36,14 +37,14 @@ impl Request<'_> {
         options.begun = Some(Begun { deadline, at: Instant::now() });
     }
 
-    /// Waits for something, for as long as the request may and for `longest` at most. A request that has not
-    /// [begun](Self::begin) has no deadline yet.
+    /// Waits for a future, for as long as the request may wait and for `longest` at most. A request
+    /// that has not [begun](Self::begin) has no deadline yet.
     ///
-    /// What came of it too late is dropped: a request whose time is over does not go on.
+    /// An output that comes too late is dropped: a request whose time is over does not go on.
     ///
     /// # Errors
-    /// [`DeadlineExceeded`](crate::errors::ErrorKind::DeadlineExceeded) in [`Phase::Queue`], whose source and
-    /// [`exceeded`](crate::errors::Error::exceeded) say how long it waited, or
+    /// [`DeadlineExceeded`](crate::errors::ErrorKind::DeadlineExceeded) in [`Phase::Queue`], whose
+    /// source and [`exceeded`](crate::errors::Error::exceeded) say how long the request waited, or
     /// [`Cancelled`](crate::errors::ErrorKind::Cancelled). The call never began.
     ///
     /// # Cancel safety
@@ -67,12 +68,12 @@ impl Request<'_> {
         })
     }
 
-    /// Refuses a request on behalf of a [`Caller`](crate::Caller) that is too deep, before it waits for anything; a host
-    /// would refuse it as well.
+    /// Refuses a request on behalf of a [`Caller`](crate::Caller) that is nested too deep, before
+    /// it waits for anything. A host would refuse it as well.
     ///
     /// # Errors
     /// [`Reentrancy`](crate::errors::ErrorKind::Reentrancy): more hosts than
-    /// [`Caller::MAX_DEPTH`](crate::Caller::MAX_DEPTH) wait for it.
+    /// [`Caller::MAX_DEPTH`](crate::Caller::MAX_DEPTH) wait for the request.
     pub fn check_depth(&self) -> Result<()> {
         match self.options.as_deref().and_then(|options| options.caller.as_ref()) {
             Some(caller) => caller.check_depth(),
@@ -80,15 +81,15 @@ impl Request<'_> {
         }
     }
 
-    /// Who waits for this very call, as far as can be known: the hosts whose handlers run on this thread, and those of its
-    /// [`Caller`](crate::Caller).
+    /// Returns the hosts that wait for this very request, as far as they can be known: those whose
+    /// handlers run on this thread, and those of its [`Caller`](crate::Caller).
     pub fn awaiting(&self) -> Awaiting {
         let caller = self.options.as_ref().and_then(|options| options.caller.as_ref());
         Awaiting { here: reentrancy::running(), link: caller.map(|caller| Arc::clone(&caller.link)) }
     }
 }
 
-/// Who waits for a request: [`Request::awaiting`].
+/// The hosts that wait for a request: see [`Request::awaiting`].
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Awaiting {
@@ -97,8 +98,8 @@ pub struct Awaiting {
 }
 
 impl Awaiting {
-    /// Whether that host waits for the request: one of its handlers made it, and still runs. A request that waited for the
-    /// host would wait for itself.
+    /// Returns whether that host waits for the request: one of its handlers made the request, and
+    /// still runs. If the request waited for the host, it would wait for itself.
     #[must_use]
     pub fn includes(&self, host: u64) -> bool {
         self.here.contains(&host) || self.link.as_ref().is_some_and(|link| link.waits(host))
@@ -128,7 +129,7 @@ mod tests {
         let exceeded = error.exceeded().unwrap();
         assert_eq!((exceeded.limit, exceeded.allowed), ("deadline", 20_000));
         assert!(exceeded.used >= 20_000, "{exceeded}");
-        // What comes when the time is over comes too late.
+        // An output that comes when the time is over comes too late.
         assert_eq!(queue(&request, Duration::MAX, ready(7)).unwrap_err().kind(), ErrorKind::DeadlineExceeded);
     }
 

@@ -1,4 +1,8 @@
-//! Which hosts' handlers run on this thread right now.
+//! The hosts whose handlers run on this thread right now.
+//!
+//! Only a call that finds its host busy looks into the list, so the common path does not pay for a
+//! search. A task that a handler spawned runs outside the list; only `HostCall::caller` tells it on
+//! whose behalf it calls.
 
 use std::cell::RefCell;
 
@@ -6,24 +10,25 @@ thread_local! {
     static RUNNING: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Reads or changes the list; `None` on a thread that ends and has dropped it. There a destructor of somebody's may still
-/// call a host, and nothing is known.
+/// Reads or changes the list. Returns `None` on a thread that ends and has dropped its list
+/// already: a destructor may still call a host there.
 #[inline]
 fn with<R>(look: impl FnOnce(&mut Vec<u64>) -> R) -> Option<R> {
     RUNNING.try_with(|running| look(&mut running.borrow_mut())).ok()
 }
 
-/// Whether a handler of this host is running, further out, on this thread. Looked up only where a host is busy.
+/// Returns whether a handler of this host is running on this thread, further out on the stack.
 pub(crate) fn is_running(host: u64) -> bool {
     with(|running| running.contains(&host)).unwrap_or(false)
 }
 
-/// The hosts whose handlers are running on this thread.
+/// Returns the hosts whose handlers are running on this thread.
 pub(crate) fn running() -> Vec<u64> {
     with(|running| running.clone()).unwrap_or_default()
 }
 
-/// Marks a handler of the host as running until dropped: around a call of a handler, or one poll of its future.
+/// Marks a handler of the host as running until the mark is dropped: around a call of the handler,
+/// or around one poll of its future.
 pub(crate) fn enter(host: u64) -> Running {
     with(|running| running.push(host));
     Running(())

@@ -10,7 +10,7 @@ use crate::queueing::Begun;
 use crate::terms::Caller;
 use crate::usage::Usage;
 
-/// A call, with whatever it needs beyond an operation and a payload.
+/// A call: an operation, a payload, and options.
 ///
 /// ```
 /// use antiphon::{Request, WapcHost, testing::TestEngine};
@@ -28,7 +28,7 @@ use crate::usage::Usage;
 pub struct Request<'a> {
     pub(crate) operation: &'a str,
     pub(crate) payload: Payload<'a>,
-    /// Boxed, so that a call without any moves three words instead of twenty.
+    /// Boxed, so that moving a call without options moves three words instead of twenty.
     pub(crate) options: Option<Box<Options>>,
 }
 
@@ -41,19 +41,22 @@ pub(crate) struct Options {
     pub(crate) caller: Option<Caller>,
     pub(crate) fuel: Option<u64>,
     pub(crate) usage: bool,
-    /// When its time began to count, where that was before a host got it.
+    /// When the request's time began to count, if that was before a host got it.
     pub(crate) begun: Option<Begun>,
 }
 
 impl<'a> Request<'a> {
-    /// A call with the host's own limits. An owned payload (`Vec<u8>`, `Bytes`) is moved. A borrowed one is copied
-    /// once, unless it has more than 512 bytes: then the guest copies it from where it is.
+    /// Creates a call with the host's own limits.
+    ///
+    /// An owned payload (`Vec<u8>`, `Bytes`) is moved. A borrowed payload of at most 512 bytes is
+    /// copied once; the guest copies a larger one from where it lies.
     #[inline]
     pub fn new(operation: &'a str, payload: impl Into<Payload<'a>>) -> Self {
         Self { operation, payload: payload.into(), options: None }
     }
 
-    /// Ends the call after a time that counts from now, queueing included; instead of the host's limit.
+    /// Sets the call's deadline instead of the host's. The time counts from when the host gets the
+    /// request, or from [`begin`](Self::begin) if that came first, and includes waiting in queues.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options().deadline = Some(deadline);
         self
@@ -71,21 +74,23 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Makes the call on behalf of another one, whose handler is running: see [`Caller`].
+    /// Makes the call on behalf of another call, whose handler is running: see [`Caller`].
     pub fn caller(mut self, caller: Caller) -> Self {
         self.options().caller = Some(caller);
         self
     }
 
-    /// Limits the fuel that the guest may burn in this call; where the host or the provider limits it too, the smallest
-    /// holds. [`Usage::fuel_left`] says what remained. Refused as [`Unsupported`](crate::errors::ErrorKind::Unsupported)
-    /// by an engine that counts none: [`Capabilities::fuel`](crate::Capabilities::fuel).
+    /// Limits the fuel that the guest may burn in this call. Where the host or the provider limits
+    /// it too, the smallest limit holds. [`Usage::fuel_left`] says what remained.
+    ///
+    /// An engine that does not count fuel ([`Capabilities::fuel`](crate::Capabilities::fuel))
+    /// refuses the call as [`Unsupported`](crate::errors::ErrorKind::Unsupported).
     pub fn fuel(mut self, units: u64) -> Self {
         self.options().fuel = Some(units);
         self
     }
 
-    /// The operation.
+    /// Returns the operation.
     #[must_use]
     pub fn operation(&self) -> &'a str {
         self.operation
@@ -95,7 +100,7 @@ impl<'a> Request<'a> {
         self.options.get_or_insert_default()
     }
 
-    /// Measures what the call uses.
+    /// Sets whether the host measures what the call uses.
     pub fn usage(mut self, usage: bool) -> Self {
         self.options().usage = usage;
         self

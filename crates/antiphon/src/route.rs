@@ -1,4 +1,4 @@
-//! Which host calls a route matches, and what becomes of them.
+//! A route: which host calls it matches, and what becomes of them.
 
 use std::collections::HashSet;
 use std::fmt::{self, Write};
@@ -14,22 +14,26 @@ use crate::handler::HostHandlerAsync;
 use crate::handler::{Handler, HostCall, HostCallError, HostHandler};
 use crate::route_table::PARTS;
 
-/// Numbers routes: the ledger of a guest call knows them by it, whichever routers they are in.
+/// The number of the next route. The ledger of a guest call knows routes by these numbers, in
+/// whichever routers they are.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 type Said = Result<Bytes, HostCallError>;
 type Rule = dyn Fn(&HostCall<'_>) -> bool + Send + Sync;
 
-/// A route of a [`HostRouter`](crate::HostRouter): what it matches, who may take it and how much, and who answers.
+/// A route of a [`HostRouter`](crate::HostRouter): which host calls it matches, which of them it
+/// allows and how much of them, and which handler answers.
 ///
-/// It matches every host call at first; [`binding`](Self::binding), [`namespace`](Self::namespace) and
-/// [`operation`](Self::operation) narrow it. It refuses what it matches until it is given a handler, so that one without
-/// closes a part of what a wider route opens.
+/// A new route matches every host call; [`binding`](Self::binding), [`namespace`](Self::namespace)
+/// and [`operation`](Self::operation) narrow it. Until it is given a handler it refuses what it
+/// matches. So a route without a handler closes a part of what a wider route opens.
 ///
-/// Its budgets are for one guest call: each begins with none of it spent, whatever other calls do meanwhile, and a
-/// guest that is still starting counts as one call. What is over budget is refused like what is not allowed: the guest reads an
-/// error, and lives. (The limits of the host, [`Limits::with_host_calls`](crate::Limits::with_host_calls) and
-/// [`with_host_call_bytes`](crate::Limits::with_host_call_bytes), hold beside them, and end the guest call.)
+/// Its budgets are for one guest call. Each guest call begins with an unspent budget, whatever
+/// other calls do at the same time; the start of a guest counts as one call. A host call over
+/// budget is refused like one that is not allowed: the guest reads an error, and lives on. The
+/// limits of the host, [`Limits::with_host_calls`](crate::Limits::with_host_calls) and
+/// [`with_host_call_bytes`](crate::Limits::with_host_call_bytes), hold as well, and end the guest
+/// call.
 ///
 /// ```
 /// use antiphon::{Bytes, Route, handler_fn};
@@ -57,11 +61,11 @@ pub struct Route {
     handler: Handler,
 }
 
-/// A part of a pattern: one name, or any.
+/// A part of a pattern: one name, or `None` for any.
 type Part = Option<Box<str>>;
 
 impl Route {
-    /// A route that matches every host call, and refuses it.
+    /// Creates a route that matches every host call, and refuses it.
     pub fn any() -> Self {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -73,70 +77,79 @@ impl Route {
         }
     }
 
-    /// Matches this binding alone; `*` is any.
+    /// Matches only this binding; `*` is any.
     pub fn binding(mut self, name: &str) -> Self {
         let [binding, ..] = &mut self.pattern;
         *binding = part(name);
         self
     }
 
-    /// Matches this namespace alone; `*` is any.
+    /// Matches only this namespace; `*` is any.
     pub fn namespace(mut self, name: &str) -> Self {
         let [_, namespace, _] = &mut self.pattern;
         *namespace = part(name);
         self
     }
 
-    /// Matches this operation alone; `*` is any.
+    /// Matches only this operation; `*` is any.
     pub fn operation(mut self, name: &str) -> Self {
         let [.., operation] = &mut self.pattern;
         *operation = part(name);
         self
     }
 
-    /// Allows these operations alone, of those that it matches. The others are refused here: no wider route is asked.
+    /// Allows only these operations, of those that the route matches. The others are refused here,
+    /// and no wider route is asked.
     pub fn operations<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.operations = Some(names.into_iter().map(|name| name.into().into_boxed_str()).collect());
         self
     }
 
-    /// Allows only host calls of which the rule says so; of several rules, all must. It is asked before each host call
-    /// that the route matches, whose parts are hostile, and must not block.
+    /// Allows only host calls that the rule allows. Where there are several rules, each must allow
+    /// the call.
+    ///
+    /// The rule runs before each host call that the route matches. The parts of the call are
+    /// hostile, and the rule must not block.
     pub fn allow(mut self, rule: impl Fn(&HostCall<'_>) -> bool + Send + Sync + 'static) -> Self {
         self.rules.push(Box::new(rule));
         self
     }
 
-    /// The most host calls that one guest call can make on this route. What is refused does not count.
+    /// Limits how many host calls one guest call can make on this route. Refused calls do not
+    /// count.
     pub fn max_calls(mut self, calls: u64) -> Self {
         self.budget.calls = Some(calls);
         self
     }
 
-    /// The most bytes that one guest call can exchange on this route, payloads and answers together.
+    /// Limits how many bytes one guest call can exchange on this route, payloads and answers
+    /// together.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.budget.bytes = Some(bytes);
         self
     }
 
-    /// The longest time that one guest call can have this route's handler work and wait, all of its host calls together.
+    /// Limits how long this route's handler can work and wait for one guest call, over all of its
+    /// host calls.
     ///
-    /// What is left of it is part of [`HostCall::deadline`] and of [`HostCall::caller`]. A handler that waits is dropped
-    /// within two ticks ([`TICK`](crate::ticker::TICK)) after it; the time of one that blocks its thread is looked at when it returns,
-    /// and its answer is lost if that was too late.
+    /// The time that is left is part of [`HostCall::deadline`] and of [`HostCall::caller`]. A
+    /// handler that waits is dropped within two ticks ([`TICK`](crate::ticker::TICK)) after its
+    /// time. The time of a handler that blocks its thread is checked when it returns, and an answer
+    /// that comes too late is dropped.
     pub fn max_time(mut self, time: Duration) -> Self {
         self.budget.time = Some(time);
         self
     }
 
-    /// Answers what the route matches and allows.
+    /// Sets the handler that answers what the route matches and allows.
     pub fn handler(mut self, handler: impl HostHandler + 'static) -> Self {
         self.handler = Handler::Sync(Arc::new(handler));
         self
     }
 
-    /// Answers what the route matches and allows, and may wait for that. On a synchronous host, the guest's thread parks
-    /// meanwhile, at most until the deadline.
+    /// Sets a handler that answers what the route matches and allows, and that may wait. On a
+    /// synchronous host the guest's thread parks while the handler waits, at most until the
+    /// deadline.
     #[cfg(feature = "async")]
     pub fn handler_async(mut self, handler: impl HostHandlerAsync + 'static) -> Self {
         self.handler = Handler::of_async(handler);
@@ -152,7 +165,7 @@ impl Route {
         self.handler.can_suspend()
     }
 
-    /// Answers, or refuses, without giving up the thread.
+    /// Answers or refuses a host call without giving up the thread.
     pub(crate) fn answer(&self, call: HostCall<'_>) -> Said {
         self.check(&call)?;
         if self.budget.is_unlimited() {
@@ -163,7 +176,7 @@ impl Route {
         settle(&call, said, |answer| turn.settle(call.ledger(), answer))
     }
 
-    /// The same, waiting.
+    /// Answers or refuses a host call; a handler that waits does not block the thread.
     #[cfg(feature = "async")]
     pub(crate) fn answer_later<'f>(&'f self, call: HostCall<'f>) -> crate::BoxFuture<'f, Said> {
         let Handler::Async(handler) = &self.handler else {
@@ -211,7 +224,7 @@ impl Route {
     }
 }
 
-/// Charges what was said, unless that is too much.
+/// Charges the budget for an answer, and refuses the answer if it was too much.
 fn settle(
     call: &HostCall<'_>,
     said: Said,
@@ -230,21 +243,23 @@ fn over(call: &HostCall<'_>, spent: Exhausted) -> HostCallError {
     refused(call, spent)
 }
 
-/// The call's own time is over, and no guest reads this; or the route's, of which it is then told instead.
+/// Returns the error of a host call whose time ran out. If it was the guest call's own time, no
+/// guest reads this. If it was the route's, the guest is told of the spent budget instead.
 #[cfg(feature = "async")]
 #[cold]
 fn late(call: &HostCall<'_>) -> HostCallError {
     refused(call, "its time is over")
 }
 
-/// A refusal that names what it refuses. The guest wrote the names: whoever logs them wants them short and harmless.
+/// Returns a refusal that names the host call. The guest wrote the names, so they are escaped and
+/// cut: they should be short and harmless in a log.
 #[cold]
 pub(crate) fn refused(call: &HostCall<'_>, why: impl fmt::Display) -> HostCallError {
     let [binding, namespace, operation] = [call.binding, call.namespace, call.operation].map(Name);
     HostCallError::new(format!("host call {binding}/{namespace}/{operation} refused: {why}"))
 }
 
-/// A name of the guest's in quotes, escaped, and cut where it is long.
+/// A name from the guest in quotes, escaped, and cut where it is long.
 struct Name<'a>(&'a str);
 
 impl Name<'_> {

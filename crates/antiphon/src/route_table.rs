@@ -1,4 +1,12 @@
-//! Routes by what they match, found in a number of steps that does not grow with their number.
+//! A table that finds the most specific route in a number of steps that does not grow with the
+//! number of routes.
+//!
+//! A name is hashed once. A table with a key for each of the eight shapes of a pattern would hash a
+//! hostile name of a kibibyte four times. So names are numbered first, each part in a map of its
+//! own, and routes lie under three numbers. A search takes three hashes of names and at most eight
+//! of numbers, with one route or a thousand. Each name knows in which shapes it occurs, which rules
+//! out most of the eight. Names are hashed so that no guest can make them collide; the numbers are
+//! our own, so a multiplication suffices.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -6,11 +14,11 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use crate::numbers::ByNumber;
 
-/// Binding, namespace and operation.
+/// The number of parts of a pattern: binding, namespace and operation.
 pub(crate) const PARTS: usize = 3;
 
-/// Which parts are exact, most specific first: more exact ones first, and of as many a binding before a namespace before
-/// an operation.
+/// Which parts are exact, most specific shape first: shapes with more exact parts come first, and
+/// among equals a binding comes before a namespace, and a namespace before an operation.
 const SHAPES: [[bool; PARTS]; 8] = [
     [true, true, true],
     [true, true, false],
@@ -22,24 +30,21 @@ const SHAPES: [[bool; PARTS]; 8] = [
     [false, false, false],
 ];
 
-/// The shapes that take any name in a part, a bit each, by part.
+/// For each part, the shapes that take any name there, one bit each.
 const WILD: [u8; PARTS] = [0b1110_1000, 0b1101_0100, 0b1011_0010];
 
 fn bit_of(shape: [bool; PARTS]) -> u8 {
     SHAPES.iter().position(|other| *other == shape).map_or(0, |place| 1 << place)
 }
 
-/// In the place of a name: any. Names are numbered from 1.
+/// The number that stands for any name. Names are numbered from 1.
 const ANY: usize = 0;
 
 /// A map from patterns to routes.
-///
-/// A name is hashed once, however many shapes there are: it is looked up for its number, and routes lie under the
-/// numbers of their three parts. Names come from guests, so their hash is one that no guest can foresee; the numbers are ours.
 pub(crate) struct RouteTable<R, S = RandomState, N = ByNumber> {
     names: [HashMap<Box<str>, Name, S>; PARTS],
     routes: HashMap<Key, R, N>,
-    /// The shapes that some route has.
+    /// The shapes that some route has, one bit each.
     shapes: u8,
 }
 
@@ -47,15 +52,15 @@ pub(crate) struct RouteTable<R, S = RandomState, N = ByNumber> {
 #[derive(Clone, Copy, Debug)]
 struct Name {
     number: usize,
-    /// The shapes of those routes, a bit each, the first of [`SHAPES`] lowest.
+    /// The shapes of those routes, one bit each. The first of [`SHAPES`] has the lowest bit.
     shapes: u8,
 }
 
-/// The numbers of three parts.
+/// The numbers of a pattern's three parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key([usize; PARTS]);
 
-/// One by one: an array would hash its length, and its bytes.
+/// Hashes one number after the other: an array would hash its length, and its bytes.
 impl Hash for Key {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -74,7 +79,7 @@ impl<R, S: BuildHasher + Clone, N: BuildHasher> RouteTable<R, S, N> {
         }
     }
 
-    /// Adds a route, and gives back the one of the same pattern. `None` is any name.
+    /// Adds a route, and returns the earlier one of the same pattern. `None` is any name.
     pub(crate) fn insert(&mut self, pattern: [Option<&str>; PARTS], route: R) -> Option<R> {
         let shape = bit_of(pattern.map(|part| part.is_some()));
         self.shapes |= shape;
@@ -90,8 +95,8 @@ impl<R, S: BuildHasher + Clone, N: BuildHasher> RouteTable<R, S, N> {
         self.routes.insert(Key(key), route)
     }
 
-    /// The most specific route that matches. Three names and at most eight patterns are looked up, whatever the table
-    /// holds; nothing is allocated.
+    /// Returns the most specific route that matches. It looks up three names and at most eight
+    /// patterns, whatever the table holds, and allocates nothing.
     pub(crate) fn find(&self, [binding, namespace, operation]: [&str; PARTS]) -> Option<&R> {
         let [bindings, namespaces, operations] = &self.names;
         let names = [bindings.get(binding), namespaces.get(namespace), operations.get(operation)];
@@ -138,7 +143,7 @@ mod tests {
         }
     }
 
-    /// A name in pattern and table alike; `*` is any.
+    /// Makes a pattern of three names; `*` is any.
     fn pattern(parts: [&str; PARTS]) -> [Option<&str>; PARTS] {
         parts.map(|part| (part != "*").then_some(part))
     }
@@ -155,7 +160,8 @@ mod tests {
             ["*", "*", "o"],
             ["*", "*", "*"],
         ];
-        // Whatever the order in which they were added: all that are there, without the winners so far.
+        // Whatever the order in which they were added. The table holds all patterns from `first`
+        // on.
         for reversed in [false, true] {
             for first in 0..order.len() {
                 let mut table = RouteTable::with_hashers(RandomState::new(), ByNumber::default());
@@ -181,7 +187,7 @@ mod tests {
         {
             assert_eq!(table.find(parts), None, "{parts:?}");
         }
-        // A guest cannot ask for "any": an asterisk of its own is a name like another.
+        // A guest cannot ask for "any": an asterisk in its call is a name like any other.
         assert_eq!(table.find(["*", "x", "get"]), None);
     }
 
@@ -206,7 +212,7 @@ mod tests {
     #[test]
     fn a_name_in_routes_of_one_shape_does_not_hide_those_of_another() {
         let mut table = RouteTable::with_hashers(RandomState::new(), ByNumber::default());
-        // Each name is there in the first shape, but not together; and in others.
+        // The first shape knows each of the names, but not together, and so do other shapes.
         table.insert(pattern(["b", "n", "x"]), 1);
         table.insert(pattern(["x", "x", "o"]), 2);
         table.insert(pattern(["b", "*", "x"]), 3);
@@ -226,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_thousand_routes_cost_no_more_hashes_than_eight() {
-        // A route of each shape, then more of them.
+        // One route of each shape, then more of each.
         let hashes = |routes: usize, parts: [&str; PARTS]| {
             let counting = Counting::default();
             let mut table = RouteTable::with_hashers(counting.clone(), counting.clone());
@@ -243,7 +249,8 @@ mod tests {
             let found = table.find(parts).copied();
             (found, counting.0.load(Ordering::Relaxed) - before)
         };
-        // The most specific, one of a middle shape, and one that only the last shape serves: known names and unknown ones.
+        // The most specific route, one of a middle shape, and one that only the last shape serves,
+        // with known and unknown names.
         for parts in [["b0", "n0", "o0"], ["b1", "n1", "zzz"], ["b4", "n3", "o2"], ["zzz", "zzz", "zzz"]] {
             let (few, small) = hashes(8, parts);
             let (many, large) = hashes(1000, parts);

@@ -1,4 +1,4 @@
-//! Host calls by their names, each to a handler of its own.
+//! A router: sends host calls to handlers by their names.
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -12,17 +12,22 @@ use crate::numbers::ByNumber;
 use crate::route::{Route, refused};
 use crate::route_table::RouteTable;
 
-/// Sends each host call to the handler of the most specific [`Route`] that matches it, and refuses what none matches.
+/// Sends each host call to the handler of the most specific [`Route`] that matches it, and refuses
+/// a call that no route matches.
 ///
-/// Most specific is the route with the most exact names; of routes with as many, an exact binding comes before an exact
-/// namespace, and that before an exact operation. That route decides: what it refuses goes to no other. A route replaces
-/// an earlier one that matches exactly the same.
+/// The most specific route is the one with the most exact names. Between routes with equally many,
+/// an exact binding comes before an exact namespace, and an exact namespace before an exact
+/// operation. That route decides: what it refuses goes to no other route. A route replaces an
+/// earlier one with exactly the same pattern.
 ///
-/// It takes as long with a thousand routes as with ten. A host whose router has only handlers that never wait runs its
-/// guest as with one such handler. An [`Arc`](std::sync::Arc) of a router serves many hosts. Give one that has routes which
-/// wait to the `handler` of an asynchronous host, and within another router to
-/// [`Route::handler_async`](Route::handler_async): both ask it whether it waits, and `handler_sync` and [`Route::handler`] make it
-/// park its thread.
+/// A host call takes as long with a thousand routes as with ten. If no handler of a router ever
+/// waits, the host runs its guest as it does with a single such handler. An [`Arc`](std::sync::Arc)
+/// of a router serves many hosts.
+///
+/// A router with routes that wait belongs into the `handler` of an asynchronous host, or, within
+/// another router, into [`Route::handler_async`](Route::handler_async): both ask the router whether
+/// it waits. `handler_sync` and [`Route::handler`] do not ask, and their thread parks while it
+/// waits.
 ///
 /// ```
 /// use antiphon::{Bytes, HostRouter, Route, WapcHost, handler_fn, testing::TestEngine};
@@ -50,7 +55,7 @@ pub struct HostRouter {
 }
 
 impl HostRouter {
-    /// A router that refuses everything.
+    /// Creates a router that refuses everything.
     pub fn new() -> Self {
         Self { table: RouteTable::with_hashers(RandomState::new(), ByNumber::default()) }
     }
@@ -75,7 +80,7 @@ impl Default for HostRouter {
     }
 }
 
-/// Routes whose handlers wait park the thread meanwhile.
+/// Parks the thread while a route's handler waits.
 impl HostHandler for HostRouter {
     fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
         self.find(&call)?.answer(call)

@@ -1,12 +1,13 @@
-//! An answer read in place: a closure of the caller's that runs inside `__guest_response`.
+//! An answer read in place: a closure from the caller that runs inside `__guest_response`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::errors::Result;
 use crate::{handler, reentrancy, source};
 
-// The closure borrows from its caller's stack, while a conversation lives in an engine's store and must own what it
-// holds. A synchronous guest runs on its caller's thread, so the closure waits there, scoped to the call.
+// The closure borrows from its caller's stack, but a conversation lives in an engine's store and
+// must own what it holds. The guest of a synchronous host runs on its caller's thread, so the
+// closure waits in a thread-local, scoped to the call.
 scoped_tls_hkt::scoped_thread_local!(static mut READER: for<'a> &'a mut dyn FnMut(&[u8]));
 
 /// Runs a call, with a closure for its answers.
@@ -14,7 +15,7 @@ pub(crate) fn with<R>(reader: &mut dyn FnMut(&[u8]), call: impl FnOnce() -> R) -
     READER.set(reader, call)
 }
 
-/// Gives an answer to the closure of a call of the host.
+/// Gives an answer to the closure of the host's running call.
 pub(crate) fn give(host: u64, answer: &[u8]) -> Result<()> {
     if !READER.is_set() {
         return Err(source::elsewhere());

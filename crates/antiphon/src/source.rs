@@ -1,36 +1,40 @@
-//! A borrowed payload read in place: the guest's `__guest_request` copies it from where its caller has it.
+//! A borrowed payload read in place: the guest's `__guest_request` copies it from where its caller
+//! has it.
 
 use crate::errors::{Error, ErrorKind, Result};
 
-/// Payloads of more bytes are read in place. To say where a payload is costs as much as to copy some hundred bytes.
+/// Payloads of more bytes are read in place. Saying where a payload lies costs as much as copying
+/// some hundred bytes.
 const WORTHWHILE: usize = 512;
 
-// It borrows from its caller, while a conversation lives in an engine's store and must own what it holds. A guest runs on
-// the thread of its caller, or of whoever polls it, so the payload waits there, scoped to the call or to the poll.
+// The payload borrows from its caller, but a conversation lives in an engine's store and must own
+// what it holds. A guest runs on its caller's thread and within the call, or within one poll of it.
+// So the payload waits in a thread-local, scoped to the call or to the poll.
 scoped_tls_hkt::scoped_thread_local!(static PAYLOAD: for<'a> &'a [u8]);
 
-/// Whether borrowed bytes are better read in place.
+/// Returns whether a borrowed payload is better read in place.
 #[inline(always)]
 pub(crate) fn is_worthwhile(payload: &[u8]) -> bool {
     payload.len() > WORTHWHILE
 }
 
-/// Runs a guest whose payload this is.
+/// Runs a guest that has this payload.
 #[inline]
 pub(crate) fn with<R>(payload: &[u8], run: impl FnOnce() -> R) -> R {
     PAYLOAD.set(payload, run)
 }
 
-/// Polls a guest that may wait, whose payload this is: on whichever thread, it runs within a poll.
+/// Polls a guest that has this payload and may wait. On whichever thread it runs, it runs within a
+/// poll.
 #[cfg(feature = "async")]
 pub(crate) async fn over<F: Future + Unpin>(payload: &[u8], mut guest: F) -> F::Output {
     std::future::poll_fn(|cx| with(payload, || std::pin::Pin::new(&mut guest).poll(cx))).await
 }
 
-/// The payload of the guest that runs on this thread.
+/// Reads the payload of the guest that runs on this thread.
 ///
 /// # Errors
-/// The engine runs it on another one.
+/// The engine runs the guest on another thread.
 #[inline]
 pub(crate) fn with_payload<R>(read: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
     if !PAYLOAD.is_set() {
@@ -39,7 +43,7 @@ pub(crate) fn with_payload<R>(read: impl FnOnce(&[u8]) -> Result<R>) -> Result<R
     PAYLOAD.with(read)
 }
 
-/// What goes on between a guest and its caller needs them on one thread.
+/// Returns the error of an engine that runs a guest on another thread than its caller's.
 #[cold]
 pub(crate) fn elsewhere() -> Error {
     Error::new(ErrorKind::Engine, "the engine ran the guest on another thread than its caller's")

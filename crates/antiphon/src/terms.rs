@@ -1,4 +1,4 @@
-//! The terms of one call: by when, cancelled by whom, on whose behalf.
+//! The terms of one call: its deadline, what may cancel it, on whose behalf it is made.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,21 +11,21 @@ use crate::exceeded::Exceeded;
 use crate::request::Options;
 use crate::ticker;
 
-/// What holds for one call, whatever it is doing.
+/// The terms of one call, whatever it is doing.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) deadline: Deadline,
-    /// Behind one pointer, which most calls have empty: terms are moved in every call.
+    /// Behind one pointer, which is empty for most calls, because terms are moved in every call.
     extra: Option<Arc<Extra>>,
 }
 
-/// What only some calls have.
+/// The terms that only some calls have.
 #[derive(Debug, Default)]
 struct Extra {
     handles: Handles,
     context: Option<Context>,
     behalf: Option<Arc<Link>>,
-    /// The fuel of this call.
+    /// The limit of fuel of this call.
     fuel: Option<u64>,
 }
 
@@ -33,23 +33,23 @@ struct Extra {
 #[derive(Debug)]
 pub(crate) struct Link {
     host: u64,
-    /// Whether the handler still runs: after it, nobody waits for it any more.
+    /// Whether the handler still runs. After it has ended, nothing waits for it.
     running: Arc<AtomicBool>,
-    /// What ends the host's call, and with it those that its handler makes.
+    /// The handles that end the host's call, and with it the calls that its handler makes.
     handles: Handles,
     outer: Option<Arc<Link>>,
 }
 
-/// Who may end a call.
+/// The handles that may end a call.
 #[derive(Clone, Debug, Default)]
 struct Handles {
-    /// Whoever made it.
+    /// The handle of the call's own request.
     cancel: Option<CancelHandle>,
-    /// Who ends every call of the host.
+    /// The handle that ends every call of the host.
     stop: Option<CancelHandle>,
 }
 
-/// Why something that waited was given up.
+/// Why a wait was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interrupt {
     Deadline,
@@ -68,14 +68,15 @@ impl Terms {
         Self { deadline, extra: None }
     }
 
-    /// The terms of all calls of a host that a handle ends.
+    /// Returns the terms of all calls of a host that a handle ends.
     pub(crate) fn stopped_by(stop: CancelHandle) -> Self {
         let handles = Handles { cancel: None, stop: Some(stop) };
         let extra = Extra { handles, ..Extra::default() };
         Self { deadline: Deadline::NEVER, extra: Some(Arc::new(extra)) }
     }
 
-    /// The terms of a request that has some of its own; `host` are those of one that has none.
+    /// Returns the terms of a request that has terms of its own. `host` are those of a request
+    /// without.
     #[cold]
     pub(crate) fn of_request(options: Options, now: u64, host: Self) -> Self {
         let stop = host.stop().cloned();
@@ -104,7 +105,7 @@ impl Terms {
         terms
     }
 
-    /// The terms of a request that is still to get to a host.
+    /// Returns the terms of a request that has not reached a host yet.
     pub(crate) fn of_waiting(deadline: Deadline, options: Option<&Options>) -> Self {
         let cancel = options.and_then(|options| options.cancel.clone());
         let behalf =
@@ -114,12 +115,12 @@ impl Terms {
         Self { deadline, extra: ends_early.then(|| Arc::new(extra())) }
     }
 
-    /// The same with a deadline of their own.
+    /// Returns these terms with another deadline.
     pub(crate) fn by(&self, deadline: Deadline) -> Self {
         Self { deadline, ..self.clone() }
     }
 
-    /// Drops all but what holds for every call of the host.
+    /// Drops all but the terms that hold for every call of the host.
     pub(crate) fn release(&mut self, host: &Self) {
         self.deadline = host.deadline;
         self.extra.clone_from(&host.extra);
@@ -130,7 +131,7 @@ impl Terms {
         self.extra.as_ref()?.handles.stop.as_ref()
     }
 
-    /// All that may end the call: its own handles, and those of the calls that wait for it.
+    /// Returns all handles that may end the call: its own, and those of the calls that wait for it.
     pub(crate) fn handles(&self) -> impl Iterator<Item = &CancelHandle> {
         let outer = self.behalf().into_iter().flat_map(|link| link.links()).map(|link| &link.handles);
         let own = self.extra.as_ref().map(|extra| &extra.handles);
@@ -149,7 +150,7 @@ impl Terms {
         self.extra.as_ref()?.behalf.as_ref()
     }
 
-    /// Whether the call has to end now.
+    /// Returns why the call has to end now, if it has to.
     #[inline]
     pub(crate) fn interrupt(&self) -> Option<Interrupt> {
         if self.deadline.is_over() {
@@ -186,22 +187,26 @@ impl Terms {
         }
     }
 
-    /// The same with some more ticks, for who watches from outside over somebody who keeps the deadline himself.
+    /// Returns these terms with a deadline some ticks later. They bound from outside a future that
+    /// keeps the deadline itself.
     #[cfg(feature = "async")]
     pub(crate) fn later(&self, ticks: u64) -> Self {
         Self { deadline: self.deadline.later(ticks), ..self.clone() }
     }
 
-    /// The stricter of these terms and a deadline of their own, for a part of the call.
+    /// Returns these terms with the earlier of their deadline and another one, for a part of the
+    /// call.
     pub(crate) fn at_most(&self, deadline: Deadline) -> Self {
         Self { deadline: self.deadline.earlier(deadline), ..self.clone() }
     }
 }
 
-/// A handler's call in a form that can be kept and sent elsewhere: on whose behalf an inner call is made.
+/// A handler's call in a form that can be kept and sent to another task. It says on whose behalf an
+/// inner call is made.
 ///
-/// A call made with it ([`Request::caller`](crate::Request::caller)) ends by the outer call's deadline, is cancelled
-/// with it, and is refused at once where it would wait for a host that itself waits for this handler.
+/// A call that is made with it ([`Request::caller`](crate::Request::caller)) ends by the outer
+/// call's deadline and is cancelled with it. It is refused at once where it would wait for a host
+/// that itself waits for this handler.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub(crate) deadline: Deadline,
@@ -215,11 +220,13 @@ impl Caller {
         Self { deadline: terms.deadline, link }
     }
 
-    /// How many hosts may wait for a call. One on behalf of more is refused as
-    /// [`Reentrancy`](ErrorKind::Reentrancy): whoever calls so deep mostly calls in a circle.
+    /// How many hosts may wait for a call, one inside the other. A deeper call is refused as
+    /// [`Reentrancy`](ErrorKind::Reentrancy): calls so deep mostly go round in a circle, which so
+    /// ends soon, whatever the deadlines.
     pub const MAX_DEPTH: usize = 8;
 
-    /// How many hosts wait for this call, one inside the other; 1 for a handler of an ordinary call.
+    /// Returns how many hosts wait for this call, one inside the other; 1 for a handler of an
+    /// ordinary call.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.link.links().count()
@@ -247,12 +254,12 @@ impl Handles {
 }
 
 impl Link {
-    /// Whether the host waits for a handler of the chain.
+    /// Returns whether the host waits for a handler of the chain.
     pub(crate) fn waits(&self, host: u64) -> bool {
         self.links().any(|link| link.host == host && link.running.load(Ordering::Acquire))
     }
 
-    /// The chain, innermost first.
+    /// Returns the chain, innermost link first.
     fn links(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |link| link.outer.as_deref())
     }

@@ -1,4 +1,5 @@
-//! An engine in memory, whose guests are Rust closures: for tests and examples without any WebAssembly.
+//! An engine in memory, whose guests are Rust closures. It is for tests and examples without any
+//! WebAssembly.
 
 mod factory;
 
@@ -26,8 +27,10 @@ type Start = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 type Operation = Arc<dyn Fn(TestGuest) -> GuestFuture + Send + Sync>;
 type GuestFuture = std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send>>;
 
-/// An engine whose guest is a table of closures. It goes through the same conversation, limits and errors as an engine
-/// that runs WebAssembly; a closure that panics is a guest that traps.
+/// An engine whose guest is a table of closures.
+///
+/// It goes through the same conversation, limits and errors as an engine that runs WebAssembly. A
+/// closure that panics is a guest that traps.
 ///
 /// ```
 /// use antiphon::{WapcHost, testing::TestEngine};
@@ -52,12 +55,12 @@ pub struct TestEngine {
 }
 
 impl TestEngine {
-    /// An engine whose guest knows no operation.
+    /// Creates an engine whose guest has no operations.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an operation: its payload in, its answer or its error text out.
+    /// Adds an operation, which turns its payload into its answer or its error text.
     pub fn operation(
         self,
         name: impl Into<String>,
@@ -79,26 +82,27 @@ impl TestEngine {
         self
     }
 
-    /// Runs at each start of an instance, as `wapc_init` does; an error fails the start.
+    /// Sets what runs at each start of an instance, as `wapc_init` does. An error fails the start.
     pub fn start(mut self, run: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.start = Some(Arc::new(run));
         self
     }
 
-    /// Counts the instances that were started, for tests of what becomes of them.
+    /// Returns the number of instances that were started, which tests use to see what becomes of
+    /// them.
     #[must_use]
     pub fn starts(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.starts)
     }
 
-    /// What `init` does in either mode.
+    /// Does the work of `init` in either mode.
     fn run_start(&self) -> Result<(), BoxError> {
         self.starts.fetch_add(1, Ordering::SeqCst);
         let started = self.start.as_ref().map_or(Ok(()), |start| start());
         started.map_err(|text| Error::init("wapc_init", Error::new(ErrorKind::Trapped, text)).into())
     }
 
-    /// What `__guest_call` does: reads the request, runs the closure, hands over its answer.
+    /// Does what `__guest_call` does: reads the request, runs the closure, hands over its answer.
     fn guest_call(&self, conversation: &mut Conversation) -> Result<GuestCall> {
         let (op, msg) = conversation.lengths();
         let length = |value: i32| usize::try_from(value.cast_unsigned()).unwrap_or(usize::MAX);
@@ -167,7 +171,7 @@ pub struct TestGuest {
 }
 
 impl TestGuest {
-    /// The payload of the call.
+    /// Returns the payload of the call.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
@@ -195,7 +199,7 @@ impl TestGuest {
     }
 }
 
-/// Where a test guest and its engine exchange host calls and answers.
+/// The place where a test guest and its engine exchange host calls and answers.
 #[derive(Debug, Default)]
 struct Port {
     wanted: Mutex<Option<Wanted>>,

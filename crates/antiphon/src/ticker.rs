@@ -1,8 +1,12 @@
 //! The clock of every deadline: one thread that ticks every 5 ms, and sleeps while no call runs.
 //!
-//! Time on the call path is the ticker's cached tick, never a clock read. At each tick the thread runs the hooks of the
-//! engines (which interrupt guests, each store deciding for itself) and rings the alarms of whatever waits outside a
-//! guest: host calls, queues, sleeps. So no deadline needs an executor's timer.
+//! Code on the call path reads the ticker's cached tick. It reads a clock only where it wakes the
+//! thread or measures its use. At each tick the thread runs the hooks of the engines, which
+//! interrupt guests (each store decides for itself), and rings the alarms of whatever waits outside
+//! a guest: host calls, queues, sleeps. So no deadline needs an executor's timer.
+//!
+//! The thread sleeps while no gate is busy and no alarm is set. The hand-shake with the calls is in
+//! [`now`], in the gate's `is_busy` and in `Awake`.
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
@@ -18,7 +22,7 @@ use crate::deadline::Deadline;
 use crate::terms::Terms;
 use crate::wait;
 
-/// The length of a tick. A deadline is kept to within two of them.
+/// The length of a tick, 5 ms. A deadline is kept to within two ticks.
 pub const TICK: Duration = Duration::from_millis(5);
 
 /// A deadline that never comes.
@@ -27,29 +31,30 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// How late a tick may come and still count as on time.
 const PUNCTUAL: Duration = Duration::from_millis(1);
 
-/// Ticks without a new call after which the thread looks whether it may sleep.
+/// Ticks without a new call after which the thread checks whether it may sleep.
 const IDLE_TICKS: u32 = 40;
 
-/// What an engine does at each tick. Called on the ticker's thread: short, and never blocking.
+/// What an engine does at each tick. It runs on the ticker's thread, so it must be short and never
+/// block.
 pub trait OnTick: Send + Sync {
-    /// A tick has passed.
+    /// Runs the hook: a tick has passed.
     fn on_tick(&self);
 }
 
-/// Something that a call may be running in. While one is busy the ticker may not sleep.
+/// A place that a call may be running in. While one is busy the ticker may not sleep.
 pub(crate) trait Busy: Send + Sync {
     fn is_busy(&self) -> bool;
 
-    /// Wakes who waits although it is open. Whether anybody waits at all.
+    /// Wakes a caller that waits although the place is open. Returns whether any caller waits.
     fn wake_missed(&self) -> bool;
 }
 
 static NOW: AtomicU64 = AtomicU64::new(0);
-/// [`PARKED`], [`UNTOUCHED`] or [`TOUCHED`]: one look for a call.
+/// [`PARKED`], [`UNTOUCHED`] or [`TOUCHED`]. It is one value, so that a call needs one look.
 static STATE: AtomicU8 = AtomicU8::new(PARKED);
-/// Set by whoever begins to wait at a gate, and kept for as long as anybody does.
+/// Set when a caller begins to wait at a gate, and kept set while any caller waits.
 static QUEUED: AtomicBool = AtomicBool::new(false);
-/// Guests that run outside any gate: replacements that start.
+/// The number of guests that run outside any gate: replacements that start.
 static AWAKE: AtomicUsize = AtomicUsize::new(0);
 static EPOCH: OnceLock<Instant> = OnceLock::new();
 static SHARED: Mutex<Shared> = Mutex::new(Shared {
@@ -62,7 +67,7 @@ static SHARED: Mutex<Shared> = Mutex::new(Shared {
 static WAKE: Condvar = Condvar::new();
 
 struct Shared {
-    /// The process that the thread runs in: a fork has all of this, and no thread.
+    /// The process that the thread runs in. A fork has a copy of all of this, but no thread.
     owner: Option<u32>,
     engines: Vec<Weak<dyn OnTick>>,
     gates: Vec<Weak<dyn Busy>>,
@@ -72,23 +77,24 @@ struct Shared {
 
 /// The thread sleeps, or is about to.
 const PARKED: u8 = 0;
-/// It ticks, and no call has begun since the last tick.
+/// The thread ticks, and no call has begun since the last tick.
 const UNTOUCHED: u8 = 1;
-/// It ticks, and some have.
+/// The thread ticks, and a call has begun since the last tick.
 const TOUCHED: u8 = 2;
 
-/// The current tick, counted from the first use. A call must be marked as busy before it reads its first one.
+/// Returns the current tick, counted from the first use. A call must be marked as busy before it
+/// reads its first tick.
 #[inline]
 pub fn now() -> u64 {
-    // Pairs with the store in `park_if_idle`: either this load sees that the ticker is about to sleep, or the ticker sees
-    // that the caller's gate is busy.
+    // Pairs with the store in `park_if_idle`: either this load sees that the ticker is about to
+    // sleep, or the ticker sees that the caller's gate is busy.
     if STATE.load(Ordering::SeqCst) != TOUCHED {
         touch();
     }
     NOW.load(Ordering::Relaxed)
 }
 
-/// Leaves a sign of life, and wakes the ticker where it sleeps.
+/// Notes that a call has begun, and wakes the ticker if it sleeps.
 #[cold]
 fn touch() {
     if STATE.compare_exchange(UNTOUCHED, TOUCHED, Ordering::SeqCst, Ordering::SeqCst) == Err(PARKED) {
@@ -96,18 +102,19 @@ fn touch() {
     }
 }
 
-/// The current tick, for code that runs inside a call or a start: either keeps the ticker awake.
+/// Returns the current tick, for code inside a call or a start, which keep the ticker awake.
 #[inline]
 pub fn now_inside() -> u64 {
     NOW.load(Ordering::Relaxed)
 }
 
-/// Whole ticks in a duration, rounded up; [`NEVER`] for the durations that mean 'no limit'.
+/// Returns the whole ticks in a duration, rounded up; [`NEVER`] for a duration that means 'no
+/// limit'.
 pub(crate) fn ticks(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(NEVER)
 }
 
-/// The moment of a tick; `None` for [`NEVER`].
+/// Returns the moment of a tick; `None` for [`NEVER`].
 pub(crate) fn instant(tick: u64) -> Option<Instant> {
     let nanos = u64::try_from(TICK.as_nanos()).ok()?.checked_mul(tick)?;
     epoch().checked_add(Duration::from_nanos(nanos))
@@ -130,7 +137,8 @@ pub(crate) fn watch(gate: Weak<dyn Busy>) -> io::Result<()> {
     // Programs that make a host for each request would fill the list with dead gates.
     if shared.gates.len() == shared.gates.capacity() {
         shared.gates.retain(|gate| gate.strong_count() > 0);
-        // As much room again as is in use: with less, many hosts that stay would be swept through for each new one.
+        // Reserves as much room again as is in use. With less, a program with many lasting hosts
+        // would sweep through all of them for each new one.
         let used = shared.gates.len();
         shared.gates.reserve(used.max(4));
     }
@@ -138,21 +146,25 @@ pub(crate) fn watch(gate: Weak<dyn Busy>) -> io::Result<()> {
     Ok(())
 }
 
-/// Somebody waits at a gate, and may have been missed by who left it: the ticker looks after them, tick by tick.
+/// Asks the ticker to look into the gates at each tick: a caller waits at a gate, and the leaving
+/// holder may have missed it.
 pub(crate) fn somebody_queues() {
     QUEUED.store(true, Ordering::Release);
-    // Who waits without a deadline has no alarm that would wake the ticker.
+    // A waiter without a deadline has no alarm that would wake the ticker.
     now();
 }
 
-/// How many ticks too old the cached tick may have been while it was `tick`: the ticker's thread waited for a processor.
-/// By less than a millisecond it is always late. Takes a lock: for who counts from a tick and finds its time over, to make good
-/// for it.
+/// Returns by how many ticks the cached tick may have been too old while it was `tick`, because the
+/// ticker's thread waited for a processor. A delay of less than a millisecond does not count.
+///
+/// Takes a lock. It is for code that counted from a tick and finds its time over, to make good for
+/// the delay.
 pub fn lateness(tick: u64) -> u64 {
     lock().jumps.after(tick)
 }
 
-/// Runs a future, for a time at most; `None` if that ran out, and the future is dropped then. Needs no executor's timer.
+/// Runs a future for `limit` at most. Returns `None` if the time ran out; the future is dropped
+/// then. Needs no executor's timer.
 pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     let terms = Terms::new(Deadline::after(now(), ticks(limit), limit));
     wait::until(&terms, future).await.ok()
@@ -162,7 +174,7 @@ pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> 
 pub(crate) fn ring_at(tick: u64, alarm: Weak<Alarm>) {
     let mut shared = lock();
     if shared.owner.is_none() {
-        // No host has started the thread yet. Where it cannot be had, only a poll looks at the time.
+        // No host has started the thread yet. If it cannot start, only a poll checks the time.
         let _ = shared.ensure_runs();
     }
     shared.alarms.add(tick, alarm);
@@ -203,7 +215,7 @@ impl Shared {
 fn unpark() {
     let mut shared = lock();
     if shared.owner.is_some() && shared.ensure_runs().is_err() {
-        // A fork that can have no thread: the next call tries again.
+        // A fork that cannot start a thread: the next call tries again.
         return;
     }
     // No call has read the old tick since the thread parked.
@@ -212,15 +224,17 @@ fn unpark() {
     WAKE.notify_all();
 }
 
-/// The tick that it is, and how long it has been.
+/// Returns the current tick by the clock, and how long it has lasted.
 fn true_tick() -> (u64, Duration) {
     let nanos = epoch().elapsed().as_nanos();
     let (tick, rest) = (nanos / TICK.as_nanos(), nanos % TICK.as_nanos());
     (u64::try_from(tick).unwrap_or(NEVER), Duration::from_nanos(u64::try_from(rest).unwrap_or(0)))
 }
 
-/// Moves the cached tick on. How late it was is noted under the lock, which whoever sees what came of it has to take; and
-/// after the move: until then, calls counted from the old tick.
+/// Moves the cached tick on, and returns it.
+///
+/// Records the delay under the lock, so every reader of the new tick also sees its delay; after the
+/// tick moves, because calls until then started from the old one.
 fn advance(jumps: &mut Jumps) -> u64 {
     let (before, (tick, _)) = (NOW.load(Ordering::Relaxed), true_tick());
     let now = NOW.fetch_max(tick, Ordering::Relaxed).max(tick);
@@ -248,7 +262,8 @@ fn run() {
                 queued.extend(shared.gates.iter().filter_map(Weak::upgrade));
             }
         }
-        // Dropped inside too: whoever drops the last of an engine or an alarm runs its owner's code.
+        // Dropped inside `survive` too: dropping the last reference to an engine or an alarm runs
+        // its owner's code.
         for engine in engines.drain(..) {
             survive(move || engine.on_tick());
         }
@@ -277,20 +292,25 @@ fn run() {
     }
 }
 
-/// Runs code of somebody else's (a waker, a hook, a destructor) where its panic must not reach whoever happens to run it: it
-/// is logged, and that is all. Every deadline of the program hangs on the ticker's thread, for one.
+/// Runs foreign code (a waker, a hook, a destructor) whose panic must not reach its caller. The
+/// panic is logged and dropped.
+///
+/// Foreign code runs in whichever call comes by, or on a thread that many depend on. Every deadline
+/// of the program hangs on the ticker's thread, for example, and an instance that a pool does not
+/// get back is lost forever.
 pub fn survive(work: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
         drop_panic(panic);
-        // A subscriber is somebody else's code too.
+        // A subscriber of `tracing` is foreign code too.
         let logged = catch_unwind(
-            || tracing::error!(target: "antiphon", "a waker, a hook, a recorder or a destructor panicked; whoever ran it goes on"),
+            || tracing::error!(target: "antiphon", "a waker, a hook, a recorder or a destructor panicked; its caller goes on"),
         );
         logged.unwrap_or_else(drop_panic);
     }
 }
 
-/// Drops what a panic carries, whose destructor may panic in turn. What it then panics with is left alone: its own may, too.
+/// Drops the payload of a panic, whose destructor may panic in turn. The payload of that second
+/// panic is leaked, because its destructor may panic as well.
 pub(crate) fn drop_panic(panic: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         std::mem::forget(again);
@@ -314,7 +334,7 @@ impl Drop for Awake {
     }
 }
 
-/// Sleeps until a call begins; false where one is running.
+/// Sleeps until a call begins. Returns false, without sleeping, if one is running.
 fn park_if_idle() -> bool {
     let gates: Vec<_> = {
         let mut shared = lock();
@@ -323,8 +343,9 @@ fn park_if_idle() -> bool {
         shared.gates.retain(|gate| gate.strong_count() > 0);
         shared.gates.iter().filter_map(Weak::upgrade).collect()
     };
-    // Without the lock: to look may wake a waiter, and the last owner of a gate runs whatever its engine does when it
-    // is dropped. A gate made meanwhile is entered by a call that finds the flag, and takes it down.
+    // Without the lock: looking into a gate may wake a waiter, and dropping the last reference to a
+    // gate drops its engine. A gate that is made in between is entered by a call that sees the flag
+    // and clears it.
     let mut busy = AWAKE.load(Ordering::SeqCst) > 0;
     for gate in gates {
         survive(|| busy |= gate.is_busy());
@@ -342,8 +363,9 @@ fn park_if_idle() -> bool {
     true
 }
 
-/// The times when the clock was late: the tick that it stood at, and how many it then left out. Only the last ones are
-/// kept: over a deadline so long that they are forgotten, some ticks are nothing.
+/// The times when the clock was late: the tick at which it stood, and how many ticks it then left
+/// out. Only the last ones are kept; for a deadline so long that they are forgotten, some ticks do
+/// not matter.
 struct Jumps(VecDeque<(u64, u64)>);
 
 impl Jumps {
@@ -365,7 +387,8 @@ impl Jumps {
     }
 }
 
-/// Alarms by tick. Most are dropped long before theirs, so the dead ones are swept whenever the number has doubled.
+/// Alarms by tick. Most are dropped long before theirs, so the dead ones are swept whenever the
+/// number has doubled.
 struct Alarms {
     at: BTreeMap<u64, Vec<Weak<Alarm>>>,
     count: usize,
@@ -459,7 +482,7 @@ mod tests {
         assert!(now() >= before + u64::from(IDLE_TICKS), "{} then {}", before, now());
     }
 
-    /// As long as it takes: the ticker's thread may be busy printing a panic's backtrace.
+    /// Waits as long as it takes: the ticker's thread may be busy printing a panic's backtrace.
     #[track_caller]
     fn still_ticks() {
         let (before, patience) = (now(), Instant::now() + Duration::from_secs(20));
@@ -473,7 +496,7 @@ mod tests {
     fn a_fork_has_a_thread_of_its_own_at_its_next_call() {
         started().map(drop).unwrap();
         let before = STARTED.load(Ordering::SeqCst);
-        // As a fork finds it: another process started it. (None has the number 0.)
+        // As a fork finds it: another process started it. (No process has the number 0.)
         lock().owner = Some(0);
         unpark();
         assert_eq!(lock().owner, Some(std::process::id()));
@@ -512,7 +535,7 @@ mod tests {
         still_ticks();
     }
 
-    /// What panics on the ticker's thread: in its work, or when it is dropped there.
+    /// Panics on the ticker's thread: in its work, or when it is dropped there.
     struct Bomb {
         /// Makes the ticker the last owner.
         itself: Mutex<Option<Arc<Self>>>,
@@ -529,7 +552,7 @@ mod tests {
             }
         }
 
-        /// Two owners: itself until it has worked, and whoever works with it.
+        /// Creates a bomb with two owners: itself until it has worked, and the test.
         fn new(panics_at_work: bool) -> (Arc<Self>, Arc<AtomicBool>) {
             let bomb = Arc::new(Self { itself: Mutex::default(), panics_at_work, met: Arc::default() });
             *bomb.itself.lock().unwrap() = Some(Arc::clone(&bomb));
@@ -588,7 +611,8 @@ mod tests {
             let gate: Weak<dyn Busy> = Arc::downgrade(&bomb) as _;
             drop(bomb);
             watch(gate).unwrap();
-            // Gates are looked at before the ticker goes to sleep, so nothing may keep it awake here.
+            // The ticker looks into gates before it goes to sleep, so nothing may keep it awake
+            // here.
             let patience = Instant::now() + Duration::from_secs(60);
             while !met.load(Ordering::SeqCst) {
                 assert!(Instant::now() < patience, "the gate was never looked at");

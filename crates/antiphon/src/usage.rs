@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::ticker;
 
-/// What a call used. Measured only where its [`Request`](crate::Request) asks.
+/// What a call used. It is measured only if the call's [`Request`](crate::Request) asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
@@ -12,24 +12,25 @@ pub struct Usage {
     pub guest_time: Duration,
     /// Time in the host's handlers.
     pub host_time: Duration,
-    /// Time before the guest ran: waiting for the host to be free, building an instance.
+    /// Time before the guest ran: waiting for the host, building an instance.
     pub queue_time: Duration,
     /// Host calls that the guest tried.
     pub host_calls: u32,
     /// Bytes that went into the guest: payload, and answers of host calls.
     pub bytes_in: u64,
-    /// Bytes that came out of it: response, and payloads of host calls.
+    /// Bytes that came out of the guest: response, and payloads of host calls.
     pub bytes_out: u64,
-    /// Size of the guest's memory at the end of the call, which is its peak (memory never shrinks); 0 if unknown.
+    /// Size of the guest's memory at the end of the call, in bytes; 0 if unknown. It is the peak,
+    /// because memory never shrinks.
     pub memory_peak: u64,
     /// Fuel that the guest burnt, where the engine counts it.
     pub fuel: Option<u64>,
     /// Fuel that remained of the call's limit, where there is one.
     pub fuel_left: Option<u64>,
-    /// Ticks of [`TICK`](crate::ticker::TICK) that passed from the guest's beginning to its end: what its deadline
-    /// counts.
+    /// Ticks ([`TICK`](crate::ticker::TICK)) that passed from the guest's beginning to its end, in
+    /// the units of its deadline.
     pub ticks: u64,
-    /// Log lines over the call's budget, which nobody saw.
+    /// Log lines over the call's budget, which were dropped.
     pub log_dropped: u64,
 }
 
@@ -39,7 +40,7 @@ pub struct Usage {
 pub struct FuelUse {
     /// What the guest burnt.
     pub burnt: u64,
-    /// What it could have burnt; `u64::MAX` for no limit.
+    /// What the guest was allowed to burn; `u64::MAX` for no limit.
     pub limit: u64,
 }
 
@@ -57,7 +58,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Starts to measure; the call may have begun to wait before.
+    /// Starts to measure. `begun` is when the call began to wait, if that was earlier.
     pub(crate) fn since(begun: Option<Instant>) -> Self {
         let now = Instant::now();
         Self {
@@ -72,7 +73,7 @@ impl Meter {
         }
     }
 
-    /// The guest runs from now on.
+    /// Notes that the guest runs from now on.
     pub(crate) fn enter(&mut self) {
         self.entered = Instant::now();
         self.entered_at = ticker::now();

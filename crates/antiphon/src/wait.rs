@@ -15,8 +15,8 @@ use crate::ticker;
 
 /// Runs a future until it is ready, the deadline passes or the call is cancelled.
 ///
-/// The future is polled first; only where it is pending is an alarm registered, and the tick looked at again after that,
-/// so that neither a ready future pays for an alarm nor a deadline that passes meanwhile is missed.
+/// The future is polled first, so that a ready one does not pay for an alarm. The time is checked
+/// again after the alarm is registered, so that a deadline that passes in between is not missed.
 pub(crate) async fn until<F: Future>(terms: &Terms, future: F) -> Result<F::Output, Interrupt> {
     let mut future = pin!(future);
     let mut alarm: Option<Arc<Alarm>> = None;
@@ -32,7 +32,7 @@ pub(crate) async fn until<F: Future>(terms: &Terms, future: F) -> Result<F::Outp
         if let Some(interrupt) = terms.interrupt() {
             return Poll::Ready(Err(interrupt));
         }
-        // The alarm has rung, but the deadline was counted from a clock that was late.
+        // The alarm has rung, but the deadline was counted from a late clock and is not over yet.
         if let Some(alarm) = &alarm
             && rings_at <= ticker::now()
         {
@@ -56,8 +56,9 @@ fn register(terms: &Terms, cx: &Context<'_>) -> Arc<Alarm> {
     alarm
 }
 
-/// Waits for a time, in steps of a tick: never less than it, since a deadline may be early by as much as the tick that it
-/// was counted from came late; and always for a tick, so that who waits for next to nothing gives way.
+/// Waits for a time, in steps of a tick. It never waits for less: a deadline may be early by as
+/// much as the tick that it was counted from came late. And it waits for a tick at least, so that a
+/// caller that waits for next to nothing gives way.
 pub(crate) async fn sleep(duration: Duration) {
     let (since, mut left) = (Instant::now(), duration);
     loop {
@@ -70,10 +71,10 @@ pub(crate) async fn sleep(duration: Duration) {
     }
 }
 
-/// Runs a future on this thread, which parks while it is pending.
+/// Runs a future on this thread, which parks while the future is pending.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    /// A thread has one token to be unparked by, which another wait on it may use up while the future is polled: so what
-    /// was woken is noted.
+    /// Notes that the future was woken. A thread has one token to be unparked by, and another wait
+    /// on the thread may use it up while the future is polled.
     struct Unpark {
         thread: Thread,
         woken: AtomicBool,
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
     use crate::ticker::{OnTick, TICK};
 
-    /// Holds the ticker up once, and says so shortly before it lets it go on.
+    /// Holds the ticker up once, and sets a flag shortly before it lets it go on.
     struct Stall {
         begun: AtomicBool,
         almost_over: AtomicBool,

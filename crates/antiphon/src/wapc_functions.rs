@@ -1,4 +1,4 @@
-//! The names of the functions that are part of a waPC conversation.
+//! The names of waPC's functions.
 
 pub use antiphon_protocol::names::{
     ABORT_FN, ABORT_NAMESPACE, GUEST_CALL, GUEST_ERROR_FN, GUEST_REQUEST_FN, GUEST_RESPONSE_FN, HOST_CALL,
@@ -6,5 +6,6 @@ pub use antiphon_protocol::names::{
     HOST_RESPONSE_LEN_FN, INIT_EXPORTS, MEMORY, REACTOR_INITIALIZE, TINYGO_START, WAPC_INIT,
 };
 
-/// The start functions that `wapc` 2.x calls, in its order. Kept for its users; see [`INIT_EXPORTS`].
+/// The start functions that `wapc` 2.x calls, in its order. Kept for its users; see
+/// [`INIT_EXPORTS`].
 pub const REQUIRED_STARTS: [&str; 2] = [TINYGO_START, WAPC_INIT];

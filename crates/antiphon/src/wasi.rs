@@ -1,6 +1,7 @@
-//! What a host grants to a guest that speaks WASI.
+//! The grants of a host to a guest that speaks WASI.
 
-/// Arguments, environment and directories for a guest that speaks WASI. Nothing is granted by default.
+/// Arguments, environment and directories for a guest that speaks WASI. Nothing is granted by
+/// default.
 ///
 /// Directories need a provider that has them: feature `wasi-fs` of `antiphon-wasmtime`.
 #[derive(Debug, Default, Clone, Eq, PartialEq)]
@@ -9,7 +10,7 @@
 pub struct WasiParams {
     /// Command line arguments, the program's name first.
     pub argv: Vec<String>,
-    /// Directories as pairs of the guest's name for it and the host's path.
+    /// Directories, as pairs of the guest's name and the host's path.
     pub map_dirs: Vec<(String, String)>,
     /// Environment variables and their values.
     pub env_vars: Vec<(String, String)>,
@@ -18,7 +19,7 @@ pub struct WasiParams {
 }
 
 impl WasiParams {
-    /// All four at once.
+    /// Creates the grants from all four parts.
     pub fn new(
         argv: Vec<String>,
         map_dirs: Vec<(String, String)>,

@@ -1,17 +1,18 @@
-//! Giving way to the executor.
+//! A future that gives way to the executor.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// How often a yield is pending before it is ready. Tokio looks at its timers and its sockets only every 61 polls: a
-/// guest that yielded once a tick would keep them waiting for 61 ticks.
+/// How many polls of a yield are pending before it is ready. Tokio looks at its timers and sockets
+/// only every 61 polls: a guest that yielded once a tick would keep them waiting for 61 ticks.
 const POLLS: u8 = 64;
 
-/// Gives way to the executor: a future that is pending for some polls, waking itself each time, and then ready.
+/// Gives way to the executor: a future that is pending for some polls, wakes itself each time, and
+/// is then ready.
 ///
-/// An asynchronous engine awaits one at each tick that passes while guest code runs, so that a guest in a loop starves
-/// none of the executor's other tasks, timers and sockets.
+/// An asynchronous engine awaits one at each tick that passes while guest code runs. So a guest in
+/// a loop starves none of the executor's other tasks, timers and sockets.
 ///
 /// # Cancel safety
 /// Dropping it does nothing.

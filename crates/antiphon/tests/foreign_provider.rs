@@ -22,7 +22,7 @@ mod provider;
 
 use provider::{ScriptProvider, ScriptProviderAsync, Step};
 
-/// The same script on either host.
+/// A host of either kind, whose guest runs the same script.
 enum Host {
     Sync(WapcHost),
     Async(WapcHostAsync),
@@ -285,7 +285,7 @@ fn a_caller_kept_after_its_handler_ended_is_no_reentrancy() {
     std::thread::scope(|scope| {
         scope.spawn(|| host.call("slow", b"").unwrap());
         std::thread::sleep(Duration::from_millis(20));
-        // The host is busy, with somebody else's call: this one waits for its turn.
+        // The host is busy with another caller's call: this one waits for its turn.
         host.call_with(Request::new("slow", b"").caller(caller)).unwrap();
     });
 }

@@ -150,7 +150,7 @@ impl Host {
     pub(crate) fn fails_with(&self, request: Request<'_>, expected: Failure) -> Error {
         let before = self.count();
         let error = match self.call_with(request) {
-            Ok(response) => panic!("answered {response:?} where {expected:?} was due"),
+            Ok(response) => panic!("answered {response:?}, expected {expected:?}"),
             Err(error) => error,
         };
         expected.check(&error);

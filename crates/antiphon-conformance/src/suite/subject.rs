@@ -120,7 +120,7 @@ impl Subject {
     #[track_caller]
     pub(crate) fn refuses(&self, guest: Guest, expected: Failure) -> Error {
         match self.start(guest) {
-            Ok(_) => panic!("the guest starts where {expected:?} was due"),
+            Ok(_) => panic!("the guest started, expected {expected:?}"),
             Err(error) => {
                 expected.check(&error);
                 error

@@ -21,7 +21,7 @@ const MEMORY: &str = r#"(memory (export "memory") 1)"#;
 const SHARED: &str = r#"
   (global $calls (mut i32) (i32.const 0))
 
-  ;; An operation with a name of one byte asks how many calls this very instance has had.
+  ;; An operation with a name of one byte asks for the number of calls of this instance.
   (func (export "__guest_call") (param $op i32) (param $msg i32) (result i32)
     (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
     (if (i32.eq (local.get $op) (i32.const 1))
@@ -46,7 +46,7 @@ const SHARED: &str = r#"
       (i32.const 65472) (i32.const 7) (i32.const 65479) (i32.const 9) (i32.const 65488) (i32.const 9)
       (local.get $ptr) (local.get $len)))
 
-  ;; Passes on what the host said, given what `__host_call` returned: its answer, or its error.
+  ;; Passes on the host's answer or error, given the result of `__host_call`.
   (func $relay (param $ok i32) (result i32)
     (if (local.get $ok) (then
       (call $host_response (i32.const 1024))

@@ -31,7 +31,7 @@ use crate::sync::{Mutex, MutexGuard, lock, survive};
 
 /// Hands instances over to calls.
 pub(crate) struct Queue<T: Serves> {
-    /// Called, without the lock, when there may be something to start. Dropped first: the keeper learns of the pool's end
+    /// Called, without the lock, when there may be an instance to start. Dropped first: the keeper learns of the pool's end
     /// before its instances go.
     call_keeper: Box<dyn Fn() + Send + Sync>,
     places: Places<T>,
@@ -88,7 +88,7 @@ impl<T: Serves> Queue<T> {
         let turn = poll_fn(|cx| match &waiting.ticket {
             None => {
                 let Some(callers) = callers.take() else {
-                    unreachable!("who has no ticket has not been here")
+                    unreachable!("a call without a ticket was not polled before")
                 };
                 let newcomer = Newcomer { promised, callers, waker: cx.waker() };
                 match self.with_state(|state, effects| state.queue_up(&self.places, newcomer, effects)) {
@@ -144,9 +144,9 @@ impl<T: Serves> Queue<T> {
         });
     }
 
-    // A place in the queue that is promised beforehand.
+    // Places in the queue that are promised in advance.
 
-    /// Promises a place in the queue, now or when there is one.
+    /// Promises a place in the queue, now or as soon as there is one.
     #[cfg(feature = "tower")]
     pub(crate) fn poll_promise(&self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal<T::Failure>>> {
         let mut state = self.lock();
@@ -164,7 +164,7 @@ impl<T: Serves> Queue<T> {
         Poll::Pending
     }
 
-    /// Takes a promise back.
+    /// Returns a promised place that is not needed.
     pub(crate) fn forgo_promise(&self) {
         self.with_state(|state, effects| {
             state.promised = state.promised.saturating_sub(1);

@@ -100,7 +100,7 @@ impl<T: Serves> Places<T> {
         held.value.version() == self.version.load(Ordering::Relaxed)
     }
 
-    /// Any free instance, of whatever version. A thread looks first into the slot that it used last.
+    /// Takes any free instance, of whatever version. A thread looks first into the slot that it used last.
     #[inline]
     pub(super) fn find(&self) -> Option<Held<T>> {
         let first = hint();

@@ -138,7 +138,7 @@ mod off {
 
     pub(crate) struct Present;
 
-    #[expect(clippy::unused_self, reason = "the methods of the other one")]
+    #[expect(clippy::unused_self, reason = "the same methods as with the feature")]
     impl Meters {
         pub(crate) fn new(_name: &str) -> Self {
             Self

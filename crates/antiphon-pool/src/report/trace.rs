@@ -62,7 +62,7 @@ pub(crate) struct CallSpan;
 pub(crate) struct Entered;
 
 #[cfg(not(feature = "tracing"))]
-#[expect(clippy::unused_self, reason = "the methods of the other one")]
+#[expect(clippy::unused_self, reason = "the same methods as with the feature")]
 impl CallSpan {
     #[inline(always)]
     pub(crate) fn new(_operation: &str) -> Self {

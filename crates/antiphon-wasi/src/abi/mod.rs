@@ -1,4 +1,4 @@
-//! The two module names under which guests import preview 1, and what differs between them.
+//! The two module names under which guests import preview 1, and how they differ.
 
 mod errno;
 pub(crate) mod layout;
@@ -12,7 +12,7 @@ pub use stop::{Fault, Stop};
 pub use vectors::MAX_VECTORS;
 pub(crate) use vectors::Vectors;
 
-/// The module names that a guest may import from, each with the layout that it stands for.
+/// The module names that a guest may import from, each with its revision.
 pub const MODULES: [(&str, Abi); 2] =
     [("wasi_snapshot_preview1", Abi::Preview1), ("wasi_unstable", Abi::Preview0)];
 

@@ -66,7 +66,7 @@ const SECRETIVE: &str = r#"(module
         (if (i32.ne (memory.size) (i32.const 40)) (then (return (i32.const 1))))
         (loop $words
             (if (i64.ne (i64.load (local.get $at)) (i64.const 0))
-                ;; Where the text is, something has to be.
+                ;; The text is expected here.
                 (then (if (i32.ge_u (i32.sub (local.get $at) (i32.const 1500000)) (i32.const 24))
                     (then (return (i32.const 1))))))
             (local.set $at (i32.add (local.get $at) (i32.const 8)))

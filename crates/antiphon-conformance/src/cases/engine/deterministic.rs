@@ -134,7 +134,7 @@ fn every_instance_begins_anew(subject: &Subject) {
     let begins_anew = |host: &Host, what: &str| assert_eq!([look(host), look(host)], first, "{what}");
 
     begins_anew(&subject.start_on(&*factory, guest.clone()).unwrap(), "a second instance");
-    begins_anew(&subject.host(guest.clone()), "a module that was compiled anew");
+    begins_anew(&subject.host(guest.clone()), "a module that was compiled again");
     Failure::TRAPPED.check(&host.call("trap", b"").unwrap_err());
     begins_anew(&host, "after a trap");
     host.replace(&guest.module.bytes).unwrap();
@@ -321,11 +321,11 @@ fn busybody() -> String {
              (if (i32.eq (local.get $op) (i32.const 3)) (then
                (f64.store (i32.const 632) (f64.sqrt (f64.abs (f64.convert_i64_s (global.get $kept)))))
                (i32.store (i32.const 640) (call $collatz (i64.load32_u (i32.const 600))))))
-             ;; call: what the host says is part of the answer
+             ;; call: the host's answer is part of the answer
              (if (i32.eq (local.get $op) (i32.const 4)) (then
                (if (i32.eqz (call $ask (i32.const 600) (i32.const 32))) (then unreachable))
                (call $host_response (i32.const 644))))
-             ;; grow!: and so is what growing says
+             ;; grow!: so is the result of the growth
              (if (i32.eq (local.get $op) (i32.const 5)) (then
                (i32.store (i32.const 640) (memory.grow (i32.load (i32.const 1024))))))
              ;; trap!!
@@ -413,7 +413,7 @@ fn the_same_calls_run_alike_twice(subject: &Subject) {
     let answer = |index: usize| runs[0][index].0.as_ref().unwrap();
     assert_ne!(answer(0), answer(3), "the guest changes from call to call");
     assert_eq!(answer(9)[40..44], (-1i32).to_le_bytes(), "the growth over the limit");
-    assert_eq!(answer(0), answer(13), "each fresh instance begins anew");
+    assert_eq!(answer(0), answer(13), "each fresh instance starts over");
 }
 
 fn the_same_calls_run_alike_in_another_mode(subject: &Subject) {

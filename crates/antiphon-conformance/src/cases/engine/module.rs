@@ -202,6 +202,6 @@ fn a_factory_makes_one_for_another_module(subject: &Subject) {
     let other = Guest::new("(func $run (param i32 i32) (result i32) (call $answer_i32 (i32.const 7)))");
     let factory = factory.with_module(&other.module.bytes).unwrap();
     assert_eq!(subject.start_on(&*factory, other).unwrap().number("run", b""), 7);
-    let Err(error) = factory.with_module(b"no module") else { panic!("took bytes that are no module") };
+    let Err(error) = factory.with_module(b"no module") else { panic!("accepted a bad module") };
     Failure::INVALID_MODULE.check(&antiphon::errors::Error::from_engine(error));
 }

@@ -200,7 +200,7 @@ fn a_chain_of_hosts_ends_at_its_depth(subject: &Subject) {
             let (caller, inner, refusals) = (call.caller(), inner.clone(), Arc::clone(&refusals));
             depths.lock().unwrap().push(caller.depth());
             Answer::Later(Box::pin(async move {
-                let inner = inner.expect("nobody calls the last host");
+                let inner = inner.expect("the last host is never called");
                 match payload_of(&inner, Request::new("run", b"in").caller(caller)).await {
                     Ok(answer) => Ok(answer.into()),
                     Err(error) => {

@@ -48,7 +48,7 @@ const DRIVER: &str = r#"
       (then (return (call $answer_i32 (call $host_call
         (call $arg (i32.const 1)) (call $arg (i32.const 2)) (call $arg (i32.const 3)) (call $arg (i32.const 4))
         (call $arg (i32.const 5)) (call $arg (i32.const 6)) (call $arg (i32.const 7)) (call $arg (i32.const 8)))))))
-    ;; The last two have something to write only after a host call.
+    ;; The last two imports write only after a host call.
     (if (i32.eq (local.get $which) (i32.const 5)) (then
       (drop (call $ask (i32.const 0) (i32.const 1)))
       (call $host_response (call $arg (i32.const 1)))))

@@ -177,7 +177,7 @@ fn an_error_text_over_its_limit_is_cut_at_a_character_and_marked(subject: &Subje
         r#"(memory (export "memory") 4)"#,
         r#"(func $run (param i32 i32) (result i32)
              (memory.fill (i32.const 65536) (i32.const 120) (i32.const 65535))
-             (i32.store (i32.const 131071) (i32.const 0xa9c3a9c3)) ;; two times 'é'
+             (i32.store (i32.const 131071) (i32.const 0xa9c3a9c3)) ;; 'é', twice
              (call $fail (i32.const 65536) (i32.const 65539)))"#,
     );
     let host = subject.host(guest);

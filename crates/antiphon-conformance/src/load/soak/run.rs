@@ -111,7 +111,7 @@ pub(super) fn run(posts: &[Post], time: Duration, seed: u64) -> Verdict {
     }
     for Post { site, .. } in posts {
         if let Err(why) = runtime().block_on(site.end()) {
-            shared.unexpected(format!("not all is back: {why}"));
+            shared.unexpected(format!("not everything was given back: {why}"));
         }
         match site.log_lines() {
             Ok((lines, due)) if lines == due => {}

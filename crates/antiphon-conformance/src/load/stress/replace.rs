@@ -81,7 +81,7 @@ fn a_thousand_replacements_leave_nothing(subject: &Subject) {
     }
     assert_eq!(host.answer("run", b"end")[1..], *b"end");
     let calls = calls.load(Ordering::Relaxed);
-    assert!(calls > 0, "nobody called");
+    assert!(calls > 0, "no call was made");
     figures(format_args!("{total} replacements, {} of them bad, beside {calls} calls", total / 5));
 
     if memory.len() == total {

@@ -110,7 +110,7 @@ impl Caller {
                     false => (&site.trapping[..], ErrorKind::InitFailed),
                 };
                 match callee.replace(module).await {
-                    Ok(()) => Err("a bad module was taken".into()),
+                    Ok(()) => Err("a bad module was accepted".into()),
                     Err(error) => {
                         is_kind(&error, ErrorKind::ReplaceFailed)?;
                         is_kind(crate::support::cause(&error), cause)

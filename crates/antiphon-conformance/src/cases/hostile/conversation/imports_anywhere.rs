@@ -147,7 +147,7 @@ fn a_host_response_has_nothing_to_write_even_to_wild_pointers(subject: &Subject)
     starts_everywhere(
         subject,
         "(call $host_response (i32.const -1)) (call $host_error (i32.const -1))
-         ;; A refused call leaves a reason, and still no answer.
+         ;; A refused call leaves an error, and still no answer.
          (drop (call $ask (i32.const 0) (i32.const 5)))
          (call $host_response (i32.const 0x80000000))",
     );

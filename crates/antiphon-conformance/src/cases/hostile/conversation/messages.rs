@@ -57,7 +57,7 @@ fn a_response_an_error_and_a_trap_carry_only_the_error(subject: &Subject) {
     let host = subject.host(guest("(call $say) (call $regret) (call $say) unreachable"));
     let error = host.fails("run", b"", Failure::TRAPPED);
     assert_eq!(error.guest_error(), Some("sorry"));
-    assert!(!format!("{error:?} {error}").contains("answer"), "the response is nobody's: {error:?}");
+    assert!(!format!("{error:?} {error}").contains("answer"), "the error shows the response: {error:?}");
 }
 
 /// Expects a guest that sets an error and then ends in another way to carry that error.

@@ -380,13 +380,13 @@ fn memories_that_contradict_themselves_are_refused(subject: &Subject) {
     };
     echoes(subject, &memory(&[1, 1, 0x80, 0x80, 4])); // at most 65,536 pages: all that there are
     for (what, bytes) in [
-        ("more at first than at last", &[1, 2, 1][..]),
-        ("65,537 pages at last", &[1, 1, 0x81, 0x80, 4]),
+        ("a minimum above the maximum", &[1, 2, 1][..]),
+        ("a maximum of 65,537 pages", &[1, 1, 0x81, 0x80, 4]),
         ("65,537 pages at first", &[0, 0x81, 0x80, 4]),
         ("65,536 pages at first", &[0, 0x80, 0x80, 4]),
         ("65,536 pages, and no more", &[1, 0x80, 0x80, 4, 0x80, 0x80, 4]),
         ("four billion pages", &[0, 0xff, 0xff, 0xff, 0xff, 0x0f]),
-        ("flags that nobody defined", &[0x10, 1]),
+        ("undefined flags", &[0x10, 1]),
         ("a page of one byte", &[8, 1, 0]),
     ] {
         refused(subject, what, &memory(bytes));
@@ -399,11 +399,11 @@ fn memories_that_contradict_themselves_are_refused(subject: &Subject) {
 fn tables_that_contradict_themselves_are_refused(subject: &Subject) {
     echoes(subject, &Raw::echo().add(raw::TABLES, 1, &[0x70, 1, 1, 0xff, 0xff, 0xff, 0xff, 0x0f]));
     for (what, bytes) in [
-        ("more at first than at last", &[0x70, 1, 2, 1][..]),
+        ("a minimum above the maximum", &[0x70, 1, 2, 1][..]),
         ("four billion elements", &[0x70, 0, 0xff, 0xff, 0xff, 0xff, 0x0f]),
         ("ten million and one elements", &[0x70, 0, 0x81, 0xad, 0xe2, 4]),
         ("elements that are numbers", &[0x7f, 0, 1]),
-        ("flags that nobody defined", &[0x70, 0x10, 1]),
+        ("undefined flags", &[0x70, 0x10, 1]),
         ("64-bit indices", &[0x70, 4, 1]),
     ] {
         refused(subject, what, &Raw::echo().add(raw::TABLES, 1, bytes));

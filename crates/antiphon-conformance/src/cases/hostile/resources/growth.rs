@@ -193,7 +193,7 @@ fn growth_while_another_guest_waits_is_its_own_affair(subject: &Subject) {
         guest(
             "(if (i32.eqz (call $ask (i32.const 0) (i32.const 4))) (then unreachable))
              (call $host_response (i32.const 0))
-             ;; This one's own limit is untouched, and the refusal of the other one is not held against it.
+             ;; This guest's own limit is untouched, and the other's refusal does not count for it.
              (if (i32.ne (memory.grow (i32.const 9)) (i32.const 1)) (then unreachable))
              (if (local.get $msg) (then unreachable))
              (call $answer (i32.const 0) (i32.const 4))",

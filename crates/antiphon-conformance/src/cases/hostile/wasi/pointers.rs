@@ -64,7 +64,7 @@ fn caller(module: &str, more: &str) -> Guest {
              (call $guest_request (i32.const 512) (i32.const 0))
              (call $answer_i32 (call $dispatch)))
            (data (i32.const 1024) "\00\08\00\00\04\00\00\00\00\08\00\00\00\00\00\00") ;; two buffers, 4 and 0 bytes at 2048
-           (data (i32.const 1280) "user\00\00\00\00\01\00\00\00\00\00\00\00") ;; is there something to read
+           (data (i32.const 1280) "user\00\00\00\00\01\00\00\00\00\00\00\00") ;; whether there is something to read
            "#,
     );
     body.push_str(more);
