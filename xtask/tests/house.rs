@@ -1,4 +1,4 @@
-//! Rules of the house that no compiler and no lint keeps.
+//! House rules that no compiler and no lint checks.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -9,7 +9,7 @@ fn crates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates")
 }
 
-/// Every Rust file below a folder, with its text.
+/// Every Rust file in a folder and its subfolders, with its text.
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -28,7 +28,7 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// Each crate with the one file that may hold unsafe code; the crate denies it everywhere else.
+/// The one file of each crate that may contain unsafe code; the rest of the crate denies it.
 const UNSAFE: [(&str, &str); 2] = [("antiphon-wasmtime", "native.rs"), ("antiphon-guest", "imports.rs")];
 
 #[test]
@@ -54,7 +54,8 @@ fn every_crate_forbids_unsafe_code_but_for_one_file() {
 fn the_libraries_know_no_operating_system() {
     for library in ["antiphon-protocol", "antiphon", "antiphon-wasi", "antiphon-wasmtime"] {
         for (path, text) in sources(&crates().join(library).join("src")) {
-            // What the machine says about itself is said by its system, and what is one user's alone by its rights.
+            // Exceptions: facts about the machine come from its system, and files of one user
+            // depend on the system's permissions.
             if ["machine.rs", "private.rs"]
                 .iter()
                 .any(|name| path.ends_with(format!("antiphon-wasmtime/src/{name}")))
@@ -80,7 +81,7 @@ fn the_tests_that_hold_the_promises_of_the_security_page_are_there() {
     let mut checked = 0;
     for row in rows.skip(2) {
         let (_, tests) = row.trim_end_matches('|').rsplit_once('|').unwrap();
-        // Every second piece stands between backticks.
+        // Every second piece is between backticks.
         for test in tests.split('`').skip(1).step_by(2) {
             let known = if test.contains("::") {
                 code.contains(&format!("case!({test})"))

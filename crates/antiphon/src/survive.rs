@@ -23,7 +23,7 @@ pub fn survive(work: impl FnOnce()) {
         drop_panic(panic);
         // A subscriber of `tracing` is foreign code too.
         let logged = catch_unwind(
-            || tracing::error!(target: "antiphon", "a waker, a hook, a recorder or a destructor panicked; whoever ran it goes on"),
+            || tracing::error!(target: "antiphon", "a waker, a hook, a recorder or a destructor panicked; its caller goes on"),
         );
         logged.unwrap_or_else(drop_panic);
     }

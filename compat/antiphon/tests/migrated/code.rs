@@ -1,4 +1,4 @@
-//! The code of MIGRATING.md from after.
+//! MIGRATING.md's code from after the migration.
 
 use std::time::Duration;
 

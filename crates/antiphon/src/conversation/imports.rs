@@ -14,7 +14,7 @@ use crate::time::ticker;
 use crate::usage::FuelUse;
 
 impl Conversation {
-    /// `__guest_request`.
+    /// Serves the import `__guest_request`.
     ///
     /// # Errors
     /// The guest points outside its memory.

@@ -365,7 +365,7 @@ mod tests {
         assert!(second.as_mut().poll(&mut cx).is_pending());
         assert!(third.as_mut().poll(&mut cx).is_pending());
 
-        drop(inside); // grants the second, which never looks
+        drop(inside); // calls the second waiter, which never polls
         assert!(third.as_mut().poll(&mut cx).is_pending());
         drop(second);
         let third = third.as_mut().poll(&mut cx);

@@ -327,7 +327,8 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
         Ok(())
     }
 
-    /// The same, within a [`source`](crate::conversation::payload_in_place) of its payload.
+    /// Prepares a call like [`begin_call`](Self::begin_call), within a
+    /// [`source`](crate::conversation::payload_in_place) of its payload.
     #[inline]
     pub(super) fn begin_call_in_place(
         &mut self,

@@ -113,12 +113,14 @@ impl WapcHost {
         Ok(answer.len())
     }
 
-    /// Calls an operation and reads the answer in place, in the guest's memory, without a copy. With an owned payload,
-    /// neither it nor the answer is copied on the host's side. What the call used is reported by
-    /// [`call_with`](Self::call_with) alone.
+    /// Calls an operation and reads the answer in place, in the guest's memory, without a copy.
     ///
-    /// `read` runs inside the guest's `__guest_response`, once for each response that the guest sets; the result of the
-    /// last one counts. The call may still fail after it ran, and `read` must not call this host.
+    /// With an owned payload, the host copies neither the payload nor the answer. Only
+    /// [`call_with`](Self::call_with) reports what the call used.
+    ///
+    /// `read` runs inside the guest's `__guest_response`. It runs once for each response that the
+    /// guest sets, which may be more than one; the result of the last run counts. That is why it is
+    /// an `FnMut`. The call may still fail after `read` ran, and `read` must not call this host.
     ///
     /// ```
     /// use antiphon::{Request, WapcHost, testing::TestEngine};
@@ -131,7 +133,7 @@ impl WapcHost {
     /// ```
     ///
     /// # Errors
-    /// Those of [`call`](Self::call); a panic of `read` is
+    /// Those of [`call`](Self::call). A panic of `read` is
     /// [`HostPanicked`](crate::errors::ErrorKind::HostPanicked).
     #[inline]
     pub fn call_ref<R>(&self, request: Request<'_>, mut read: impl FnMut(&[u8]) -> R) -> Result<R> {
