@@ -10,9 +10,10 @@
 use std::{env, fs};
 
 use antiphon_benches::engine::Engine;
-use antiphon_benches::report::{self, Facts};
-use antiphon_benches::table::Table;
-use antiphon_benches::{bars, echo, fresh, idle, load, loops, measure};
+use antiphon_benches::measure;
+use antiphon_benches::report::table::Table;
+use antiphon_benches::report::{self, Facts, bars};
+use antiphon_benches::topics::{echo, fresh, idle, load, loops};
 use anyhow::{Context as _, Result, bail, ensure};
 
 /// Each command and its default number of rounds: enough for its noise, and some minutes for all
@@ -105,7 +106,7 @@ fn run(command: &str, rounds: u32, options: &Options) -> Result<Vec<Table>> {
         "load" => Ok(vec![load::table(rounds)?]),
         "loops" => Ok(vec![loops::table(rounds)?]),
         #[cfg(feature = "antiphon")]
-        "cold" => antiphon_benches::cold::tables(rounds),
+        "cold" => antiphon_benches::topics::cold::tables(rounds),
         _ => Ok(Vec::new()),
     }
 }

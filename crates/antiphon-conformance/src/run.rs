@@ -9,11 +9,9 @@ use antiphon::errors::BoxError;
 use antiphon::{EngineProviderFactory, Isolation};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use crate::bounded::Bound;
-use crate::case::{Case, Mode};
 use crate::cases::cases;
-use crate::module::Module;
-use crate::subject::{Provider, Subject, guests_dir};
+use crate::suite::{Case, Mode, Module, Provider, Subject, guests_dir};
+use crate::support::Bound;
 
 /// Returns the bound of an ordinary case, past which it counts as hanging:
 /// `ANTIPHON_CONFORMANCE_PATIENCE_S` seconds, 120 by default. Its memory has no bound, because
@@ -201,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_hostile_case_that_fails_says_why() {
-        let fail = |_: &Subject| crate::handler::panic_quietly("not so");
+        let fail = |_: &Subject| crate::support::panic_quietly("not so");
         assert_eq!(check_of(fail, |case| case), Err("not so".into()));
     }
 }

@@ -8,8 +8,8 @@ use antiphon::{
     Awaiting, CancelHandle, HostHandler, HostHandlerAsync, Isolation, Limits, LogLine, WapcHostAsync,
 };
 
-use crate::meters::{Meters, Present};
 use crate::queue::{Callers, Serves};
+use crate::report::{Meters, Present};
 use crate::version::Version;
 
 /// A host with its one instance. It has its own cache lines, because each call writes into it, and

@@ -210,10 +210,10 @@ fn replace_swaps_the_module_and_a_refused_one_changes_nothing() {
 #[test]
 fn an_answer_is_read_in_place_and_a_reader_that_panics_or_calls_its_host_is_refused() {
     let [Host::Sync(host), _] = hosts(&[Step::Echo]) else { unreachable!("the first is synchronous") };
-    assert_eq!(host.call_ref("op", b"payload", <[u8]>::len).unwrap(), 7);
-    let inner = host.call_ref("op", b"", |_| host.call("op", b"").unwrap_err().kind());
+    assert_eq!(host.call_ref(Request::new("op", b"payload"), <[u8]>::len).unwrap(), 7);
+    let inner = host.call_ref(Request::new("op", b""), |_| host.call("op", b"").unwrap_err().kind());
     assert_eq!(inner.unwrap(), ErrorKind::Reentrancy);
-    let error = host.call_ref("op", b"", |_| panic!("broken reader")).unwrap_err();
+    let error = host.call_ref(Request::new("op", b""), |_| panic!("broken reader")).unwrap_err();
     assert_eq!((error.kind(), error.fate()), (ErrorKind::HostPanicked, Fate::Discarded));
     assert_eq!(host.call("op", b"again").unwrap(), b"again");
 }

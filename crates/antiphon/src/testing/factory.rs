@@ -5,11 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::TestEngine;
-#[cfg(feature = "async")]
-use crate::engine::WebAssemblyEngineProviderAsync;
 use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
 use crate::errors::{BoxError, Error};
-use crate::module_info::ModuleInfo;
+use crate::module::info::ModuleInfo;
 
 /// Makes providers of a [`TestEngine`], whose instances are all alike. Other engines can be given
 /// bytes that stand for them, as if they were their modules.
@@ -63,7 +61,7 @@ impl EngineProviderFactory for TestFactory {
     }
 
     #[cfg(feature = "async")]
-    fn provider_async(&self) -> Result<Box<dyn WebAssemblyEngineProviderAsync + Send>, BoxError> {
+    fn provider_async(&self) -> Result<Box<dyn crate::WebAssemblyEngineProviderAsync + Send>, BoxError> {
         Ok(Box::new(self.engine.clone()))
     }
 
