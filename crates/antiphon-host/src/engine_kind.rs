@@ -6,9 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon::{
-    Capabilities, EngineOptions, EngineProviderFactory, Error, ErrorKind, Limits, Result,
-};
+use antiphon::{Capabilities, EngineOptions, EngineProviderFactory, Error, ErrorKind, Limits, Result};
 
 use crate::engines;
 
@@ -74,11 +72,7 @@ impl EngineKind {
     /// # Errors
     /// - [`ErrorKind::Unsupported`]: this build lacks the engine, or the engine lacks an option.
     /// - Any reason that the engine has against the module, mostly [`ErrorKind::InvalidModule`].
-    pub fn factory(
-        self,
-        module: &[u8],
-        options: &EngineOptions,
-    ) -> Result<Arc<dyn EngineProviderFactory>> {
+    pub fn factory(self, module: &[u8], options: &EngineOptions) -> Result<Arc<dyn EngineProviderFactory>> {
         match engines::compile(self) {
             Some(compile) => compile(module, options),
             None => Err(self.absent()),
@@ -119,8 +113,7 @@ impl EngineKind {
     }
 
     fn absent(self) -> Error {
-        let what =
-            format!("this build has no {self} engine: turn on the feature `{self}` of antiphon-host");
+        let what = format!("this build has no {self} engine: turn on the feature `{self}` of antiphon-host");
         Error::new(ErrorKind::Unsupported, what)
     }
 }

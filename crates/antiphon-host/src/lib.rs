@@ -72,7 +72,9 @@ mod module;
 
 pub use antiphon::*;
 #[cfg(feature = "pool")]
-pub use antiphon_pool::{Drained, Histogram, HostPool, HostPoolBuilder, PoolStats, VersionStats, WeakHostPool};
+pub use antiphon_pool::{
+    Drained, Histogram, HostPool, HostPoolBuilder, PoolStats, VersionStats, WeakHostPool,
+};
 /// The wasmi engine, with all that its builder sets.
 #[cfg(feature = "wasmi")]
 pub use antiphon_wasmi as wasmi;

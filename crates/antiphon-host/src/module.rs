@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon::{
-    Capabilities, EngineOptions, EngineProviderFactory, Error, ErrorKind, HostBuilder, ModuleInfo,
-    Result, WebAssemblyEngineProvider,
+    Capabilities, EngineOptions, EngineProviderFactory, Error, ErrorKind, HostBuilder, ModuleInfo, Result,
+    WebAssemblyEngineProvider,
 };
 
 use crate::EngineKind;
@@ -92,9 +92,7 @@ impl Module {
     ///
     /// # Errors
     /// The engine cannot make a provider for such a host.
-    pub fn host_async(
-        &self,
-    ) -> Result<HostBuilder<dyn antiphon::WebAssemblyEngineProviderAsync + Send>> {
+    pub fn host_async(&self) -> Result<HostBuilder<dyn antiphon::WebAssemblyEngineProviderAsync + Send>> {
         let provider = self.factory.provider_async().map_err(Error::from_engine)?;
         Ok(antiphon::WapcHostAsync::builder(provider))
     }
@@ -274,8 +272,7 @@ mod tests {
     fn kept_code_is_loaded_and_an_artifact_belongs_to_the_key_of_its_directory() {
         let Some(engine) = EngineKind::available().find(|engine| engine.keeps_code()) else { return };
         let directory = tempfile::tempdir().unwrap();
-        let cached =
-            |name: &str| Module::builder().engine(engine).cache_dir(directory.path().join(name));
+        let cached = |name: &str| Module::builder().engine(engine).cache_dir(directory.path().join(name));
         let compiled = cached("a").compile(GUEST).unwrap();
         let count = || fs::read_dir(directory.path().join("a")).unwrap().count();
         let kept = count();

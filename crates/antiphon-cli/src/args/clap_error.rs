@@ -25,7 +25,10 @@ pub(crate) fn shorten(error: &mut clap::Error) {
 /// Names `bench` to users of `call` who want many calls.
 pub(crate) fn suggest_bench(error: &mut clap::Error, arguments: &[OsString]) {
     let is_call = arguments.get(1).is_some_and(|command| command == "call");
-    let of_bench = |value: &ContextValue| matches!(value, ContextValue::String(option) if option == "--repeat" || option == "--concurrency");
+    let of_bench = |value: &ContextValue| match value {
+        ContextValue::String(option) => ["--repeat", "--concurrency"].contains(&option.as_str()),
+        _ => false,
+    };
     if is_call && error.get(ContextKind::InvalidArg).is_some_and(of_bench) {
         let tip = "to call many times, use 'antiphon bench'";
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));

@@ -1,18 +1,17 @@
 //! The command line: commands, arguments, and the help texts with their examples.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
 
-use antiphon::Limits;
-use antiphon_host::EngineKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::bench::BenchArgs;
-use super::cache::CacheArgs;
-use super::guest::{GuestArgs, ValueArgs, WasiArgs};
-use super::options::{self, Language, Mode};
+use super::call::CallArgs;
+use super::compare::CompareArgs;
+use super::compile::CompileArgs;
+use super::inspect::InspectArgs;
+use super::new::NewArgs;
+use super::test::{TestArgs, WatchArgs};
 
 /// Calls, tests and measures waPC guests, compiles them ahead of time, compares engines, and
 /// inspects modules.
@@ -64,138 +63,6 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
 }
 
-/// Call an operation of a guest
-///
-/// Standard output gets the bytes of the response and nothing else. Standard error gets the lines
-/// that the guest logs and the program's own messages. Unless options say otherwise, a call ends
-/// after 2 s and a guest gets at most 64 MiB of memory.
-///
-/// Compiled code is cached, sealed with a key that only this user can read, and loaded the next
-/// time.
-#[derive(Debug, Args)]
-#[command(after_help = CALL_EXAMPLES)]
-pub(crate) struct CallArgs {
-    #[command(flatten)]
-    pub(crate) guest: GuestArgs,
-    #[command(flatten)]
-    pub(crate) value: ValueArgs,
-    /// Run the guest on an asynchronous or a synchronous host; the outcome is the same
-    #[arg(long, value_enum, default_value_t = Mode::Async)]
-    pub(crate) mode: Mode,
-    /// The engine that runs the guest
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
-    pub(crate) engine: EngineKind,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
-    // Last, because its heading applies to every option after it.
-    #[command(flatten)]
-    pub(crate) wasi: WasiArgs,
-}
-
-const CALL_EXAMPLES: &str = r#"EXAMPLES:
-  antiphon call guests/built/rust.wasm echo hello
-  echo '{"a":1}' | antiphon call guests/built/rust.wasm echo -
-  antiphon call guests/built/rust.wasm echo --payload-file guests/README.md
-  antiphon call guests/built/rust.wasm host hi --host-call 'binding/sample/echo=hello back'
-  antiphon call guests/built/rust.wasm host hi --host-call '*=@guests/README.md'
-  antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon call rust.sealed echo hello
-  antiphon call guests/built/c.wasm greet --json '{"name":"Ada","count":2}'
-  antiphon call guests/built/rust.wasm echo --json '[1, 2]' --codec json
-  antiphon call guests/built/rust.wasm echo hello --no-cache
-  antiphon call guests/built/rust.wasm echo hello --mode sync --engine wasmtime
-  antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB
-  antiphon call guests/built/rust.wasm echo hello --fuel 1000000
-  antiphon call guests/built/rust.wasm echo hello --deterministic 7 --clock 2026-01-01T00:00:00Z
-  antiphon call guests/built/rust.wasm echo --error-format json -- --a-payload-with-dashes
-
-EXIT CODES:
-  0  the guest answered
-  1  the guest reported a failure
-  2  wrong usage, an unreadable file, or an option that the engine lacks
-  3  the call failed in another way: a trap, a deadline, a limit, an answer that is not in the codec of --json
-  4  the module is not a waPC guest, or did not start"#;
-
-/// Show what a module contains, and whether it is a waPC guest
-///
-/// Exits with 0 if the module is a waPC guest, and with 4 if it is not; every reason is listed. No
-/// code of the module runs. For an artifact of `antiphon compile`, the report describes the module
-/// that it was compiled from.
-#[derive(Debug, Args)]
-#[command(after_help = INSPECT_EXAMPLES)]
-pub(crate) struct InspectArgs {
-    /// The module: binary format, text format, or an artifact of `antiphon compile`
-    #[arg(value_name = "MODULE")]
-    pub(crate) module: PathBuf,
-    /// The engine that validates the module's code
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
-    pub(crate) engine: EngineKind,
-    /// Write JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    // Last, because its heading applies to every option after it.
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
-}
-
-const INSPECT_EXAMPLES: &str = "\
-EXAMPLES:
-  antiphon inspect guests/built/rust.wasm
-  antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon inspect rust.sealed
-  antiphon inspect guests/built/assemblyscript.wasm --json";
-
-/// Compile a module ahead of time, to an artifact that `antiphon call` loads at once
-///
-/// The artifact holds native code, sealed with a key that only this user can read. It works for
-/// this user, on machines like this one, with this version of the program, and for calls that agree
-/// with it on whether `--fuel` and `--deterministic` are given (their values may differ). In any
-/// other case it is refused before any of its code runs.
-#[derive(Debug, Args)]
-#[command(after_help = COMPILE_EXAMPLES)]
-pub(crate) struct CompileArgs {
-    /// The module, in binary or text format
-    #[arg(value_name = "MODULE")]
-    pub(crate) module: PathBuf,
-    /// Where to write the artifact
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: PathBuf,
-    /// The engine that compiles
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
-    pub(crate) engine: EngineKind,
-    /// Most memory that the guest may start with, such as `512KiB` or `64MiB`; 64MiB by default
-    #[arg(long, value_name = "SIZE", value_parser = options::size)]
-    pub(crate) memory: Option<u64>,
-    /// Compile for calls with `--fuel`
-    #[arg(long)]
-    pub(crate) fuel: bool,
-    /// Compile for calls with `--deterministic`
-    #[arg(long)]
-    pub(crate) deterministic: bool,
-    /// Directory of the key, which calls then need too; by default the user's cache directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) cache_dir: Option<PathBuf>,
-}
-
-const COMPILE_EXAMPLES: &str = "\
-EXAMPLES:
-  antiphon compile guests/built/rust.wasm -o rust.sealed
-  antiphon compile guests/built/rust.wasm -o rust.sealed --fuel
-  antiphon compile guests/built/rust.wasm -o rust.sealed --cache-dir keys";
-
-impl CompileArgs {
-    /// The limits that the module is compiled with.
-    pub(crate) fn limits(&self) -> Limits {
-        let mut limits = Limits::new();
-        if let Some(memory) = self.memory {
-            limits = limits.with_memory(memory);
-        }
-        if self.fuel {
-            // Whether fuel is counted is compiled into the code; the amount is not.
-            limits = limits.with_fuel(1);
-        }
-        limits
-    }
-}
-
 /// List the engines and their capabilities
 ///
 /// Each engine in this build is asked for its own capabilities.
@@ -211,199 +78,6 @@ const ENGINES_EXAMPLES: &str = "\
 EXAMPLES:
   antiphon engines
   antiphon engines --json";
-
-/// Make the same call on several engines, and report whether the outcomes agree
-///
-/// Each engine is called in both modes: once to see how the call ends, then `--repeat` times. All
-/// runs must agree on how each call ends: with the same bytes, or with the same kind of error,
-/// guest text and exit code. They must also agree on what the guest logs and which host calls it
-/// makes in the first call. Times are shown, but never count as a difference. After a failed call,
-/// that engine and mode make no more calls.
-///
-/// Modules are compiled each time, so that load times can be compared too. An artifact of `antiphon
-/// compile` needs `--engine` with the engine that compiled it.
-///
-/// A guest that uses random bytes or a clock answers differently each time, unless
-/// `--deterministic` fixes both. With `--fuel` engines may differ, because each counts in its own
-/// units.
-#[derive(Debug, Args)]
-#[command(after_help = COMPARE_EXAMPLES)]
-pub(crate) struct CompareArgs {
-    #[command(flatten)]
-    pub(crate) guest: GuestArgs,
-    /// An engine to compare (repeatable); all engines of this build by default
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine())]
-    pub(crate) engine: Vec<EngineKind>,
-    /// Number of calls after the first, one after the other, whose median time is shown
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 5)]
-    pub(crate) repeat: u64,
-    /// Write JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    // Last, because its heading applies to every option after it.
-    #[command(flatten)]
-    pub(crate) wasi: WasiArgs,
-}
-
-const COMPARE_EXAMPLES: &str = r#"EXAMPLES:
-  antiphon compare guests/built/rust.wasm echo hello
-  antiphon compare guests/built/rust.wasm host hi --host-call '*=hello back' --json
-  antiphon compare guests/built/assemblyscript.wasm log 'all is well' --repeat 100
-  antiphon compare guests/built/rust.wasm echo hello --deterministic 7
-
-EXIT CODES, if all agree:
-  0  the guest answered
-  1  the guest reported a failure
-  3  the call failed in another way: a trap, a deadline, a limit
-  4  the module is not a waPC guest, or did not start
-and in any case:
-  2  wrong usage, an unreadable file, or an option that an engine lacks
-  5  the outcomes differ"#;
-
-/// Create a project
-#[derive(Debug, Args)]
-#[command(after_help = NEW_EXAMPLES)]
-pub(crate) struct NewArgs {
-    #[command(subcommand)]
-    pub(crate) command: NewCommand,
-}
-
-const NEW_EXAMPLES: &str = "\
-EXAMPLES:
-  antiphon new guest hello-rust --lang rust";
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum NewCommand {
-    Guest(NewGuestArgs),
-}
-
-/// Create a guest project with the SDK files that it needs, test cases, and a README with its build
-/// and test commands
-#[derive(Debug, Args)]
-#[command(after_help = NEW_GUEST_EXAMPLES)]
-pub(crate) struct NewGuestArgs {
-    /// Directory of the new project; it must not exist yet
-    #[arg(value_name = "NAME")]
-    pub(crate) path: PathBuf,
-    /// Programming language of the guest
-    #[arg(long, value_enum)]
-    pub(crate) lang: Language,
-}
-
-const NEW_GUEST_EXAMPLES: &str = "\
-EXAMPLES:
-  antiphon new guest hello --lang c
-  antiphon new guest plugins/hello-go --lang go";
-
-/// Arguments that `test` and `watch` share.
-#[derive(Debug, Args)]
-pub(crate) struct TestedArgs {
-    /// The module: binary format, text format, or an artifact of `antiphon compile`
-    #[arg(value_name = "MODULE")]
-    pub(crate) module: PathBuf,
-    /// The file of cases
-    #[arg(long, value_name = "FILE")]
-    pub(crate) cases: PathBuf,
-    /// Run the guest on an asynchronous or a synchronous host; the outcome is the same
-    #[arg(long, value_enum, default_value_t = Mode::Async)]
-    pub(crate) mode: Mode,
-    /// The engine that runs the guest
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
-    pub(crate) engine: EngineKind,
-    /// End a call after this time, such as `500ms` or `2s`; 2s by default
-    #[arg(long, value_name = "TIME", value_parser = options::deadline)]
-    pub(crate) deadline: Option<Duration>,
-    /// Most memory of the guest, such as `512KiB` or `64MiB`; 64MiB by default
-    #[arg(long, value_name = "SIZE", value_parser = options::size)]
-    pub(crate) memory: Option<u64>,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
-}
-
-impl TestedArgs {
-    /// Applies the options that were given to `limits`.
-    pub(crate) fn limits(&self, mut limits: Limits) -> Limits {
-        if let Some(deadline) = self.deadline {
-            limits = limits.with_deadline(deadline).with_init_deadline(deadline.max(limits.init_deadline()));
-        }
-        if let Some(memory) = self.memory {
-            limits = limits.with_memory(memory);
-        }
-        limits
-    }
-}
-
-/// Run a file of test cases against a guest
-///
-/// A case names an operation, and optionally a payload and the host calls to answer. It expects an
-/// answer, or an error by its kind, its text, or both. Each case runs in its own host.
-///
-/// A payload or an answer is a text or a table: `{ json = .. }` and `{ msgpack = .. }` hold values
-/// and are compared as values, `{ hex = "00 ff" }` holds bytes.
-#[derive(Debug, Args)]
-#[command(after_help = TEST_EXAMPLES)]
-pub(crate) struct TestArgs {
-    #[command(flatten)]
-    pub(crate) tested: TestedArgs,
-    // Both options come after the cache's options but do not belong under their heading.
-    /// Write the actual outcomes of failed cases into the file as their expectations; the rest of
-    /// the file stays as it is
-    #[arg(long, help_heading = None)]
-    pub(crate) update: bool,
-    /// Write a report in JUnit's XML format
-    #[arg(long, value_name = "FILE", help_heading = None)]
-    pub(crate) junit: Option<PathBuf>,
-}
-
-const TEST_EXAMPLES: &str = r#"EXAMPLES:
-  antiphon test guests/built/c.wasm --cases guests/c/cases.toml
-  antiphon test guests/built/zig.wasm --cases guests/zig/cases.toml --junit report.xml
-
-A FILE OF CASES:
-  [[case]]
-  name = "greets"
-  operation = "greet"
-  payload = { msgpack = { name = "Ada", count = 1 } }
-  answer = { msgpack = { text = "Hello, Ada!", length = 11 } }
-
-  [[case]]
-  operation = "fail"
-  payload = "no tea"
-  error = { kind = "guest_failed", text = "the guest refused: no tea" }
-
-  [[case]]
-  operation = "host"
-  payload = "ping"
-  answer = "pong"
-  [[case.host]]
-  call = "binding/sample/echo"
-  payload = "ping"
-  answer = "pong"
-
-EXIT CODES:
-  0  every case ended as expected, or was updated
-  1  a case ended differently
-  2  wrong usage, an unreadable file, or an invalid file of cases
-  4  the module is not a waPC guest, or did not start"#;
-
-/// Run the cases of `antiphon test` again whenever the module or the file of cases changes
-///
-/// Ctrl-C ends it at once, even while a case runs. Errors in the module or the cases are shown, and
-/// the cases run again after the next change.
-#[derive(Debug, Args)]
-#[command(after_help = WATCH_EXAMPLES)]
-pub(crate) struct WatchArgs {
-    #[command(flatten)]
-    pub(crate) tested: TestedArgs,
-}
-
-const WATCH_EXAMPLES: &str = "\
-EXAMPLE:
-  antiphon watch guests/built/c.wasm --cases guests/c/cases.toml
-
-EXIT CODES:
-    2  wrong usage
-  130  ended by Ctrl-C (SIGINT)";
 
 /// Write a completion script for a shell to standard output
 #[derive(Debug, Args)]
@@ -443,6 +117,8 @@ impl ErrorFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use clap::CommandFactory;
 
     fn call(arguments: &[&str]) -> Result<CallArgs, clap::Error> {

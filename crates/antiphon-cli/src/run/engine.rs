@@ -76,9 +76,9 @@ fn compile(
     options: &EngineOptions,
 ) -> Result<Arc<dyn EngineProviderFactory>, Error> {
     match module {
-        Module::Bytes(bytes) => terminal::with_spinner("compiling the module", || {
-            compile_cached(engine, cache, bytes, options)
-        }),
+        Module::Bytes(bytes) => {
+            terminal::with_spinner("compiling the module", || compile_cached(engine, cache, bytes, options))
+        }
         Module::Artifact(path) => open(engine, cache, path, options),
     }
 }

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use antiphon::{EngineOptions, EngineProviderFactory, Result};
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 
-pub(super) fn compile(
-    module: &[u8],
-    options: &EngineOptions,
-) -> Result<Arc<dyn EngineProviderFactory>> {
+pub(super) fn compile(module: &[u8], options: &EngineOptions) -> Result<Arc<dyn EngineProviderFactory>> {
     Ok(builder(options).module_bytes(module).factory()?)
 }
 
@@ -31,12 +28,8 @@ mod cached {
     use super::*;
     use crate::engines::Cache;
 
-    pub(in crate::engines) const CACHE: Cache = Cache {
-        compile,
-        open_artifact,
-        write_artifact,
-        default_directory: ModuleCache::default_directory,
-    };
+    pub(in crate::engines) const CACHE: Cache =
+        Cache { compile, open_artifact, write_artifact, default_directory: ModuleCache::default_directory };
 
     fn compile(
         directory: &Path,
