@@ -93,7 +93,7 @@ impl EngineKind {
             asked => asked,
         };
         let mut can = ask(&EngineOptions::new())?;
-        can.fuel |= asked_for(&EngineOptions::new().limits(Limits::new().with_fuel(1)))?.fuel;
+        can.fuel |= asked_for(&EngineOptions::new().limits(Limits::new().fuel(1)))?.fuel;
         can.deterministic |= asked_for(&EngineOptions::new().deterministic(0, Duration::ZERO))?.deterministic;
         Ok(can)
     }

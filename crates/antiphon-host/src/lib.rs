@@ -22,7 +22,7 @@
 //! let module = Module::new(guest)?;
 //! let host = module
 //!     .host()?
-//!     .limits(Limits::new().with_memory(32 << 20).with_deadline(Duration::from_millis(100)))
+//!     .limits(Limits::new().memory(32 << 20).deadline(Duration::from_millis(100)))
 //!     .handler(handler_fn(|_call| Ok("the host's answer".into())))
 //!     .build()?;
 //! assert_eq!(host.call("ask", b"a question")?, b"the host's answer");

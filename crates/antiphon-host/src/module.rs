@@ -121,7 +121,7 @@ impl std::fmt::Debug for Module {
 ///
 /// let guest = br#"(module (memory (export "memory") 1)
 ///   (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 0)))"#;
-/// let limits = Limits::new().with_memory(1 << 20);
+/// let limits = Limits::new().memory(1 << 20);
 /// for engine in EngineKind::available() {
 ///     let module = Module::builder().engine(engine).limits(limits).wasi(false).compile(guest)?;
 ///     assert!(module.host()?.build()?.call("any", b"").is_err());

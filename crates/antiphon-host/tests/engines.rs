@@ -95,7 +95,7 @@ fn what_an_engine_has_against_a_module_keeps_its_kind() {
 
 #[test]
 fn limits_reach_the_engine() {
-    let limits = Limits::new().with_memory(1 << 10);
+    let limits = Limits::new().memory(1 << 10);
     for engine in EngineKind::available() {
         let error = refusal(engine, &greeter(), &EngineOptions::new().limits(limits));
         assert_eq!(error.kind(), ErrorKind::InvalidModule, "{engine}: {error}");
@@ -105,7 +105,7 @@ fn limits_reach_the_engine() {
 #[test]
 fn fuel_reaches_the_engine() {
     let spinner = guest("", "(loop $forever (br $forever))");
-    let limits = Limits::new().with_fuel(10_000);
+    let limits = Limits::new().fuel(10_000);
     for engine in EngineKind::available() {
         let factory = engine.factory(&spinner, &EngineOptions::new().limits(limits)).unwrap();
         let error = Error::from_engine(call(&factory).unwrap_err());

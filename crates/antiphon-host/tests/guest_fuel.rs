@@ -23,7 +23,7 @@ fn built(name: &str) -> Vec<u8> {
 
 /// The fuel of a call, when the instance has served others before.
 fn fuel(engine: EngineKind, module: &[u8], operation: &str, payload: &[u8]) -> u64 {
-    let options = EngineOptions::new().limits(Limits::new().with_fuel(1_000_000_000));
+    let options = EngineOptions::new().limits(Limits::new().fuel(1_000_000_000));
     let factory = engine.factory(module, &options).unwrap();
     let host = WapcHost::builder(factory.provider().unwrap()).build().unwrap();
     let call = || {

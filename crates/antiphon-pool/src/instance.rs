@@ -107,7 +107,7 @@ impl Blueprint {
             builder = builder.log(move |line| log(line));
         }
         let host = builder.build().await?;
-        version.set_deadline(host.limits().deadline());
+        version.set_deadline(host.limits().deadline_or_default());
         let present = self.meters.present();
         Ok(Box::new(Instance { host, version, calls: 0, idle_since: Instant::now(), _present: present }))
     }

@@ -20,7 +20,7 @@ use crate::compiled::Compiled;
 ///   (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#;
 /// let factory = WasmiEngineProviderBuilder::new()
 ///     .module_bytes(module)
-///     .limits(Limits::new().with_memory(8 << 20))
+///     .limits(Limits::new().memory(8 << 20))
 ///     .factory()?;
 /// assert!(factory.capabilities().deadline);
 /// # Ok::<(), antiphon::errors::Error>(())

@@ -84,7 +84,7 @@ fn neither_fuel_nor_the_deterministic_mode_is_to_be_configured_away() {
     assert!(capabilities.fuel && capabilities.deadline && !capabilities.deterministic);
     let fixed = builder().deterministic(1, Duration::from_secs(1)).factory().unwrap();
     assert!(fixed.capabilities().deterministic);
-    let limits = Limits::new().with_deadline(Duration::from_millis(50));
+    let limits = Limits::new().deadline(Duration::from_millis(50));
     let error = host(&without, limits).unwrap().call("spin", b"").unwrap_err();
     assert_eq!((error.kind(), error.fate()), (ErrorKind::DeadlineExceeded, Fate::Discarded));
 

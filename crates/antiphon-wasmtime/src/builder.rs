@@ -29,7 +29,7 @@ use crate::provider_async::WasmtimeEngineProviderAsyncPre;
 ///   (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#;
 /// let factory = WasmtimeEngineProviderBuilder::new()
 ///     .module_bytes(module)
-///     .limits(Limits::new().with_memory(8 << 20))
+///     .limits(Limits::new().memory(8 << 20))
 ///     .factory()?;
 /// assert!(factory.capabilities().deadline);
 /// # Ok::<(), antiphon_wasmtime::errors::Error>(())
@@ -217,8 +217,8 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
             settings.options.limits = settings
                 .options
                 .limits
-                .with_memory(wide(max_memory_size))
-                .with_table_elements(wide(max_table_elements));
+                .memory(wide(max_memory_size))
+                .table_elements(wide(max_table_elements));
         }
         let directories = settings.options.grants_directories();
         if directories && cfg!(not(feature = "wasi-fs")) {
@@ -251,7 +251,7 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         }
         // Set after `configure`, because deadlines depend on it.
         config.epoch_interruption(!self.uninterrupted);
-        if self.options.limits.explicit_fuel().is_some() {
+        if self.options.limits.fuel.is_some() {
             config.consume_fuel(true);
         }
         if self.options.deterministic.is_some() {

@@ -71,7 +71,7 @@ impl Clocked {
 
     /// Refuses a limit of fuel if the engine counts no fuel.
     pub(crate) fn check_fuel(&self, limits: &Limits) -> Result<(), Error> {
-        if limits.fuel() == u64::MAX || self.counts_fuel() {
+        if limits.fuel_or_default() == u64::MAX || self.counts_fuel() {
             return Ok(());
         }
         Err(Error::new(

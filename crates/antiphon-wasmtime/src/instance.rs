@@ -99,7 +99,8 @@ impl Instance {
         // The host has merged these limits already, unless it sees this provider through a wrapper.
         let limits = conversation.limits().stricter(compiled.limits);
         let clock = linked.engine.clock;
-        if clock == Clock::Nobody && limits.deadline().min(limits.init_deadline()) != std::time::Duration::MAX
+        if clock == Clock::Nobody
+            && limits.deadline_or_default().min(limits.init_deadline_or_default()) != std::time::Duration::MAX
         {
             return Err(unsupported_deadline().into());
         }

@@ -134,9 +134,12 @@ mod kept {
             }
             Err(refused) => return Err(Error::from(refused).into()),
         };
-        if info.size > limits.module() {
-            let what =
-                format!("the module has {} bytes, over the limit of {} bytes", info.size, limits.module());
+        if info.size > limits.module_or_default() {
+            let what = format!(
+                "the module has {} bytes, over the limit of {} bytes",
+                info.size,
+                limits.module_or_default()
+            );
             return Err(Error::new(ErrorKind::InvalidModule, what).into());
         }
         Ok((module, info, engine))

@@ -64,7 +64,7 @@ impl Wanted {
         let guard = engine.get_memory_guard_size();
         Self {
             memory: engine.get_memory_reservation().saturating_add(guard),
-            table_elements: limits.table_elements(),
+            table_elements: limits.table_elements_or_default(),
             stack,
         }
     }
@@ -228,7 +228,7 @@ impl Pool {
 
     /// Returns whether the pool's tables can grow as far as the limits allow.
     pub(crate) fn fits(&self, limits: &Limits) -> bool {
-        limits.table_elements() <= self.table_elements
+        limits.table_elements_or_default() <= self.table_elements
     }
 
     /// Returns the engine that makes instances on demand, or `None` if it cannot be made.

@@ -39,7 +39,7 @@
 //! let names = handler_fn(|call| Ok(Bytes::from([b"hello ", call.payload].concat())));
 //! let host = WapcHost::builder(Box::new(engine))
 //!     .handler(HostRouter::new().route(Route::any().binding("kv").operation("get").max_calls(10).handler(names)))
-//!     .limits(Limits::new().with_deadline(Duration::from_millis(100)).with_response(64))
+//!     .limits(Limits::new().deadline(Duration::from_millis(100)).response(64))
 //!     .build()?;
 //! assert_eq!(host.call("greet", b"world")?, b"hello world");
 //!

@@ -140,7 +140,7 @@ fn a_callback_that_panics_is_typed_and_costs_the_instance() {
 
 #[test]
 fn limits_hold_for_a_provider_that_knows_none() {
-    let limits = Limits::new().with_response(100).with_request(10).with_host_calls(2).with_name(4);
+    let limits = Limits::new().response(100).request(10).host_calls(2).name(4);
     for host in Host::both(&[Step::Answer(101)], limits) {
         let error = host.call("op", b"").unwrap_err();
         assert_eq!((error.kind(), error.fate()), (ErrorKind::TooLarge, Fate::Discarded));
@@ -151,7 +151,7 @@ fn limits_hold_for_a_provider_that_knows_none() {
         assert_eq!(host.call("name5", b"").unwrap_err().kind(), ErrorKind::TooLarge);
         assert_eq!(host.call("op", &[7; 10]).unwrap(), [7; 10]);
     }
-    for host in Host::both(&[Step::HostCall; 3], Limits::new().with_host_calls(2)) {
+    for host in Host::both(&[Step::HostCall; 3], Limits::new().host_calls(2)) {
         assert_eq!(host.call("op", b"").unwrap_err().kind(), ErrorKind::HostCallLimit);
     }
 }
@@ -185,7 +185,7 @@ fn the_budget_of_a_route_is_for_one_call_of_such_a_provider_too() {
 
 #[test]
 fn a_handler_that_never_answers_ends_at_the_deadline() {
-    let [_, host] = Host::both(&[Step::HostCall], Limits::new().with_deadline(Duration::from_millis(40)));
+    let [_, host] = Host::both(&[Step::HostCall], Limits::new().deadline(Duration::from_millis(40)));
     let started = std::time::Instant::now();
     let error = host.call("never", b"").unwrap_err();
     assert!(error.is_deadline(), "{error:?}");
@@ -220,7 +220,7 @@ fn an_answer_is_read_in_place_and_a_reader_that_panics_or_calls_its_host_is_refu
 
 #[test]
 fn a_buffer_that_the_caller_brings_is_empty_after_every_error() {
-    let [Host::Sync(host), _] = Host::both(&[Step::Echo], Limits::new().with_request(4)) else {
+    let [Host::Sync(host), _] = Host::both(&[Step::Echo], Limits::new().request(4)) else {
         unreachable!("the first is synchronous")
     };
     let mut answer = b"of the call before".to_vec();

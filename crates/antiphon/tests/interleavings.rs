@@ -100,7 +100,7 @@ fn an_inner_call_ends_with_the_outer_one_although_it_has_a_handle_of_its_own() {
         let _ = released.lock().unwrap().recv_timeout(PATIENCE);
         Ok(Bytes::new())
     });
-    let patient = || Limits::new().with_deadline(PATIENCE * 2);
+    let patient = || Limits::new().deadline(PATIENCE * 2);
     let inner = WapcHost::builder(Box::new(engine())).limits(patient()).handler(hold).build().unwrap();
     let inner = Arc::new(inner);
     // The only instance of the inner guest is taken, so that another caller waits in its queue.

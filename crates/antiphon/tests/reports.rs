@@ -78,7 +78,7 @@ fn lines_over_the_budget_are_counted_in_a_warning_for_each_start_and_each_call()
     let warnings = Warnings::default();
     tracing::subscriber::with_default(warnings.clone(), || {
         // Two lines of at least 16 bytes fit.
-        let limits = Limits::new().with_log(32);
+        let limits = Limits::new().log(32);
         for lines in [2, 10] {
             let host = WapcHost::builder(Box::new(Chatty(lines, None))).limits(limits).build().unwrap();
             assert_eq!(host.call("op", b"").unwrap(), b"");

@@ -40,7 +40,7 @@ impl Compiled {
 
 /// Refuses options that this engine lacks.
 pub(crate) fn supported(limits: &Limits) -> Result<(), Error> {
-    match limits.explicit_fuel() {
+    match limits.fuel {
         None => Ok(()),
         Some(_) => Err(Error::new(ErrorKind::Unsupported, "this engine counts no fuel for its callers")),
     }

@@ -18,8 +18,8 @@ impl Data {
     pub(crate) fn new(conversation: Box<Conversation>, limits: &Limits) -> Self {
         let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
         let limits = StoreLimitsBuilder::new()
-            .memory_size(size(limits.memory()))
-            .table_elements(size(limits.table_elements()))
+            .memory_size(size(limits.memory_or_default()))
+            .table_elements(size(limits.table_elements_or_default()))
             .tables(10)
             .build();
         Self { conversation, limits }

@@ -82,7 +82,7 @@ impl WebAssemblyEngineProvider for Provider {
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
         supported(conversation.limits())?;
-        if conversation.limits().deadline() < Duration::MAX || conversation.has_deadline() {
+        if conversation.limits().deadline_or_default() < Duration::MAX || conversation.has_deadline() {
             return Err(no_deadline().into());
         }
         let mut instance = Instance::start(&self.compiled, conversation)?;
@@ -124,8 +124,8 @@ impl WebAssemblyEngineProvider for Provider {
         // Drops the default deadlines of two seconds. A deadline that is set stays, so that it is
         // refused.
         limits
-            .with_deadline(limits.explicit_deadline().unwrap_or(Duration::MAX))
-            .with_init_deadline(limits.explicit_init_deadline().unwrap_or(Duration::MAX))
+            .deadline(limits.deadline.unwrap_or(Duration::MAX))
+            .init_deadline(limits.init_deadline.unwrap_or(Duration::MAX))
     }
 
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {

@@ -28,7 +28,7 @@ fn told(host: &WapcHost, payload: &[u8]) -> String {
 fn switched(bytes: Vec<u8>) -> Result<WapcHost, wapc::errors::Error> {
     let engine = WasmtimeEngineProviderBuilder::new().module_bytes(&bytes).build()?;
     let host = WapcHost::builder(Box::new(engine))
-        .limits(Limits::new().with_memory(256 << 20).with_deadline(Duration::from_secs(30)))
+        .limits(Limits::new().memory(256 << 20).deadline(Duration::from_secs(30)))
         .host_calls_in_init(true)
         .build()?;
     Ok(host)

@@ -76,7 +76,7 @@ fn ticks_replace_the_default_deadline_and_hold_beside_one_that_is_set() {
     let request = Request::new("loop", b"").deadline(SHORT);
     ends_within(&late, request, SHORT, Duration::from_secs(2));
     ticked(|engine| {
-        let limits = Limits::new().with_deadline(SHORT);
+        let limits = Limits::new().deadline(SHORT);
         let host = host(&builder().engine(engine).enable_epoch_interruptions(MANY).limits(limits));
         ends_within(&host, Request::new("loop", b""), SHORT, Duration::from_secs(2));
     });
@@ -86,7 +86,7 @@ fn ticks_replace_the_default_deadline_and_hold_beside_one_that_is_set() {
 fn an_engine_of_one_s_own_without_ticks_has_deadlines_that_are_looked_at_when_it_ticks() {
     on_record("wall-clock deadlines, looked at whenever you advance the epochs");
     ticked(|engine| {
-        let host = host(&builder().engine(engine).limits(Limits::new().with_deadline(SHORT)));
+        let host = host(&builder().engine(engine).limits(Limits::new().deadline(SHORT)));
         ends_within(&host, Request::new("loop", b""), SHORT, Duration::from_secs(2));
     });
 }
@@ -99,8 +99,8 @@ fn an_engine_of_one_s_own_without_interruption() {
     let refused =
         |builder: WasmtimeEngineProviderBuilder<'_>| Error::from(builder.build().unwrap_err()).kind();
     assert_eq!(refused(given().enable_epoch_interruptions(MANY)), ErrorKind::Unsupported);
-    assert_eq!(refused(given().limits(Limits::new().with_deadline(SHORT))), ErrorKind::Unsupported);
-    assert_eq!(refused(given().limits(Limits::new().with_init_deadline(SHORT))), ErrorKind::Unsupported);
+    assert_eq!(refused(given().limits(Limits::new().deadline(SHORT))), ErrorKind::Unsupported);
+    assert_eq!(refused(given().limits(Limits::new().init_deadline(SHORT))), ErrorKind::Unsupported);
     let host = host(&given());
     assert_eq!(host.call("echo", b"hi").unwrap(), b"hi");
     let request = Request::new("echo", b"hi").deadline(SHORT);

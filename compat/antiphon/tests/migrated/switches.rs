@@ -33,7 +33,7 @@ fn deadline_of_a_call() {
     on_record("a call ends after 2 s, host calls and queueing included");
     let by_default = limited(Limits::new());
     assert!(ends(|| by_default.call("loop", b"").unwrap_err()) >= Duration::from_millis(1_500));
-    let set = limited(Limits::new().with_deadline(SHORT));
+    let set = limited(Limits::new().deadline(SHORT));
     let took = ends(|| set.call("loop", b"").unwrap_err());
     assert!((SHORT / 2..Duration::from_secs(2)).contains(&took), "{took:?}");
     let took = ends(|| by_default.call_with(Request::new("loop", b"").deadline(SHORT)).unwrap_err());
@@ -47,7 +47,7 @@ fn no_deadline_of_a_call() {
         std::thread::sleep(Duration::from_millis(2_100));
         Ok(payload.to_vec())
     });
-    let limits = Limits::new().with_deadline(Duration::MAX);
+    let limits = Limits::new().deadline(Duration::MAX);
     let engine = WasmtimeEngineProviderBuilder::new().module_bytes(TOOLBOX.as_bytes()).limits(limits).build();
     let host = WapcHost::new(Box::new(engine.unwrap()), Some(slow)).unwrap();
     assert_eq!(host.call("host", b"slow").unwrap(), b"slow");
@@ -58,7 +58,7 @@ fn deadline_of_a_start() {
     on_record("a start ends after 2 s");
     let looping = echo_with("", r#"(func (export "_start") (loop $again (br $again)))"#);
     for (limits, least) in
-        [(Limits::new(), Duration::from_millis(1_500)), (Limits::new().with_init_deadline(SHORT), SHORT / 2)]
+        [(Limits::new(), Duration::from_millis(1_500)), (Limits::new().init_deadline(SHORT), SHORT / 2)]
     {
         let started = Instant::now();
         let error = host_of(&looping).limits(limits).build().unwrap_err();
@@ -77,7 +77,7 @@ fn memory_and_tables() {
         |host: WapcHost| ["grow", "table"].map(|operation| number(&host.call(operation, b"").unwrap()));
     let builder = || WasmtimeEngineProviderBuilder::new().module_bytes(large.as_bytes());
     assert_eq!(grown(built(&builder()).unwrap()), [1_024, 20_000]);
-    let raised = Limits::new().with_memory(100 << 20).with_table_elements(30_000);
+    let raised = Limits::new().memory(100 << 20).table_elements(30_000);
     assert_eq!(grown(built(&builder().limits(raised)).unwrap()), [1_600, 30_000]);
     let theirs = ResourceLimits { max_memory_size: Some(80 << 20), max_table_elements: Some(25_000) };
     assert_eq!(grown(built(&builder().enable_resource_limits(theirs)).unwrap()), [1_280, 25_000]);
@@ -189,7 +189,7 @@ fn giving_way_to_the_executor() {
     for cooperative in [true, false] {
         let engine = WasmtimeEngineProviderBuilder::new()
             .module_bytes(TOOLBOX.as_bytes())
-            .limits(Limits::new().with_deadline(Duration::from_millis(400)))
+            .limits(Limits::new().deadline(Duration::from_millis(400)))
             .cooperative(cooperative)
             .build_async()
             .unwrap();

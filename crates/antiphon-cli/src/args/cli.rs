@@ -148,20 +148,23 @@ mod tests {
     #[test]
     fn limits_are_the_defaults_but_for_what_was_asked_for() {
         let limits = call(&[]).unwrap().guest.limits();
-        assert_eq!((limits.explicit_deadline(), limits.memory()), (None, 64 << 20));
+        assert_eq!((limits.deadline, limits.memory_or_default()), (None, 64 << 20));
 
         let limits = call(&["--deadline", "10ms", "--memory", "1MiB"]).unwrap().guest.limits();
-        assert_eq!((limits.deadline(), limits.memory()), (Duration::from_millis(10), 1 << 20));
-        assert_eq!(limits.init_deadline(), Duration::from_secs(2));
+        assert_eq!(
+            (limits.deadline_or_default(), limits.memory_or_default()),
+            (Duration::from_millis(10), 1 << 20)
+        );
+        assert_eq!(limits.init_deadline_or_default(), Duration::from_secs(2));
 
         let limits = call(&["--deadline", "1m"]).unwrap().guest.limits();
-        assert_eq!(limits.init_deadline(), Duration::from_secs(60));
+        assert_eq!(limits.init_deadline_or_default(), Duration::from_secs(60));
     }
 
     #[test]
     fn fuel_is_no_limit_unless_it_is_asked_for() {
-        assert_eq!(call(&[]).unwrap().guest.limits().explicit_fuel(), None);
-        assert_eq!(call(&["--fuel", "9"]).unwrap().guest.limits().explicit_fuel(), Some(9));
+        assert_eq!(call(&[]).unwrap().guest.limits().fuel, None);
+        assert_eq!(call(&["--fuel", "9"]).unwrap().guest.limits().fuel, Some(9));
         assert!(call(&["--fuel", "-9"]).is_err());
     }
 

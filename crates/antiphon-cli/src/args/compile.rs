@@ -51,11 +51,11 @@ impl CompileArgs {
     pub(crate) fn limits(&self) -> Limits {
         let mut limits = Limits::new();
         if let Some(memory) = self.memory {
-            limits = limits.with_memory(memory);
+            limits = limits.memory(memory);
         }
         if self.fuel {
             // Whether fuel is counted is compiled into the code; the amount is not.
-            limits = limits.with_fuel(1);
+            limits = limits.fuel(1);
         }
         limits
     }

@@ -107,14 +107,14 @@ impl GuestArgs {
     pub(crate) fn limits(&self) -> Limits {
         let mut limits = Limits::new();
         if let Some(deadline) = self.deadline {
-            let init = deadline.max(limits.init_deadline());
-            limits = limits.with_deadline(deadline).with_init_deadline(init);
+            let init = deadline.max(limits.init_deadline_or_default());
+            limits = limits.deadline(deadline).init_deadline(init);
         }
         if let Some(memory) = self.memory {
-            limits = limits.with_memory(memory);
+            limits = limits.memory(memory);
         }
         if let Some(fuel) = self.fuel {
-            limits = limits.with_fuel(fuel);
+            limits = limits.fuel(fuel);
         }
         limits
     }

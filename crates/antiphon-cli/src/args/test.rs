@@ -39,10 +39,10 @@ impl TestedArgs {
     /// Applies the options that were given to `limits`.
     pub(crate) fn limits(&self, mut limits: Limits) -> Limits {
         if let Some(deadline) = self.deadline {
-            limits = limits.with_deadline(deadline).with_init_deadline(deadline.max(limits.init_deadline()));
+            limits = limits.deadline(deadline).init_deadline(deadline.max(limits.init_deadline_or_default()));
         }
         if let Some(memory) = self.memory {
-            limits = limits.with_memory(memory);
+            limits = limits.memory(memory);
         }
         limits
     }

@@ -126,7 +126,7 @@ pub(crate) fn artifact_info(
     let opened = open(engine, cache, artifact, &unlimited()).or_else(|refused| {
         // An artifact loads only with the fuel and determinism that it was compiled for. Neither
         // says anything about the module, so the other settings are tried too.
-        let fuel = unlimited().limits(unlimited().limits.with_fuel(u64::MAX - 1));
+        let fuel = unlimited().limits(unlimited().limits.fuel(u64::MAX - 1));
         let deterministic = unlimited().deterministic(0, std::time::Duration::ZERO);
         let mut others = [fuel, deterministic].into_iter();
         others.find_map(|options| open(engine, cache, artifact, &options).ok()).ok_or(refused)
@@ -137,7 +137,7 @@ pub(crate) fn artifact_info(
 /// Options without a bound on memory. A module that needs much memory is still valid: whether it
 /// gets that much is up to the options of a call.
 fn unlimited() -> EngineOptions {
-    EngineOptions::new().limits(Limits::new().with_memory(u64::MAX).with_table_elements(u64::MAX))
+    EngineOptions::new().limits(Limits::new().memory(u64::MAX).table_elements(u64::MAX))
 }
 
 /// The WASI world of the guest, except for read-only directories, which are granted separately.

@@ -27,7 +27,7 @@ impl Inputs {
         // The module before the payload, so that a wrong path is reported before the user types a
         // payload.
         let module = read::read_module(&args.module, &limits)?;
-        let rules = Rules::load(&args.host_call, limits.host_payload())?;
+        let rules = Rules::load(&args.host_call, limits.host_payload_or_default())?;
         let payload = payload(args, &limits)?;
         Ok(Self { module, payload, rules, limits })
     }
@@ -38,7 +38,7 @@ impl Inputs {
             let error = io::Error::new(io::ErrorKind::InvalidInput, what);
             Failure::Usage("cannot encode the payload".to_owned(), error)
         })?;
-        let limit = self.limits.request();
+        let limit = self.limits.request_or_default();
         if !u64::try_from(payload.len()).is_ok_and(|length| length <= limit) {
             return Err(Failure::TooLarge("payload", limit));
         }
@@ -50,7 +50,7 @@ impl Inputs {
 /// Reads the payload from its argument, file or standard input. One over its limit is
 /// [`Failure::TooLarge`].
 fn payload(args: &GuestArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
-    let limit = limits.request();
+    let limit = limits.request_or_default();
     let payload = match (&args.payload, &args.payload_file) {
         (_, Some(path)) => read::read_file("payload", path, limit)?,
         (Some(dash), None) if dash == "-" => read::bounded(io::stdin().lock(), limit)

@@ -16,7 +16,7 @@ pub(crate) fn read_module(path: &Path, limits: &Limits) -> Result<Module, Failur
     if code::is_artifact(path) {
         return Ok(Module::Artifact(path.to_owned()));
     }
-    let limit = limits.module();
+    let limit = limits.module_or_default();
     let bytes = read_file("module", path, limit)?.ok_or_else(|| {
         Error::new(ErrorKind::InvalidModule, format!("module is over its limit of {limit} bytes"))
     })?;
@@ -32,7 +32,7 @@ pub(super) fn answer(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
 /// Reads a file of cases, which may be as large as a module.
 pub(crate) fn read_cases(path: &Path) -> Result<String, Failure> {
     const WHAT: &str = "file of cases";
-    let limit = Limits::new().module();
+    let limit = Limits::new().module_or_default();
     let refused = |why: String| {
         let error = io::Error::new(io::ErrorKind::InvalidData, why);
         Failure::Usage(format!("cannot read the {WHAT} {}", path.display()), error)

@@ -88,11 +88,7 @@ impl Guest {
     /// Returns the limits of the host, on an engine of these capabilities.
     pub(crate) fn limits_of_host(&self, capabilities: &Capabilities) -> Limits {
         let limits = self.host_limits.unwrap_or(self.module.limits);
-        if self.patient && capabilities.deadline {
-            limits.with_deadline(Duration::from_secs(100))
-        } else {
-            limits
-        }
+        if self.patient && capabilities.deadline { limits.deadline(Duration::from_secs(100)) } else { limits }
     }
 
     /// Sets whether calls share an instance, for the provider and the host.

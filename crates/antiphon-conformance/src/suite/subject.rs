@@ -57,7 +57,7 @@ impl Subject {
     /// `Unsupported`.
     pub fn capabilities(&self) -> Result<Capabilities, Error> {
         let mut declared = self.smallest()?.capabilities();
-        declared.fuel = self.optional(&smallest().limits(Limits::new().with_fuel(1_000_000)))?.fuel;
+        declared.fuel = self.optional(&smallest().limits(Limits::new().fuel(1_000_000)))?.fuel;
         declared.deterministic = self.optional(&smallest().deterministic(0, Duration::ZERO))?.deterministic;
         Ok(declared)
     }

@@ -132,7 +132,7 @@ pub(crate) fn test_factory(engine: TestEngine) -> Arc<dyn EngineProviderFactory>
 
 /// Limits whose deadlines are long enough for everything.
 pub(crate) fn patient() -> Limits {
-    Limits::new().with_deadline(Duration::from_secs(120)).with_init_deadline(Duration::from_secs(120))
+    Limits::new().deadline(Duration::from_secs(120)).init_deadline(Duration::from_secs(120))
 }
 
 /// Waits until the statistics of the pool satisfy `holds`.

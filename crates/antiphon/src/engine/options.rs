@@ -26,8 +26,8 @@ use crate::call::Isolation;
 /// ```
 /// use antiphon::{EngineOptions, Limits};
 ///
-/// let options = EngineOptions::new().limits(Limits::new().with_memory(8 << 20)).wasi(false);
-/// assert_eq!(options.limits.memory(), 8 << 20);
+/// let options = EngineOptions::new().limits(Limits::new().memory(8 << 20)).wasi(false);
+/// assert_eq!(options.limits.memory_or_default(), 8 << 20);
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -179,7 +179,7 @@ impl EngineOptions {
     #[must_use]
     pub fn fuel(&self, limits: &Limits) -> u64 {
         let default = self.deterministic.map_or(u64::MAX, |_| Limits::DETERMINISTIC_FUEL);
-        limits.explicit_fuel().unwrap_or(default)
+        limits.fuel.unwrap_or(default)
     }
 
     /// Returns what an engine that lacks none of these options can do because of them. The engine
@@ -294,17 +294,20 @@ mod tests {
     #[test]
     fn fuel_takes_the_place_of_default_deadlines_where_runs_are_deterministic() {
         let second = Duration::from_secs(1);
-        let options = EngineOptions::new().limits(Limits::new().with_init_deadline(second));
+        let options = EngineOptions::new().limits(Limits::new().init_deadline(second));
         assert_eq!(options.provider_limits(), options.limits);
         assert_eq!(options.fuel(&Limits::new()), u64::MAX);
-        assert_eq!(options.fuel(&Limits::new().with_fuel(7)), 7);
+        assert_eq!(options.fuel(&Limits::new().fuel(7)), 7);
         assert!(!options.capabilities().deterministic);
 
         let options = options.deterministic(1, Duration::ZERO);
         let limits = options.provider_limits();
-        assert_eq!((limits.deadline(), limits.init_deadline()), (Duration::MAX, second));
+        assert_eq!(
+            (limits.deadline_or_default(), limits.init_deadline_or_default()),
+            (Duration::MAX, second)
+        );
         assert_eq!(options.fuel(&Limits::new()), Limits::DETERMINISTIC_FUEL);
-        assert_eq!(options.fuel(&Limits::new().with_fuel(u64::MAX)), u64::MAX);
+        assert_eq!(options.fuel(&Limits::new().fuel(u64::MAX)), u64::MAX);
         assert!(options.capabilities().deterministic);
     }
 }

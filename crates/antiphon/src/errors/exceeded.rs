@@ -11,7 +11,7 @@ use antiphon_protocol::{HostCallBudget, Violation};
 /// use antiphon::{Limits, WapcHost, testing::TestEngine};
 ///
 /// let engine = TestEngine::new().operation("shout", |text| Ok(text.repeat(100)));
-/// let limits = Limits::new().with_response(64);
+/// let limits = Limits::new().response(64);
 /// let host = WapcHost::builder(Box::new(engine)).limits(limits).build()?;
 ///
 /// let exceeded = host.call("shout", b"hi").unwrap_err().exceeded().unwrap();

@@ -29,8 +29,8 @@ type Rule = dyn Fn(&HostCall<'_>) -> bool + Send + Sync;
 /// Its budgets are for one guest call. Each guest call begins with an unspent budget, whatever
 /// other calls do at the same time; the start of a guest counts as one call. A host call over
 /// budget is refused like one that is not allowed: the guest reads an error, and lives on. The
-/// limits of the host, [`Limits::with_host_calls`](crate::Limits::with_host_calls) and
-/// [`with_host_call_bytes`](crate::Limits::with_host_call_bytes), hold as well, and end the guest
+/// limits of the host, [`Limits::host_calls`](crate::Limits::host_calls) and
+/// [`with_host_call_bytes`](crate::Limits::host_call_bytes), hold as well, and end the guest
 /// call.
 ///
 /// ```

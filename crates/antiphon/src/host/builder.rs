@@ -19,7 +19,7 @@ use crate::handler::{Handler, HostHandler};
 /// use std::time::Duration;
 ///
 /// let host = WapcHost::builder(Box::new(TestEngine::new()))
-///     .limits(Limits::new().with_deadline(Duration::from_millis(50)).with_host_calls(0))
+///     .limits(Limits::new().deadline(Duration::from_millis(50)).host_calls(0))
 ///     .log(|line| eprintln!("{} says {}", line.host_id, line.text))
 ///     .build()?;
 /// # Ok::<(), antiphon::errors::Error>(())

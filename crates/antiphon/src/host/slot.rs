@@ -113,8 +113,8 @@ where
         ticker::watch(weak as Weak<dyn Busy>)?;
         Ok(Self {
             gate,
-            limit: shared.limits.deadline(),
-            ticks: ticker::ticks(shared.limits.deadline()),
+            limit: shared.limits.deadline_or_default(),
+            ticks: ticker::ticks(shared.limits.deadline_or_default()),
             shared,
             factory: Mutex::new(None),
         })
@@ -226,7 +226,7 @@ where
 
     /// Returns the terms of an instance's start.
     pub(super) fn init_terms(&self) -> Terms {
-        let limit = self.shared.limits.init_deadline();
+        let limit = self.shared.limits.init_deadline_or_default();
         self.shared.standing.by(Deadline::after(ticker::now(), ticker::ticks(limit), limit))
     }
 
@@ -458,13 +458,13 @@ mod tests {
 
     #[test]
     fn hosts_share_limits_that_are_equal_and_no_others() {
-        let limits = Limits::new().with_name(77);
+        let limits = Limits::new().name(77);
         let first = common(limits);
         // Another test may make a host at any time.
         let is_shared =
             || Arc::ptr_eq(&first, &common(limits)) || Arc::ptr_eq(&common(limits), &common(limits));
         assert!((0..100).any(|_| is_shared()));
-        assert_eq!(*common(limits.with_name(78)), limits.with_name(78));
+        assert_eq!(*common(limits.name(78)), limits.name(78));
         assert_eq!(*common(limits), limits);
     }
 

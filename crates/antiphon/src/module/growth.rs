@@ -22,7 +22,7 @@ pub const MAX_TABLES: u64 = 10;
 /// use antiphon::errors::{Error, ErrorKind};
 /// use antiphon::growth::Growth;
 ///
-/// let mut growth = Growth::new(&Limits::new().with_memory(1 << 20));
+/// let mut growth = Growth::new(&Limits::new().memory(1 << 20));
 /// assert!(growth.memory(1 << 20));
 /// assert!(!growth.memory((1 << 20) + 65_536)); // the guest's `memory.grow` returns -1
 ///
@@ -48,7 +48,11 @@ impl Growth {
     /// Creates the growth within these limits, none of it refused yet.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        Self { memory: limits.memory(), table_elements: limits.table_elements(), refused: None }
+        Self {
+            memory: limits.memory_or_default(),
+            table_elements: limits.table_elements_or_default(),
+            refused: None,
+        }
     }
 
     /// Returns whether a memory may have this many bytes. The engine asks before it makes or grows
@@ -111,7 +115,7 @@ mod tests {
     use std::error::Error as _;
 
     fn growth() -> Growth {
-        Growth::new(&Limits::new().with_memory(1_000).with_table_elements(10))
+        Growth::new(&Limits::new().memory(1_000).table_elements(10))
     }
 
     fn trap() -> Error {

@@ -45,8 +45,8 @@ impl ModuleInfo {
     /// [`ErrorKind::InvalidModule`]: over the limit, neither of the formats, or text over 1 MiB.
     pub fn check_size(bytes: &[u8], limits: &Limits) -> Result<()> {
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if size > limits.module() {
-            let limit = limits.module();
+        if size > limits.module_or_default() {
+            let limit = limits.module_or_default();
             return Err(refused(format!("the module has {size} bytes, over the limit of {limit} bytes")));
         }
         if bytes.starts_with(b"\0asm") {
@@ -98,11 +98,8 @@ mod tests {
     #[test]
     fn a_module_at_its_limit_is_read_and_one_byte_more_is_not() {
         let text = b"(module)";
-        assert!(ModuleInfo::load(text, &Limits::new().with_module(8)).is_ok());
-        assert_eq!(
-            said(text, &Limits::new().with_module(7)),
-            "the module has 8 bytes, over the limit of 7 bytes"
-        );
+        assert!(ModuleInfo::load(text, &Limits::new().module(8)).is_ok());
+        assert_eq!(said(text, &Limits::new().module(7)), "the module has 8 bytes, over the limit of 7 bytes");
     }
 
     #[test]

@@ -25,9 +25,9 @@ impl Needs {
     /// [`ErrorKind::InvalidModule`], with what the module needs and the limit.
     pub fn check(&self, limits: &Limits) -> Result<()> {
         let checks = [
-            ("bytes of memory", self.memory, limits.memory()),
+            ("bytes of memory", self.memory, limits.memory_or_default()),
             ("tables", self.tables, MAX_TABLES),
-            ("elements in a table", self.table_elements, limits.table_elements()),
+            ("elements in a table", self.table_elements, limits.table_elements_or_default()),
         ];
         match checks.iter().find(|(_, needed, limit)| needed > limit) {
             Some((what, needed, limit)) => Err(Error::new(
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn needs_up_to_the_limits_are_met_and_what_is_over_one_is_named_with_it() {
-        let limits = Limits::new().with_memory(1_000).with_table_elements(20);
+        let limits = Limits::new().memory(1_000).table_elements(20);
         let most = Needs { memory: 1_000, tables: 10, table_elements: 20 };
         assert!(most.check(&limits).is_ok());
         let over = [

@@ -190,7 +190,7 @@ fn a_host_that_is_stopped_starts_no_guest(subject: &Subject) {
         canceller.cancel();
     });
     let body = format!("{ECHO} (func (export \"wapc_init\") (call $spin))");
-    let limits = Limits::new().with_init_deadline(Duration::from_secs(60));
+    let limits = Limits::new().init_deadline(Duration::from_secs(60));
     let (refused, elapsed) = timed(|| subject.start(Guest::new(&body).limits(limits).stop(&stop)).map(drop));
     thread.join().unwrap();
     let error = refused.unwrap_err();
@@ -199,8 +199,7 @@ fn a_host_that_is_stopped_starts_no_guest(subject: &Subject) {
 }
 
 fn an_inner_call_is_cancelled_with_the_outer_one(subject: &Subject) {
-    let spinning =
-        subject.host(Guest::new(SPIN).limits(Limits::new().with_deadline(Duration::from_secs(60))));
+    let spinning = subject.host(Guest::new(SPIN).limits(Limits::new().deadline(Duration::from_secs(60))));
     let inner = spinning.clone();
     let outer = subject.host(Guest::new(RELAY).handler(move |call| {
         let (host, caller) = (inner.clone(), call.caller());

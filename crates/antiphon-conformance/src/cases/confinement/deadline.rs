@@ -45,7 +45,7 @@ const MS: Duration = Duration::from_millis(1);
 pub(crate) const SPIN: &str = "(func $run (param i32 i32) (result i32) (call $spin) (i32.const 1))";
 
 fn an_endless_loop_ends_at_the_limit(subject: &Subject) {
-    let limits = Limits::new().with_deadline(150 * MS);
+    let limits = Limits::new().deadline(150 * MS);
     let host = subject.host(Guest::new(SPIN).limits(limits));
     for _ in 0..2 {
         let (error, elapsed) = timed(|| host.fails("run", b"", Failure::DEADLINE_IN_GUEST));
@@ -56,7 +56,7 @@ fn an_endless_loop_ends_at_the_limit(subject: &Subject) {
 }
 
 fn a_request_may_bring_a_shorter_deadline(subject: &Subject) {
-    let host = subject.host(Guest::new(SPIN).limits(Limits::new().with_deadline(Duration::from_secs(60))));
+    let host = subject.host(Guest::new(SPIN).limits(Limits::new().deadline(Duration::from_secs(60))));
     let request = Request::new("run", b"").deadline(80 * MS);
     let (error, elapsed) = timed(|| host.fails_with(request, Failure::DEADLINE_IN_GUEST));
     deadline_in(&error, Phase::Guest);
@@ -66,7 +66,7 @@ fn a_request_may_bring_a_shorter_deadline(subject: &Subject) {
 fn a_request_may_bring_a_longer_deadline(subject: &Subject) {
     let host = subject.host(
         Guest::new(RELAY)
-            .limits(Limits::new().with_deadline(100 * MS))
+            .limits(Limits::new().deadline(100 * MS))
             .handler(|call| Answer::After(250 * MS, echo(call))),
     );
     let response = host.call_with(Request::new("run", b"late").deadline(Duration::from_secs(60)));
@@ -75,14 +75,13 @@ fn a_request_may_bring_a_longer_deadline(subject: &Subject) {
 }
 
 fn calls_that_begin_in_one_tick_keep_their_own_deadlines(subject: &Subject) {
-    let host =
-        subject.host(Guest::new(RELAY).limits(Limits::new().with_deadline(1000 * MS)).handler(|call| {
-            match call.payload {
-                b"late" => Answer::After(200 * MS, echo(call)),
-                b"too late" => Answer::After(1300 * MS, echo(call)),
-                _ => Answer::Now(echo(call)),
-            }
-        }));
+    let host = subject.host(Guest::new(RELAY).limits(Limits::new().deadline(1000 * MS)).handler(|call| {
+        match call.payload {
+            b"late" => Answer::After(200 * MS, echo(call)),
+            b"too late" => Answer::After(1300 * MS, echo(call)),
+            _ => Answer::Now(echo(call)),
+        }
+    }));
     for _ in 0..2 {
         // Answered at once, so the next call mostly begins in the same tick.
         let shorter = Request::new("run", b"soon").deadline(100 * MS);
@@ -145,7 +144,7 @@ fn endless_work_of_other_shapes_ends_too(subject: &Subject) {
     ];
     for body in bodies {
         let log = crate::suite::Log::default();
-        let host = subject.host(Guest::new(body).limits(Limits::new().with_deadline(60 * MS)).log(&log));
+        let host = subject.host(Guest::new(body).limits(Limits::new().deadline(60 * MS)).log(&log));
         let (error, elapsed) = timed(|| host.fails("run", b"", Failure::DEADLINE_IN_GUEST));
         deadline_in(&error, Phase::Guest);
         took(elapsed, 60 * MS);
@@ -153,8 +152,7 @@ fn endless_work_of_other_shapes_ends_too(subject: &Subject) {
 }
 
 fn an_endless_chain_of_host_calls_ends_too(subject: &Subject) {
-    let limits =
-        Limits::new().with_deadline(100 * MS).with_host_calls(u64::MAX).with_host_call_bytes(u64::MAX);
+    let limits = Limits::new().deadline(100 * MS).host_calls(u64::MAX).host_call_bytes(u64::MAX);
     let guest = Guest::new(
         "(func $run (param i32 i32) (result i32)
            (loop $again (drop (call $ask (i32.const 0) (i32.const 8))) (br $again)) unreachable)",
@@ -172,8 +170,8 @@ fn an_endless_chain_of_host_calls_ends_too(subject: &Subject) {
 }
 
 fn a_pending_host_call_ends_at_the_deadline(subject: &Subject) {
-    let host = subject
-        .host(Guest::new(RELAY).limits(Limits::new().with_deadline(120 * MS)).handler(|_| Answer::Never));
+    let host =
+        subject.host(Guest::new(RELAY).limits(Limits::new().deadline(120 * MS)).handler(|_| Answer::Never));
     for request in [Request::new("run", b""), Request::new("run", b"").deadline(120 * MS)] {
         let (error, elapsed) = timed(|| host.fails_with(request, Failure::DEADLINE_IN_HOST));
         deadline_in(&error, Phase::HostCall);
@@ -192,7 +190,7 @@ fn after_a_handler_that_blocks_the_deadline_is_looked_at(subject: &Subject) {
                (drop (call $ask (i32.const 0) (i32.const 1)))
                (i32.const 1))",
         )
-        .limits(Limits::new().with_deadline(100 * MS))
+        .limits(Limits::new().deadline(100 * MS))
         .handler(move |call| {
             counter.fetch_add(call.payload.len() as u32, Ordering::Relaxed);
             Answer::After(250 * MS, Ok(Bytes::new()))
@@ -226,7 +224,7 @@ fn time_in_the_queue_counts(subject: &Subject) {
     // 1,500 ms.
     let host = subject.host(
         Guest::new(RELAY)
-            .limits(Limits::new().with_deadline(1500 * MS))
+            .limits(Limits::new().deadline(1500 * MS))
             .handler(|call| Answer::After(800 * MS, echo(call))),
     );
     thread::scope(|scope| {
@@ -268,7 +266,7 @@ fn a_rebuild_counts_against_the_call(subject: &Subject) {
 #[track_caller]
 fn endless_start(subject: &Subject, body: &str, name: Option<&str>) {
     let body = format!("{body} (func $run (param i32 i32) (result i32) (i32.const 1))");
-    let guest = Guest::new(&body).limits(Limits::new().with_init_deadline(100 * MS));
+    let guest = Guest::new(&body).limits(Limits::new().init_deadline(100 * MS));
     let (error, elapsed) = timed(|| subject.refuses(guest, Failure::INIT_FAILED));
     assert!(error.is_deadline(), "{error:#?}");
     assert_eq!(cause(&error).kind(), ErrorKind::DeadlineExceeded);
@@ -304,7 +302,7 @@ fn a_pending_host_call_of_the_start_ends_at_its_deadline(subject: &Subject) {
            (func $run (param i32 i32) (result i32) (i32.const 1))"#,
     )
     .host_calls_in_init()
-    .limits(Limits::new().with_init_deadline(150 * MS))
+    .limits(Limits::new().init_deadline(150 * MS))
     .handler(|_| Answer::Never);
     let (error, elapsed) = timed(|| subject.refuses(guest, Failure::INIT_FAILED));
     assert!(error.is_deadline(), "{error:#?}");
@@ -335,7 +333,7 @@ fn a_call_that_keeps_its_deadline_is_not_ended(subject: &Subject) {
                  (br $again))
                unreachable)",
         )
-        .limits(Limits::new().with_deadline(Duration::from_secs(60)).with_host_calls(u64::MAX))
+        .limits(Limits::new().deadline(Duration::from_secs(60)).host_calls(u64::MAX))
         .answers({
             let until = std::sync::OnceLock::new();
             move |_| {

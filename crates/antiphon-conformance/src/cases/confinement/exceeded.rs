@@ -42,7 +42,7 @@ fn names(error: &Error, limit: &str, allowed: u64, unit: &str) -> u64 {
 }
 
 fn the_deadline_of_a_call(subject: &Subject) {
-    let host = subject.host(Guest::new(SPIN).limits(Limits::new().with_deadline(Duration::from_millis(60))));
+    let host = subject.host(Guest::new(SPIN).limits(Limits::new().deadline(Duration::from_millis(60))));
     let error = host.fails("run", b"", Failure::DEADLINE_IN_GUEST);
     let used = names(&error, "deadline", 60_000, "us");
     assert!((60_000..10_000_000).contains(&used), "{used} us");
@@ -56,7 +56,7 @@ fn the_deadline_of_a_call(subject: &Subject) {
 
 fn the_deadline_of_a_start(subject: &Subject) {
     let body = format!("{ECHO} (func (export \"wapc_init\") (call $spin))");
-    let limits = Limits::new().with_init_deadline(Duration::from_millis(40));
+    let limits = Limits::new().init_deadline(Duration::from_millis(40));
     let error = subject.refuses(Guest::new(&body).limits(limits), Failure::INIT_FAILED);
     let used = names(&error, "init_deadline", 40_000, "us");
     assert!((40_000..10_000_000).contains(&used), "{used} us");
@@ -78,7 +78,7 @@ fn the_deadline_of_a_request_in_a_host_call(subject: &Subject) {
 }
 
 fn the_fuel_of_a_call_and_of_a_start(subject: &Subject) {
-    let limits = Limits::new().with_fuel(30_000);
+    let limits = Limits::new().fuel(30_000);
     let host = subject.host(Guest::new(SPIN).limits(limits));
     let error = host.fails("run", b"", Failure::OUT_OF_FUEL);
     assert_eq!(names(&error, "fuel", 30_000, "units"), 30_000);
@@ -97,7 +97,7 @@ fn memory_and_tables(subject: &Subject) {
           (else (table.grow $table (ref.null func) (i32.const 8)))))
         unreachable)
     "#;
-    let limits = Limits::new().with_memory(3 << 16).with_table_elements(10);
+    let limits = Limits::new().memory(3 << 16).table_elements(10);
     let host = subject.host(Guest::new(body).limits(limits));
     let error = host.fails("run", b"x", Failure::MEMORY_LIMIT);
     assert_eq!(names(&error, "memory", 3 << 16, "bytes"), 5 << 16, "what it asked for");
@@ -118,13 +118,13 @@ const ASKS: &str = r#"
 "#;
 
 fn host_calls_by_number_and_by_bytes(subject: &Subject) {
-    let few = Limits::new().with_host_calls(3);
+    let few = Limits::new().host_calls(3);
     let host = subject.host(Guest::new(ASKS).limits(few).answers(|_| Ok(Bytes::new())));
     host.answer("run", &[0; 3]);
     let error = host.fails("run", &[0; 9], Failure::HOST_CALL_LIMIT);
     assert_eq!(names(&error, "host_calls", 3, "calls"), 4);
 
-    let short = Limits::new().with_host_call_bytes(25);
+    let short = Limits::new().host_call_bytes(25);
     let host = subject.host(Guest::new(ASKS).limits(short).answers(|_| Ok(Bytes::from_static(b"ok"))));
     host.answer("run", &[0; 2]);
     let error = host.fails("run", &[0; 9], Failure::HOST_CALL_LIMIT);
@@ -132,7 +132,7 @@ fn host_calls_by_number_and_by_bytes(subject: &Subject) {
 }
 
 fn sizes(subject: &Subject) {
-    let limits = Limits::new().with_request(8).with_response(5).with_name(4);
+    let limits = Limits::new().request(8).response(5).name(4);
     let host = subject.host(Guest::new(ECHO).limits(limits));
     let error = host.fails("echo", &[0; 9], Failure::REQUEST_TOO_LARGE);
     assert_eq!(names(&error, "request", 8, "bytes"), 9);
@@ -171,11 +171,8 @@ fn whatever_ends_a_call_says_where_the_guest_was(subject: &Subject) {
         (if (i32.eq (local.get $msg) (i32.const 5)) (then (call $out_of_bounds)))
         (i32.const 1))
     "#;
-    let limits = Limits::new()
-        .with_memory(10 << 16)
-        .with_host_calls(1)
-        .with_response(5)
-        .with_deadline(Duration::from_millis(200));
+    let limits =
+        Limits::new().memory(10 << 16).host_calls(1).response(5).deadline(Duration::from_millis(200));
     let host = subject.host(Guest::new(body).limits(limits).answers(|_| Ok(Bytes::new())));
     let ends = [
         (Failure::DEADLINE_IN_GUEST, "spin", "too_late"),
@@ -203,7 +200,7 @@ fn fuel_of(host: &Host, request: Request<'_>) -> (u64, Option<u64>) {
 
 fn a_request_limits_its_fuel(subject: &Subject) {
     // The engine counts fuel here, but the request has no limit of its own.
-    let host = subject.host(Guest::new(WORK).limits(Limits::new().with_fuel(u64::MAX)));
+    let host = subject.host(Guest::new(WORK).limits(Limits::new().fuel(u64::MAX)));
     let payload = work(1_000);
     let request = || Request::new("run", &payload);
     let (burnt, left) = fuel_of(&host, request());
@@ -222,7 +219,7 @@ fn a_request_limits_its_fuel(subject: &Subject) {
 }
 
 fn a_request_can_not_raise_the_limit_of_fuel(subject: &Subject) {
-    let host = subject.host(Guest::new(SPIN).limits(Limits::new().with_fuel(20_000)));
+    let host = subject.host(Guest::new(SPIN).limits(Limits::new().fuel(20_000)));
     for (asked, allowed) in [(1_000_000, 20_000), (20_000, 20_000), (5_000, 5_000)] {
         let error = host.fails_with(Request::new("run", b"").fuel(asked), Failure::OUT_OF_FUEL);
         assert_eq!(names(&error, "fuel", allowed, "units"), allowed);
@@ -243,7 +240,7 @@ fn a_request_that_limits_fuel_nobody_counts_is_refused(subject: &Subject) {
 }
 
 fn usage_counts_ticks_and_dropped_lines(subject: &Subject) {
-    let host = subject.host(Guest::new(SPIN).limits(Limits::new().with_deadline(Duration::from_millis(100))));
+    let host = subject.host(Guest::new(SPIN).limits(Limits::new().deadline(Duration::from_millis(100))));
     let error = host.fails_with(Request::new("run", b"").usage(true), Failure::DEADLINE_IN_GUEST);
     let ticks = error.usage().expect("the usage that was asked for").ticks;
     // A hundred milliseconds are twenty ticks. A late ticker skips some and counts them with the
@@ -257,7 +254,7 @@ fn usage_counts_ticks_and_dropped_lines(subject: &Subject) {
         (call $console_log (i32.const 0) (i32.const 20))
         (call $answer (i32.const 0) (i32.const 0)))
     "#;
-    let host = subject.host(Guest::new(body).limits(Limits::new().with_log(45)));
+    let host = subject.host(Guest::new(body).limits(Limits::new().log(45)));
     let usage = host.call_with(Request::new("run", b"").usage(true)).unwrap().usage.unwrap();
     assert_eq!((usage.log_dropped, usage.host_calls), (1, 0), "{usage:?}");
 }

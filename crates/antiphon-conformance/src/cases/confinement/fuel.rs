@@ -61,7 +61,7 @@ pub(super) const WORK: &str = r#"
 const AMPLE: u64 = 1 << 40;
 
 fn limited(body: &str, fuel: u64) -> Guest {
-    Guest::new(body).limits(Limits::new().with_fuel(fuel))
+    Guest::new(body).limits(Limits::new().fuel(fuel))
 }
 
 pub(super) fn work(amount: i32) -> [u8; 4] {
@@ -161,7 +161,7 @@ fn endless_work_of_other_shapes_ends_too(subject: &Subject) {
             .to_owned(),
         "(func $run (param i32 i32) (result i32) (return_call $run (local.get 0) (local.get 1)))".to_owned(),
     ];
-    let limits = Limits::new().with_fuel(100_000).with_host_calls(u64::MAX).with_host_call_bytes(u64::MAX);
+    let limits = Limits::new().fuel(100_000).host_calls(u64::MAX).host_call_bytes(u64::MAX);
     for body in shapes {
         let host = subject.host(Guest::new(&body).limits(limits).answers(|_| Ok(Bytes::new())));
         let error = host.fails("run", b"ten bytes!", Failure::OUT_OF_FUEL);
@@ -317,7 +317,7 @@ fn a_handler_that_calls_another_guest_burns_none_of_its_callers(subject: &Subjec
 }
 
 fn the_stricter_of_host_and_provider_holds(subject: &Subject) {
-    let [strict, lax] = [500_000, 600_000].map(|fuel| Limits::new().with_fuel(fuel));
+    let [strict, lax] = [500_000, 600_000].map(|fuel| Limits::new().fuel(fuel));
     for (provider, host) in [(strict, lax), (lax, strict), (strict, Limits::new())] {
         let host = subject.host(Guest::new(SPIN).limits(provider).host_limits(host));
         says(host.fails("run", b"", Failure::OUT_OF_FUEL), &["500000"]);
@@ -325,7 +325,7 @@ fn the_stricter_of_host_and_provider_holds(subject: &Subject) {
 }
 
 fn a_limit_that_only_the_host_sets_holds_or_is_refused(subject: &Subject) {
-    let guest = Guest::new(SPIN).host_limits(Limits::new().with_fuel(500_000));
+    let guest = Guest::new(SPIN).host_limits(Limits::new().fuel(500_000));
     if subject.factory(&guest).unwrap().capabilities().fuel {
         says(subject.host(guest).fails("run", b"", Failure::OUT_OF_FUEL), &["500000"]);
     } else {
@@ -336,7 +336,7 @@ fn a_limit_that_only_the_host_sets_holds_or_is_refused(subject: &Subject) {
 fn no_limit_is_a_limit_that_can_be_set(subject: &Subject) {
     let fuel = subject.host(limited(WORK, AMPLE)).burns("run", &work(1_000));
     assert_eq!(subject.host(limited(WORK, u64::MAX)).burns("run", &work(1_000)), fuel);
-    let limits = Limits::new().with_fuel(u64::MAX).with_deadline(Duration::from_millis(100));
+    let limits = Limits::new().fuel(u64::MAX).deadline(Duration::from_millis(100));
     let host = subject.host(Guest::new(SPIN).limits(limits));
     host.fails("run", b"", Failure::DEADLINE_IN_GUEST);
 }

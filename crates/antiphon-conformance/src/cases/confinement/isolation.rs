@@ -162,7 +162,7 @@ fn a_start_ends_by_the_deadline_of_its_call(subject: &Subject) {
     let body = r#"(func (export "wapc_init")
             (if (call $ask (i32.const 0) (i32.const 0)) (then (loop $for_ever (br $for_ever)))))
         (func $run (param i32 i32) (result i32) (call $answer (i32.const 0) (i32.const 0)))"#;
-    let limits = Limits::new().with_deadline(Duration::from_millis(100));
+    let limits = Limits::new().deadline(Duration::from_millis(100));
     let guest = isolated(Guest::new(body)).limits(limits).host_calls_in_init().handler(move |_| {
         if asked.load(Ordering::SeqCst) { Answer::ok("") } else { Answer::Now(Err("not now".into())) }
     });
@@ -177,7 +177,7 @@ fn a_start_ends_by_the_deadline_of_its_call(subject: &Subject) {
 }
 
 fn a_request_that_is_refused_disturbs_nothing(subject: &Subject) {
-    let host = subject.host(isolated(Guest::new(COUNTED)).limits(Limits::new().with_request(16)));
+    let host = subject.host(isolated(Guest::new(COUNTED)).limits(Limits::new().request(16)));
     for _ in 0..2 {
         let error = host.call("run", &[0; 17]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge, "{error:#?}");
@@ -198,7 +198,7 @@ fn limits_hold_for_each_instance(subject: &Subject) {
     let body = "(func $run (param i32 i32) (result i32)
         (i32.store (i32.const 0) (memory.grow (i32.const 8)))
         (call $answer (i32.const 0) (i32.const 4)))";
-    let limits = Limits::new().with_memory(10 * 65_536);
+    let limits = Limits::new().memory(10 * 65_536);
     let host = subject.host(isolated(Guest::new(body)).limits(limits));
     let grown = host.number("run", b"");
     assert!(grown > 0, "room for one growth");

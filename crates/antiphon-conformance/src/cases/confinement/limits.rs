@@ -47,7 +47,7 @@ const GROWER: &str = r#"
 "#;
 
 fn a_refused_growth_of_memory_returns_minus_one_and_the_guest_lives(subject: &Subject) {
-    let host = subject.host(Guest::new(GROWER).limits(Limits::new().with_memory(10 * PAGE)));
+    let host = subject.host(Guest::new(GROWER).limits(Limits::new().memory(10 * PAGE)));
     assert_eq!(host.number("growing", &10i32.to_le_bytes()), -1);
     for pages in [65_535, i32::MAX, -1] {
         assert_eq!(host.number("growing", &pages.to_le_bytes()), -1, "{pages} pages");
@@ -57,7 +57,7 @@ fn a_refused_growth_of_memory_returns_minus_one_and_the_guest_lives(subject: &Su
 }
 
 fn memory_grows_up_to_its_limit(subject: &Subject) {
-    let host = subject.host(Guest::new(GROWER).limits(Limits::new().with_memory(10 * PAGE)));
+    let host = subject.host(Guest::new(GROWER).limits(Limits::new().memory(10 * PAGE)));
     assert_eq!(host.number("growing", &9i32.to_le_bytes()), 1);
     assert_eq!(host.number("growing", &1i32.to_le_bytes()), -1);
     assert_eq!(host.number("growing", &0i32.to_le_bytes()), 10);
@@ -71,7 +71,7 @@ fn memory_is_64_mebibytes_by_default(subject: &Subject) {
 }
 
 fn a_trap_after_a_refused_growth_is_named_after_the_limit(subject: &Subject) {
-    let host = subject.host(Guest::new(GROWER).limits(Limits::new().with_memory(10 * PAGE)));
+    let host = subject.host(Guest::new(GROWER).limits(Limits::new().memory(10 * PAGE)));
     let error = host.fails("trap", &10i32.to_le_bytes(), Failure::MEMORY_LIMIT);
     assert_eq!(cause(&error).kind(), ErrorKind::Trapped, "the source is the trap");
     says(&error, &[&(10 * PAGE).to_string()]);
@@ -81,18 +81,17 @@ fn a_trap_after_a_refused_growth_is_named_after_the_limit(subject: &Subject) {
 }
 
 fn a_trap_in_a_later_call_is_only_a_trap(subject: &Subject) {
-    let host = subject.host(Guest::new(GROWER).limits(Limits::new().with_memory(10 * PAGE)));
+    let host = subject.host(Guest::new(GROWER).limits(Limits::new().memory(10 * PAGE)));
     assert_eq!(host.number("growing", &10i32.to_le_bytes()), -1);
     host.fails("trap", &0i32.to_le_bytes(), Failure::TRAPPED);
 }
 
 fn a_memory_that_starts_over_the_limit_is_refused(subject: &Subject) {
     let guest = Guest::with_memory(r#"(memory (export "memory") 11)"#, ECHO);
-    let error = subject.refuses(guest.limits(Limits::new().with_memory(10 * PAGE)), Failure::INVALID_MODULE);
+    let error = subject.refuses(guest.limits(Limits::new().memory(10 * PAGE)), Failure::INVALID_MODULE);
     says(&error, &["memory", &(10 * PAGE).to_string()]);
     subject.host(
-        Guest::with_memory(r#"(memory (export "memory") 10)"#, ECHO)
-            .limits(Limits::new().with_memory(10 * PAGE)),
+        Guest::with_memory(r#"(memory (export "memory") 10)"#, ECHO).limits(Limits::new().memory(10 * PAGE)),
     );
     // Over the default limit, although the module declares a higher maximum.
     subject.refuses(
@@ -113,7 +112,7 @@ const TABLE_GROWER: &str = r#"
 "#;
 
 fn a_refused_growth_of_a_table_returns_minus_one_and_the_guest_lives(subject: &Subject) {
-    let host = subject.host(Guest::new(TABLE_GROWER).limits(Limits::new().with_table_elements(10)));
+    let host = subject.host(Guest::new(TABLE_GROWER).limits(Limits::new().table_elements(10)));
     for elements in [6, 1_000_000, i32::MAX, -1] {
         assert_eq!(host.number("growing", &elements.to_le_bytes()), -1, "{elements} elements");
     }
@@ -127,7 +126,7 @@ fn a_refused_growth_of_a_table_returns_minus_one_and_the_guest_lives(subject: &S
 }
 
 fn a_trap_after_a_refused_growth_of_a_table_is_named_after_the_limit(subject: &Subject) {
-    let host = subject.host(Guest::new(TABLE_GROWER).limits(Limits::new().with_table_elements(10)));
+    let host = subject.host(Guest::new(TABLE_GROWER).limits(Limits::new().table_elements(10)));
     let error = host.fails("trap", &6i32.to_le_bytes(), Failure::MEMORY_LIMIT);
     assert_eq!(cause(&error).kind(), ErrorKind::Trapped);
     host.fails("trap", &5i32.to_le_bytes(), Failure::TRAPPED);
@@ -143,7 +142,7 @@ fn a_table_that_starts_over_the_limit_is_refused(subject: &Subject) {
 }
 
 fn the_stricter_of_host_and_provider_holds(subject: &Subject) {
-    let (strict, lax) = (Limits::new().with_memory(4 * PAGE), Limits::new().with_memory(8 * PAGE));
+    let (strict, lax) = (Limits::new().memory(4 * PAGE), Limits::new().memory(8 * PAGE));
     for (provider, host) in [(strict, lax), (lax, strict), (Limits::new(), strict), (strict, Limits::new())] {
         let host = subject.host(Guest::new(GROWER).limits(provider).host_limits(host));
         assert_eq!(host.number("growing", &4i32.to_le_bytes()), -1);
@@ -172,7 +171,7 @@ fn recursion_through_the_host_import_is_a_stack_overflow(subject: &Subject) {
                (drop (call $ask (i32.const 0) (i32.const 1)))
                (i32.add (call $run (local.get 1) (local.get 0)) (i32.const 1)))",
         )
-        .limits(Limits::new().with_host_calls(u64::MAX).with_log(0))
+        .limits(Limits::new().host_calls(u64::MAX).log(0))
         .answers(|_| Ok(Bytes::new())),
     );
     host.fails("run", b"", Failure::STACK_OVERFLOW);
@@ -207,7 +206,7 @@ fn a_request_over_its_limit_never_reaches_the_guest(subject: &Subject) {
     says(&error, &["request", "4194305", "4194304"]);
     assert!(error.is_limit());
 
-    let host = subject.host(Guest::new(ECHO).limits(Limits::new().with_request(10)));
+    let host = subject.host(Guest::new(ECHO).limits(Limits::new().request(10)));
     assert_eq!(host.answer("echo", &[1; 10]), [1; 10]);
     host.fails("echo", &[1; 11], Failure::REQUEST_TOO_LARGE);
 }
@@ -229,13 +228,13 @@ fn a_response_over_its_limit_ends_the_call(subject: &Subject) {
     let error = host.fails("run", &((4i32 << 20) + 1).to_le_bytes(), Failure::RESPONSE_TOO_LARGE);
     says(&error, &["response", "4194305", "4194304"]);
 
-    let host = subject.host(Guest::new(body).limits(Limits::new().with_response(10)));
+    let host = subject.host(Guest::new(body).limits(Limits::new().response(10)));
     assert_eq!(host.answer("run", &10i32.to_le_bytes()).len(), 10);
     host.fails("run", &11i32.to_le_bytes(), Failure::RESPONSE_TOO_LARGE);
 }
 
 fn a_raised_limit_holds(subject: &Subject) {
-    let limits = Limits::new().with_memory(256 << 20).with_request(6 << 20).with_response(6 << 20);
+    let limits = Limits::new().memory(256 << 20).request(6 << 20).response(6 << 20);
     let memory = r#"(memory (export "memory") 1500)"#;
     let host = subject.host(Guest::with_memory(memory, ECHO).limits(limits));
     let payload = vec![9; 5 << 20];
@@ -246,6 +245,6 @@ fn a_module_over_its_limit_is_refused(subject: &Subject) {
     let text = format!("(data $padding \"{}\") {ECHO}", "x".repeat(5000));
     subject.host(Guest::new(&text));
     let error =
-        subject.refuses(Guest::new(&text).limits(Limits::new().with_module(5000)), Failure::INVALID_MODULE);
+        subject.refuses(Guest::new(&text).limits(Limits::new().module(5000)), Failure::INVALID_MODULE);
     says(&error, &["5000"]);
 }

@@ -236,14 +236,14 @@ fn a_limit_of_fuel_that_is_set_replaces_the_default(subject: &Subject) {
     let wanted = Limits::DETERMINISTIC_FUEL / 10 * 11;
     let times = i32::try_from(wanted / (two - one)).unwrap().to_le_bytes();
     host.fails("run", &times, Failure::OUT_OF_FUEL);
-    let raised = Limits::new().with_fuel(2 * wanted);
+    let raised = Limits::new().fuel(2 * wanted);
     // The limit is raised on both sides, then on the host's side only.
     for guest in [fixed(BURN).limits(raised), fixed(BURN).host_limits(raised)] {
         let (answer, burnt) = subject.host(guest).burns("run", &times);
         assert_eq!(answer, 7i32.to_le_bytes());
         assert!(burnt > Limits::DETERMINISTIC_FUEL, "{burnt}");
     }
-    let lowered = Limits::new().with_fuel(10_000_000);
+    let lowered = Limits::new().fuel(10_000_000);
     for guest in [fixed(BURN).limits(lowered), fixed(BURN).host_limits(lowered)] {
         says(subject.host(guest).fails("run", &times, Failure::OUT_OF_FUEL), &["10000000"]);
     }
@@ -256,7 +256,7 @@ const ASKER: &str = r#"
 "#;
 
 fn the_default_deadlines_do_not_apply(subject: &Subject) {
-    let after = Limits::new().deadline() + Duration::from_millis(150);
+    let after = Limits::new().deadline_or_default() + Duration::from_millis(150);
     let guest = fixed(ASKER).host_calls_in_init();
     let host = subject.host(guest.handler(move |_| Answer::After(after, Ok(Bytes::from_static(b"late")))));
     assert_eq!(host.answer("run", b""), b"late");
@@ -265,7 +265,7 @@ fn the_default_deadlines_do_not_apply(subject: &Subject) {
 
 fn a_deadline_that_is_set_holds(subject: &Subject) {
     let deadline = Duration::from_millis(100);
-    let limits = Limits::new().with_deadline(deadline);
+    let limits = Limits::new().deadline(deadline);
     for guest in [fixed(SPIN).limits(limits), fixed(SPIN).host_limits(limits)] {
         let error = subject.host(guest).fails("run", b"", Failure::DEADLINE_IN_GUEST);
         deadline_in(&error, Phase::Guest);
@@ -273,7 +273,7 @@ fn a_deadline_that_is_set_holds(subject: &Subject) {
     let host = subject.host(fixed(SPIN));
     host.fails_with(Request::new("run", b"").deadline(deadline), Failure::DEADLINE_IN_GUEST);
     let endless = format!(r#"(func (export "wapc_init") (call $spin)) {ECHO}"#);
-    let limits = Limits::new().with_init_deadline(deadline);
+    let limits = Limits::new().init_deadline(deadline);
     assert!(subject.refuses(fixed(&endless).limits(limits), Failure::INIT_FAILED).is_deadline());
 }
 
@@ -377,7 +377,7 @@ const SCRIPT: &[(&str, &[u8])] = &[
 
 fn busy(subject: &Subject, late: Option<Duration>) -> Host {
     // The host's answer depends only on the payload.
-    let guest = fixed(&busybody()).limits(Limits::new().with_fuel(3_000_000)).handler(move |call| {
+    let guest = fixed(&busybody()).limits(Limits::new().fuel(3_000_000)).handler(move |call| {
         let said = Ok(call.payload.iter().rev().take(16).copied().collect::<Vec<u8>>().into());
         match late {
             None => Answer::Now(said),

@@ -284,7 +284,7 @@ fn a_wait_ends_when_it_is_over(subject: &Subject) {
 
 fn a_wait_ends_at_the_deadline(subject: &Subject) {
     let deadline = Duration::from_millis(150);
-    let host = subject.host(Guest::new(&sleeper()).limits(Limits::new().with_deadline(deadline)));
+    let host = subject.host(Guest::new(&sleeper()).limits(Limits::new().deadline(deadline)));
     for ms in [10_000, u32::MAX] {
         host.counted(1);
         let (error, elapsed) = timed(|| host.call("run", &u32::to_le_bytes(ms)).unwrap_err());
@@ -298,7 +298,7 @@ fn a_wait_ends_at_the_deadline(subject: &Subject) {
 fn a_wait_during_the_start_ends_at_its_deadline(subject: &Subject) {
     let deadline = Duration::from_millis(150);
     let body = format!(r#"{} (func (export "_start") (drop (call $sleep (i32.const 10000))))"#, sleeper());
-    let guest = Guest::new(&body).limits(Limits::new().with_init_deadline(deadline));
+    let guest = Guest::new(&body).limits(Limits::new().init_deadline(deadline));
     let (error, elapsed) = timed(|| subject.refuses(guest, Failure::INIT_FAILED));
     assert!(error.is_deadline(), "{error:#?}");
     took(elapsed, deadline);

@@ -36,7 +36,7 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// Measures how late timers of 5 ms fire while a guest spins for `time`; the result is sorted.
 fn lateness(subject: &Subject, time: Duration) -> Vec<Duration> {
-    let guest = Guest::new(SPIN).limits(Limits::new().with_deadline(time));
+    let guest = Guest::new(SPIN).limits(Limits::new().deadline(time));
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
     let host = Arc::new(runtime.block_on(subject.start_async(guest)).unwrap());
     let spinning = Arc::clone(&host);
@@ -85,7 +85,7 @@ fn beside_a_spinning_guest_timers_fire_within_two_ticks(subject: &Subject) {
 
 fn on_one_thread_a_spinning_guest_ends_at_its_deadline(subject: &Subject) {
     let deadline = Duration::from_millis(150);
-    let guest = Guest::new(SPIN).limits(Limits::new().with_deadline(deadline));
+    let guest = Guest::new(SPIN).limits(Limits::new().deadline(deadline));
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let host = subject.start_async(guest).await.unwrap();
@@ -104,7 +104,7 @@ fn on_a_busy_thread_a_start_without_end_ends_with_the_text_that_programs_match_o
         r#"(func (export "_start") (call $spin))
            (func $run (param i32 i32) (result i32) (i32.const 1))"#,
     )
-    .limits(Limits::new().with_init_deadline(Duration::from_millis(50)));
+    .limits(Limits::new().init_deadline(Duration::from_millis(50)));
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         for _ in 0..4 {

@@ -164,8 +164,8 @@ fn from_a_task_of_its_own_with_the_caller_it_is_refused_at_once(subject: &Subjec
 fn an_inner_call_ends_with_the_outer_deadline(subject: &Subject) {
     // The inner host spins. Its call is made on behalf of the outer one and so has that one's
     // deadline.
-    let spinning = subject
-        .host(Guest::new(crate::cases::SPIN).limits(Limits::new().with_deadline(Duration::from_secs(60))));
+    let spinning =
+        subject.host(Guest::new(crate::cases::SPIN).limits(Limits::new().deadline(Duration::from_secs(60))));
     let results = Arc::new(Mutex::new(Vec::new()));
     let inner = Arc::clone(&results);
     let outer = subject.host(Guest::new(RELAY).handler(move |call| {

@@ -46,7 +46,7 @@ fn the_new_module_serves(subject: &Subject) {
 
 fn a_replaced_module_keeps_handler_log_and_limits(subject: &Subject) {
     let log = Log::default();
-    let limits = Limits::new().with_memory(4 * 65_536);
+    let limits = Limits::new().memory(4 * 65_536);
     let host = subject.host(Guest::binary(numbered(1)).limits(limits).log(&log).answers(echo));
     let new = Guest::new(
         r#"(func (export "wapc_init") (call $console_log (i32.const 0) (i32.const 3)))
@@ -118,7 +118,7 @@ fn a_module_that_does_not_start_leaves_the_old_one_serving(subject: &Subject) {
 
 fn a_module_that_starts_without_end_leaves_the_old_one_serving(subject: &Subject) {
     let deadline = Duration::from_millis(150);
-    let guest = Guest::binary(numbered(1)).limits(Limits::new().with_init_deadline(deadline));
+    let guest = Guest::binary(numbered(1)).limits(Limits::new().init_deadline(deadline));
     let host = subject.host(guest);
     for start in [r#"(func (export "_start") (call $spin))"#, "(start $spin)"] {
         let body = format!("{start} (func $run (param i32 i32) (result i32) (i32.const 1))");
@@ -130,7 +130,7 @@ fn a_module_that_starts_without_end_leaves_the_old_one_serving(subject: &Subject
 }
 
 fn a_module_over_a_limit_leaves_the_old_one_serving(subject: &Subject) {
-    let limits = Limits::new().with_memory(4 * 65_536);
+    let limits = Limits::new().memory(4 * 65_536);
     let host = subject.host(Guest::binary(numbered(1)).limits(limits));
     let module = Guest::with_memory(r#"(memory (export "memory") 5)"#, ECHO).module.bytes;
     refused(&host, &module, ErrorKind::InvalidModule);

@@ -289,8 +289,8 @@ fn a_budget_of_time_ends_a_handler_that_waits(subject: &Subject) {
 
 fn the_handler_knows_what_time_its_route_has(subject: &Subject) {
     let budget = Duration::from_millis(300);
-    let spinning = subject
-        .host(Guest::new(crate::cases::SPIN).limits(Limits::new().with_deadline(Duration::from_secs(60))));
+    let spinning =
+        subject.host(Guest::new(crate::cases::SPIN).limits(Limits::new().deadline(Duration::from_secs(60))));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&seen);
     let handler = Handler::new(move |call| {
@@ -304,7 +304,7 @@ fn the_handler_knows_what_time_its_route_has(subject: &Subject) {
         }))
     });
     let route = waits(subject, Route::any().max_time(budget), handler);
-    let guest = Guest::new(SWITCHBOARD).limits(Limits::new().with_deadline(Duration::from_secs(60)));
+    let guest = Guest::new(SWITCHBOARD).limits(Limits::new().deadline(Duration::from_secs(60)));
     let host = subject.host(guest.router(&Arc::new(HostRouter::new().route(route))));
     let (text, elapsed) = timed(|| dial(["a", "b", "c"]).refusal(&host));
     says(text, &["the budget of 300ms"]);
@@ -378,7 +378,7 @@ fn a_handler_that_waits_parks_a_synchronous_host(subject: &Subject) {
         .route(Route::any().binding("ready").handler_async(ready))
         .route(Route::any().binding("never").handler_async(never));
     let deadline = Duration::from_millis(120);
-    let guest = Guest::new(SWITCHBOARD).limits(Limits::new().with_deadline(deadline));
+    let guest = Guest::new(SWITCHBOARD).limits(Limits::new().deadline(deadline));
     let host = subject.host(guest.router(&Arc::new(router)));
     assert_eq!(Dial { payload: b"hi", ..dial(["ready", "", ""]) }.answer(&host), "hi");
     let (error, elapsed) = timed(|| host.call("run", &dial(["never", "", ""]).bytes()).unwrap_err());
@@ -396,7 +396,7 @@ fn a_rule_that_panics_costs_the_instance(subject: &Subject) {
 
 fn the_hosts_own_limits_hold_beside_the_routes(subject: &Subject) {
     let router = HostRouter::new().route(says_word(Route::any().max_calls(100), "fine"));
-    let guest = Guest::new(SWITCHBOARD).limits(Limits::new().with_host_calls(2));
+    let guest = Guest::new(SWITCHBOARD).limits(Limits::new().host_calls(2));
     let host = subject.host(guest.router(&Arc::new(router)));
     assert_eq!(dial(["a", "b", "c"]).times(2).answer(&host), "fine");
     host.fails("run", &dial(["a", "b", "c"]).times(3).bytes(), Failure::HOST_CALL_LIMIT);

@@ -343,7 +343,7 @@ fn pointers_above_two_gibibytes_are_unsigned(subject: &Subject) {
                (data (i32.const 0) "does not grow..")"#,
         )
         // An engine may have to zero the whole memory first.
-        .limits(Limits::new().with_memory(4 << 30).with_deadline(Duration::from_secs(60)))
+        .limits(Limits::new().memory(4 << 30).deadline(Duration::from_secs(60)))
         .answers(|call| {
             assert_eq!((call.binding, call.namespace, call.operation), ("higher", "higher", "higher"));
             Ok(Bytes::from(call.payload.to_ascii_uppercase()))

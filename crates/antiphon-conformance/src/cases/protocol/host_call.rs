@@ -89,7 +89,7 @@ fn an_error_of_the_handler_is_readable(subject: &Subject) {
 
 fn an_error_text_over_its_limit_is_cut_and_marked(subject: &Subject) {
     let host = subject.host(
-        Guest::new(RELAY).limits(Limits::new().with_error_text(100)).answers(|_| Err("é".repeat(60).into())),
+        Guest::new(RELAY).limits(Limits::new().error_text(100)).answers(|_| Err("é".repeat(60).into())),
     );
     let error = host.fails("run", b"", Failure::GUEST_FAILED);
     let text = error.guest_error().unwrap();
@@ -162,7 +162,7 @@ fn a_name_of_a_kibibyte_passes_and_a_longer_one_is_refused(subject: &Subject) {
 }
 
 fn a_payload_over_its_limit_is_refused(subject: &Subject) {
-    let guest = Guest::new(RELAY).limits(Limits::new().with_host_payload(1000)).answers(echo);
+    let guest = Guest::new(RELAY).limits(Limits::new().host_payload(1000)).answers(echo);
     let host = subject.host(guest);
     assert_eq!(host.answer("run", &[7; 1000]).len(), 1000);
     let error = host.fails("run", &[7; 1001], Failure::GUEST_FAILED);
@@ -171,7 +171,7 @@ fn a_payload_over_its_limit_is_refused(subject: &Subject) {
 
 fn an_answer_over_its_limit_is_refused(subject: &Subject) {
     let guest = Guest::new(RELAY)
-        .limits(Limits::new().with_host_payload(1000))
+        .limits(Limits::new().host_payload(1000))
         .answers(|call| Ok(vec![7; 1000 + call.payload.len()].into()));
     let host = subject.host(guest);
     assert_eq!(host.answer("run", b"").len(), 1000);
@@ -275,7 +275,7 @@ fn one_host_call_too_many_ends_the_call(subject: &Subject) {
     says(&error, &["1000"]);
     assert!(error.is_limit());
 
-    let none = Limits::new().with_host_calls(0);
+    let none = Limits::new().host_calls(0);
     let host = subject.host(Guest::new(MANY).limits(none).answers(|_| Ok(Bytes::new())));
     assert_eq!(host.number("run", &0i32.to_le_bytes()), 0);
     host.fails("run", &1i32.to_le_bytes(), Failure::HOST_CALL_LIMIT);
@@ -287,14 +287,14 @@ fn refused_host_calls_count_too(subject: &Subject) {
     assert_eq!(host.number("run", &1000i32.to_le_bytes()), 0);
     host.fails("run", &1001i32.to_le_bytes(), Failure::HOST_CALL_LIMIT);
     // Each host call exceeds a limit.
-    let limits = Limits::new().with_host_payload(99).with_host_calls(10);
+    let limits = Limits::new().host_payload(99).host_calls(10);
     let host = subject.host(Guest::new(MANY).limits(limits).answers(echo));
     assert_eq!(host.number("run", &10i32.to_le_bytes()), 0);
     host.fails("run", &11i32.to_le_bytes(), Failure::HOST_CALL_LIMIT);
 }
 
 fn payloads_over_the_byte_budget_end_the_call(subject: &Subject) {
-    let limits = Limits::new().with_host_call_bytes(1000);
+    let limits = Limits::new().host_call_bytes(1000);
     let host = subject.host(Guest::new(MANY).limits(limits).answers(|_| Ok(Bytes::new())));
     assert_eq!(host.number("run", &10i32.to_le_bytes()), 10);
     let error = host.fails("run", &11i32.to_le_bytes(), Failure::HOST_CALL_LIMIT);
@@ -302,7 +302,7 @@ fn payloads_over_the_byte_budget_end_the_call(subject: &Subject) {
 }
 
 fn answers_over_the_byte_budget_end_the_call(subject: &Subject) {
-    let limits = Limits::new().with_host_call_bytes(1000);
+    let limits = Limits::new().host_call_bytes(1000);
     let host = subject.host(Guest::new(MANY).limits(limits).answers(echo));
     assert_eq!(host.number("run", &5i32.to_le_bytes()), 5);
     host.fails("run", &6i32.to_le_bytes(), Failure::HOST_CALL_LIMIT);

@@ -76,14 +76,14 @@ fn a_flood_is_dropped_and_the_guest_lives(subject: &Subject) {
     }
     host.counted(3);
 
-    let host = subject.host(Guest::new(LOGGER).log(&log).limits(Limits::new().with_log(0)));
+    let host = subject.host(Guest::new(LOGGER).log(&log).limits(Limits::new().log(0)));
     host.answer("log", b"nobody hears");
     assert_eq!(log.texts(), [""; 0]);
 }
 
 fn a_flood_of_empty_lines_ends_too(subject: &Subject) {
     let log = Log::default();
-    let limits = Limits::new().with_log(1000);
+    let limits = Limits::new().log(1000);
     let host = subject.host(Guest::new(LOGGER).log(&log).limits(limits));
     host.answer(&"x".repeat(1003), b"");
     let lines = log.take().len();

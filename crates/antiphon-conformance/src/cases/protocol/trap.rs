@@ -140,7 +140,7 @@ fn aborter(subject: &Subject) -> Host {
                ;; longer than the memory
                (data (i32.const 316) "\ff\ff\ff\ffx\00")"#,
         )
-        .limits(Limits::new().with_error_text(1000)),
+        .limits(Limits::new().error_text(1000)),
     )
 }
 

@@ -198,7 +198,7 @@ impl Busy {
     fn start(subject: &Subject) -> Self {
         let (cancel, stop) = (CancelHandle::new(), Arc::new(AtomicBool::new(false)));
         let workers = runtime().metrics().num_workers();
-        let endless = Limits::new().with_deadline(Duration::MAX);
+        let endless = Limits::new().deadline(Duration::MAX);
         let factory = subject.factory(&Guest::new(SPIN)).expect("a guest");
         let guests = (0..workers)
             .map(|_| {

@@ -104,7 +104,7 @@ impl Victim {
     ) -> Self {
         // The handler is what is measured, so the guest must have time to reach it.
         let deadline = if place == Place::Handler { deadline * 2 } else { deadline };
-        let limits = Limits::new().with_deadline(deadline).with_init_deadline(match place {
+        let limits = Limits::new().deadline(deadline).init_deadline(match place {
             Place::Init | Place::StartSection => deadline,
             Place::Call | Place::Handler => PATIENT,
         });

@@ -117,10 +117,10 @@ impl Site {
 fn guest(mode: Mode) -> (Guest, Log) {
     let log = Log::default();
     let limits = Limits::new()
-        .with_memory(4 << 20)
+        .memory(4 << 20)
         // Every caller may have to wait for all the others.
-        .with_deadline(Duration::from_secs(100))
-        .with_init_deadline(Duration::from_secs(100));
+        .deadline(Duration::from_secs(100))
+        .init_deadline(Duration::from_secs(100));
     let guest = Guest::new(GUEST).limits(limits).log(&log).handler(move |call| answer(mode, call));
     (guest, log)
 }

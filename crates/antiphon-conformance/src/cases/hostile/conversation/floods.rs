@@ -130,7 +130,7 @@ fn nothing(_: HostCall<'_>) -> Said {
 
 fn the_handler_never_sees_the_host_call_over_the_limit(subject: &Subject) {
     assert_eq!(handled(subject, asking(0), 1000, nothing), 1000);
-    let limits = Limits::new().with_host_calls(1);
+    let limits = Limits::new().host_calls(1);
     assert_eq!(handled(subject, asking(9).limits(limits), 1, nothing), 1);
 }
 
@@ -152,7 +152,7 @@ fn wild_host_calls_in_a_flood_end_at_the_first(subject: &Subject) {
 }
 
 fn refused_host_calls_are_counted_without_a_handler(subject: &Subject) {
-    let limits = Limits::new().with_host_payload(10);
+    let limits = Limits::new().host_payload(10);
     let seen = handled(subject, asking(11).limits(limits), 1000, nothing);
     assert_eq!(seen, 0, "the handler saw a payload over the limit");
 }
@@ -161,7 +161,7 @@ fn a_refused_payload_is_not_charged_to_the_bytes(subject: &Subject) {
     // Twenty refused calls of 2,000 bytes each, then one of 100 that passes.
     let flood = repeat(20, "(drop (call $ask (i32.const 0) (i32.const 2000)))");
     let body = format!("{flood} (call $answer_i32 (call $ask (i32.const 0) (i32.const 100)))");
-    let limits = Limits::new().with_host_payload(1000).with_host_call_bytes(100);
+    let limits = Limits::new().host_payload(1000).host_call_bytes(100);
     let host = subject.host(Guest::new(&run(&body)).limits(limits).answers(nothing));
     assert_eq!(host.number("run", b""), 1);
     host.counted(2);
@@ -182,22 +182,22 @@ fn answers_alone_spend_the_default_bytes(subject: &Subject) {
 fn arguments_and_answers_spend_the_bytes_together(subject: &Subject) {
     // 60 and 40 bytes: ten calls reach the limit exactly, and the eleventh ends before its handler
     // runs.
-    let limits = Limits::new().with_host_call_bytes(1000);
+    let limits = Limits::new().host_call_bytes(1000);
     let seen = handled(subject, asking(60).limits(limits), 1000, |_| Ok(vec![7; 40].into()));
     assert_eq!(seen, 10);
     // A budget of zero bytes allows calls of zero bytes.
-    let limits = Limits::new().with_host_call_bytes(0).with_host_calls(25);
+    let limits = Limits::new().host_call_bytes(0).host_calls(25);
     assert_eq!(handled(subject, asking(0).limits(limits), 25, nothing), 25);
 }
 
 fn the_byte_that_is_one_too_many_may_be_an_arguments(subject: &Subject) {
-    let limits = Limits::new().with_host_call_bytes(999);
+    let limits = Limits::new().host_call_bytes(999);
     let seen = handled(subject, asking(100).limits(limits), 999, nothing);
     assert_eq!(seen, 9, "the tenth argument is over the limit, and reaches no handler");
 }
 
 fn the_byte_that_is_one_too_many_may_be_an_answers(subject: &Subject) {
-    let limits = Limits::new().with_host_call_bytes(999);
+    let limits = Limits::new().host_call_bytes(999);
     let seen = handled(subject, asking(1).limits(limits), 999, |_| Ok(vec![7; 99].into()));
     assert_eq!(seen, 10, "the tenth argument is within the limit, its answer is not");
 }
@@ -206,7 +206,7 @@ fn budgets_begin_anew_with_each_call(subject: &Subject) {
     // Each call spends both budgets completely, and each succeeds.
     let flood = repeat(10, "(if (i32.eqz (call $ask (i32.const 0) (i32.const 30))) (then unreachable))");
     let body = format!("{flood} (call $answer_i32 (i32.const 5))");
-    let limits = Limits::new().with_host_calls(10).with_host_call_bytes(500);
+    let limits = Limits::new().host_calls(10).host_call_bytes(500);
     let host = subject.host(Guest::new(&run(&body)).limits(limits).answers(|_| Ok(vec![7; 20].into())));
     for _ in 0..50 {
         assert_eq!(host.number("run", b""), 5);
@@ -251,7 +251,7 @@ fn reading_the_hosts_answer_without_end_is_served_until_the_deadline(subject: &S
          (br $again))
        unreachable";
     let guest = Guest::with_memory(LARGE, &run(body))
-        .limits(Limits::new().with_deadline(Duration::from_millis(80)))
+        .limits(Limits::new().deadline(Duration::from_millis(80)))
         .answers(|_| Ok(vec![7; 4 << 20].into()));
     subject.host(guest).fails("run", b"", Failure::DEADLINE_IN_GUEST);
 }

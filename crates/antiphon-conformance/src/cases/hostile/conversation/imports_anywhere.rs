@@ -191,7 +191,7 @@ fn an_abort_fails_the_start(subject: &Subject) {
 fn a_response_over_its_limit_fails_the_start(subject: &Subject) {
     let code = "(call $guest_response (i32.const 0) (i32.const 11))";
     fails_everywhere(subject, code, ErrorKind::TooLarge, &["response", "11", "10"], |guest| {
-        guest.limits(Limits::new().with_response(10))
+        guest.limits(Limits::new().response(10))
     });
 }
 
@@ -243,12 +243,12 @@ fn budget_ends_in(subject: &Subject, guest: Guest, place: &str, limit: u64) {
 
 fn all_of_the_start_shares_one_budget_of_host_calls(subject: &Subject) {
     for (limit, place) in [(2, "start section"), (5, "_initialize"), (8, "_start"), (11, "wapc_init")] {
-        let limits = Limits::new().with_host_calls(limit);
+        let limits = Limits::new().host_calls(limit);
         let guest = four_times(THREE_CALLS).limits(limits).host_calls_in_init();
         budget_ends_in(subject, guest.answers(|_| Ok(Bytes::new())), place, limit);
     }
     // Just enough; and the first call has a budget of its own.
-    let guest = four_times(THREE_CALLS).limits(Limits::new().with_host_calls(12)).host_calls_in_init();
+    let guest = four_times(THREE_CALLS).limits(Limits::new().host_calls(12)).host_calls_in_init();
     assert_eq!(subject.host(guest.answers(|_| Ok(Bytes::new()))).count(), 1);
 }
 
@@ -256,11 +256,11 @@ fn all_of_the_start_shares_one_budget_of_bytes(subject: &Subject) {
     // Ten bytes a call: five for the handler, five back.
     let answer = || Ok(Bytes::from_static(b"LATER"));
     for (limit, place) in [(29, "start section"), (31, "_initialize"), (89, "_start"), (119, "wapc_init")] {
-        let limits = Limits::new().with_host_call_bytes(limit);
+        let limits = Limits::new().host_call_bytes(limit);
         let guest = four_times(THREE_CALLS).limits(limits).host_calls_in_init();
         budget_ends_in(subject, guest.answers(move |_| answer()), place, limit);
     }
-    let guest = four_times(THREE_CALLS).limits(Limits::new().with_host_call_bytes(120)).host_calls_in_init();
+    let guest = four_times(THREE_CALLS).limits(Limits::new().host_call_bytes(120)).host_calls_in_init();
     assert_eq!(subject.host(guest.answers(move |_| answer())).count(), 1);
 }
 

@@ -109,7 +109,7 @@ fn a_spent_budget_refuses_no_other_message(subject: &Subject) {
         "(func $run (param i32 i32) (result i32)
            (call $console_log (i32.const 65536) (i32.const 1)) (i32.const 1))",
     );
-    subject.host(guest.limits(Limits::new().with_log(0))).fails("run", b"", Failure::TRAPPED);
+    subject.host(guest.limits(Limits::new().log(0))).fails("run", b"", Failure::TRAPPED);
 }
 
 /// Returns a function `$flood` that logs a line of one byte `times` times.

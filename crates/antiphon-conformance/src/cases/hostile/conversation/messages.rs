@@ -81,13 +81,13 @@ fn an_error_before_a_wild_pointer_is_carried(subject: &Subject) {
 
 fn an_error_before_a_response_over_its_limit_is_carried(subject: &Subject) {
     let body = format!("{REGRET} (call $say) (call $answer (i32.const 0) (i32.const 11))");
-    let guest = guest(&body).limits(Limits::new().with_response(10));
+    let guest = guest(&body).limits(Limits::new().response(10));
     carries_its_error(subject, guest, Failure::RESPONSE_TOO_LARGE);
 }
 
 fn an_error_before_one_host_call_too_many_is_carried(subject: &Subject) {
     let body = format!("{REGRET} (loop (drop (call $ask (i32.const 0) (i32.const 0))) (br 0)) unreachable");
-    let guest = guest(&body).limits(Limits::new().with_host_calls(3)).answers(|_| Ok(Bytes::new()));
+    let guest = guest(&body).limits(Limits::new().host_calls(3)).answers(|_| Ok(Bytes::new()));
     carries_its_error(subject, guest, Failure::HOST_CALL_LIMIT);
 }
 
@@ -241,7 +241,7 @@ fn a_refused_host_call_takes_the_answer_before_it_away(subject: &Subject) {
         ));
         let calls = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&calls);
-        let host = subject.host(guest.limits(Limits::new().with_host_payload(10)).answers(move |_| {
+        let host = subject.host(guest.limits(Limits::new().host_payload(10)).answers(move |_| {
             counter.fetch_add(1, Ordering::Relaxed);
             Ok(Bytes::from_static(b"secret"))
         }));
@@ -303,7 +303,7 @@ fn a_host_call_after_the_response_may_still_spoil_it(subject: &Subject) {
     let body = "(call $say) (drop (call $ask (i32.const 0) (i32.const 0))) (i32.const 1)";
     let host = subject.host(guest(body).answers(|_| panic_quietly("after the fact")));
     host.fails("run", b"", Failure::HOST_PANICKED);
-    let host = subject.host(guest(body).limits(Limits::new().with_host_calls(0)));
+    let host = subject.host(guest(body).limits(Limits::new().host_calls(0)));
     host.fails("run", b"", Failure::HOST_CALL_LIMIT);
 }
 

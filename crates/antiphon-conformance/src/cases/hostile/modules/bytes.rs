@@ -47,7 +47,7 @@ const DEADLINE: Duration = Duration::from_millis(60);
 /// the module contains. Returns whether the module was served.
 #[track_caller]
 fn refused_or_behaves(subject: &Subject, bytes: Vec<u8>, what: &str) -> bool {
-    let limits = Limits::new().with_deadline(DEADLINE).with_init_deadline(DEADLINE).with_memory(4 << 20);
+    let limits = Limits::new().deadline(DEADLINE).init_deadline(DEADLINE).memory(4 << 20);
     let short = |error: &Error| assert!(error.to_string().len() < 24 << 10, "{what}: {error}");
     let guest = Guest::binary(bytes).limits(limits);
     let host = match subject.start(guest) {

@@ -316,7 +316,7 @@ fn producers_may_be_garbage(subject: &Subject) {
 
 fn a_module_one_byte_over_its_limit_is_refused_unread(subject: &Subject) {
     let bytes = Raw::echo().custom(b"padding", &[0; 1000]).bytes();
-    let limit = |module: usize| antiphon::Limits::new().with_module(module as u64);
+    let limit = |module: usize| antiphon::Limits::new().module(module as u64);
     let at_limit = Guest::binary(bytes.clone()).limits(limit(bytes.len()));
     assert_eq!(subject.host(at_limit).answer("echo", b"served"), b"served");
     let over = Guest::binary(bytes.clone()).limits(limit(bytes.len() - 1));

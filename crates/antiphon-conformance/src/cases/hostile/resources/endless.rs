@@ -56,7 +56,7 @@ pub(super) const CASES: &[Case] = &[
 /// Returns a guest with 64 MiB of memory that only its deadline ends.
 fn endless(body: &str) -> Guest {
     Guest::with_memory(r#"(memory (export "memory") 1024)"#, body)
-        .limits(Limits::new().with_deadline(60 * MS).with_host_calls(u64::MAX).with_host_call_bytes(u64::MAX))
+        .limits(Limits::new().deadline(60 * MS).host_calls(u64::MAX).host_call_bytes(u64::MAX))
         .log(&Log::default())
 }
 
@@ -251,7 +251,7 @@ fn growing_for_as_long_as_it_goes(subject: &Subject) {
              (i32.const 1) (i32.const 65536))))
          (br $again))
        unreachable)";
-    ends(subject, Guest::new(body).limits(Limits::new().with_deadline(60 * MS)));
+    ends(subject, Guest::new(body).limits(Limits::new().deadline(60 * MS)));
 }
 
 fn asking_for_the_largest_request(subject: &Subject) {
@@ -377,7 +377,7 @@ fn in_the_call_after_a_trap(subject: &Subject) {
         "(func $run (param $op i32) (param $msg i32) (result i32)
            (if (local.get $msg) (then unreachable)) (call $spin) (i32.const 1))",
     );
-    let host = subject.host(guest.limits(Limits::new().with_deadline(60 * MS)));
+    let host = subject.host(guest.limits(Limits::new().deadline(60 * MS)));
     Failure::TRAPPED.check(&host.call("run", b"trap").unwrap_err());
     let (error, elapsed) = timed(|| host.call("run", b"").unwrap_err());
     // The rebuild is part of the call, and its time counts from the call's start.

@@ -34,7 +34,7 @@ fn start_ends(subject: &Subject, guest: Guest, place: &str) {
 /// Returns a guest that has 80 ms to start.
 fn starting(body: &str) -> Guest {
     let body = format!("(func $run (param i32 i32) (result i32) (i32.const 1)) {body}");
-    let limits = Limits::new().with_init_deadline(80 * MS).with_host_calls(u64::MAX);
+    let limits = Limits::new().init_deadline(80 * MS).host_calls(u64::MAX);
     Guest::new(&body).limits(limits).log(&Log::default())
 }
 
@@ -79,7 +79,7 @@ fn a_little_in_each_place_of_the_start(subject: &Subject) {
            (func $early (drop (call $ask (i32.const 0) (i32.const 0))))"#,
     );
     let guest = guest
-        .limits(Limits::new().with_init_deadline(200 * MS))
+        .limits(Limits::new().init_deadline(200 * MS))
         .host_calls_in_init()
         .handler(|_| Answer::After(120 * MS, Ok(Bytes::new())));
     let (error, elapsed) = timed(|| subject.refuses(guest, Failure::INIT_FAILED));
@@ -96,7 +96,7 @@ fn in_a_rebuild(subject: &Subject) {
         r#"(func (export "_initialize") (if (i32.eqz (call $ask (i32.const 0) (i32.const 0))) (then (call $spin))))
            (func $run (param i32 i32) (result i32) unreachable)"#,
     );
-    let limits = Limits::new().with_deadline(60 * MS);
+    let limits = Limits::new().deadline(60 * MS);
     let host = subject.host(guest.limits(limits).host_calls_in_init().answers(move |_| {
         match starts.fetch_add(1, Ordering::Relaxed) {
             1 => Err("spin".into()),

@@ -73,7 +73,7 @@ fn guest(body: &str) -> Guest {
 
 /// Ten pages of memory, five elements of a table.
 fn small() -> Limits {
-    Limits::new().with_memory(10 * PAGE).with_table_elements(5)
+    Limits::new().memory(10 * PAGE).table_elements(5)
 }
 
 fn page_by_page_it_grows_to_its_limit_and_no_further(subject: &Subject) {

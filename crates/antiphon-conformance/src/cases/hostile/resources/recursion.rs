@@ -213,7 +213,7 @@ fn deeper(piece: &str) -> Guest {
            {piece}
            (i32.add (call $run (local.get $op) (local.get $msg)) (i32.const 1)))"
     ))
-    .limits(Limits::new().with_host_calls(u64::MAX).with_deadline(Duration::from_secs(4)).with_log(0))
+    .limits(Limits::new().host_calls(u64::MAX).deadline(Duration::from_secs(4)).log(0))
 }
 
 fn every_import_at_every_depth_has_room(subject: &Subject) {
@@ -227,7 +227,7 @@ fn every_import_at_every_depth_has_room(subject: &Subject) {
          (call $host_error (i32.const 1024))
          (drop (i32.add (call $host_error_len) (call $host_response_len)))",
     );
-    let limits = guest.module.limits.with_host_payload(100);
+    let limits = guest.module.limits.host_payload(100);
     let host = subject.host(guest.limits(limits).answers(|_| Ok(Bytes::new())));
     let error = host.fails("run", b"payload", Failure::STACK_OVERFLOW);
     assert_eq!(error.guest_error().map(str::len), Some(64));

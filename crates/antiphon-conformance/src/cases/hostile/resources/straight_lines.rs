@@ -42,7 +42,7 @@ fn line(times: usize, piece: &str, before: &str) -> Guest {
             piece.repeat(times)
         ),
     )
-    .limits(Limits::new().with_deadline(60 * MS))
+    .limits(Limits::new().deadline(60 * MS))
     .log(&Log::default())
 }
 
@@ -80,7 +80,7 @@ fn of_the_hosts_largest_answer(subject: &Subject) {
 
 fn of_the_hosts_largest_error(subject: &Subject) {
     let guest = line(LINE, "(call $host_error (i32.const 0))", "");
-    let limits = guest.module.limits.with_error_text(4 << 20);
+    let limits = guest.module.limits.error_text(4 << 20);
     ends(subject, guest.limits(limits).answers(|_| Err("x".repeat(4 << 20).into())));
 }
 
@@ -103,7 +103,7 @@ fn of_filling_tables(subject: &Subject) {
                  (table.copy $two $one (i32.const 0) (i32.const 0) (i32.const 1000000))
                  (table.copy $two $two (i32.const 1) (i32.const 0) (i32.const 999999))";
     let guest = line(500, piece, before);
-    let limits = guest.module.limits.with_table_elements(1_000_000);
+    let limits = guest.module.limits.table_elements(1_000_000);
     ends(subject, guest.limits(limits));
 }
 
@@ -114,7 +114,7 @@ fn in_the_start(subject: &Subject) {
             r#"(memory (export "memory") 1024)"#,
             &format!("(func $early {piece}) (func $run (param i32 i32) (result i32) (i32.const 1)) {place}"),
         );
-        let guest = guest.limits(Limits::new().with_init_deadline(60 * MS));
+        let guest = guest.limits(Limits::new().init_deadline(60 * MS));
         let factory = subject.factory(&guest).expect("a module that compiles");
         let (error, elapsed) = timed(|| subject.start_on(&*factory, guest).err());
         took(elapsed, 60 * MS);

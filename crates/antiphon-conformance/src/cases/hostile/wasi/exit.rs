@@ -55,7 +55,7 @@ const EXIT: &str = r#"(func $proc_exit (import "wasi_snapshot_preview1" "proc_ex
 /// Returns a guest that exits before its answer; `code` replaces `CODE` in `body`.
 fn exiting(body: &str, code: i32) -> Guest {
     let body = body.replace("CODE", &format!("(i32.const {code})"));
-    Guest::new(&format!("{EXIT} {body}")).limits(Limits::new().with_deadline(Duration::from_secs(1)))
+    Guest::new(&format!("{EXIT} {body}")).limits(Limits::new().deadline(Duration::from_secs(1)))
 }
 
 /// Returns a guest that exits in its start; its operation does not matter.

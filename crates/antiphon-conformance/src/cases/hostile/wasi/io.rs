@@ -213,7 +213,7 @@ fn forever(subject: &Subject, body: &str) -> Vec<String> {
         "(func $run (param i32 i32) (result i32) (loop $again {body} (br $again)) (i32.const 1))
          (data (i32.const 0) \"\\00\\04\\00\\00\\00\\08\\00\\00\")"
     );
-    let host = subject.host(guest(&body).limits(Limits::new().with_deadline(DEADLINE)).log(&log));
+    let host = subject.host(guest(&body).limits(Limits::new().deadline(DEADLINE)).log(&log));
     let (error, elapsed) = timed(|| host.call("run", b"").unwrap_err());
     Failure::DEADLINE_IN_GUEST.check(&error);
     deadline_in(&error, Phase::Guest);
@@ -329,7 +329,7 @@ fn random_bytes_without_end_end_at_the_deadline(subject: &Subject) {
            (i32.const 1))"
     );
     let guest = Guest::with_memory(r#"(memory (export "memory") 769)"#, &body);
-    let host = subject.host(guest.limits(Limits::new().with_deadline(DEADLINE)));
+    let host = subject.host(guest.limits(Limits::new().deadline(DEADLINE)));
     let (error, elapsed) = timed(|| host.call("run", b"").unwrap_err());
     Failure::DEADLINE_IN_GUEST.check(&error);
     took(elapsed, DEADLINE);

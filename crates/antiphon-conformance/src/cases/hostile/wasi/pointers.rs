@@ -69,7 +69,7 @@ fn caller(module: &str, more: &str) -> Guest {
     );
     body.push_str(more);
     // No call should wait; one that does ends by this deadline.
-    Guest::new(&body).wasi_params(world()).limits(Limits::new().with_deadline(Duration::from_secs(1)))
+    Guest::new(&body).wasi_params(world()).limits(Limits::new().deadline(Duration::from_secs(1)))
 }
 
 /// Returns the arguments and the environment that the table assumes.

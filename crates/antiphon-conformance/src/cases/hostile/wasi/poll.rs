@@ -51,7 +51,7 @@ const POLLER: &str = r#"
       (call $answer (i32.const 16384) (i32.mul (i32.load (i32.const 60000)) (i32.const 32))))"#;
 
 fn poller(count: &str) -> Guest {
-    Guest::new(&POLLER.replace("COUNT", count)).limits(Limits::new().with_deadline(DEADLINE))
+    Guest::new(&POLLER.replace("COUNT", count)).limits(Limits::new().deadline(DEADLINE))
 }
 
 /// Polls the payload's subscriptions, one for every 48 bytes, and returns the events.
@@ -153,7 +153,7 @@ fn restless(nanoseconds: u64) -> Guest {
                (br $again))
              (i32.const 1))"#
     ))
-    .limits(Limits::new().with_deadline(DEADLINE))
+    .limits(Limits::new().deadline(DEADLINE))
 }
 
 fn sleeps_of_nothing_without_end_end_at_the_deadline(subject: &Subject) {
@@ -179,9 +179,8 @@ fn a_sleep_in_every_init_export_ends_at_the_deadline_of_the_start(subject: &Subj
            (func (export "wapc_init") (call $nap) (call $nap))
            (func $run (param i32 i32) (result i32) (i32.const 1))"#,
     );
-    let (error, elapsed) = timed(|| {
-        subject.refuses(guest.limits(Limits::new().with_init_deadline(DEADLINE)), Failure::INIT_FAILED)
-    });
+    let (error, elapsed) =
+        timed(|| subject.refuses(guest.limits(Limits::new().init_deadline(DEADLINE)), Failure::INIT_FAILED));
     assert!(error.is_deadline() && cause(&error).is_deadline(), "{error:#?}");
     took(elapsed, DEADLINE);
 }
@@ -235,7 +234,7 @@ fn events_over_the_subscriptions_harm_only_the_guest(subject: &Subject) {
     // ends soon.
     for at in [0, 1, 8, 16, 24, 32, 48, 80] {
         let body = POLLER.replace("COUNT", ALL).replace("16384", &at.to_string());
-        let host = subject.host(Guest::new(&body).limits(Limits::new().with_deadline(DEADLINE)));
+        let host = subject.host(Guest::new(&body).limits(Limits::new().deadline(DEADLINE)));
         let many: Vec<u8> =
             (0..8).flat_map(|i| clock(i, MONOTONIC, u64::from(i) * 1_000, RELATIVE)).collect();
         let (outcome, elapsed) = timed(|| host.call("poll", &many));
