@@ -7,14 +7,14 @@ use antiphon::{EngineOptions, Isolation};
 use wasmtime::{Config, Engine, Module};
 
 #[cfg(feature = "cache")]
-use crate::cache::{self, ModuleCache};
-use crate::compiled::{Compiled, Settings, Source};
+use crate::compile::cache::key::SealKey;
+#[cfg(feature = "cache")]
+use crate::compile::cache::{self, ModuleCache};
+use crate::engine::pooling::Pool;
 use crate::engine::{self, Clocked};
 use crate::errors::{Error, Result};
-#[cfg(feature = "cache")]
-use crate::key::SealKey;
+use crate::instance::compiled::{Compiled, Settings, Source};
 use crate::options::{EpochDeadlines, ResourceLimits};
-use crate::pooling::Pool;
 use crate::provider::WasmtimeEngineProviderPre;
 #[cfg(feature = "async")]
 use crate::provider_async::WasmtimeEngineProviderAsyncPre;
@@ -139,10 +139,10 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         let Some(bytes) = self.module_bytes else {
             return Err(invalid("an artifact is made of `module_bytes`"));
         };
-        crate::artifact::check(path)?;
+        crate::compile::cache::artifact::check(path)?;
         let settings = Settings { cache: None, ..self.settings()? };
         let compiled = Compiled::new(self.clocked(&settings)?, Source::Bytes(bytes), settings)?;
-        crate::artifact::write(path, key, compiled.artifact(bytes))?;
+        crate::compile::cache::artifact::write(path, key, compiled.artifact(bytes))?;
         Ok(())
     }
 

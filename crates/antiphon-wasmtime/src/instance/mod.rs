@@ -1,5 +1,17 @@
 //! One instance of a guest in its store: its start, and its calls in either mode.
 
+pub(crate) mod compiled;
+pub(crate) mod data;
+pub(crate) mod imports;
+pub(crate) mod limiter;
+pub(crate) mod linked;
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+pub(crate) mod resident;
+pub(crate) mod stack;
+pub(crate) mod trap;
+#[cfg(feature = "wasi")]
+pub(crate) mod wasi;
+
 use std::mem;
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
 use std::pin::pin;
@@ -9,17 +21,16 @@ use antiphon::provider::{self, HostKind};
 use antiphon::{Conversation, FuelUse};
 use wasmtime::{Extern, Instance as Wasm, ModuleExport, Store, TypedFunc, WasmParams, WasmResults};
 
-use crate::compiled::Compiled;
-use crate::data::Data;
+use crate::engine::ticks::Ticks;
 use crate::engine::{Clock, unsupported_deadline};
-use crate::linked::Linked;
+use crate::instance::compiled::Compiled;
+use crate::instance::data::Data;
+use crate::instance::linked::Linked;
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+use crate::instance::resident::Resident;
+#[cfg(any(feature = "async", feature = "wasi-fs"))]
+use crate::instance::stack::{Interruptible, OnFiber};
 use crate::options::EpochDeadlines;
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-use crate::resident::Resident;
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-use crate::stack::{Interruptible, OnFiber};
-use crate::ticks::Ticks;
-use crate::{stack, trap};
 
 /// A started instance.
 pub struct Instance(Kind);
@@ -111,7 +122,8 @@ impl Instance {
         }
         #[cfg(feature = "wasi-fs")]
         if compiled.has_directories() {
-            data.fs = Some(Box::new(crate::wasi_fs::Fs::new(&compiled.settings.options)?));
+            data.fs =
+                Some(Box::new(crate::instance::wasi::directories::Fs::new(&compiled.settings.options)?));
         }
         let mut store = Store::new(&linked.engine.engine, data);
         store.limiter(|data| &mut data.limiter);
@@ -168,7 +180,7 @@ impl Instance {
         if compiled.has_directories() {
             let watch = conversation.watch();
             let start = Box::pin(Self::start_in(compiled, linked, conversation, spare, how));
-            return match watch.over(crate::wasi_fs::in_tokio(start)).await {
+            return match watch.over(crate::instance::wasi::directories::in_tokio(start)).await {
                 Ok(Ok(started)) => started,
                 Ok(Err(error)) | Err(error) => Err(Error::init("instance", error).into()),
             };
@@ -199,7 +211,8 @@ impl Guest {
     #[cfg(feature = "wasi-fs")]
     async fn run_watched(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let watch = conversation.watch();
-        let run = crate::wasi_fs::in_tokio(Interruptible::new(self.run_on_fiber(conversation)));
+        let run =
+            crate::instance::wasi::directories::in_tokio(Interruptible::new(self.run_on_fiber(conversation)));
         match watch.over(run).await {
             Ok(Ok(returned)) => returned,
             // What the guest wrote goes to the log although its call was dropped in the middle, and the conversation, which

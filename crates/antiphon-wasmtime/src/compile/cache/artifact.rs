@@ -19,10 +19,10 @@ use antiphon::ModuleInfo;
 use antiphon::errors::{BoxError, Error, ErrorKind};
 use wasmtime::Module;
 
-use crate::digest::{self, Crew, Digest, Pieces, length};
-use crate::environment::Environment;
-use crate::key::SealKey;
-use crate::private;
+use crate::compile::cache::digest::{self, Crew, Digest, Pieces, length};
+use crate::compile::cache::environment::Environment;
+use crate::compile::cache::key::SealKey;
+use crate::compile::cache::private;
 
 /// The version of the format.
 const FORMAT: u32 = 1;

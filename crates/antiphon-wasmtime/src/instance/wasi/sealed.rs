@@ -8,8 +8,8 @@ use antiphon_wasi::host::Guest;
 use antiphon_wasi::{Abi, MODULES, Wait};
 use wasmtime::{Caller, Linker, Result};
 
-use crate::data::{Data, check, split};
-use crate::ticks::Ticks;
+use crate::engine::ticks::Ticks;
+use crate::instance::data::{Data, check, split};
 
 /// Defines WASI's functions where the module imports any.
 pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo, options: &EngineOptions) -> Result<()> {
@@ -18,7 +18,7 @@ pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo, options: &Engin
     }
     #[cfg(feature = "wasi-fs")]
     if options.grants_directories() {
-        return crate::wasi_fs::link(linker);
+        return crate::instance::wasi::directories::link(linker);
     }
     let _ = options;
     for (module, abi) in MODULES {

@@ -203,7 +203,7 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    use crate::shelf::{Put, Shelf};
+    use crate::compile::cache::shelf::{Put, Shelf};
 
     fn name(number: u8) -> String {
         format!("{number:064x}")

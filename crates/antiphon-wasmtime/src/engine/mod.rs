@@ -1,8 +1,12 @@
 //! The Wasmtime engine and who ticks it.
 
+pub(crate) mod machine;
+pub(crate) mod pooling;
+pub(crate) mod ticks;
+
 use std::sync::{Arc, Weak};
 
-use crate::pooling::Pool;
+use crate::engine::pooling::Pool;
 use antiphon::Limits;
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::ticker::{self, OnTick};

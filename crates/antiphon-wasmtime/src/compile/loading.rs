@@ -4,7 +4,7 @@ use antiphon::errors::Error;
 use antiphon::{Limits, ModuleInfo};
 use wasmtime::Module;
 
-use crate::compiling::{self, Turn};
+use crate::compile::turns::{self, Turn};
 use crate::engine::Clocked;
 use crate::errors::Result;
 
@@ -14,7 +14,7 @@ pub(crate) type Loaded = (Module, ModuleInfo, Clocked);
 /// Compiles a module, in the binary or the text format, when its turn has come. What it would cost was looked at before.
 pub(crate) fn compile(bytes: &[u8], engine: Clocked, limits: &Limits) -> Result<Loaded> {
     let (bytes, info) = ModuleInfo::load(bytes, limits)?;
-    let turn = compiling::turn();
+    let turn = turns::turn();
     let (module, engine) = Read { bytes: &bytes, info: &info, limits }.compile(&turn, engine)?;
     Ok((module, info, engine))
 }
@@ -60,12 +60,13 @@ mod kept {
     use wasmtime::Engine;
 
     use super::*;
-    use crate::artifact::{ArtifactError, Authentic, Opening, Place};
-    use crate::cache::{self, ModuleCache, Wanted};
-    use crate::digest::{self, length};
-    use crate::environment::Environment;
-    use crate::key::SealKey;
-    use crate::{native, private};
+    use crate::compile::cache::artifact::{ArtifactError, Authentic, Opening, Place};
+    use crate::compile::cache::digest::{self, length};
+    use crate::compile::cache::environment::Environment;
+    use crate::compile::cache::key::SealKey;
+    use crate::compile::cache::private;
+    use crate::compile::cache::{self, ModuleCache, Wanted};
+    use crate::compile::native;
 
     /// How many times the bytes of a module have to be hashed, about: once themselves, and its code.
     const CODE: u64 = 4;
@@ -87,7 +88,7 @@ mod kept {
             return Ok((module, info, engine));
         }
         let (bytes, info) = ModuleInfo::load(bytes, limits)?;
-        let turn = compiling::turn();
+        let turn = turns::turn();
         // Whoever compiled meanwhile may have wanted the same.
         if turn.waited
             && let Some((module, info)) = cache.load_again(&engine, &wanted)
@@ -165,11 +166,12 @@ mod tests {
     use std::fs::{self, File};
 
     use super::*;
-    use crate::artifact::{self, ArtifactError, Authentic, Opening, Place};
-    use crate::digest::Crew;
+    use crate::compile::cache::artifact::{self, ArtifactError, Authentic, Opening, Place};
+    use crate::compile::cache::digest::Crew;
+    use crate::compile::cache::environment::Environment;
+    use crate::compile::native;
     use crate::engine::config;
-    use crate::environment::Environment;
-    use crate::{SealKey, WasmtimeEngineProviderBuilder, native};
+    use crate::{SealKey, WasmtimeEngineProviderBuilder};
 
     const GUEST: &[u8] = br#"(module (memory (export "memory") 1)
         (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#;
@@ -213,7 +215,7 @@ mod tests {
                 fs::write(&path, &bytes[1..]).unwrap();
             }
         }
-        let turn = compiling::turn();
+        let turn = turns::turn();
         std::thread::scope(|scope| {
             let waits = scope.spawn(build);
             // It looks at the file, then waits for this turn to end.

@@ -6,9 +6,11 @@ use antiphon::module_info::ModuleInfo;
 use antiphon::wapc_functions as wapc;
 use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport};
 
-use crate::data::Data;
+use crate::compile::native;
 use crate::engine::Clocked;
-use crate::{errors, imports, native};
+use crate::errors;
+use crate::instance::data::Data;
+use crate::instance::imports;
 
 /// A module on one engine, in the forms that it is instantiated in.
 #[derive(Clone)]
@@ -58,7 +60,7 @@ impl Linked {
         let mut linker = Linker::new(&engine.engine);
         imports::link(&mut linker)?;
         #[cfg(feature = "wasi")]
-        crate::wasi::link(&mut linker, info, options)?;
+        crate::instance::wasi::sealed::link(&mut linker, info, options)?;
         let straight = linker.instantiate_pre(module)?;
         #[cfg(feature = "async")]
         let suspending = {
@@ -66,7 +68,7 @@ impl Linked {
             linker.allow_shadowing(true);
             imports::link_suspending(&mut linker)?;
             #[cfg(feature = "wasi")]
-            crate::wasi::link_suspending(&mut linker, options)?;
+            crate::instance::wasi::sealed::link_suspending(&mut linker, options)?;
             linker.instantiate_pre(module)?
         };
         let _ = (info, options);

@@ -17,7 +17,7 @@ use antiphon::Conversation;
 use antiphon::errors::{Error, ErrorKind};
 
 use crate::instance::Guest;
-use crate::stack;
+use crate::instance::stack;
 
 /// A guest, and the future that runs its calls.
 pub(crate) struct Resident {

@@ -5,8 +5,8 @@ use antiphon::growth::Growth;
 use antiphon::{Conversation, Limits};
 use wasmtime::{Caller, Extern, Memory, UpdateDeadline};
 
-use crate::limiter::Limiter;
-use crate::ticks::Ticks;
+use crate::engine::ticks::Ticks;
+use crate::instance::limiter::Limiter;
 
 /// The data of a store.
 pub(crate) struct Data {
@@ -25,7 +25,7 @@ pub(crate) struct Data {
     #[cfg(feature = "wasi")]
     pub(crate) wasi: Option<Box<antiphon_wasi::Session>>,
     #[cfg(feature = "wasi-fs")]
-    pub(crate) fs: Option<Box<crate::wasi_fs::Fs>>,
+    pub(crate) fs: Option<Box<crate::instance::wasi::directories::Fs>>,
 }
 
 impl Data {
@@ -91,7 +91,7 @@ impl Data {
         antiphon_wasi::host::flush(self.wasi.as_deref_mut(), &mut self.conversation)?;
         #[cfg(feature = "wasi-fs")]
         if self.fs.is_some() {
-            crate::wasi_fs::flush(self)?;
+            crate::instance::wasi::directories::flush(self)?;
         }
         Ok(())
     }

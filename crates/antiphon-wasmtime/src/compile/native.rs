@@ -25,7 +25,7 @@ pub(crate) fn copy(module: &Module, engine: &Engine) -> wasmtime::Result<Module>
 mod sealed {
     use wasmtime::{Engine, Module};
 
-    use crate::artifact::{Code, Fitting};
+    use crate::compile::cache::artifact::{Code, Fitting};
 
     /// Loads code whose seal was found whole, for an engine like the one that compiled it.
     pub(crate) fn load(engine: &Engine, fitting: Fitting) -> wasmtime::Result<Module> {

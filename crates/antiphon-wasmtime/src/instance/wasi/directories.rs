@@ -20,7 +20,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
-use crate::data::Data;
+use crate::instance::data::Data;
 
 /// What a guest writes between two flushes, in bytes, for each stream; more is dropped, as the log would drop it.
 const MAX_BUFFERED: usize = 64 * 1024;

@@ -6,7 +6,7 @@ use std::{io, mem, thread};
 use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 use blake3::{Hash, Hasher};
 
-use crate::key::SealKey;
+use crate::compile::cache::key::SealKey;
 
 /// Bytes that are read and hashed at once: they stay in the processor's cache. A power of two and some chunks of BLAKE3 long,
 /// which makes each piece a subtree.

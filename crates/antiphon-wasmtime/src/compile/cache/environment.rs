@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use wasmtime::Engine;
 
-use crate::artifact::ArtifactError;
+use crate::compile::cache::artifact::ArtifactError;
 use crate::engine::Clocked;
 
 /// What native code was compiled by and for. Code runs only where all of it is the same.

@@ -9,15 +9,16 @@ use antiphon::provider::HostKind;
 use antiphon::{Capabilities, Conversation, EngineOptions, Isolation, Limits};
 use wasmtime::{ExternType, Module, ValType};
 
-use crate::engine::{Clock, Clocked};
 #[cfg(feature = "cache")]
-use crate::environment::Environment;
+use crate::compile::cache::environment::Environment;
+use crate::compile::loading;
+use crate::engine::{Clock, Clocked};
+use crate::errors;
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
 use crate::instance::Mode;
+use crate::instance::linked::Linked;
 use crate::instance::{How, Instance, Unstarted};
-use crate::linked::Linked;
 use crate::options::EpochDeadlines;
-use crate::{errors, loading};
 
 /// What the builder was told about the guests of an engine.
 #[derive(Clone, Debug)]
@@ -69,8 +70,8 @@ impl Compiled {
 
     /// What an artifact is made of: the module as it was handed in, and its code.
     #[cfg(feature = "cache")]
-    pub(crate) fn artifact<'a>(&'a self, bytes: &'a [u8]) -> crate::artifact::Written<'a> {
-        crate::artifact::Written {
+    pub(crate) fn artifact<'a>(&'a self, bytes: &'a [u8]) -> crate::compile::cache::artifact::Written<'a> {
+        crate::compile::cache::artifact::Written {
             bytes,
             module: self.linked.straight.module(),
             environment: Environment::of(&self.linked.engine, self.settings.options.deterministic.is_some()),

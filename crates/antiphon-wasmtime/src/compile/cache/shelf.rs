@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::private;
+use crate::compile::cache::private;
 
 /// The file that whoever changes the directory holds a lock on.
 const LOCK: &str = "lock";

@@ -1,5 +1,12 @@
 //! Compiled modules that outlive the process.
 
+pub(crate) mod artifact;
+pub(crate) mod digest;
+pub(crate) mod environment;
+pub(crate) mod key;
+pub(crate) mod private;
+pub(crate) mod shelf;
+
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,13 +17,13 @@ use antiphon::errors::BoxError;
 use antiphon::{Limits, ModuleInfo};
 use wasmtime::Module;
 
-use crate::artifact::{self, ArtifactError, Manifest, Opening};
-use crate::digest::{Crew, Digest, length};
+use crate::compile::cache::artifact::{ArtifactError, Manifest, Opening};
+use crate::compile::cache::digest::{Crew, Digest, length};
+use crate::compile::cache::environment::Environment;
+use crate::compile::cache::key::SealKey;
+use crate::compile::cache::shelf::{Put, Shelf};
+use crate::compile::loading;
 use crate::engine::Clocked;
-use crate::environment::Environment;
-use crate::key::SealKey;
-use crate::loading;
-use crate::shelf::{Put, Shelf};
 
 /// A directory of compiled modules, each sealed with a [`SealKey`]: what was compiled once, by whichever process, is loaded
 /// in the time that it takes to hash it.

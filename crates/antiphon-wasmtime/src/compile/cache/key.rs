@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
-use crate::private::{self, told};
+use crate::compile::cache::private::{self, told};
 
 /// The file of the key in its directory.
 const FILE: &str = "key";

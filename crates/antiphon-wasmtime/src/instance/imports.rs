@@ -5,8 +5,8 @@ use antiphon::{Conversation, wapc_functions as wapc};
 use wasmtime::{Caller, Linker, Result};
 
 #[cfg(feature = "async")]
-use crate::data::split;
-use crate::data::{Data, find_memory, split_known};
+use crate::instance::data::split;
+use crate::instance::data::{Data, find_memory, split_known};
 
 type Guest<'a> = Caller<'a, Data>;
 

@@ -7,7 +7,7 @@ use antiphon::growth::MAX_TABLES;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::engine::Clocked;
-use crate::machine::Machine;
+use crate::engine::machine::Machine;
 
 /// Instances that one pool holds at once, at most.
 const MAX_SLOTS: u64 = 1_000;

@@ -1,0 +1,5 @@
+//! WASI for guests.
+
+#[cfg(feature = "wasi-fs")]
+pub(crate) mod directories;
+pub(crate) mod sealed;
