@@ -56,7 +56,7 @@ fn the_libraries_know_no_operating_system() {
     for library in ["antiphon-protocol", "antiphon", "antiphon-wasi", "antiphon-wasmtime"] {
         for (path, text) in sources(&crates().join(library).join("src")) {
             // What the machine says about itself is said by its system, and what is one user's alone by its rights.
-            if ["engine/machine.rs", "compile/cache/private.rs"]
+            if ["engine/system_info.rs", "compile/cache/private.rs"]
                 .iter()
                 .any(|name| path.ends_with(format!("antiphon-wasmtime/src/{name}")))
             {

@@ -1,23 +1,21 @@
 //! Building providers.
 
+#[cfg(feature = "cache")]
+mod cache;
+
 use std::sync::Arc;
 
 use antiphon::errors::ErrorKind;
 use antiphon::{EngineOptions, Isolation};
 use wasmtime::{Config, Engine, Module};
 
-#[cfg(feature = "cache")]
-use crate::compile::cache::key::SealKey;
-#[cfg(feature = "cache")]
-use crate::compile::cache::{self, ModuleCache};
-use crate::engine::pooling::Pool;
-use crate::engine::{self, Clocked};
+use crate::compile::Source;
+use crate::compile::cache::{Artifact, ModuleCache};
+use crate::engine::{self, Clocked, Pool};
 use crate::errors::{Error, Result};
-use crate::instance::compiled::{Compiled, Settings, Source};
-use crate::options::{EpochDeadlines, ResourceLimits};
+use crate::instance::Compiled;
+use crate::options::{EpochDeadlines, ResourceLimits, Settings};
 use crate::provider::WasmtimeEngineProviderPre;
-#[cfg(feature = "async")]
-use crate::provider_async::WasmtimeEngineProviderAsyncPre;
 
 /// Compiles a module and makes providers of it, in either mode.
 ///
@@ -42,9 +40,7 @@ pub struct WasmtimeEngineProviderBuilder<'a> {
     module_bytes: Option<&'a [u8]>,
     configure: Option<fn(&mut Config)>,
     resource_limits: Option<ResourceLimits>,
-    #[cfg(feature = "cache")]
-    artifact: Option<(&'a std::path::Path, &'a SealKey)>,
-    #[cfg(feature = "cache")]
+    artifact: Option<Artifact<'a>>,
     cache: Option<ModuleCache>,
     options: EngineOptions,
     epochs: Option<EpochDeadlines>,
@@ -84,14 +80,6 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         self
     }
 
-    /// Looks for the compiled module in a cache, and keeps it there once it is compiled. So does whatever comes of the
-    /// builder: a replaced module, [`with_module`](antiphon::EngineProviderFactory::with_module).
-    #[cfg(feature = "cache")]
-    pub fn cache(mut self, cache: ModuleCache) -> Self {
-        self.cache = Some(cache);
-        self
-    }
-
     /// Compiles guests so that nothing can end them from outside: for trusted code only, by those who measured what it saves
     /// (up to half of the time of tight loops, nothing in most programs).
     ///
@@ -111,39 +99,8 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     /// [`cache`](Self::cache). A directory that cannot be used is left out with a warning.
     #[cfg(feature = "cache")]
     pub fn enable_cache(mut self, path: Option<&std::path::Path>) -> Self {
-        self.cache = cache::open_or_warn(path);
+        self.cache = crate::compile::cache::open_or_warn(path);
         self
-    }
-
-    /// The module as a file of native code that was sealed with this key: [`write_artifact`](Self::write_artifact) makes
-    /// one. It takes the place of [`module_bytes`](Self::module_bytes), and needs an engine with the settings that it was
-    /// compiled for.
-    ///
-    /// What is wrong with the file is an [`ErrorKind::InvalidModule`] with an [`ArtifactError`](crate::ArtifactError) as
-    /// its source. The limits hold as they do for the module itself.
-    #[cfg(feature = "cache")]
-    pub fn artifact(mut self, path: &'a std::path::Path, key: &'a SealKey) -> Self {
-        self.artifact = Some((path, key));
-        self
-    }
-
-    /// Compiles the module and writes its native code to a file, whole or not at all, sealed with a key.
-    ///
-    /// The file is this user's, on machines like this one, with this version of Wasmtime and these settings of the engine.
-    ///
-    /// # Errors
-    /// The module is refused, as by [`build`](Self::build); or the file cannot be written, or there is something in its place
-    /// that is no plain file.
-    #[cfg(feature = "cache")]
-    pub fn write_artifact(&self, path: &std::path::Path, key: &SealKey) -> Result<()> {
-        let Some(bytes) = self.module_bytes else {
-            return Err(invalid("an artifact is made of `module_bytes`"));
-        };
-        crate::compile::cache::artifact::check(path)?;
-        let settings = Settings { cache: None, ..self.settings()? };
-        let compiled = Compiled::new(self.clocked(&settings)?, Source::Bytes(bytes), settings)?;
-        crate::compile::cache::artifact::write(path, key, compiled.artifact(bytes))?;
-        Ok(())
     }
 
     /// The compiled module, from which providers are made quickly.
@@ -159,15 +116,13 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     /// # Errors
     /// Those of [`build`](Self::build).
     #[cfg(feature = "async")]
-    pub fn build_async_pre(&self) -> Result<WasmtimeEngineProviderAsyncPre> {
-        Ok(WasmtimeEngineProviderAsyncPre::new(self.compile()?))
+    pub fn build_async_pre(&self) -> Result<crate::WasmtimeEngineProviderAsyncPre> {
+        Ok(crate::WasmtimeEngineProviderAsyncPre::new(self.compile()?))
     }
 
     fn compile(&self) -> Result<Arc<Compiled>> {
         let source = match (self.module_bytes, &self.module) {
-            #[cfg(feature = "cache")]
-            (None, None) if let Some((path, key)) = self.artifact => Source::Artifact(path, key),
-            #[cfg(feature = "cache")]
+            (None, None) if let Some(artifact) = self.artifact => Source::Artifact(artifact),
             _ if self.artifact.is_some() => {
                 return Err(invalid("`artifact` takes the place of `module_bytes` and `module`"));
             }
@@ -195,12 +150,8 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     }
 
     fn settings(&self) -> Result<Settings> {
-        let mut settings = Settings {
-            options: self.options.clone(),
-            epochs: self.epochs,
-            #[cfg(feature = "cache")]
-            cache: self.cache.clone(),
-        };
+        let mut settings =
+            Settings { options: self.options.clone(), epochs: self.epochs, cache: self.cache.clone() };
         if let Some(ResourceLimits { max_memory_size, max_table_elements }) = self.resource_limits {
             let wide =
                 |limit: Option<usize>| limit.map_or(u64::MAX, |limit| limit.try_into().unwrap_or(u64::MAX));

@@ -14,16 +14,10 @@ mod provider_async;
 
 pub use builder::WasmtimeEngineProviderBuilder;
 #[cfg(feature = "cache")]
-pub use compile::cache::artifact::ArtifactError;
-#[cfg(feature = "cache")]
-pub use compile::cache::key::SealKey;
-#[cfg(feature = "cache")]
-pub use compile::cache::{CacheStats, ModuleCache};
-pub use compile::turns::set_parallel_compilations;
+pub use compile::cache::{ArtifactError, CacheStats, ModuleCache, SealKey};
+pub use compile::set_parallel_compilations;
 #[doc(hidden)]
-pub use instance::Instance;
-#[doc(hidden)]
-pub use instance::compiled::Compiled;
+pub use instance::{Compiled, Instance};
 pub use options::{EpochDeadlines, ResourceLimits};
 pub use provider::{WasmtimeEngineProvider, WasmtimeEngineProviderPre};
 #[cfg(feature = "async")]

@@ -1,4 +1,8 @@
-//! The options that users of `wasmtime-provider` know.
+//! The options that users of `wasmtime-provider` know, and all that the builder was told.
+
+use antiphon::EngineOptions;
+
+use crate::compile::cache::ModuleCache;
 
 /// How many epoch ticks guest code may run.
 ///
@@ -26,4 +30,13 @@ pub struct ResourceLimits {
     pub max_memory_size: Option<usize>,
     /// Elements of each table; `None` for no limit.
     pub max_table_elements: Option<usize>,
+}
+
+/// What the builder was told about the guests of an engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) options: EngineOptions,
+    pub(crate) epochs: Option<EpochDeadlines>,
+    /// Where compiled modules are kept.
+    pub(crate) cache: Option<ModuleCache>,
 }

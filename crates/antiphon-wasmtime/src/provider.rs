@@ -7,7 +7,7 @@ use antiphon::EngineProviderFactory;
 use antiphon::provider::{Factory, Provider};
 
 use crate::errors::Result;
-use crate::instance::compiled::Compiled;
+use crate::instance::Compiled;
 use crate::options::EpochDeadlines;
 
 /// Runs one instance of a guest for a [`WapcHost`](antiphon::WapcHost).

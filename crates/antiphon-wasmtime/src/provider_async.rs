@@ -7,7 +7,7 @@ use antiphon::EngineProviderFactory;
 use antiphon::provider::{Factory, ProviderAsync};
 
 use crate::errors::Result;
-use crate::instance::compiled::Compiled;
+use crate::instance::Compiled;
 
 /// Runs one instance of a guest for a [`WapcHostAsync`](antiphon::WapcHostAsync).
 ///

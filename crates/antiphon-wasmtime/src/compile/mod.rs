@@ -1,7 +1,12 @@
-//! The ways from a module's bytes to native code.
+//! The ways from a module's bytes, or from a file of its code, to a compiled module.
 
-#[cfg(feature = "cache")]
+#[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
 pub(crate) mod cache;
-pub(crate) mod loading;
-pub(crate) mod native;
-pub(crate) mod turns;
+mod loading;
+mod native;
+mod source;
+mod turns;
+
+pub(crate) use self::native::copy;
+pub(crate) use self::source::Source;
+pub use self::turns::set_parallel_compilations;

@@ -7,9 +7,6 @@
 
 use wasmtime::{Engine, Module};
 
-#[cfg(feature = "cache")]
-pub(crate) use sealed::load;
-
 /// The code of a module on another engine whose compiler has the same settings.
 ///
 /// # Errors
@@ -20,24 +17,19 @@ pub(crate) fn copy(module: &Module, engine: &Engine) -> wasmtime::Result<Module>
     unsafe { Module::deserialize(engine, code) }
 }
 
-/// Code from files.
+/// Loads code whose seal was found whole, for an engine like the one that compiled it.
 #[cfg(feature = "cache")]
-mod sealed {
-    use wasmtime::{Engine, Module};
+pub(super) fn load(engine: &Engine, fitting: super::cache::Fitting) -> wasmtime::Result<Module> {
+    use super::cache::Code;
 
-    use crate::compile::cache::artifact::{Code, Fitting};
-
-    /// Loads code whose seal was found whole, for an engine like the one that compiled it.
-    pub(crate) fn load(engine: &Engine, fitting: Fitting) -> wasmtime::Result<Module> {
-        match fitting.into_code() {
-            // SAFETY: Wasmtime asks for bytes that it serialised itself, unchanged then and as long as they are mapped.
-            // A `Fitting` is made nowhere but where its seal was checked, over every byte and with a key that nobody but
-            // this user can read; only this program seals with it, and only what `Module::serialize` returned. It is the
-            // same open file, whatever its name means by now. Nobody but this user may write to it (`Code::Mapped` says
-            // so), and this program never writes to a file that has its name: it writes another one and renames it.
-            Code::Mapped(file) => unsafe { Module::deserialize_open_file(engine, file) },
-            // SAFETY: as above, and the bytes are in this process alone since before their seal was checked.
-            Code::Copied(bytes) => unsafe { Module::deserialize(engine, bytes) },
-        }
+    match fitting.into_code() {
+        // SAFETY: Wasmtime asks for bytes that it serialised itself, unchanged then and as long as they are mapped.
+        // A `Fitting` is made nowhere but where its seal was checked, over every byte and with a key that nobody but
+        // this user can read; only this program seals with it, and only what `Module::serialize` returned. It is the
+        // same open file, whatever its name means by now. Nobody but this user may write to it (`Code::Mapped` says
+        // so), and this program never writes to a file that has its name: it writes another one and renames it.
+        Code::Mapped(file) => unsafe { Module::deserialize_open_file(engine, file) },
+        // SAFETY: as above, and the bytes are in this process alone since before their seal was checked.
+        Code::Copied(bytes) => unsafe { Module::deserialize(engine, bytes) },
     }
 }

@@ -21,8 +21,9 @@ pub fn set_parallel_compilations(limit: NonZeroUsize) {
     GATE.set_limit(limit);
 }
 
-/// Waits until this module's turn has come. It is over when the value is dropped.
-pub(crate) fn turn() -> Turn<'static> {
+/// Waits until this module's turn has come. It is over when the value is dropped. Says as well whether somebody else
+/// compiled meanwhile, perhaps the same module.
+pub(super) fn turn() -> (Turn<'static>, bool) {
     GATE.enter()
 }
 
@@ -37,18 +38,12 @@ struct State {
 }
 
 /// The right to compile.
-pub(crate) struct Turn<'a> {
+pub(super) struct Turn<'a> {
     gate: &'a Gate,
-    /// Whether somebody else compiled meanwhile, perhaps the same module.
-    #[cfg_attr(
-        not(any(feature = "cache", test)),
-        expect(dead_code, reason = "only a cache is looked at again after a wait")
-    )]
-    pub(crate) waited: bool,
 }
 
 impl Gate {
-    fn enter(&self) -> Turn<'_> {
+    fn enter(&self) -> (Turn<'_>, bool) {
         let mut waited = false;
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let full = |state: &mut State| {
@@ -58,7 +53,7 @@ impl Gate {
         };
         let mut state = self.freed.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
         state.running = state.running.saturating_add(1);
-        Turn { gate: self, waited }
+        (Turn { gate: self }, waited)
     }
 
     fn set_limit(&self, limit: NonZeroUsize) {
@@ -76,7 +71,7 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// The system refuses the threads.
-    pub(crate) fn compile<R: Send>(&self, compile: impl FnOnce() -> R + Send) -> Result<R, Error> {
+    pub(super) fn compile<R: Send>(&self, compile: impl FnOnce() -> R + Send) -> Result<R, Error> {
         let pool = pool().map_err(|error| {
             Error::new(ErrorKind::Engine, "the threads that compile modules cannot be started")
                 .with_source(error)
@@ -127,7 +122,7 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..10 {
                 scope.spawn(|| {
-                    let _turn = gate.enter();
+                    let _turn = gate.enter().0;
                     most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     thread::sleep(Duration::from_millis(5));
                     inside.fetch_sub(1, Ordering::SeqCst);
@@ -143,15 +138,15 @@ mod tests {
         assert_eq!(at_once(&gate), 1);
         gate.set_limit(NonZeroUsize::new(3).unwrap());
         assert!((2..=3).contains(&at_once(&gate)), "of three");
-        assert!(!gate.enter().waited);
+        assert!(!gate.enter().1);
     }
 
     #[test]
     fn a_turn_ends_by_a_panic_too_and_who_waited_knows() {
         let gate = Gate { state: Mutex::new(State { running: 0, limit: 1 }), freed: Condvar::new() };
         thread::scope(|scope| {
-            let turn = gate.enter();
-            let other = scope.spawn(|| gate.enter().waited);
+            let (turn, _) = gate.enter();
+            let other = scope.spawn(|| gate.enter().1);
             thread::sleep(Duration::from_millis(50));
             assert!(!other.is_finished());
             drop(turn);
@@ -160,18 +155,18 @@ mod tests {
         let panicked = thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    let _turn = gate.enter();
+                    let _turn = gate.enter().0;
                     panic!("while compiling");
                 })
                 .join()
         });
         assert!(panicked.is_err());
-        assert!(!gate.enter().waited);
+        assert!(!gate.enter().1);
     }
 
     #[test]
     fn a_fork_compiles_with_threads_of_its_own() {
-        let turn = turn();
+        let (turn, _) = turn();
         let compiled_by = || {
             let name = turn.compile(|| thread::current().name().map(str::to_owned)).unwrap();
             assert!(name.unwrap().starts_with("antiphon-compile-"));

@@ -1,16 +1,18 @@
 //! The Wasmtime engine and who ticks it.
 
-pub(crate) mod machine;
-pub(crate) mod pooling;
-pub(crate) mod ticks;
+mod pooling;
+mod system_info;
+mod ticks;
 
 use std::sync::{Arc, Weak};
 
-use crate::engine::pooling::Pool;
 use antiphon::Limits;
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::ticker::{self, OnTick};
 use wasmtime::{Config, Engine, EngineWeak, WasmFeatures};
+
+pub(crate) use self::pooling::Pool;
+pub(crate) use self::ticks::Ticks;
 
 /// An engine, with whatever ends its guests in time.
 #[derive(Clone)]
@@ -64,7 +66,7 @@ impl Clocked {
     }
 
     /// The same with a pool behind it.
-    pub(crate) fn with_pool(self, pool: Pool) -> Self {
+    fn with_pool(self, pool: Pool) -> Self {
         Self { pool: Some(Arc::new(pool)), ..self }
     }
 

@@ -6,8 +6,8 @@ use antiphon::Limits;
 use antiphon::growth::MAX_TABLES;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::engine::Clocked;
-use crate::engine::machine::Machine;
+use super::Clocked;
+use super::system_info::SystemInfo;
 
 /// Instances that one pool holds at once, at most.
 const MAX_SLOTS: u64 = 1_000;
@@ -90,10 +90,10 @@ struct Plan {
 }
 
 /// The pool that the machine allows, given what others have taken of it; `None` where it is not worth its while.
-fn plan(wanted: &Wanted, machine: &Machine, taken: Taken) -> Option<Plan> {
+fn plan(wanted: &Wanted, system: &SystemInfo, taken: Taken) -> Option<Plan> {
     // Of a limited address space, and of the mappings, the program needs the most itself.
-    let address_space = machine.address_space.map_or(ADDRESS_SPACE, |limit| ADDRESS_SPACE.min(limit / 4));
-    let mappings = machine.max_mappings.unwrap_or(MAX_MAPPINGS) / 2;
+    let address_space = system.address_space.map_or(ADDRESS_SPACE, |limit| ADDRESS_SPACE.min(limit / 4));
+    let mappings = system.max_mappings.unwrap_or(MAX_MAPPINGS) / 2;
     let left =
         |all: u64, taken: u64, slot: u64| (all.saturating_sub(taken) / SHARE).checked_div(slot).unwrap_or(0);
     let slots = left(address_space, taken.address_space, wanted.slot())
@@ -102,9 +102,9 @@ fn plan(wanted: &Wanted, machine: &Machine, taken: Taken) -> Option<Plan> {
     if slots < MIN_SLOTS {
         return None;
     }
-    let scan = machine.scans_pages_safely();
+    let scan = system.scans_pages_safely();
     // All slots together, were each of them left as full as can be.
-    let affordable = machine.memory.unwrap_or(0) / 8 / slots;
+    let affordable = system.memory.unwrap_or(0) / 8 / slots;
     Some(Plan {
         slots,
         scan,
@@ -206,7 +206,7 @@ impl Pool {
             return None;
         }
         let mut taken = taken();
-        let plan = plan(wanted, &Machine::this(), *taken)?;
+        let plan = plan(wanted, &SystemInfo::this(), *taken)?;
         taken.address_space = taken.address_space.saturating_add(plan.takes.address_space);
         taken.mappings = taken.mappings.saturating_add(plan.takes.mappings);
         Some(plan)
@@ -249,7 +249,7 @@ mod tests {
     const WANTED: Wanted = Wanted { memory: (4 << 30) + (32 << 20), table_elements: 20_000, stack: 2 << 20 };
 
     /// A machine that says the best of itself.
-    const MACHINE: Machine = Machine {
+    const SYSTEM: SystemInfo = SystemInfo {
         kernel: Some((6, 7)),
         swaps: Some(false),
         migrates: Some(false),
@@ -258,34 +258,34 @@ mod tests {
         memory: Some(64 << 30),
     };
 
-    fn slots(machine: Machine, taken: Taken) -> Option<u64> {
-        plan(&WANTED, &machine, taken).map(|plan| plan.slots)
+    fn slots(system: SystemInfo, taken: Taken) -> Option<u64> {
+        plan(&WANTED, &system, taken).map(|plan| plan.slots)
     }
 
     #[test]
     fn a_pool_is_as_large_as_address_space_and_mappings_allow() {
         let none = Taken::default();
-        assert_eq!(slots(MACHINE, none), Some(1_000));
-        assert_eq!(slots(Machine { max_mappings: Some(65_530), ..MACHINE }, none), Some(682));
-        assert_eq!(slots(Machine { max_mappings: None, ..MACHINE }, none), Some(682));
-        assert_eq!(slots(Machine { max_mappings: Some(1_000), ..MACHINE }, none), Some(10));
-        assert_eq!(slots(Machine { max_mappings: Some(100), ..MACHINE }, none), None);
-        assert_eq!(slots(Machine { max_mappings: Some(0), ..MACHINE }, none), None);
-        assert_eq!(slots(Machine { address_space: Some(1 << 40), ..MACHINE }, none), Some(7));
-        assert_eq!(slots(Machine { address_space: Some(16 << 30), ..MACHINE }, none), None);
+        assert_eq!(slots(SYSTEM, none), Some(1_000));
+        assert_eq!(slots(SystemInfo { max_mappings: Some(65_530), ..SYSTEM }, none), Some(682));
+        assert_eq!(slots(SystemInfo { max_mappings: None, ..SYSTEM }, none), Some(682));
+        assert_eq!(slots(SystemInfo { max_mappings: Some(1_000), ..SYSTEM }, none), Some(10));
+        assert_eq!(slots(SystemInfo { max_mappings: Some(100), ..SYSTEM }, none), None);
+        assert_eq!(slots(SystemInfo { max_mappings: Some(0), ..SYSTEM }, none), None);
+        assert_eq!(slots(SystemInfo { address_space: Some(1 << 40), ..SYSTEM }, none), Some(7));
+        assert_eq!(slots(SystemInfo { address_space: Some(16 << 30), ..SYSTEM }, none), None);
     }
 
     #[test]
     fn tables_that_may_grow_without_end_leave_no_pool() {
         for table_elements in [u64::MAX, 1 << 40] {
-            assert_eq!(plan(&Wanted { table_elements, ..WANTED }, &MACHINE, Taken::default()), None);
+            assert_eq!(plan(&Wanted { table_elements, ..WANTED }, &SYSTEM, Taken::default()), None);
         }
     }
 
     #[test]
     fn pools_leave_room_for_one_another_and_never_take_more_than_there_is() {
         let (mut taken, mut pools) = (Taken::default(), 0);
-        while let Some(plan) = plan(&WANTED, &MACHINE, taken) {
+        while let Some(plan) = plan(&WANTED, &SYSTEM, taken) {
             taken.address_space += plan.takes.address_space;
             taken.mappings += plan.takes.mappings;
             pools += 1;
@@ -296,20 +296,20 @@ mod tests {
 
     #[test]
     fn memory_is_kept_and_scanned_only_where_the_scan_is_safe_and_memory_is_there() {
-        let plan = |machine| {
-            let plan = plan(&WANTED, &machine, Taken::default()).unwrap();
+        let plan = |system| {
+            let plan = plan(&WANTED, &system, Taken::default()).unwrap();
             (plan.scan, plan.keep)
         };
-        assert_eq!(plan(MACHINE), (true, 4 << 20));
-        assert_eq!(plan(Machine { memory: Some(8_000 << 20), ..MACHINE }), (true, 1 << 20));
-        assert_eq!(plan(Machine { memory: None, ..MACHINE }), (true, 0));
-        for unsafe_machine in [
-            Machine { swaps: Some(true), ..MACHINE },
-            Machine { migrates: Some(true), ..MACHINE },
-            Machine { kernel: Some((6, 6)), ..MACHINE },
-            Machine { kernel: None, ..MACHINE },
+        assert_eq!(plan(SYSTEM), (true, 4 << 20));
+        assert_eq!(plan(SystemInfo { memory: Some(8_000 << 20), ..SYSTEM }), (true, 1 << 20));
+        assert_eq!(plan(SystemInfo { memory: None, ..SYSTEM }), (true, 0));
+        for unsafe_system in [
+            SystemInfo { swaps: Some(true), ..SYSTEM },
+            SystemInfo { migrates: Some(true), ..SYSTEM },
+            SystemInfo { kernel: Some((6, 6)), ..SYSTEM },
+            SystemInfo { kernel: None, ..SYSTEM },
         ] {
-            assert_eq!(plan(unsafe_machine), (false, 0), "{unsafe_machine:?}");
+            assert_eq!(plan(unsafe_system), (false, 0), "{unsafe_system:?}");
         }
     }
 }

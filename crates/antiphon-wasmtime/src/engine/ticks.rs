@@ -3,7 +3,7 @@
 use antiphon::errors::{Error, Phase};
 use antiphon::{Conversation, Exceeded, ticker};
 
-use crate::engine::Clock;
+use super::Clock;
 
 /// How many epochs guest code may run, counted by whoever knows them.
 #[derive(Clone, Copy, Debug)]

@@ -4,44 +4,27 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::module_info::{Export, ExternKind, Import, ModuleInfo};
-use antiphon::provider::HostKind;
+use antiphon::module_info::{ExternKind, Import, ModuleInfo};
 use antiphon::{Capabilities, Conversation, EngineOptions, Isolation, Limits};
-use wasmtime::{ExternType, Module, ValType};
 
-#[cfg(feature = "cache")]
-use crate::compile::cache::environment::Environment;
-use crate::compile::loading;
-use crate::engine::{Clock, Clocked};
+use super::linked::Linked;
+use super::{How, Instance, Unstarted, wasi};
+use crate::compile::Source;
+use crate::engine::{Clock, Clocked, unsupported_deadline};
 use crate::errors;
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-use crate::instance::Mode;
-use crate::instance::linked::Linked;
-use crate::instance::{How, Instance, Unstarted};
-use crate::options::EpochDeadlines;
-
-/// What the builder was told about the guests of an engine.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) options: EngineOptions,
-    pub(crate) epochs: Option<EpochDeadlines>,
-    /// Where compiled modules are kept.
-    #[cfg(feature = "cache")]
-    pub(crate) cache: Option<crate::ModuleCache>,
-}
+use crate::options::{EpochDeadlines, Settings};
 
 /// A module that is ready to be instantiated, in either mode. Cheap to clone but for `info`.
 #[derive(Clone)]
 pub struct Compiled {
-    pub(crate) info: ModuleInfo,
-    pub(crate) settings: Settings,
+    pub(super) info: ModuleInfo,
+    pub(super) settings: Settings,
     /// The limits that the host is told about.
-    pub(crate) limits: Limits,
+    pub(super) limits: Limits,
     linked: Linked,
     /// What takes over where the pool of instances has no place left.
     overflow: Arc<OnceLock<Option<Linked>>>,
-    #[cfg(feature = "wasi")]
-    pub(crate) world: Option<antiphon_wasi::World>,
+    pub(super) world: Option<wasi::World>,
 }
 
 impl Compiled {
@@ -52,31 +35,21 @@ impl Compiled {
         info.needs.check(&limits)?;
         let linked = Linked::new(engine, &module, &info, &settings.options)?;
         // Guests with directories live in a world of their own.
-        #[cfg(feature = "wasi")]
         let world = match settings.options.grants_directories() {
             true => None,
-            false => antiphon_wasi::host::world(&info, &settings.options)?,
+            false => wasi::world(&info, &settings.options)?,
         };
-        Ok(Self {
-            info,
-            settings,
-            limits,
-            linked,
-            overflow: Arc::default(),
-            #[cfg(feature = "wasi")]
-            world,
-        })
+        Ok(Self { info, settings, limits, linked, overflow: Arc::default(), world })
     }
 
     /// What an artifact is made of: the module as it was handed in, and its code.
     #[cfg(feature = "cache")]
-    pub(crate) fn artifact<'a>(&'a self, bytes: &'a [u8]) -> crate::compile::cache::artifact::Written<'a> {
-        crate::compile::cache::artifact::Written {
-            bytes,
-            module: self.linked.straight.module(),
-            environment: Environment::of(&self.linked.engine, self.settings.options.deterministic.is_some()),
-            info: self.info.clone(),
-        }
+    pub(crate) fn written<'a>(&'a self, bytes: &'a [u8]) -> crate::compile::cache::Written<'a> {
+        use crate::compile::cache::{Environment, Written};
+
+        let deterministic = self.settings.options.deterministic.is_some();
+        let environment = Environment::of(&self.linked.engine, deterministic);
+        Written { bytes, module: self.linked.module(), environment, info: self.info.clone() }
     }
 
     /// The same module with other deadlines.
@@ -96,13 +69,13 @@ impl Compiled {
     ///
     /// # Errors
     /// There is a limit, and the engine counts no fuel.
-    pub(crate) fn fuel(&self, limits: &Limits) -> Result<Option<u64>, Error> {
+    pub(super) fn fuel(&self, limits: &Limits) -> Result<Option<u64>, Error> {
         self.linked.engine.check_fuel(limits)?;
         Ok(self.linked.engine.counts_fuel().then(|| self.settings.options.fuel(limits)))
     }
 
     /// Starts an instance in the pool, or where there is room for it.
-    pub(crate) async fn place(
+    pub(super) async fn place(
         &self,
         conversation: &mut Box<Conversation>,
         spare: Box<Conversation>,
@@ -135,89 +108,6 @@ impl Compiled {
         let started = Instance::start_watched(self, linked, conversation, spare, how).await;
         started.map_err(|unstarted| unstarted.error)
     }
-
-    /// Whether the guest imports something that always has to suspend it in asynchronous mode: WASI's `poll_oneoff`.
-    #[cfg(feature = "async")]
-    pub(crate) fn waits(&self) -> bool {
-        self.info.imports.iter().any(|import| import.name == "poll_oneoff" && import.module != "wapc")
-    }
-
-    #[cfg(feature = "async")]
-    pub(crate) fn calls_host(&self) -> bool {
-        self.info.import(antiphon::HOST_NAMESPACE, antiphon::wapc_functions::HOST_CALL).is_some()
-    }
-
-    /// How a guest runs on a host of that kind.
-    pub(crate) fn how(&self, host: HostKind, conversation: &Conversation) -> How {
-        match host {
-            // It suspends only where it may have to: instances without such imports can also run straight.
-            #[cfg(feature = "async")]
-            HostKind::Async => {
-                let suspends = self.waits() || (self.calls_host() && conversation.can_suspend());
-                match (suspends || self.has_directories(), self.settings.options.cooperative) {
-                    (true, yields) => How { mode: Mode::Fiber { yields }, suspends: true },
-                    (false, true) => How { mode: Mode::Fiber { yields: true }, suspends: false },
-                    (false, false) => How::STRAIGHT,
-                }
-            }
-            // Straight, but for guests with directories, whose functions all suspend.
-            #[cfg(feature = "wasi-fs")]
-            _ if self.has_directories() => How { mode: Mode::Fiber { yields: false }, suspends: false },
-            _ => {
-                let _ = conversation;
-                How::STRAIGHT
-            }
-        }
-    }
-
-    /// Whether the guest was given real directories, whose functions all suspend.
-    #[cfg(any(feature = "async", feature = "wasi-fs"))]
-    pub(crate) fn has_directories(&self) -> bool {
-        self.settings.options.grants_directories()
-    }
-}
-
-/// Where a module comes from.
-pub(crate) enum Source<'a> {
-    /// The binary or the text format.
-    Bytes(&'a [u8]),
-    /// Compiled by the caller, on the same engine.
-    Module(Module),
-    /// A file of sealed code.
-    #[cfg(feature = "cache")]
-    Artifact(&'a std::path::Path, &'a crate::SealKey),
-}
-
-impl Source<'_> {
-    /// The module, what it says, and the engine that it is on: the given one, or that beside its pool.
-    fn load(
-        self,
-        engine: Clocked,
-        settings: &Settings,
-        limits: &Limits,
-    ) -> errors::Result<(Module, ModuleInfo, Clocked)> {
-        #[cfg(feature = "cache")]
-        let environment = Environment::of(&engine, settings.options.deterministic.is_some());
-        #[cfg(not(feature = "cache"))]
-        let _ = settings;
-        match self {
-            Self::Module(module) => {
-                if !wasmtime::Engine::same(module.engine(), &engine.engine) {
-                    let what = "the `module` was compiled by another `engine` than the one given";
-                    return Err(errors::Error::BuilderInvalidConfig(what.into()));
-                }
-                let info = info_of(&module);
-                Ok((module, info, engine))
-            }
-            #[cfg(feature = "cache")]
-            Self::Artifact(path, key) => loading::artifact((path, key), engine, limits, &environment),
-            #[cfg(feature = "cache")]
-            Self::Bytes(bytes) if let Some(cache) = &settings.cache => {
-                loading::cached(bytes, engine, limits, (cache, environment))
-            }
-            Self::Bytes(bytes) => loading::compile(bytes, engine, limits),
-        }
-    }
 }
 
 /// The limits that the provider brings: what was set, and no default deadline where it does not apply.
@@ -232,12 +122,12 @@ fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Erro
         ));
     }
     if clock == Clock::Nobody && settings.epochs.is_some() {
-        return Err(crate::engine::unsupported_deadline());
+        return Err(unsupported_deadline());
     }
     if clock == Clock::Nobody {
         let explicit = [limits.explicit_deadline(), limits.explicit_init_deadline()];
         if explicit.into_iter().flatten().any(|deadline| deadline != Duration::MAX) {
-            return Err(crate::engine::unsupported_deadline());
+            return Err(unsupported_deadline());
         }
         static WARNED: std::sync::Once = std::sync::Once::new();
         WARNED.call_once(|| {
@@ -253,46 +143,7 @@ fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Erro
 
 /// The imports that are served beyond waPC's own.
 fn known_import(import: &Import, options: &EngineOptions) -> Option<ExternKind> {
-    #[cfg(feature = "wasi")]
-    if options.wasi {
-        return antiphon_wasi::host::import_type(import);
-    }
-    let _ = (import, options);
-    None
-}
-
-/// What a compiled module still says about itself.
-fn info_of(module: &Module) -> ModuleInfo {
-    /// Bytes of a page of memory.
-    const PAGE: u64 = 64 * 1024;
-
-    let mut info = ModuleInfo::default();
-    info.imports = module
-        .imports()
-        .map(|import| Import::new(import.module(), import.name(), kind_of(&import.ty())))
-        .collect();
-    info.exports = module.exports().map(|export| Export::new(export.name(), kind_of(&export.ty()))).collect();
-    let required = module.resources_required();
-    info.needs.memory = required.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE);
-    info.needs.tables = required.num_tables.into();
-    info.needs.table_elements = required.max_initial_table_size.unwrap_or(0);
-    info
-}
-
-fn kind_of(ty: &ExternType) -> ExternKind {
-    match ty {
-        ExternType::Func(func) => {
-            let names =
-                |types: &mut dyn Iterator<Item = ValType>| types.map(|ty| ty.to_string()).collect::<Vec<_>>();
-            ExternKind::func(&names(&mut func.params()), &names(&mut func.results()))
-        }
-        ExternType::Memory(memory) => {
-            ExternKind::Memory { minimum: memory.minimum(), maximum: memory.maximum() }
-        }
-        ExternType::Table(table) => ExternKind::Table { minimum: table.minimum(), maximum: table.maximum() },
-        ExternType::Global(_) => ExternKind::Global,
-        ExternType::Tag(_) => ExternKind::Tag,
-    }
+    if options.wasi { wasi::import_type(import) } else { None }
 }
 
 impl antiphon::provider::Compiled for Compiled {

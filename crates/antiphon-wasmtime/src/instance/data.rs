@@ -5,47 +5,45 @@ use antiphon::growth::Growth;
 use antiphon::{Conversation, Limits};
 use wasmtime::{Caller, Extern, Memory, UpdateDeadline};
 
-use crate::engine::ticks::Ticks;
-use crate::instance::limiter::Limiter;
+use super::fiber::Fiber;
+use super::limiter::Limiter;
+use super::wasi::{self, Directories, Session};
+use crate::engine::Ticks;
 
 /// The data of a store.
-pub(crate) struct Data {
+pub(super) struct Data {
     /// The running conversation; one in which nothing runs, between calls.
-    pub(crate) conversation: Box<Conversation>,
+    pub(super) conversation: Box<Conversation>,
     /// Known once the instance is there. Start sections run earlier.
-    pub(crate) memory: Option<Memory>,
-    pub(crate) limiter: Limiter,
-    /// Whether the guest runs on a fiber that gives way to its executor at each tick.
-    pub(crate) yields: bool,
+    pub(super) memory: Option<Memory>,
+    pub(super) limiter: Limiter,
+    /// How the guest runs on a fiber, if it does.
+    pub(super) fiber: Option<Fiber>,
     /// Whether it has just given way, and has not been looked at since.
-    pub(crate) yielded: bool,
+    pub(super) yielded: bool,
     /// Ticks that the guest has left, where they are counted instead of the time.
-    pub(crate) ticks: Option<Ticks>,
+    pub(super) ticks: Option<Ticks>,
     /// In a box, as its like is: most guests have none, and it is as large as all else.
-    #[cfg(feature = "wasi")]
-    pub(crate) wasi: Option<Box<antiphon_wasi::Session>>,
-    #[cfg(feature = "wasi-fs")]
-    pub(crate) fs: Option<Box<crate::instance::wasi::directories::Fs>>,
+    pub(super) wasi: Option<Session>,
+    pub(super) directories: Option<Directories>,
 }
 
 impl Data {
-    pub(crate) fn new(conversation: Box<Conversation>, limits: &Limits) -> Self {
+    pub(super) fn new(conversation: Box<Conversation>, limits: &Limits) -> Self {
         Self {
             limiter: Limiter(Growth::new(limits)),
             conversation,
             memory: None,
-            yields: false,
+            fiber: None,
             yielded: false,
             ticks: None,
-            #[cfg(feature = "wasi")]
             wasi: None,
-            #[cfg(feature = "wasi-fs")]
-            fs: None,
+            directories: None,
         }
     }
 
     /// Decides, at each tick that passes while guest code runs, whether it may run on.
-    pub(crate) fn on_tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+    pub(super) fn on_tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         // Others may have taken their time: without this look the guest would run on for a tick.
         if std::mem::take(&mut self.yielded) {
             self.check()?;
@@ -56,10 +54,9 @@ impl Data {
         if let Some(ticks) = &mut self.ticks {
             ticks.on_tick()?;
         }
-        #[cfg(any(feature = "async", feature = "wasi-fs"))]
-        if self.yields {
+        if let Some(give_way) = self.fiber.and_then(Fiber::give_way) {
             self.yielded = true;
-            return Ok(UpdateDeadline::YieldCustom(0, Box::pin(antiphon::Yield::default())));
+            return Ok(give_way);
         }
         Ok(UpdateDeadline::Continue(1))
     }
@@ -67,31 +64,21 @@ impl Data {
     /// Whether the guest may run on, asked by an import that takes a while: the engine looks in loops, at the beginning of
     /// functions and before bulk operations, but not between imports that stand in a straight line.
     #[inline]
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         check(&self.conversation, self.ticks.as_ref())
     }
 
     /// Whether there is nothing that [`flush_output`](Self::flush_output) would ever flush.
-    pub(crate) fn is_silent(&self) -> bool {
-        #[cfg(feature = "wasi")]
-        if self.wasi.is_some() {
-            return false;
-        }
-        #[cfg(feature = "wasi-fs")]
-        if self.fs.is_some() {
-            return false;
-        }
-        true
+    pub(super) fn is_silent(&self) -> bool {
+        self.wasi.is_none() && self.directories.is_none()
     }
 
     /// Ends a guest call or a start, however it ended: what the guest wrote without ending its line goes to the log.
     #[inline]
-    pub(crate) fn flush_output(&mut self) -> Result<(), Error> {
-        #[cfg(feature = "wasi")]
-        antiphon_wasi::host::flush(self.wasi.as_deref_mut(), &mut self.conversation)?;
-        #[cfg(feature = "wasi-fs")]
-        if self.fs.is_some() {
-            crate::instance::wasi::directories::flush(self)?;
+    pub(super) fn flush_output(&mut self) -> Result<(), Error> {
+        wasi::flush(&mut self.wasi, &mut self.conversation)?;
+        if self.directories.is_some() {
+            wasi::flush_directories(self)?;
         }
         Ok(())
     }
@@ -99,7 +86,7 @@ impl Data {
 
 /// Whether a guest may run on, given what its store has.
 #[inline]
-pub(crate) fn check(conversation: &Conversation, ticks: Option<&Ticks>) -> Result<(), Error> {
+pub(super) fn check(conversation: &Conversation, ticks: Option<&Ticks>) -> Result<(), Error> {
     conversation.check()?;
     ticks.map_or(Ok(()), Ticks::check)
 }
@@ -107,7 +94,7 @@ pub(crate) fn check(conversation: &Conversation, ticks: Option<&Ticks>) -> Resul
 /// The guest's memory and the store's data, both at once.
 #[cfg(any(feature = "async", feature = "wasi"))]
 #[inline(always)]
-pub(crate) fn split<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
+pub(super) fn split<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
     if caller.data().memory.is_none() {
         find_memory(caller);
     }
@@ -117,7 +104,7 @@ pub(crate) fn split<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a 
 /// The same where the memory was looked for. None, which only the start section of a module without one can see, is an
 /// empty one.
 #[inline(always)]
-pub(crate) fn split_known<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
+pub(super) fn split_known<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
     match caller.data().memory {
         Some(memory) => memory.data_and_store_mut(caller),
         None => (&mut [], caller.data_mut()),
@@ -126,7 +113,7 @@ pub(crate) fn split_known<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8]
 
 /// Looks for the memory in a start section, where it is not known yet.
 #[cold]
-pub(crate) fn find_memory(caller: &mut Caller<'_, Data>) {
+pub(super) fn find_memory(caller: &mut Caller<'_, Data>) {
     let memory = caller.get_export(antiphon::wapc_functions::MEMORY);
     caller.data_mut().memory = memory.and_then(Extern::into_memory);
 }

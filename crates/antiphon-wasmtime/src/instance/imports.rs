@@ -4,14 +4,12 @@ use antiphon::errors::Error;
 use antiphon::{Conversation, wapc_functions as wapc};
 use wasmtime::{Caller, Linker, Result};
 
-#[cfg(feature = "async")]
-use crate::instance::data::split;
-use crate::instance::data::{Data, find_memory, split_known};
+use super::data::{Data, find_memory, split_known};
 
 type Guest<'a> = Caller<'a, Data>;
 
 /// Defines every import of waPC, and AssemblyScript's abort, as plain synchronous functions.
-pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
+pub(super) fn link(linker: &mut Linker<Data>) -> Result<()> {
     antiphon::link_imports!(linker, Guest<'_>, with);
     linker.func_wrap(
         wapc::HOST_NAMESPACE,
@@ -56,22 +54,4 @@ fn with<R>(
 fn with_memory(mut guest: Guest<'_>) -> Guest<'_> {
     find_memory(&mut guest);
     guest
-}
-
-/// Redefines the one import that can wait, for guests that may suspend.
-#[cfg(feature = "async")]
-pub(crate) fn link_suspending(linker: &mut Linker<Data>) -> Result<()> {
-    linker.func_wrap_async(
-        wapc::HOST_NAMESPACE,
-        wapc::HOST_CALL,
-        |mut guest: Guest<'_>, (a, b, c, d, e, f, g, h): (i32, i32, i32, i32, i32, i32, i32, i32)| {
-            antiphon::provider::boxed(|| async move {
-                let (memory, data) = split(&mut guest);
-                Ok::<i32, wasmtime::Error>(
-                    data.conversation.host_call_async(memory, [a, b, c, d, e, f, g, h]).await?,
-                )
-            })
-        },
-    )?;
-    Ok(())
 }

@@ -5,7 +5,7 @@ use wasmtime::ResourceLimiter;
 
 /// What the instance may grow to. Its limits are the whole store's, which has one instance.
 #[derive(Debug)]
-pub(crate) struct Limiter(pub(crate) Growth);
+pub(super) struct Limiter(pub(super) Growth);
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(

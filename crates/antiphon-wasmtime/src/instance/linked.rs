@@ -6,31 +6,29 @@ use antiphon::module_info::ModuleInfo;
 use antiphon::wapc_functions as wapc;
 use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport};
 
-use crate::compile::native;
+use super::data::Data;
+use super::{imports, suspending, wasi};
 use crate::engine::Clocked;
-use crate::errors;
-use crate::instance::data::Data;
-use crate::instance::imports;
+use crate::{compile, errors};
 
 /// A module on one engine, in the forms that it is instantiated in.
 #[derive(Clone)]
-pub(crate) struct Linked {
-    pub(crate) engine: Clocked,
+pub(super) struct Linked {
+    pub(super) engine: Clocked,
     /// Every import a synchronous function.
-    pub(crate) straight: InstancePre<Data>,
+    straight: InstancePre<Data>,
     /// The imports that can wait suspend the guest; the same as `straight` where it has none of them.
-    #[cfg(feature = "async")]
-    pub(crate) suspending: InstancePre<Data>,
-    pub(crate) exports: Exports,
+    suspending: InstancePre<Data>,
+    pub(super) exports: Exports,
 }
 
 /// Where a module's exports are: to look one up by its name in each instance costs a fifth of a microsecond.
 #[derive(Clone)]
-pub(crate) struct Exports {
-    pub(crate) memory: Option<ModuleExport>,
+pub(super) struct Exports {
+    pub(super) memory: Option<ModuleExport>,
     /// Those that it has, with their names, in their order.
-    pub(crate) init: Vec<(&'static str, ModuleExport)>,
-    pub(crate) guest_call: ModuleExport,
+    pub(super) init: Vec<(&'static str, ModuleExport)>,
+    pub(super) guest_call: ModuleExport,
 }
 
 impl Exports {
@@ -51,7 +49,7 @@ impl Exports {
 }
 
 impl Linked {
-    pub(crate) fn new(
+    pub(super) fn new(
         engine: Clocked,
         module: &Module,
         info: &ModuleInfo,
@@ -59,45 +57,29 @@ impl Linked {
     ) -> errors::Result<Self> {
         let mut linker = Linker::new(&engine.engine);
         imports::link(&mut linker)?;
-        #[cfg(feature = "wasi")]
-        crate::instance::wasi::sealed::link(&mut linker, info, options)?;
+        wasi::link(&mut linker, info, options)?;
         let straight = linker.instantiate_pre(module)?;
-        #[cfg(feature = "async")]
-        let suspending = {
-            // The same linker serves both modes: what can wait is defined anew over its synchronous form.
-            linker.allow_shadowing(true);
-            imports::link_suspending(&mut linker)?;
-            #[cfg(feature = "wasi")]
-            crate::instance::wasi::sealed::link_suspending(&mut linker, options)?;
-            linker.instantiate_pre(module)?
-        };
-        let _ = (info, options);
-        Ok(Self {
-            engine,
-            straight,
-            #[cfg(feature = "async")]
-            suspending,
-            exports: Exports::of(module)?,
-        })
+        let suspending = suspending::form(&mut linker, module, options, &straight)?;
+        Ok(Self { engine, straight, suspending, exports: Exports::of(module)? })
     }
 
     /// The same code on the engine that takes over from a pool.
-    pub(crate) fn on_demand(&self, info: &ModuleInfo, options: &EngineOptions) -> errors::Result<Self> {
+    pub(super) fn on_demand(&self, info: &ModuleInfo, options: &EngineOptions) -> errors::Result<Self> {
         let pool = self.engine.pool.as_ref();
         let engine = pool.and_then(|pool| pool.on_demand()).ok_or_else(|| {
             Error::new(ErrorKind::Engine, "the engine that takes over from a pool cannot be made")
         })?;
-        let module = native::copy(self.straight.module(), &engine.engine)?;
+        let module = compile::copy(self.module(), &engine.engine)?;
         Self::new(engine.clone(), &module, info, options)
     }
 
+    /// The module, on its engine.
+    pub(super) fn module(&self) -> &Module {
+        self.straight.module()
+    }
+
     /// What an instance is made from; `suspends` says whether the guest can be left where it waits.
-    pub(crate) fn form(&self, suspends: bool) -> &InstancePre<Data> {
-        #[cfg(feature = "async")]
-        if suspends {
-            return &self.suspending;
-        }
-        let _ = suspends;
-        &self.straight
+    pub(super) fn form(&self, suspends: bool) -> &InstancePre<Data> {
+        if suspends { &self.suspending } else { &self.straight }
     }
 }

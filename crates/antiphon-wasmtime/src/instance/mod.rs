@@ -1,35 +1,30 @@
 //! One instance of a guest in its store: its start, and its calls in either mode.
 
-pub(crate) mod compiled;
-pub(crate) mod data;
-pub(crate) mod imports;
-pub(crate) mod limiter;
-pub(crate) mod linked;
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-pub(crate) mod resident;
-pub(crate) mod stack;
-pub(crate) mod trap;
-#[cfg(feature = "wasi")]
-pub(crate) mod wasi;
+mod compiled;
+mod data;
+#[cfg_attr(not(any(feature = "async", feature = "wasi-fs")), path = "no_fiber.rs")]
+mod fiber;
+mod imports;
+mod limiter;
+mod linked;
+mod stack;
+#[cfg_attr(not(feature = "async"), path = "no_suspending.rs")]
+mod suspending;
+mod trap;
+mod wasi;
 
 use std::mem;
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-use std::pin::pin;
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::provider::{self, HostKind};
 use antiphon::{Conversation, FuelUse};
 use wasmtime::{Extern, Instance as Wasm, ModuleExport, Store, TypedFunc, WasmParams, WasmResults};
 
-use crate::engine::ticks::Ticks;
-use crate::engine::{Clock, unsupported_deadline};
-use crate::instance::compiled::Compiled;
-use crate::instance::data::Data;
-use crate::instance::linked::Linked;
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-use crate::instance::resident::Resident;
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-use crate::instance::stack::{Interruptible, OnFiber};
+pub use self::compiled::Compiled;
+use self::data::Data;
+use self::fiber::{Fiber, Resident};
+use self::linked::Linked;
+use crate::engine::{Clock, Ticks, unsupported_deadline};
 use crate::options::EpochDeadlines;
 
 /// A started instance.
@@ -39,12 +34,11 @@ enum Kind {
     /// Its guest runs on the caller's stack, to the end.
     Straight(Guest),
     /// It runs on a stack of its own, which it can leave to wait.
-    #[cfg(any(feature = "async", feature = "wasi-fs"))]
     Fiber(Resident),
 }
 
 /// The guest of an instance: its store, and what it is called through.
-pub(crate) struct Guest {
+struct Guest {
     store: Store<Data>,
     guest_call: TypedFunc<(i32, i32), i32>,
     /// Whether it has epochs, and neither ticks nor fuel: one look in place of three.
@@ -61,31 +55,44 @@ pub(crate) struct Guest {
 
 /// How guest code runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+enum Mode {
     /// On the caller's stack, to the end.
     Straight,
-    /// On a stack of its own, which can be left while the guest waits; with `yields`, at each tick too.
-    #[cfg(any(feature = "async", feature = "wasi-fs"))]
-    Fiber { yields: bool },
+    /// On a stack of its own, which can be left while the guest waits.
+    Fiber(Fiber),
 }
 
 /// How guest code runs, and in which form of the module.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct How {
-    pub(crate) mode: Mode,
+struct How {
+    mode: Mode,
     /// Whether its imports leave it where they wait.
-    pub(crate) suspends: bool,
+    suspends: bool,
 }
 
 impl How {
-    pub(crate) const STRAIGHT: Self = Self { mode: Mode::Straight, suspends: false };
+    const STRAIGHT: Self = Self { mode: Mode::Straight, suspends: false };
+
+    /// How a guest of that host runs.
+    fn of(compiled: &Compiled, host: HostKind, conversation: &Conversation) -> Self {
+        match host {
+            HostKind::Async => suspending::how(compiled, conversation),
+            HostKind::Sync => Self::of_sync(compiled),
+        }
+    }
+
+    /// Straight, but for guests with directories.
+    fn of_sync(compiled: &Compiled) -> Self {
+        let fiber = Fiber::of_sync(compiled);
+        fiber.map_or(Self::STRAIGHT, |fiber| Self { mode: Mode::Fiber(fiber), suspends: false })
+    }
 }
 
 /// An instance that did not start.
-pub(crate) struct Unstarted {
-    pub(crate) error: Error,
+struct Unstarted {
+    error: Error,
     /// Its spare conversation, where there was no room for it: no code of the guest's has run.
-    pub(crate) unplaced: Option<Box<Conversation>>,
+    unplaced: Option<Box<Conversation>>,
 }
 
 impl From<Error> for Unstarted {
@@ -115,16 +122,9 @@ impl Instance {
 
         let mode = how.mode;
         let mut data = Data::new(mem::replace(conversation, spare), &limits);
-        data.yields = mode.yields();
-        #[cfg(feature = "wasi")]
-        {
-            data.wasi = compiled.world.as_ref().map(|world| Box::new(world.session()));
-        }
-        #[cfg(feature = "wasi-fs")]
-        if compiled.has_directories() {
-            data.fs =
-                Some(Box::new(crate::instance::wasi::directories::Fs::new(&compiled.settings.options)?));
-        }
+        data.fiber = mode.fiber();
+        data.wasi = compiled.world.as_ref().map(wasi::session);
+        data.directories = wasi::directories(&compiled.settings.options)?;
         let mut store = Store::new(&linked.engine.engine, data);
         store.limiter(|data| &mut data.limiter);
         let epochs = clock != Clock::Nobody;
@@ -162,14 +162,12 @@ impl Instance {
         let guest = Guest { store, guest_call, usual, silent, epochs, ticks, fuel };
         Ok(Self(match mode {
             Mode::Straight => Kind::Straight(guest),
-            #[cfg(any(feature = "async", feature = "wasi-fs"))]
-            Mode::Fiber { .. } => Kind::Fiber(Resident::new(guest, conversation.spare())),
+            Mode::Fiber(fiber) => Kind::Fiber(fiber.reside(guest, conversation)),
         }))
     }
 
-    /// The same, also for a guest with directories: files are waited for outside the conversation, so the deadline is kept
-    /// around them.
-    pub(crate) async fn start_watched(
+    /// The same, also for a guest with directories.
+    async fn start_watched(
         compiled: &Compiled,
         linked: &Linked,
         conversation: &mut Box<Conversation>,
@@ -178,53 +176,13 @@ impl Instance {
     ) -> Result<Self, Unstarted> {
         #[cfg(feature = "wasi-fs")]
         if compiled.has_directories() {
-            let watch = conversation.watch();
-            let start = Box::pin(Self::start_in(compiled, linked, conversation, spare, how));
-            return match watch.over(crate::instance::wasi::directories::in_tokio(start)).await {
-                Ok(Ok(started)) => started,
-                Ok(Err(error)) | Err(error) => Err(Error::init("instance", error).into()),
-            };
+            return Self::start_with_directories(compiled, linked, conversation, spare, how).await;
         }
         Self::start_in(compiled, linked, conversation, spare, how).await
     }
 }
 
 impl Guest {
-    /// Runs `__guest_call` on a fiber, however long it waits.
-    ///
-    /// # Cancel safety
-    /// A dropped call leaves a conversation in which nothing runs; the instance must not be used again.
-    #[cfg(any(feature = "async", feature = "wasi-fs"))]
-    #[inline]
-    pub(crate) async fn run_suspending(
-        &mut self,
-        conversation: &mut Box<Conversation>,
-    ) -> Result<i32, Error> {
-        #[cfg(feature = "wasi-fs")]
-        if self.store.data().fs.is_some() {
-            return self.run_watched(conversation).await;
-        }
-        self.run_on_fiber(conversation).await
-    }
-
-    /// The same for a guest with directories.
-    #[cfg(feature = "wasi-fs")]
-    async fn run_watched(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        let watch = conversation.watch();
-        let run =
-            crate::instance::wasi::directories::in_tokio(Interruptible::new(self.run_on_fiber(conversation)));
-        match watch.over(run).await {
-            Ok(Ok(returned)) => returned,
-            // What the guest wrote goes to the log although its call was dropped in the middle, and the conversation, which
-            // knows what was used, back to the host.
-            Ok(Err(error)) | Err(error) => {
-                let flushed = self.store.data_mut().flush_output();
-                mem::swap(&mut self.store.data_mut().conversation, conversation);
-                flushed.and(Err(error))
-            }
-        }
-    }
-
     /// Runs `__guest_call` straight.
     #[inline(always)]
     fn run(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
@@ -239,21 +197,6 @@ impl Guest {
         } else {
             stack::make_room(|| self.guest_call.call(&mut self.store, lengths))
         };
-        self.end(conversation, returned)
-    }
-
-    #[cfg(any(feature = "async", feature = "wasi-fs"))]
-    #[inline]
-    async fn run_on_fiber(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        if self.usual {
-            // One tick from now: a guest that has just begun need not give way.
-            self.store.set_epoch_deadline(1);
-        } else {
-            self.prepare(conversation)?;
-        }
-        let lengths = self.begin(conversation);
-        self.store.data_mut().yielded = false;
-        let returned = OnFiber(pin!(self.guest_call.call_async(&mut self.store, lengths))).await;
         self.end(conversation, returned)
     }
 
@@ -334,14 +277,13 @@ impl antiphon::provider::Instance for Instance {
         spare: Box<Conversation>,
         host: HostKind,
     ) -> Result<Self, Error> {
-        let how = compiled.how(host, conversation);
+        let how = How::of(compiled, host, conversation);
         compiled.place(conversation, spare, how).await
     }
 
     fn into_spare(self) -> Option<Box<Conversation>> {
         match self.0 {
             Kind::Straight(guest) => Some(guest.store.into_data().conversation),
-            #[cfg(any(feature = "async", feature = "wasi-fs"))]
             Kind::Fiber(resident) => resident.into_spare(),
         }
     }
@@ -350,7 +292,6 @@ impl antiphon::provider::Instance for Instance {
     fn call_straight(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
         match &mut self.0 {
             Kind::Straight(guest) => Some(guest.run(conversation)),
-            #[cfg(any(feature = "async", feature = "wasi-fs"))]
             Kind::Fiber(resident) => resident.begin(conversation),
         }
     }
@@ -359,7 +300,6 @@ impl antiphon::provider::Instance for Instance {
     fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         match &mut self.0 {
             Kind::Straight(guest) => guest.run(conversation),
-            #[cfg(any(feature = "async", feature = "wasi-fs"))]
             Kind::Fiber(resident) => resident.call(conversation),
         }
     }
@@ -427,8 +367,7 @@ impl Starting {
         let (pre, exports) = (linked.form(suspends), &linked.exports);
         let instance = match self.mode {
             Mode::Straight => stack::with_room(|| pre.instantiate(&mut self.store)),
-            #[cfg(any(feature = "async", feature = "wasi-fs"))]
-            Mode::Fiber { .. } => Interruptible::new(pre.instantiate_async(&mut self.store)).await,
+            Mode::Fiber(fiber) => fiber.instantiate(pre, &mut self.store).await,
         };
         let first = if has_start { "start section" } else { "instantiation" };
         let instance = instance.map_err(|error| {
@@ -458,8 +397,7 @@ impl Starting {
         self.arm();
         let returned = match self.mode {
             Mode::Straight => stack::with_room(|| export.call(&mut self.store, ())),
-            #[cfg(any(feature = "async", feature = "wasi-fs"))]
-            Mode::Fiber { .. } => Interruptible::new(export.call_async(&mut self.store, ())).await,
+            Mode::Fiber(fiber) => fiber.run(export, &mut self.store).await,
         };
         let returned = returned.map_err(|error| self.typed(error));
         provider::initialized(name, returned)
@@ -479,11 +417,10 @@ impl Starting {
 }
 
 impl Mode {
-    fn yields(self) -> bool {
+    fn fiber(self) -> Option<Fiber> {
         match self {
-            Self::Straight => false,
-            #[cfg(any(feature = "async", feature = "wasi-fs"))]
-            Self::Fiber { yields } => yields,
+            Self::Straight => None,
+            Self::Fiber(fiber) => Some(fiber),
         }
     }
 }

@@ -2,10 +2,6 @@
 //! is small, or it is a handler of another guest. Where the stack ends before the guest's own limit does, the process ends.
 
 use std::cell::Cell;
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-use std::pin::Pin;
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-use std::task::{Context, Poll};
 
 /// What a guest and the host functions that it calls may need: wasmtime ends a guest that uses 512 KiB, and a handler at
 /// that depth has as much again.
@@ -16,7 +12,7 @@ const SEGMENT: usize = 4 << 20;
 
 /// Which stack this thread is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     /// Its own.
     Thread,
     /// One that was made for want of room.
@@ -35,7 +31,7 @@ thread_local! {
 
 /// Whether a guest that runs straight has room here; else it needs [`make_room`].
 #[inline(always)]
-pub(crate) fn has_room() -> bool {
+pub(super) fn has_room() -> bool {
     let here = 0_u8;
     let here = std::ptr::from_ref(&here).addr();
     let (lowest, length) = ROOMY.get();
@@ -68,80 +64,24 @@ fn widened((known, length): (usize, usize), (lowest, reach): (usize, usize)) -> 
 
 /// Runs something on a stack that is made for it.
 #[cold]
-pub(crate) fn make_room<R>(run: impl FnOnce() -> R) -> R {
+pub(super) fn make_room<R>(run: impl FnOnce() -> R) -> R {
     let _place = Moved::to(Place::Segment);
     stacker::grow(SEGMENT, run)
 }
 
 /// Runs something that happens once in the life of an instance, with room.
-pub(crate) fn with_room<R>(run: impl FnOnce() -> R) -> R {
+pub(super) fn with_room<R>(run: impl FnOnce() -> R) -> R {
     if has_room() { run() } else { make_room(run) }
 }
 
-/// Runs a guest on a stack of its own, which the engine makes, and which the guest can leave to wait. Its future is
-/// pinned where it was made: to move it costs more than all else that is done here.
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-pub(crate) struct OnFiber<'a, F>(pub(crate) Pin<&'a mut F>);
-
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-impl<F: Future> Future for OnFiber<'_, F> {
-    type Output = F::Output;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let _place = Moved::to(Place::Fiber);
-        self.0.as_mut().poll(cx)
-    }
-}
-
-/// Drops what a guest may have left on a stack of its own, where it waited: that runs there, and may call other guests.
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-pub(crate) fn drop_on_fiber<T>(value: T) {
-    let _place = Moved::to(Place::Fiber);
-    drop(value);
-}
-
-/// The same for what is rare, or may be dropped alone in the middle: what is left on the guest's stack is dropped there.
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-pub(crate) struct Interruptible<F>(Option<Pin<Box<F>>>);
-
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-impl<F: Future> Interruptible<F> {
-    pub(crate) fn new(work: F) -> Self {
-        Self(Some(Box::pin(work)))
-    }
-}
-
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-impl<F: Future> Future for Interruptible<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        match &mut self.0 {
-            Some(work) => {
-                let _place = Moved::to(Place::Fiber);
-                work.as_mut().poll(cx)
-            }
-            None => unreachable!("only its end takes the future away"),
-        }
-    }
-}
-
-#[cfg(any(feature = "async", feature = "wasi-fs"))]
-impl<F> Drop for Interruptible<F> {
-    fn drop(&mut self) {
-        drop_on_fiber(self.0.take());
-    }
-}
-
 /// Goes back at the end, also where a panic passes.
-struct Moved {
+pub(super) struct Moved {
     from: Place,
 }
 
 impl Moved {
     #[inline]
-    fn to(place: Place) -> Self {
+    pub(super) fn to(place: Place) -> Self {
         ROOMY.set((0, 0));
         Self { from: PLACE.replace(place) }
     }
@@ -165,32 +105,5 @@ mod tests {
         assert_eq!(widened((first, 10), (first + 64, 7_000)), (first + 64, 7_000));
         assert_eq!(widened((first + 64, 7_000), (first, 10)), (first, 7_000));
         assert_eq!(widened((first, 7_000), (second, 10)), (second, 10));
-    }
-
-    #[test]
-    #[cfg(feature = "async")]
-    fn a_start_that_is_dropped_in_the_middle_is_dropped_as_on_a_stack_of_its_own() {
-        use std::sync::mpsc;
-        use std::task::Waker;
-
-        struct OnDrop(mpsc::Sender<bool>);
-
-        impl Drop for OnDrop {
-            fn drop(&mut self) {
-                let _ = self.0.send(has_room());
-            }
-        }
-
-        assert!(has_room(), "a thread of a test");
-        let (said, heard) = mpsc::channel();
-        let on_drop = OnDrop(said);
-        let mut start = Interruptible::new(async move {
-            let _on_drop = on_drop;
-            std::future::pending::<()>().await;
-        });
-        assert!(Pin::new(&mut start).poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        drop(start);
-        assert_eq!(heard.try_recv(), Ok(false));
-        assert!(has_room(), "back again");
     }
 }

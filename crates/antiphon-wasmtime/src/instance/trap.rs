@@ -7,9 +7,11 @@ use antiphon::errors::{Error, ErrorKind};
 use antiphon::growth::Growth;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
+use super::wasi;
+
 /// The typed error of a guest call or a start that did not return, given its growth and the fuel that it had.
 #[cold]
-pub(crate) fn typed(error: wasmtime::Error, growth: &Growth, fuel: Option<u64>) -> Error {
+pub(super) fn typed(error: wasmtime::Error, growth: &Growth, fuel: Option<u64>) -> Error {
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(Frames::new);
     let typed = match error.downcast::<Error>() {
         // Returned by one of our imports, or by the epoch callback.
@@ -28,13 +30,12 @@ pub(crate) fn typed(error: wasmtime::Error, growth: &Growth, fuel: Option<u64>) 
 
 /// Whether an instantiation failed before any code of the guest's ran, because there was no room for the instance.
 #[cold]
-pub(crate) fn is_want_of_room(error: &wasmtime::Error) -> bool {
+pub(super) fn is_want_of_room(error: &wasmtime::Error) -> bool {
     !(error.is::<Trap>() || error.is::<Error>() || error.is::<WasmBacktrace>())
 }
 
 fn from_trap(error: wasmtime::Error, in_guest: bool) -> Error {
-    #[cfg(feature = "wasi-fs")]
-    if let Some(&wasmtime_wasi::I32Exit(code)) = error.downcast_ref() {
+    if let Some(code) = wasi::exit_code(&error) {
         let exit = Error::new(ErrorKind::Trapped, format!("the guest exited with code {code}"));
         return exit.with_exit_code(code).with_source(error);
     }

@@ -19,10 +19,12 @@ use antiphon::ModuleInfo;
 use antiphon::errors::{BoxError, Error, ErrorKind};
 use wasmtime::Module;
 
-use crate::compile::cache::digest::{self, Crew, Digest, Pieces, length};
-use crate::compile::cache::environment::Environment;
-use crate::compile::cache::key::SealKey;
-use crate::compile::cache::private;
+use super::digest::{self, Digest, ParallelHasher, Pieces, length};
+use super::environment::Environment;
+use super::key::SealKey;
+use super::private;
+use crate::compile::native;
+use crate::engine::Clocked;
 
 /// The version of the format.
 const FORMAT: u32 = 1;
@@ -127,11 +129,11 @@ impl From<ArtifactError> for Error {
 
 /// What is known of code besides the code.
 #[derive(Debug)]
-pub(crate) struct Manifest {
-    pub(crate) module: Digest,
-    pub(crate) environment: Environment,
+pub(super) struct Manifest {
+    pub(super) module: Digest,
+    pub(super) environment: Environment,
     /// What the module says about itself, as bytes: another version wrote others, and is told by its environment.
-    pub(crate) info: Vec<u8>,
+    pub(super) info: Vec<u8>,
 }
 
 impl Manifest {
@@ -169,7 +171,7 @@ impl Manifest {
 }
 
 /// What follows the code in a file: the manifest, and the end with its seal.
-pub(crate) fn seal(code: &[u8], manifest: &Manifest, key: &SealKey) -> Vec<u8> {
+pub(super) fn seal(code: &[u8], manifest: &Manifest, key: &SealKey) -> Vec<u8> {
     let mut tail = manifest.to_bytes();
     let end = End { code: length(code.len()), manifest: length(tail.len()) };
     tail.extend_from_slice(&end.to_bytes());
@@ -274,7 +276,7 @@ fn authenticate<'env>(
     file: impl Pieces + Clone + 'env,
     size: u64,
     key: &SealKey,
-    crew: &Crew<'env>,
+    parallel: &ParallelHasher<'env>,
 ) -> Result<(usize, Manifest), ArtifactError> {
     let (mut end, mut rest) = (Vec::new(), Vec::new());
     let sealed = size.checked_sub(length(SEAL)).ok_or(ArtifactError::NotAnArtifact)?;
@@ -282,7 +284,7 @@ fn authenticate<'env>(
     let end = end.try_into().map_err(|_| ArtifactError::NotAnArtifact)?;
     let End { code, manifest } = End::parse(end, size)?;
 
-    let found = crew.hash_last(file.clone(), sealed, Some(key))?;
+    let found = parallel.hash_last(file.clone(), sealed, Some(key))?;
     // As long as they are, they are in what was just hashed, and that is within the limit.
     let rest = file.piece(code, to_usize(size.saturating_sub(code))?, &mut rest)?;
     let seal = rest.last_chunk::<SEAL>().ok_or(ArtifactError::NotAnArtifact)?;
@@ -308,14 +310,14 @@ fn to_usize(length: u64) -> Result<usize, ArtifactError> {
 
 /// Code whose seal is whole.
 #[derive(Debug)]
-pub(crate) struct Authentic {
+pub(super) struct Authentic {
     code: Code,
     manifest: Manifest,
 }
 
 /// Where authenticated code is.
 #[derive(Debug)]
-pub(crate) enum Code {
+pub(in crate::compile) enum Code {
     /// In an open file that only this user can write to.
     Mapped(File),
     /// In memory.
@@ -324,39 +326,39 @@ pub(crate) enum Code {
 
 /// Authenticated code for an engine with the settings of the one at hand.
 #[derive(Debug)]
-pub(crate) struct Fitting {
+pub(in crate::compile) struct Fitting {
     code: Code,
-    pub(crate) info: ModuleInfo,
+    pub(super) info: ModuleInfo,
 }
 
 impl Fitting {
-    pub(crate) fn into_code(self) -> Code {
+    pub(in crate::compile) fn into_code(self) -> Code {
         self.code
     }
 
     /// Whether the code is still in its file.
-    pub(crate) fn is_mapped(&self) -> bool {
+    pub(super) fn is_mapped(&self) -> bool {
         matches!(self.code, Code::Mapped(_))
     }
 }
 
 /// What a file is opened with.
 #[derive(Clone, Copy)]
-pub(crate) struct Opening<'a, 'env> {
-    pub(crate) key: &'a SealKey,
+pub(super) struct Opening<'a, 'env> {
+    pub(super) key: &'a SealKey,
     /// Bytes that are read at most.
-    pub(crate) limit: u64,
+    pub(super) limit: u64,
     /// Where the code has to run.
-    pub(crate) environment: &'a Environment,
+    pub(super) environment: &'a Environment,
     /// The module that it has to be of, if a certain one is wanted.
-    pub(crate) module: Option<&'a Digest>,
+    pub(super) module: Option<&'a Digest>,
     /// Who hashes it where it stays in its file; what is copied from there is hashed by whoever copies it.
-    pub(crate) crew: &'a Crew<'env>,
+    pub(super) parallel: &'a ParallelHasher<'env>,
 }
 
 /// Where code may be loaded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(super) enum Place {
     /// From its file, if nobody else can change it there.
     File,
     /// Only from memory.
@@ -365,7 +367,7 @@ pub(crate) enum Place {
 
 impl Authentic {
     /// Reads all of an open file once, and checks its seal.
-    pub(crate) fn open(file: File, how: Opening<'_, '_>, place: Place) -> Result<Self, ArtifactError> {
+    pub(super) fn open(file: File, how: Opening<'_, '_>, place: Place) -> Result<Self, ArtifactError> {
         let found = file.metadata()?;
         let size = found.len();
         if !found.is_file() || size < length(LENGTHS + SEAL) {
@@ -376,20 +378,21 @@ impl Authentic {
         }
         if place == Place::File && private::only_we_change(&found) {
             let read = Arc::new(file.try_clone()?);
-            let (_, manifest) = authenticate(read, size, how.key, how.crew)?;
+            let (_, manifest) = authenticate(read, size, how.key, how.parallel)?;
             return Ok(Self { code: Code::Mapped(file), manifest });
         }
         let mut bytes = Vec::new();
         let mut file = file;
         file.rewind()?;
         file.take(size).read_to_end(&mut bytes)?;
-        let (code, manifest) = authenticate(&bytes[..], length(bytes.len()), how.key, &Crew::default())?;
+        let (code, manifest) =
+            authenticate(&bytes[..], length(bytes.len()), how.key, &ParallelHasher::default())?;
         bytes.truncate(code);
         Ok(Self { code: Code::Copied(bytes), manifest })
     }
 
     /// Makes sure that the code is for an engine like the one at hand, and of the module that is wanted.
-    pub(crate) fn fit(self, how: Opening<'_, '_>) -> Result<Fitting, ArtifactError> {
+    pub(super) fn fit(self, how: Opening<'_, '_>) -> Result<Fitting, ArtifactError> {
         let Manifest { module, environment, info } = self.manifest;
         environment.fits(how.environment)?;
         if how.module.is_some_and(|wanted| *wanted != module) {
@@ -398,4 +401,23 @@ impl Authentic {
         let info = ModuleInfo::from_bytes(&info).map_err(|_| ArtifactError::Damaged)?;
         Ok(Fitting { code: self.code, info })
     }
+}
+
+/// Loads the code of an open file, if its seal is whole.
+pub(super) fn open(
+    file: &File,
+    how: Opening<'_, '_>,
+    engine: &Clocked,
+) -> Result<(Module, ModuleInfo), ArtifactError> {
+    let from = |place| {
+        let fitting = Authentic::open(file.try_clone()?, how, place)?.fit(how)?;
+        let info = fitting.info.clone();
+        Ok::<_, ArtifactError>((fitting.is_mapped(), native::load(&engine.engine, fitting), info))
+    };
+    let (_, loaded, info) = match from(Place::File)? {
+        // No code may run from the files of some disks (`noexec`), which is no reason to compile it again.
+        (true, Err(_), _) => from(Place::Memory)?,
+        loaded => loaded,
+    };
+    loaded.map(|module| (module, info)).map_err(|error| ArtifactError::Engine(error.into()))
 }

@@ -6,7 +6,7 @@ use std::{io, mem, thread};
 use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 use blake3::{Hash, Hasher};
 
-use crate::compile::cache::key::SealKey;
+use super::key::SealKey;
 
 /// Bytes that are read and hashed at once: they stay in the processor's cache. A power of two and some chunks of BLAKE3 long,
 /// which makes each piece a subtree.
@@ -16,10 +16,10 @@ const PIECE: u64 = 64 << 10;
 const ALONE: u64 = 1 << 20;
 
 /// The digest of a module's bytes as they were handed in: BLAKE3, which takes a third of the time of SHA-256.
-pub(crate) type Digest = [u8; 32];
+pub(super) type Digest = [u8; 32];
 
 /// Something to hash, of which any part can be had at any time.
-pub(crate) trait Pieces: Send + Sync {
+pub(super) trait Pieces: Send + Sync {
     /// So many bytes from an offset on, in `buffer` where they have to be read first.
     fn piece<'a>(&'a self, offset: u64, length: usize, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]>;
 }
@@ -32,19 +32,19 @@ impl Pieces for &[u8] {
 }
 
 /// Hashes one thing after the other, with a key or without.
-pub(crate) fn hasher(key: Option<&SealKey>) -> Hasher {
+pub(super) fn hasher(key: Option<&SealKey>) -> Hasher {
     key.map_or_else(Hasher::new, |key| Hasher::new_keyed(key.secret()))
 }
 
 /// A length in memory as one in a file: no machine has more.
-pub(crate) fn length(bytes: usize) -> u64 {
+pub(super) fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// What a thread that needs some hashes, one after the other, shares with one that helps it. The helper is started once for
 /// all of them, and before the first one: to begin may take it longer than a hash takes.
 #[derive(Default)]
-pub(crate) struct Crew<'env> {
+pub(super) struct ParallelHasher<'env> {
     state: Mutex<State<'env>>,
     changed: Condvar,
 }
@@ -70,7 +70,7 @@ struct Job<'env> {
 
 /// One piece of it. Whoever has taken one gives it back by dropping it, whatever has become of it.
 struct Piece<'a, 'env> {
-    crew: &'a Crew<'env>,
+    parallel: &'a ParallelHasher<'env>,
     bytes: Arc<dyn Pieces + 'env>,
     key: Option<SealKey>,
     offset: u64,
@@ -79,21 +79,21 @@ struct Piece<'a, 'env> {
 }
 
 /// Runs what needs hashes of about so many bytes in all.
-pub(crate) fn together<'env, R>(bytes: u64, work: impl FnOnce(&Crew<'env>) -> R) -> R {
-    let crew = Crew::default();
+pub(super) fn together<'env, R>(bytes: u64, work: impl FnOnce(&ParallelHasher<'env>) -> R) -> R {
+    let parallel = ParallelHasher::default();
     if bytes <= ALONE {
-        return work(&crew);
+        return work(&parallel);
     }
     thread::scope(|scope| {
-        let _dismissed = Dismissed(&crew);
+        let _dismissed = Dismissed(&parallel);
         // Where the system has no thread for it, this one does it all.
-        let _ = thread::Builder::new().name("antiphon-hash".into()).spawn_scoped(scope, || crew.help());
-        work(&crew)
+        let _ = thread::Builder::new().name("antiphon-hash".into()).spawn_scoped(scope, || parallel.help());
+        work(&parallel)
     })
 }
 
 /// Lets the helper go at the end, also where a panic passes.
-struct Dismissed<'a, 'env>(&'a Crew<'env>);
+struct Dismissed<'a, 'env>(&'a ParallelHasher<'env>);
 
 impl Drop for Dismissed<'_, '_> {
     fn drop(&mut self) {
@@ -102,13 +102,13 @@ impl Drop for Dismissed<'_, '_> {
     }
 }
 
-impl<'env> Crew<'env> {
+impl<'env> ParallelHasher<'env> {
     /// Hashes the first so many bytes. It is the same hash that [`blake3::Hasher`] makes of them, by the tree of the
     /// [paper](https://github.com/BLAKE3-team/BLAKE3-specs), section 2.1.
     ///
     /// # Errors
     /// A piece cannot be read.
-    pub(crate) fn hash(
+    pub(super) fn hash(
         &self,
         bytes: impl Pieces + 'env,
         length: u64,
@@ -122,7 +122,7 @@ impl<'env> Crew<'env> {
     ///
     /// # Errors
     /// Those of [`hash`](Self::hash).
-    pub(crate) fn hash_last(
+    pub(super) fn hash_last(
         &self,
         bytes: impl Pieces + 'env,
         length: u64,
@@ -180,7 +180,7 @@ impl<'env> Crew<'env> {
         job.next = offset.saturating_add(length);
         job.running = job.running.saturating_add(1);
         let (bytes, key) = (Arc::clone(&job.bytes), job.key.clone());
-        Some(Piece { crew: self, bytes, key, offset, length, value: Err(unfinished()) })
+        Some(Piece { parallel: self, bytes, key, offset, length, value: Err(unfinished()) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'env>> {
@@ -222,7 +222,7 @@ impl Piece<'_, '_> {
 impl Drop for Piece<'_, '_> {
     fn drop(&mut self) {
         let value = mem::replace(&mut self.value, Err(unfinished()));
-        let mut state = self.crew.lock();
+        let mut state = self.parallel.lock();
         let Some(job) = &mut state.job else { return };
         if value.is_err() {
             // The others are of no use any more.
@@ -234,7 +234,7 @@ impl Drop for Piece<'_, '_> {
         }
         job.running = job.running.saturating_sub(1);
         if job.running == 0 {
-            self.crew.changed.notify_all();
+            self.parallel.changed.notify_all();
         }
     }
 }
@@ -280,14 +280,14 @@ mod tests {
         let lengths: Vec<_> = [1, 1_024].into_iter().chain(pieces).flat_map(around).collect();
         // By one thread, and by two.
         for expected in [0, u64::MAX] {
-            together(expected, |crew| {
+            together(expected, |parallel| {
                 for end in lengths.iter().copied() {
                     let some = &bytes[..end];
-                    let hash = |key| crew.hash(some, length(end), key).unwrap();
+                    let hash = |key| parallel.hash(some, length(end), key).unwrap();
                     assert_eq!(hash(None), blake3::hash(some), "{end} bytes");
                     assert_eq!(hash(Some(&key)), blake3::keyed_hash(key.secret(), some), "{end} bytes");
                 }
-                let last = crew.hash_last(&bytes[..], length(bytes.len()), None);
+                let last = parallel.hash_last(&bytes[..], length(bytes.len()), None);
                 assert_eq!(last.unwrap(), blake3::hash(&bytes));
             });
         }
@@ -312,14 +312,14 @@ mod tests {
 
     #[test]
     fn a_piece_that_cannot_be_read_is_an_error_whoever_reads_it() {
-        together(u64::MAX, |crew| {
+        together(u64::MAX, |parallel| {
             for broken in 0..32 {
                 let bytes = Broken { at: broken * super::PIECE, panics: false };
-                let error = crew.hash(bytes, 32 * super::PIECE, None).unwrap_err();
+                let error = parallel.hash(bytes, 32 * super::PIECE, None).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
             }
             for length in [6, 32 * super::PIECE] {
-                let error = crew.hash(&b"short"[..], length, None).unwrap_err();
+                let error = parallel.hash(&b"short"[..], length, None).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
             }
         });
@@ -330,7 +330,7 @@ mod tests {
         for broken in 0..32 {
             let ended = std::panic::catch_unwind(|| {
                 let bytes = Broken { at: broken * super::PIECE, panics: true };
-                together(u64::MAX, |crew| crew.hash(bytes, 32 * super::PIECE, None).map(drop))
+                together(u64::MAX, |parallel| parallel.hash(bytes, 32 * super::PIECE, None).map(drop))
             });
             assert!(ended.is_err());
         }
@@ -359,13 +359,13 @@ mod tests {
             }
         }
 
-        let crew = Crew::default();
+        let parallel = ParallelHasher::default();
         assert_eq!(
-            crew.hash(&[0; 3 * PIECE][..], 3 * super::PIECE, None).unwrap(),
+            parallel.hash(&[0; 3 * PIECE][..], 3 * super::PIECE, None).unwrap(),
             blake3::hash(&[0; 3 * PIECE])
         );
-        together(u64::MAX, |crew| {
-            let hash = crew.hash(Both(AtomicBool::new(false)), 2 * super::PIECE, None).unwrap();
+        together(u64::MAX, |parallel| {
+            let hash = parallel.hash(Both(AtomicBool::new(false)), 2 * super::PIECE, None).unwrap();
             assert_eq!(hash, blake3::hash(&[0; 2 * PIECE]));
         });
     }

@@ -4,22 +4,22 @@ use std::hash::{Hash, Hasher};
 
 use wasmtime::Engine;
 
-use crate::compile::cache::artifact::ArtifactError;
+use super::artifact::ArtifactError;
 use crate::engine::Clocked;
 
 /// What native code was compiled by and for. Code runs only where all of it is the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Environment {
     /// The version of Wasmtime, to the patch: each may have fixed what its compiler did wrong.
-    pub(crate) wasmtime: String,
+    pub(super) wasmtime: String,
     /// Processor and system.
-    pub(crate) target: String,
+    pub(super) target: String,
     /// What the processor can do, of what a compiler makes use of.
-    pub(crate) features: String,
+    pub(super) features: String,
     /// The settings that have a name here.
-    pub(crate) settings: String,
+    pub(super) settings: String,
     /// Everything: the above, all settings of the engine, and the version of what keeps it.
-    pub(crate) hash: [u8; 32],
+    pub(super) hash: [u8; 32],
 }
 
 impl Environment {
@@ -48,7 +48,7 @@ impl Environment {
     }
 
     /// Whether code of `self` runs on an engine of `here`, and if not, what differs.
-    pub(crate) fn fits(&self, here: &Self) -> Result<(), ArtifactError> {
+    pub(super) fn fits(&self, here: &Self) -> Result<(), ArtifactError> {
         let pairs = [
             ("Wasmtime", &self.wasmtime, &here.wasmtime),
             ("target", &self.target, &here.target),

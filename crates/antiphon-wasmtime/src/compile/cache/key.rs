@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
-use crate::compile::cache::private::{self, told};
+use super::private::{self, told};
 
 /// The file of the key in its directory.
 const FILE: &str = "key";
@@ -43,7 +43,7 @@ impl SealKey {
     }
 
     /// The key of a hash that only who has it can make.
-    pub(crate) fn secret(&self) -> &[u8; LENGTH] {
+    pub(super) fn secret(&self) -> &[u8; LENGTH] {
         &self.0
     }
 }

@@ -1,11 +1,12 @@
 //! Compiled modules that outlive the process.
 
-pub(crate) mod artifact;
-pub(crate) mod digest;
-pub(crate) mod environment;
-pub(crate) mod key;
-pub(crate) mod private;
-pub(crate) mod shelf;
+mod artifact;
+mod digest;
+mod disk;
+mod environment;
+mod key;
+mod load;
+mod private;
 
 use std::env;
 use std::io;
@@ -17,12 +18,16 @@ use antiphon::errors::BoxError;
 use antiphon::{Limits, ModuleInfo};
 use wasmtime::Module;
 
-use crate::compile::cache::artifact::{ArtifactError, Manifest, Opening};
-use crate::compile::cache::digest::{Crew, Digest, length};
-use crate::compile::cache::environment::Environment;
-use crate::compile::cache::key::SealKey;
-use crate::compile::cache::shelf::{Put, Shelf};
-use crate::compile::loading;
+pub use self::artifact::ArtifactError;
+pub(super) use self::artifact::{Code, Fitting};
+use self::artifact::{Manifest, Opening};
+pub(crate) use self::artifact::{Written, check, write};
+use self::digest::{Digest, ParallelHasher, length};
+use self::disk::{DiskStore, Put};
+pub(crate) use self::environment::Environment;
+pub use self::key::SealKey;
+pub(crate) use self::load::Artifact;
+
 use crate::engine::Clocked;
 
 /// A directory of compiled modules, each sealed with a [`SealKey`]: what was compiled once, by whichever process, is loaded
@@ -51,7 +56,7 @@ use crate::engine::Clocked;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ModuleCache {
-    shelf: Arc<Shelf>,
+    disk: Arc<DiskStore>,
     key: SealKey,
     max_bytes: u64,
     counts: Arc<Counts>,
@@ -87,7 +92,7 @@ struct Counts {
 
 /// One module, as an engine would compile it.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+struct Wanted {
     module: Digest,
     environment: Environment,
     /// Bytes of its artifact at most.
@@ -95,14 +100,15 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    pub(crate) fn new<'env>(
+    fn new<'env>(
         module: &'env [u8],
         environment: Environment,
         limits: &Limits,
-        crew: &Crew<'env>,
+        parallel: &ParallelHasher<'env>,
     ) -> Self {
         // What is in memory can be read.
-        let digest = crew.hash(module, length(module.len()), None).unwrap_or_else(|_| blake3::hash(module));
+        let digest =
+            parallel.hash(module, length(module.len()), None).unwrap_or_else(|_| blake3::hash(module));
         Self { module: *digest.as_bytes(), environment, limit: size_limit(limits) }
     }
 
@@ -118,7 +124,7 @@ impl Wanted {
 
 /// Bytes of an artifact at most, given how large a module may be. Real code has three to four times the bytes of its
 /// module; small modules come with some tens of kilobytes of padding.
-pub(crate) fn size_limit(limits: &Limits) -> u64 {
+fn size_limit(limits: &Limits) -> u64 {
     limits.module().saturating_mul(64).saturating_add(1 << 20)
 }
 
@@ -134,7 +140,7 @@ impl ModuleCache {
         let directory = directory.as_ref();
         Ok(Self {
             key: SealKey::open(directory)?,
-            shelf: Arc::new(Shelf::new(directory)),
+            disk: Arc::new(DiskStore::new(directory)),
             max_bytes: Self::DEFAULT_MAX_BYTES,
             counts: Arc::default(),
         })
@@ -167,7 +173,7 @@ impl ModuleCache {
     /// The directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
-        self.shelf.directory()
+        self.disk.directory()
     }
 
     /// What came of it so far.
@@ -186,13 +192,13 @@ impl ModuleCache {
     }
 
     /// The module, if it is there and whole.
-    pub(crate) fn load(
+    fn load(
         &self,
         engine: &Clocked,
         wanted: &Wanted,
-        crew: &Crew<'_>,
+        parallel: &ParallelHasher<'_>,
     ) -> Option<(Module, ModuleInfo)> {
-        let found = self.find(engine, wanted, crew);
+        let found = self.find(engine, wanted, parallel);
         match found {
             Ok(Some(found)) => {
                 count(&self.counts.hits, 1);
@@ -208,8 +214,8 @@ impl ModuleCache {
     }
 
     /// The same once more, after a while: what was wrong with the file has been said.
-    pub(crate) fn load_again(&self, engine: &Clocked, wanted: &Wanted) -> Option<(Module, ModuleInfo)> {
-        let found = self.find(engine, wanted, &Crew::default()).ok().flatten()?;
+    fn load_again(&self, engine: &Clocked, wanted: &Wanted) -> Option<(Module, ModuleInfo)> {
+        let found = self.find(engine, wanted, &ParallelHasher::default()).ok().flatten()?;
         count(&self.counts.hits, 1);
         Some(found)
     }
@@ -218,30 +224,30 @@ impl ModuleCache {
         &self,
         engine: &Clocked,
         wanted: &Wanted,
-        crew: &Crew<'_>,
+        parallel: &ParallelHasher<'_>,
     ) -> Result<Option<(Module, ModuleInfo)>, ArtifactError> {
-        let Some(file) = self.shelf.get(&wanted.name())? else { return Ok(None) };
+        let Some(file) = self.disk.get(&wanted.name())? else { return Ok(None) };
         let Wanted { module, environment, limit } = wanted;
-        let how = Opening { key: &self.key, limit: *limit, environment, module: Some(module), crew };
-        let found = loading::open(&file, how, engine)?;
-        Shelf::touch(&file);
+        let how = Opening { key: &self.key, limit: *limit, environment, module: Some(module), parallel };
+        let found = artifact::open(&file, how, engine)?;
+        DiskStore::touch(&file);
         Ok(Some(found))
     }
 
     /// Notes that a module had to be compiled.
-    pub(crate) fn missed(&self) {
+    fn missed(&self) {
         count(&self.counts.misses, 1);
     }
 
     /// Keeps a module that was compiled just now.
-    pub(crate) fn store(&self, wanted: Wanted, module: &Module, info: &ModuleInfo) {
+    fn store(&self, wanted: Wanted, module: &Module, info: &ModuleInfo) {
         self.missed();
         let name = wanted.name();
         let Wanted { module: digest, environment, .. } = wanted;
         let stored = module.serialize().map_err(BoxError::from).and_then(|code| {
             let manifest = Manifest { module: digest, environment, info: info.to_bytes() };
             let tail = artifact::seal(&code, &manifest, &self.key);
-            Ok(self.shelf.put(&name, [&code, &tail], self.max_bytes)?)
+            Ok(self.disk.put(&name, [&code, &tail], self.max_bytes)?)
         });
         match stored {
             Ok(Put::Kept { evicted }) => {
@@ -285,7 +291,7 @@ fn count(counter: &AtomicU64, more: u64) {
 }
 
 /// An error with its sources, in a line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let sources = std::iter::successors(Some(error), |error| error.source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -7,7 +7,7 @@ use std::{error, fmt};
 
 /// Makes a directory that only this user can enter, and those above it as they are made usually. One that is there must
 /// be this user's, and nobody else's to write to.
-pub(crate) fn directory(path: &Path) -> io::Result<()> {
+pub(super) fn directory(path: &Path) -> io::Result<()> {
     let create = || {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
@@ -37,7 +37,7 @@ pub(crate) fn directory(path: &Path) -> io::Result<()> {
 }
 
 /// A new file that only this user can read and write.
-pub(crate) fn create(path: &Path) -> io::Result<File> {
+pub(super) fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     system::close_file(&mut options);
@@ -45,7 +45,7 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
 }
 
 /// A name beside a file's own, for a new one that is to take its place. No other process has it, nor thread.
-pub(crate) fn beside(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn beside(path: &Path) -> io::Result<PathBuf> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -54,7 +54,7 @@ pub(crate) fn beside(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Opens a file to read it, without a wait for whoever would write to it if it is a pipe.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
+pub(super) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     system::never_wait(&mut options);
@@ -62,7 +62,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 }
 
 /// A file for a lock, made where it is missing.
-pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+pub(super) fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     system::close_file(&mut options);
@@ -71,7 +71,7 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
 }
 
 /// Opens a secret. It must be a plain file of this user's that nobody else can read.
-pub(crate) fn open_secret(path: &Path) -> io::Result<File> {
+pub(super) fn open_secret(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     // Neither another place by way of a link, nor a pipe that nobody ever writes to.
@@ -91,17 +91,17 @@ pub(crate) fn open_secret(path: &Path) -> io::Result<File> {
 }
 
 /// Reads from somewhere in an open file, by any number of threads at once.
-pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+pub(super) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
     system::read_at(file, bytes, offset)
 }
 
 /// Whether nobody else can change an open file while it is in use. Where that cannot be told, the answer is no.
-pub(crate) fn only_we_change(found: &Metadata) -> bool {
+pub(super) fn only_we_change(found: &Metadata) -> bool {
     system::others_may_change(found) == Some(false)
 }
 
 /// An error of the system, with what failed, and where.
-pub(crate) fn told(source: io::Error, what: &str, path: &Path) -> io::Error {
+pub(super) fn told(source: io::Error, what: &str, path: &Path) -> io::Error {
     io::Error::new(source.kind(), Told { what: format!("{what} {}", path.display()), source })
 }
 
@@ -203,7 +203,7 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    use crate::compile::cache::shelf::{Put, Shelf};
+    use crate::compile::cache::disk::{DiskStore, Put};
 
     fn name(number: u8) -> String {
         format!("{number:064x}")
@@ -212,22 +212,22 @@ mod tests {
     #[test]
     fn a_pipe_that_nobody_writes_to_and_a_lock_that_leads_elsewhere_are_not_waited_for() {
         let directory = tempfile::tempdir().unwrap();
-        let (shelf, elsewhere) = (Shelf::new(directory.path()), directory.path().join("elsewhere"));
+        let (disk, elsewhere) = (DiskStore::new(directory.path()), directory.path().join("elsewhere"));
         let pipe = |path: PathBuf| {
             assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
             path
         };
         pipe(directory.path().join(format!("{}.sealed", name(1))));
-        let file = shelf.get(&name(1)).unwrap().unwrap();
+        let file = disk.get(&name(1)).unwrap().unwrap();
         assert!(!file.metadata().unwrap().is_file());
 
         let lock = pipe(directory.path().join("lock"));
-        assert!(shelf.put(&name(2), [b"a", b"b"], 10).is_err());
+        assert!(disk.put(&name(2), [b"a", b"b"], 10).is_err());
         fs::remove_file(&lock).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &lock).unwrap();
-        assert!(shelf.put(&name(2), [b"a", b"b"], 10).is_err());
+        assert!(disk.put(&name(2), [b"a", b"b"], 10).is_err());
         assert!(!elsewhere.exists());
         fs::remove_file(&lock).unwrap();
-        assert_eq!(shelf.put(&name(2), [b"a", b"b"], 10).unwrap(), Put::Kept { evicted: 0 });
+        assert_eq!(disk.put(&name(2), [b"a", b"b"], 10).unwrap(), Put::Kept { evicted: 0 });
     }
 }

@@ -18,24 +18,40 @@ use wasmtime::{Linker, Result};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 use crate::instance::data::Data;
 
 /// What a guest writes between two flushes, in bytes, for each stream; more is dropped, as the log would drop it.
 const MAX_BUFFERED: usize = 64 * 1024;
 
+/// Those of an instance.
+pub(in crate::instance) type Directories = Box<Fs>;
+
+/// Opens the directories that a guest was granted, if it was granted any.
+///
+/// # Errors
+/// Those of [`Fs::new`].
+pub(in crate::instance) fn open(options: &EngineOptions) -> Result<Option<Directories>, Error> {
+    options.grants_directories().then(|| Fs::new(options).map(Box::new)).transpose()
+}
+
+/// The code that a guest ended its program with, if that is what ended it.
+pub(in crate::instance) fn exit_code(error: &wasmtime::Error) -> Option<i32> {
+    error.downcast_ref().map(|&I32Exit(code)| code)
+}
+
 /// The directories of one instance, and what it wrote.
-pub(crate) struct Fs {
+pub(in crate::instance) struct Fs {
     ctx: WasiP1Ctx,
     stdout: Output,
     stderr: Output,
 }
 
 /// Defines WASI's functions under both of its names.
-pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
+pub(super) fn link(linker: &mut Linker<Data>) -> Result<()> {
     fn ctx(data: &mut Data) -> &mut WasiP1Ctx {
-        match &mut data.fs {
+        match &mut data.directories {
             Some(fs) => &mut fs.ctx,
             None => unreachable!("a store whose linker has directories has their context"),
         }
@@ -50,7 +66,7 @@ impl Fs {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`]: a directory cannot be opened.
-    pub(crate) fn new(options: &EngineOptions) -> Result<Self, Error> {
+    fn new(options: &EngineOptions) -> Result<Self, Error> {
         let WasiParams { argv, env_vars, map_dirs, preopened_dirs } = &options.wasi_params;
         let (stdout, stderr) = (Output::default(), Output::default());
         let mut builder = WasiCtxBuilder::new();
@@ -76,7 +92,7 @@ impl Fs {
 ///
 /// # Errors
 /// A runtime that was made without timers, where it panics as well. (The handlers of a host panic elsewhere.)
-pub(crate) async fn in_tokio<F: Future>(work: F) -> Result<F::Output, Error> {
+pub(in crate::instance) async fn in_tokio<F: Future>(work: F) -> Result<F::Output, Error> {
     let mut work = pin!(work);
     poll_fn(|cx| {
         let poll = || catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
@@ -93,8 +109,8 @@ pub(crate) async fn in_tokio<F: Future>(work: F) -> Result<F::Output, Error> {
 }
 
 /// Sends what the guest wrote to the log, line by line.
-pub(crate) fn flush(data: &mut Data) -> Result<(), Error> {
-    let Data { fs: Some(fs), conversation, .. } = data else { return Ok(()) };
+pub(in crate::instance) fn flush(data: &mut Data) -> Result<(), Error> {
+    let Data { directories: Some(fs), conversation, .. } = data else { return Ok(()) };
     for (stream, output) in [(LogStream::Stdout, &fs.stdout), (LogStream::Stderr, &fs.stderr)] {
         let written = std::mem::take(&mut *output.lock());
         let lines = written.strip_suffix(b"\n").unwrap_or(&written);

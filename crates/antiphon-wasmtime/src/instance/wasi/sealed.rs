@@ -1,26 +1,46 @@
 //! The sealed WASI world as imports of a guest.
 
 use antiphon::errors::Error;
-use antiphon::{EngineOptions, ModuleInfo};
-#[cfg(feature = "async")]
-use antiphon_wasi::Poll;
+use antiphon::{Conversation, EngineOptions, ModuleInfo};
+pub(in crate::instance) use antiphon_wasi::World;
 use antiphon_wasi::host::Guest;
+pub(in crate::instance) use antiphon_wasi::host::{import_type, world};
 use antiphon_wasi::{Abi, MODULES, Wait};
 use wasmtime::{Caller, Linker, Result};
 
-use crate::engine::ticks::Ticks;
+use super::directories;
+use crate::engine::Ticks;
 use crate::instance::data::{Data, check, split};
 
+/// What a guest has of the sealed world. In a box: most guests have none, and it is as large as all else of its store.
+pub(in crate::instance) type Session = Box<antiphon_wasi::Session>;
+
+/// A session of an instance.
+pub(in crate::instance) fn session(world: &World) -> Session {
+    Box::new(world.session())
+}
+
+/// Sends what the guest wrote without ending its line to the log.
+#[inline]
+pub(in crate::instance) fn flush(
+    session: &mut Option<Session>,
+    conversation: &mut Conversation,
+) -> Result<(), Error> {
+    antiphon_wasi::host::flush(session.as_deref_mut(), conversation)
+}
+
 /// Defines WASI's functions where the module imports any.
-pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo, options: &EngineOptions) -> Result<()> {
+pub(in crate::instance) fn link(
+    linker: &mut Linker<Data>,
+    info: &ModuleInfo,
+    options: &EngineOptions,
+) -> Result<()> {
     if !info.imports_from(&MODULES.map(|(module, _)| module)) {
         return Ok(());
     }
-    #[cfg(feature = "wasi-fs")]
     if options.grants_directories() {
-        return crate::instance::wasi::directories::link(linker);
+        return directories::link(linker);
     }
-    let _ = options;
     for (module, abi) in MODULES {
         antiphon_wasi::link_functions!(linker, module, abi, Caller<'_, Data>, with, poll);
         link_random_get(linker, module, abi)?;
@@ -45,12 +65,10 @@ fn link_random_get(linker: &mut Linker<Data>, module: &str, abi: Abi) -> Result<
 
 /// Redefines the one function of WASI that waits, for guests that may suspend.
 #[cfg(feature = "async")]
-pub(crate) fn link_suspending(linker: &mut Linker<Data>, options: &EngineOptions) -> Result<()> {
-    #[cfg(feature = "wasi-fs")]
+pub(in crate::instance) fn link_suspending(linker: &mut Linker<Data>, options: &EngineOptions) -> Result<()> {
     if options.grants_directories() {
         return Ok(());
     }
-    let _ = options;
     for (module, abi) in MODULES {
         linker.func_wrap_async(
             module,
@@ -60,8 +78,8 @@ pub(crate) fn link_suspending(linker: &mut Linker<Data>, options: &EngineOptions
                 antiphon::provider::boxed(|| async move {
                     let (mut guest, _) = guest(&mut caller, abi)?;
                     match guest.run(|call| call.begin_poll_oneoff(subscriptions, events, count, written))? {
-                        Poll::Done(errno) => Ok::<i32, wasmtime::Error>(errno),
-                        Poll::Wait(wait) => Ok(guest.wait(wait).await?),
+                        antiphon_wasi::Poll::Done(errno) => Ok::<i32, wasmtime::Error>(errno),
+                        antiphon_wasi::Poll::Wait(wait) => Ok(guest.wait(wait).await?),
                     }
                 })
             },

@@ -16,11 +16,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use antiphon::Conversation;
 use antiphon::errors::{Error, ErrorKind};
 
+use super::drop_on_fiber;
 use crate::instance::Guest;
-use crate::instance::stack;
 
 /// A guest, and the future that runs its calls.
-pub(crate) struct Resident {
+pub(in crate::instance) struct Resident {
     running: Pin<Box<dyn Future<Output = Infallible> + Send>>,
     /// Left with the host while a call runs.
     spare: Option<Box<Conversation>>,
@@ -61,7 +61,7 @@ async fn reside(mut guest: Guest) -> Infallible {
 }
 
 impl Resident {
-    pub(crate) fn new(guest: Guest, spare: Box<Conversation>) -> Self {
+    pub(super) fn new(guest: Guest, spare: Box<Conversation>) -> Self {
         let relay = Arc::new(Relay::default());
         Self {
             running: Box::pin(reside(guest)),
@@ -71,13 +71,16 @@ impl Resident {
         }
     }
 
-    pub(crate) fn into_spare(mut self) -> Option<Box<Conversation>> {
+    pub(in crate::instance) fn into_spare(mut self) -> Option<Box<Conversation>> {
         self.spare.take()
     }
 
     /// Runs a call as far as it gets without waiting.
     #[inline]
-    pub(crate) fn begin(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
+    pub(in crate::instance) fn begin(
+        &mut self,
+        conversation: &mut Box<Conversation>,
+    ) -> Option<Result<i32, Error>> {
         /// What is not taken, since the future panicked, must not be found by another.
         struct Untaken;
 
@@ -100,7 +103,7 @@ impl Resident {
 
     /// Runs a call to its end, for a synchronous host: where the guest waits, the thread parks.
     #[cold]
-    pub(crate) fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+    pub(in crate::instance) fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         match self.begin(conversation) {
             Some(returned) => returned,
             None => antiphon::block_on(self.go_on(conversation)),
@@ -111,7 +114,10 @@ impl Resident {
     ///
     /// # Cancel safety
     /// That of [`Guest::run_suspending`].
-    pub(crate) async fn go_on(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+    pub(in crate::instance) async fn go_on(
+        &mut self,
+        conversation: &mut Box<Conversation>,
+    ) -> Result<i32, Error> {
         // Nobody has begun it: a host that sees the provider through a wrapper may know this half of a call alone.
         if self.spare.is_some()
             && let Some(ended) = self.begin(conversation)
@@ -143,7 +149,7 @@ impl Resident {
 
 impl Drop for Resident {
     fn drop(&mut self) {
-        stack::drop_on_fiber(mem::replace(&mut self.running, Box::pin(pending())));
+        drop_on_fiber(mem::replace(&mut self.running, Box::pin(pending())));
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::compile::cache::private;
+use super::private;
 
 /// The file that whoever changes the directory holds a lock on.
 const LOCK: &str = "lock";
@@ -21,30 +21,30 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// A directory of sealed code.
 #[derive(Debug)]
-pub(crate) struct Shelf {
+pub(super) struct DiskStore {
     directory: PathBuf,
 }
 
 /// What was done to keep a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Put {
+pub(super) enum Put {
     /// It is there; so many others had to go.
     Kept { evicted: u64 },
     /// It alone takes more room than there is.
     TooLarge,
 }
 
-impl Shelf {
-    pub(crate) fn new(directory: &Path) -> Self {
+impl DiskStore {
+    pub(super) fn new(directory: &Path) -> Self {
         Self { directory: directory.to_owned() }
     }
 
-    pub(crate) fn directory(&self) -> &Path {
+    pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// Opens a file, if it is there.
-    pub(crate) fn get(&self, name: &str) -> io::Result<Option<File>> {
+    pub(super) fn get(&self, name: &str) -> io::Result<Option<File>> {
         match private::open(&self.path(name, SEALED)) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -53,12 +53,12 @@ impl Shelf {
     }
 
     /// Notes that a file was of use just now. Where that cannot be noted, it is evicted the sooner.
-    pub(crate) fn touch(file: &File) {
+    pub(super) fn touch(file: &File) {
         let _ = file.set_modified(SystemTime::now());
     }
 
     /// Keeps pieces as a file of that name, and removes what was of use the longest ago until all fits into `room` bytes.
-    pub(crate) fn put(&self, name: &str, pieces: [&[u8]; 2], room: u64) -> io::Result<Put> {
+    pub(super) fn put(&self, name: &str, pieces: [&[u8]; 2], room: u64) -> io::Result<Put> {
         let size = pieces.iter().fold(0_u64, |sum, piece| sum.saturating_add(length(piece)));
         let Some(room) = room.checked_sub(size) else { return Ok(Put::TooLarge) };
         let _lock = self.lock()?;
@@ -153,46 +153,46 @@ mod tests {
         format!("{number:064x}")
     }
 
-    fn put(shelf: &Shelf, number: u8, size: usize, room: u64) -> Put {
+    fn put(disk: &DiskStore, number: u8, size: usize, room: u64) -> Put {
         let bytes = vec![number; size];
         let (front, back) = bytes.split_at(size / 2);
-        shelf.put(&name(number), [front, back], room).unwrap()
+        disk.put(&name(number), [front, back], room).unwrap()
     }
 
-    fn there(shelf: &Shelf) -> Vec<u8> {
-        (0..=u8::MAX).filter(|number| shelf.get(&name(*number)).unwrap().is_some()).collect()
+    fn there(disk: &DiskStore) -> Vec<u8> {
+        (0..=u8::MAX).filter(|number| disk.get(&name(*number)).unwrap().is_some()).collect()
     }
 
     #[test]
     fn the_least_recently_used_go_first_and_what_fits_stays() {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(directory.path());
+        let disk = DiskStore::new(directory.path());
         for number in 1..=4 {
-            assert_eq!(put(&shelf, number, 100, 400), Put::Kept { evicted: 0 });
+            assert_eq!(put(&disk, number, 100, 400), Put::Kept { evicted: 0 });
             thread::sleep(Duration::from_millis(2));
         }
         // The oldest is of use again.
-        Shelf::touch(&shelf.get(&name(1)).unwrap().unwrap());
-        assert_eq!(put(&shelf, 5, 150, 400), Put::Kept { evicted: 2 });
-        assert_eq!(there(&shelf), [1, 4, 5]);
+        DiskStore::touch(&disk.get(&name(1)).unwrap().unwrap());
+        assert_eq!(put(&disk, 5, 150, 400), Put::Kept { evicted: 2 });
+        assert_eq!(there(&disk), [1, 4, 5]);
         // One that is replaced is not counted twice.
-        assert_eq!(put(&shelf, 5, 200, 400), Put::Kept { evicted: 0 });
-        assert_eq!(there(&shelf), [1, 4, 5]);
-        assert_eq!(put(&shelf, 6, 401, 400), Put::TooLarge);
-        assert_eq!(put(&shelf, 6, 400, 400), Put::Kept { evicted: 3 });
-        assert_eq!(there(&shelf), [6]);
+        assert_eq!(put(&disk, 5, 200, 400), Put::Kept { evicted: 0 });
+        assert_eq!(there(&disk), [1, 4, 5]);
+        assert_eq!(put(&disk, 6, 401, 400), Put::TooLarge);
+        assert_eq!(put(&disk, 6, 400, 400), Put::Kept { evicted: 3 });
+        assert_eq!(there(&disk), [6]);
     }
 
     #[test]
     fn what_a_crash_has_left_goes_and_what_is_not_ours_stays() {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(directory.path());
+        let disk = DiskStore::new(directory.path());
         let left = directory.path().join(format!("{}.tmp", name(9)));
         let foreign = ["key", "notes.sealed", "x.tmp"].map(|name| directory.path().join(name));
         for path in foreign.iter().chain([&left]) {
             fs::write(path, [0; 1_000]).unwrap();
         }
-        assert_eq!(put(&shelf, 1, 10, 10), Put::Kept { evicted: 0 });
+        assert_eq!(put(&disk, 1, 10, 10), Put::Kept { evicted: 0 });
         assert!(!left.exists());
         assert!(foreign.iter().all(|path| path.exists()));
     }
@@ -200,13 +200,13 @@ mod tests {
     #[test]
     fn a_lock_that_nobody_gives_back_is_not_waited_for_for_ever() {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(directory.path());
-        let held = shelf.lock().unwrap();
-        let error = shelf.put(&name(1), [b"a", b"b"], 10).unwrap_err();
+        let disk = DiskStore::new(directory.path());
+        let held = disk.lock().unwrap();
+        let error = disk.put(&name(1), [b"a", b"b"], 10).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         drop(held);
         // A process that another test has just started has a copy of the lock's file until its program is loaded.
-        let kept = (0..60).find_map(|_| shelf.put(&name(1), [b"a", b"b"], 10).ok());
+        let kept = (0..60).find_map(|_| disk.put(&name(1), [b"a", b"b"], 10).ok());
         assert_eq!(kept, Some(Put::Kept { evicted: 0 }));
     }
 }

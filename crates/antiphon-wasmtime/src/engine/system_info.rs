@@ -2,24 +2,24 @@
 
 /// The facts that decide how instances are pooled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Machine {
+pub(super) struct SystemInfo {
     /// Version of the Linux kernel: major, minor.
-    pub(crate) kernel: Option<(u32, u32)>,
+    pub(super) kernel: Option<(u32, u32)>,
     /// Whether a page can be swapped out.
-    pub(crate) swaps: Option<bool>,
+    pub(super) swaps: Option<bool>,
     /// Whether the kernel can move a page to another place in memory.
-    pub(crate) migrates: Option<bool>,
+    pub(super) migrates: Option<bool>,
     /// How many mappings a process may have.
-    pub(crate) max_mappings: Option<u64>,
+    pub(super) max_mappings: Option<u64>,
     /// How much address space this process may have, in bytes, where that is limited.
-    pub(crate) address_space: Option<u64>,
+    pub(super) address_space: Option<u64>,
     /// Memory, in bytes.
-    pub(crate) memory: Option<u64>,
+    pub(super) memory: Option<u64>,
 }
 
-impl Machine {
+impl SystemInfo {
     /// This one.
-    pub(crate) fn this() -> Self {
+    pub(super) fn this() -> Self {
         if cfg!(target_os = "linux") {
             Self::read(|path| std::fs::read_to_string(path).ok())
         } else {
@@ -48,7 +48,7 @@ impl Machine {
     /// Whether the kernel's scan for written pages finds all of them. It does not say which pages are written among those
     /// that are swapped out, or on their way from one place in memory to another: Wasmtime 48 takes them for untouched, and
     /// the next instance in their place would read them.
-    pub(crate) fn scans_pages_safely(&self) -> bool {
+    pub(super) fn scans_pages_safely(&self) -> bool {
         let has_scan = self.kernel.is_some_and(|version| version >= (6, 7));
         has_scan && self.swaps == Some(false) && self.migrates == Some(false)
     }
@@ -85,12 +85,14 @@ mod tests {
     const MOVABLE: &str = "nr_free_pages 1\npgmigrate_success 0\n";
 
     /// A machine of so many files, each a path and its text.
-    fn machine(files: &[(&str, &str)]) -> Machine {
-        Machine::read(|path| files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned()))
+    fn system(files: &[(&str, &str)]) -> SystemInfo {
+        SystemInfo::read(|path| {
+            files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())
+        })
     }
 
     fn scans(release: &str, swaps: &str, vmstat: &str) -> bool {
-        machine(&[("/proc/sys/kernel/osrelease", release), ("/proc/swaps", swaps), ("/proc/vmstat", vmstat)])
+        system(&[("/proc/sys/kernel/osrelease", release), ("/proc/swaps", swaps), ("/proc/vmstat", vmstat)])
             .scans_pages_safely()
     }
 
@@ -109,37 +111,37 @@ mod tests {
         for vmstat in [MOVABLE, "", "garbage"] {
             assert!(!scans("6.7.0", NO_SWAP, vmstat), "{vmstat:?}");
         }
-        assert!(!Machine::default().scans_pages_safely(), "a machine that says nothing");
+        assert!(!SystemInfo::default().scans_pages_safely(), "a machine that says nothing");
     }
 
     #[test]
     fn limits_are_read_where_there_are_any() {
-        let machine = machine(&[
+        let system = system(&[
             ("/proc/sys/vm/max_map_count", "65530\n"),
             ("/proc/self/limits", "Limit  Soft Limit\nMax address space  1000  unlimited  bytes\n"),
             ("/proc/meminfo", "MemTotal:       4 kB\nMemFree: 1 kB\n"),
             ("/sys/fs/cgroup/memory.max", "2048\n"),
         ]);
-        assert_eq!(machine.max_mappings, Some(65_530));
-        assert_eq!((machine.address_space, machine.memory), (Some(1_000), Some(2_048)));
+        assert_eq!(system.max_mappings, Some(65_530));
+        assert_eq!((system.address_space, system.memory), (Some(1_000), Some(2_048)));
     }
 
     #[test]
     fn no_limit_is_no_number() {
-        let machine = machine(&[
+        let system = system(&[
             ("/proc/sys/vm/max_map_count", "many"),
             ("/proc/self/limits", "Max address space  unlimited  unlimited  bytes\n"),
             ("/proc/meminfo", "MemTotal:       4 kB\n"),
             ("/sys/fs/cgroup/memory.max", "max\n"),
         ]);
-        assert_eq!((machine.max_mappings, machine.address_space), (None, None));
-        assert_eq!(machine.memory, Some(4_096));
+        assert_eq!((system.max_mappings, system.address_space), (None, None));
+        assert_eq!(system.memory, Some(4_096));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn this_machine_says_what_it_is() {
-        let machine = Machine::this();
-        assert!(machine.kernel.is_some() && machine.max_mappings.is_some() && machine.memory.is_some());
+        let system = SystemInfo::this();
+        assert!(system.kernel.is_some() && system.max_mappings.is_some() && system.memory.is_some());
     }
 }
