@@ -68,18 +68,6 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         self
     }
 
-    /// Caps memory and tables as `wasmtime-provider` does: where given, it replaces these two limits.
-    pub fn enable_resource_limits(mut self, resource_limits: ResourceLimits) -> Self {
-        self.resource_limits = Some(resource_limits);
-        self
-    }
-
-    /// Counts epoch ticks instead of the time; see [`EpochDeadlines`].
-    pub fn enable_epoch_interruptions(mut self, epoch_deadlines: EpochDeadlines) -> Self {
-        self.epochs = Some(epoch_deadlines);
-        self
-    }
-
     /// Compiles guests so that nothing can end them from outside: for trusted code only, by those who measured what it saves
     /// (up to half of the time of tight loops, nothing in most programs).
     ///
@@ -93,31 +81,6 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     pub fn dangerously_without_interruption(mut self) -> Self {
         self.uninterrupted = true;
         self
-    }
-
-    /// Keeps compiled modules on disk, in a directory or in [`ModuleCache::default_directory`]; see
-    /// [`cache`](Self::cache). A directory that cannot be used is left out with a warning.
-    #[cfg(feature = "cache")]
-    pub fn enable_cache(mut self, path: Option<&std::path::Path>) -> Self {
-        self.cache = crate::compile::cache::open_or_warn(path);
-        self
-    }
-
-    /// The compiled module, from which providers are made quickly.
-    ///
-    /// # Errors
-    /// Those of [`build`](Self::build).
-    pub fn build_pre(&self) -> Result<WasmtimeEngineProviderPre> {
-        Ok(WasmtimeEngineProviderPre::new(self.compile()?))
-    }
-
-    /// The compiled module, from which asynchronous providers are made quickly.
-    ///
-    /// # Errors
-    /// Those of [`build`](Self::build).
-    #[cfg(feature = "async")]
-    pub fn build_async_pre(&self) -> Result<crate::WasmtimeEngineProviderAsyncPre> {
-        Ok(crate::WasmtimeEngineProviderAsyncPre::new(self.compile()?))
     }
 
     fn compile(&self) -> Result<Arc<Compiled>> {
@@ -199,6 +162,46 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
             engine::make_deterministic(&mut config);
         }
         Ok(config)
+    }
+}
+
+/// The names of `wasmtime-provider` 2.x, for programs that were written for it. The rest of its builder has the names above.
+impl WasmtimeEngineProviderBuilder<'_> {
+    /// Caps memory and tables as `wasmtime-provider` does: where given, it replaces these two limits.
+    pub fn enable_resource_limits(mut self, resource_limits: ResourceLimits) -> Self {
+        self.resource_limits = Some(resource_limits);
+        self
+    }
+
+    /// Counts epoch ticks instead of the time; see [`EpochDeadlines`].
+    pub fn enable_epoch_interruptions(mut self, epoch_deadlines: EpochDeadlines) -> Self {
+        self.epochs = Some(epoch_deadlines);
+        self
+    }
+
+    /// Keeps compiled modules on disk, in a directory or in [`ModuleCache::default_directory`]; see
+    /// [`cache`](Self::cache). A directory that cannot be used is left out with a warning.
+    #[cfg(feature = "cache")]
+    pub fn enable_cache(mut self, path: Option<&std::path::Path>) -> Self {
+        self.cache = crate::compile::cache::open_or_warn(path);
+        self
+    }
+
+    /// The compiled module, from which providers are made quickly.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build).
+    pub fn build_pre(&self) -> Result<WasmtimeEngineProviderPre> {
+        Ok(WasmtimeEngineProviderPre::new(self.compile()?))
+    }
+
+    /// The compiled module, from which asynchronous providers are made quickly.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build).
+    #[cfg(feature = "async")]
+    pub fn build_async_pre(&self) -> Result<crate::WasmtimeEngineProviderAsyncPre> {
+        Ok(crate::WasmtimeEngineProviderAsyncPre::new(self.compile()?))
     }
 }
 
