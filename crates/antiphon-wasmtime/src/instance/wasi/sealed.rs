@@ -12,7 +12,7 @@ use super::directories;
 use crate::engine::Ticks;
 use crate::instance::data::{Data, check, split};
 
-/// What a guest has of the sealed world. In a box: most guests have none, and it is as large as all else of its store.
+/// What a guest has of the sealed world.
 pub(in crate::instance) type Session = Box<antiphon_wasi::Session>;
 
 /// A session of an instance.
