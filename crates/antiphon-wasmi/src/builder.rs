@@ -1,4 +1,4 @@
-//! Building providers.
+//! Builds providers.
 
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ pub struct WasmiEngineProviderBuilder<'a> {
 impl<'a> WasmiEngineProviderBuilder<'a> {
     antiphon::builder_methods!('a, Compiled, Error, async);
 
-    /// Changes the settings of the engine that will be made, for whoever needs a feature that is off, or wants wasmi's
-    /// own limits on modules ([`wasmi::EnforcedLimits::strict`]) besides.
+    /// Changes the settings of the engine that the builder makes, for example to turn a feature on,
+    /// or to set wasmi's own limits on modules ([`wasmi::EnforcedLimits::strict`]).
     pub fn configure(mut self, configure: fn(&mut Config)) -> Self {
         self.configure = Some(configure);
         self

@@ -1,5 +1,5 @@
-//! A guest is left and resumed at the end of every slice of fuel. What it computes must be what it computes in one piece:
-//! on plain wasmi, without fuel.
+//! A guest is suspended and resumed at the end of every slice of fuel. Its results must equal those
+//! of a run in one piece, on plain wasmi without fuel.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -12,7 +12,8 @@ use antiphon::{
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 use antiphon_wasmi::wasmi::{Caller, Engine, Extern, Linker, Module, Store};
 
-/// `mix` keeps locals of every type over everything that may end a slice. The payload is its seed and its turns.
+/// `mix` keeps locals of every type across everything that may end a slice. The payload holds its
+/// seed and its number of turns.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_request" (func $request (param i32 i32)))
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
@@ -118,7 +119,7 @@ const GUEST: &str = r#"(module
         (call $response (i32.const 32) (i32.const 8))
         (i32.const 1)))"#;
 
-/// The guest, with ordinary calls in the place of its tail calls, or with a table that might grow.
+/// Returns the guest, with ordinary calls instead of tail calls, or with a table that might grow.
 fn guest(tail_calls: bool, grows_tables: bool) -> String {
     let mut text = GUEST.to_owned();
     if !tail_calls {
@@ -133,13 +134,13 @@ fn guest(tail_calls: bool, grows_tables: bool) -> String {
     text
 }
 
-/// What the host answers.
+/// Returns the host's answer.
 fn answer(payload: &[u8]) -> Vec<u8> {
     let value = i64::from_le_bytes(payload.try_into().unwrap());
     value.wrapping_mul(31).rotate_left(7).to_le_bytes().to_vec()
 }
 
-/// The same function, run in one piece: on as much native stack as that takes without a slice's end.
+/// Runs this function in one piece, on as much native stack as it takes when no slice ends.
 fn in_one_piece(text: &str, seed: i64, turns: i32) -> i64 {
     let text = text.to_owned();
     let thread = thread::Builder::new().stack_size(1 << 30);
@@ -246,14 +247,14 @@ fn every_kind_of_value_survives_hundreds_of_slices() {
             let expected = in_one_piece(&text, seed, TURNS);
             let (value, usage) = sync(&builder(&text), Limits::new(), seed);
             assert_eq!(value, expected, "{tail_calls} {grows_tables}");
-            // A slice has 4096 units at most.
+            // A slice has at most 4096 units.
             let burnt = usage.fuel.unwrap();
             assert!(burnt / 4096 > 100, "{burnt} units");
             for cooperative in [true, false] {
                 let builder = builder(&text).cooperative(cooperative);
                 let (value, usage) = r#async(&builder, Later, seed);
                 assert_eq!((value, usage.host_calls), (expected, 93), "{tail_calls} {grows_tables}");
-                // Beside tail calls, host calls go through functions of their own.
+                // In a module with tail calls, host calls go through functions of the shim.
                 let more = usage.fuel.unwrap() - burnt;
                 assert!(if tail_calls { more > 0 && more < 93 * 20 } else { more == 0 }, "{more} units more");
             }

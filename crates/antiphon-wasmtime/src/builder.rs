@@ -1,4 +1,4 @@
-//! Building providers.
+//! Builds providers.
 
 #[cfg(feature = "cache")]
 mod cache;
@@ -50,34 +50,38 @@ pub struct WasmtimeEngineProviderBuilder<'a> {
 impl<'a> WasmtimeEngineProviderBuilder<'a> {
     antiphon::builder_methods!('a, Compiled, Error, #[cfg(feature = "async")] async);
 
-    /// A module that is compiled already. Its engine is the caller's: see [`engine`](Self::engine).
+    /// Sets a module that is already compiled. Its engine belongs to the caller; see
+    /// [`engine`](Self::engine).
     pub fn module(mut self, module: Module) -> Self {
         self.module = Some(module);
         self
     }
 
-    /// An engine of the caller's. Its settings are the caller's, and nobody but the caller ticks its epochs.
+    /// Sets an engine of the caller. The caller decides on its settings, and only the caller ticks
+    /// its epochs.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = Some(engine);
         self
     }
 
-    /// Changes the settings of the engine that will be made, for whoever needs a feature that is off.
+    /// Changes the settings of the engine that the builder makes, for example to turn a feature on.
     pub fn configure(mut self, configure: fn(&mut Config)) -> Self {
         self.configure = Some(configure);
         self
     }
 
-    /// Compiles guests so that nothing can end them from outside: for trusted code only, by those who measured what it saves
-    /// (up to half of the time of tight loops, nothing in most programs).
+    /// Compiles guests so that nothing can end them from outside. This is for trusted code only,
+    /// after measuring what it saves: up to half of the time of tight loops, and nothing in most
+    /// programs.
     ///
-    /// A guest that loops holds its thread for ever. There are no deadlines: the default ones do not apply, and one that is
-    /// set, here, on the host or for a call, is refused as [`ErrorKind::Unsupported`]. A call cannot be cancelled while guest
-    /// code runs. An asynchronous guest gives way to its executor only where it waits for its host. What still ends a guest
-    /// is fuel, where it is counted.
+    /// A guest that loops holds its thread forever. There are no deadlines: the default deadlines
+    /// do not apply, and a deadline that is set on the builder, on the host, or for a call is
+    /// refused as [`ErrorKind::Unsupported`]. A call cannot be cancelled while guest code runs. An
+    /// asynchronous guest yields to its executor only where it waits for its host. Only fuel still
+    /// ends a guest, if it is counted.
     ///
-    /// Refused as [`ErrorKind::Unsupported`] together with an engine or a module of the caller's, and with
-    /// [`EpochDeadlines`].
+    /// The builder refuses this as [`ErrorKind::Unsupported`] together with an engine or a module
+    /// of the caller, and with [`EpochDeadlines`].
     pub fn dangerously_without_interruption(mut self) -> Self {
         self.uninterrupted = true;
         self
@@ -153,7 +157,7 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         if let Some(configure) = self.configure {
             configure(&mut config);
         }
-        // Not to be configured away: deadlines hang on it.
+        // Set after `configure`, because deadlines depend on it.
         config.epoch_interruption(!self.uninterrupted);
         if self.options.limits.explicit_fuel().is_some() {
             config.consume_fuel(true);
@@ -167,27 +171,29 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
 
 /// The names of `wasmtime-provider` 2.x, for programs that were written for it. The rest of its builder has the names above.
 impl WasmtimeEngineProviderBuilder<'_> {
-    /// Caps memory and tables as `wasmtime-provider` does: where given, it replaces these two limits.
+    /// Limits memory and tables as `wasmtime-provider` does. These values replace the two limits of
+    /// the builder.
     pub fn enable_resource_limits(mut self, resource_limits: ResourceLimits) -> Self {
         self.resource_limits = Some(resource_limits);
         self
     }
 
-    /// Counts epoch ticks instead of the time; see [`EpochDeadlines`].
+    /// Counts epoch ticks instead of time; see [`EpochDeadlines`].
     pub fn enable_epoch_interruptions(mut self, epoch_deadlines: EpochDeadlines) -> Self {
         self.epochs = Some(epoch_deadlines);
         self
     }
 
-    /// Keeps compiled modules on disk, in a directory or in [`ModuleCache::default_directory`]; see
-    /// [`cache`](Self::cache). A directory that cannot be used is left out with a warning.
+    /// Stores compiled modules on disk, in this directory or in [`ModuleCache::default_directory`];
+    /// see [`cache`](Self::cache). If the directory cannot be used, the builder warns and goes
+    /// without a cache.
     #[cfg(feature = "cache")]
     pub fn enable_cache(mut self, path: Option<&std::path::Path>) -> Self {
         self.cache = crate::compile::cache::open_or_warn(path);
         self
     }
 
-    /// The compiled module, from which providers are made quickly.
+    /// Compiles the module, for making many providers of it quickly.
     ///
     /// # Errors
     /// Those of [`build`](Self::build).
@@ -195,7 +201,7 @@ impl WasmtimeEngineProviderBuilder<'_> {
         Ok(WasmtimeEngineProviderPre::new(self.compile()?))
     }
 
-    /// The compiled module, from which asynchronous providers are made quickly.
+    /// Compiles the module, for making many asynchronous providers of it quickly.
     ///
     /// # Errors
     /// Those of [`build`](Self::build).

@@ -80,7 +80,7 @@ pub use compile::set_parallel_compilations;
 pub use provider::WasmtimeEngineProvider;
 #[cfg(feature = "async")]
 pub use provider_async::WasmtimeEngineProviderAsync;
-/// The engine itself, for those who bring their own or want this very version.
+/// The engine itself, for programs that bring their own engine or need this exact version.
 pub use wasmtime;
 #[cfg(feature = "wasi-fs")]
 pub use wasmtime_wasi;

@@ -16,27 +16,27 @@ use crate::compile::cache::ModuleCache;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "users of wasmtime-provider build it with a struct expression")]
 pub struct EpochDeadlines {
-    /// Ticks for each of the start section, `_initialize`, `_start` and `wapc_init`.
+    /// The ticks for each of the start section, `_initialize`, `_start`, and `wapc_init`.
     pub wapc_init: u64,
-    /// Ticks for a call.
+    /// The ticks for a call.
     pub wapc_func: u64,
 }
 
-/// Caps on what an instance may allocate. Where it is given it replaces the defaults of [`antiphon::Limits`].
+/// Limits on what an instance may allocate. They replace the defaults of [`antiphon::Limits`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "users of wasmtime-provider build it with a struct expression")]
 pub struct ResourceLimits {
-    /// Bytes of linear memory; `None` for no limit.
+    /// The size of linear memory in bytes; `None` for no limit.
     pub max_memory_size: Option<usize>,
-    /// Elements of each table; `None` for no limit.
+    /// The elements of each table; `None` for no limit.
     pub max_table_elements: Option<usize>,
 }
 
-/// What the builder was told about the guests of an engine.
+/// The builder's settings for the guests of an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) options: EngineOptions,
     pub(crate) epochs: Option<EpochDeadlines>,
-    /// Where compiled modules are kept.
+    /// The cache of compiled modules, if any.
     pub(crate) cache: Option<ModuleCache>,
 }

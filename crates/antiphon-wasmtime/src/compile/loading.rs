@@ -8,10 +8,11 @@ use super::turns::{self, Turn};
 use crate::engine::Clocked;
 use crate::errors::Result;
 
-/// A module, what it says about itself, and the engine that it is on: the given one, or that beside its pool.
+/// A module, its info, and the engine that it is on: the given one, or the one beside its pool.
 pub(crate) type Loaded = (Module, ModuleInfo, Clocked);
 
-/// Compiles a module, in the binary or the text format, when its turn has come. What it would cost was looked at before.
+/// Compiles a module in the binary or the text format, when its turn has come. [`ModuleInfo::load`]
+/// has priced it before that.
 pub(super) fn compile(bytes: &[u8], engine: Clocked, limits: &Limits) -> Result<Loaded> {
     let (bytes, info) = ModuleInfo::load(bytes, limits)?;
     let (turn, _) = turns::turn();
@@ -19,7 +20,7 @@ pub(super) fn compile(bytes: &[u8], engine: Clocked, limits: &Limits) -> Result<
     Ok((module, info, engine))
 }
 
-/// A module that was read, and what it is held to.
+/// A module that was read, and the limits that hold for it.
 pub(super) struct Read<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) info: &'a ModuleInfo,
@@ -34,7 +35,7 @@ impl Read<'_> {
             Ok(module) => return Ok((module, engine)),
             Err(refused) => refused,
         };
-        // Perhaps it is only that the pool has no place of the kind that it wants.
+        // The pool may only lack a place of the kind that this module needs.
         if let Some(pool) = &engine.pool {
             info.needs.check(limits)?;
             if let Some(engine) = pool.on_demand()

@@ -14,14 +14,15 @@ use crate::options::Settings;
 pub(crate) enum Source<'a> {
     /// The binary or the text format.
     Bytes(&'a [u8]),
-    /// Compiled by the caller, on the same engine.
+    /// A module that the caller compiled, on the engine that was given.
     Module(Module),
     /// A file of sealed code.
     Artifact(Artifact<'a>),
 }
 
 impl Source<'_> {
-    /// The module, what it says, and the engine that it is on: the given one, or that beside its pool.
+    /// Loads the module. Returns it with its info, and the engine that it is on: the given one, or
+    /// the one beside its pool.
     pub(crate) fn load(
         self,
         engine: Clocked,
@@ -47,9 +48,9 @@ impl Source<'_> {
     }
 }
 
-/// What a compiled module still says about itself.
+/// Returns what a compiled module still says about itself.
 fn info_of(module: &Module) -> ModuleInfo {
-    /// Bytes of a page of memory.
+    /// The size of a page of memory, in bytes.
     const PAGE: u64 = 64 * 1024;
 
     let mut info = ModuleInfo::default();

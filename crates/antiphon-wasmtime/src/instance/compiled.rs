@@ -1,4 +1,5 @@
-//! One compiled module with the settings of its guests: what every instance of either mode is made from.
+//! A compiled module with the settings of its guests. Every instance of either mode is made from
+//! it.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::engine::{Clock, Clocked, unsupported_deadline};
 use crate::errors;
 use crate::options::{EpochDeadlines, Settings};
 
-/// A module that is ready to be instantiated, in either mode. Cheap to clone but for `info`.
+/// A module that is ready to be instantiated, in either mode. Cheap to clone except for `info`.
 #[derive(Clone)]
 pub struct Compiled {
     pub(super) info: ModuleInfo,
@@ -22,7 +23,7 @@ pub struct Compiled {
     /// The limits that the host is told about.
     pub(super) limits: Limits,
     linked: Linked,
-    /// What takes over where the pool of instances has no place left.
+    /// Makes instances on demand when the pool of instances has no place left.
     overflow: Arc<OnceLock<Option<Linked>>>,
     pub(super) world: Option<wasi::World>,
 }
@@ -34,7 +35,7 @@ impl Compiled {
         info.check(|import| known_import(import, &settings.options))?;
         info.needs.check(&limits)?;
         let linked = Linked::new(engine, &module, &info, &settings.options)?;
-        // Guests with directories live in a world of their own.
+        // Guests with directories use wasmtime-wasi instead of the sealed world.
         let world = match settings.options.grants_directories() {
             true => None,
             false => wasi::world(&info, &settings.options)?,
@@ -42,7 +43,7 @@ impl Compiled {
         Ok(Self { info, settings, limits, linked, overflow: Arc::default(), world })
     }
 
-    /// What an artifact is made of: the module as it was handed in, and its code.
+    /// Returns what an artifact is made from: the module as it was handed in, and its code.
     #[cfg(feature = "cache")]
     pub(crate) fn written<'a>(&'a self, bytes: &'a [u8]) -> crate::compile::cache::Written<'a> {
         use crate::compile::cache::{Environment, Written};
@@ -52,7 +53,7 @@ impl Compiled {
         Written { bytes, module: self.linked.module(), environment, info: self.info.clone() }
     }
 
-    /// The same module with other deadlines.
+    /// Returns this module with other epoch deadlines.
     pub(crate) fn with_epochs(this: &Arc<Self>, epochs: Option<EpochDeadlines>) -> errors::Result<Arc<Self>> {
         if epochs == this.settings.epochs {
             return Ok(Arc::clone(this));
@@ -65,16 +66,22 @@ impl Compiled {
         }))
     }
 
-    /// The fuel of each call and of a start, within limits that the host has merged; `None` where none is counted.
+    /// Returns the fuel of each call and of a start, within limits that the host has merged.
+    /// Returns `None` if the engine counts no fuel.
+    ///
+    /// Counting costs the guest time in every loop, so an engine of ours counts fuel only if the
+    /// builder has a limit. That is fixed when a module is compiled. So a limit that only the host
+    /// sets is refused here and not ignored.
     ///
     /// # Errors
-    /// There is a limit, and the engine counts no fuel.
+    /// Fails if there is a limit and the engine counts no fuel.
     pub(super) fn fuel(&self, limits: &Limits) -> Result<Option<u64>, Error> {
         self.linked.engine.check_fuel(limits)?;
         Ok(self.linked.engine.counts_fuel().then(|| self.settings.options.fuel(limits)))
     }
 
-    /// Starts an instance in the pool, or where there is room for it.
+    /// Starts an instance in the pool if it has a place, and otherwise on the engine beside the
+    /// pool.
     pub(super) async fn place(
         &self,
         conversation: &mut Box<Conversation>,
@@ -110,7 +117,8 @@ impl Compiled {
     }
 }
 
-/// The limits that the provider brings: what was set, and no default deadline where it does not apply.
+/// Returns the limits that the provider brings: those that were set, and no default deadline if the
+/// engine cannot keep one or counts epoch ticks.
 fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Error> {
     let clock = engine.clock;
     let limits = settings.options.provider_limits();
@@ -141,7 +149,7 @@ fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Erro
     Ok(if untimed { limits.without_default_deadlines() } else { limits })
 }
 
-/// The imports that are served beyond waPC's own.
+/// Returns the type of an import that is served beyond waPC's own.
 fn known_import(import: &Import, options: &EngineOptions) -> Option<ExternKind> {
     if options.wasi { wasi::import_type(import) } else { None }
 }

@@ -31,25 +31,26 @@ use crate::options::EpochDeadlines;
 pub struct Instance(Kind);
 
 enum Kind {
-    /// Its guest runs on the caller's stack, to the end.
+    /// The guest runs on the caller's stack, to the end.
     Straight(Guest),
-    /// It runs on a stack of its own, which it can leave to wait.
+    /// The guest runs on a stack of its own, which it can leave to wait.
     Fiber(Resident),
 }
 
-/// The guest of an instance: its store, and what it is called through.
+/// The guest of an instance: its store, and the export that it is called through.
 struct Guest {
     store: Store<Data>,
     guest_call: TypedFunc<(i32, i32), i32>,
-    /// Whether it has epochs, and neither ticks nor fuel: one look in place of three.
+    /// Whether the guest has epochs and neither epoch ticks nor fuel. One check then replaces
+    /// three.
     usual: bool,
-    /// Whether it has no output that would have to be flushed.
+    /// Whether the guest has no output that would have to be flushed.
     silent: bool,
     /// Whether an epoch has to be armed before guest code runs.
     epochs: bool,
-    /// Ticks of a call, where they are counted instead of the time.
+    /// The epoch ticks of a call, if ticks are counted instead of time.
     ticks: Option<Ticks>,
-    /// What each call may burn at most, where the engine counts it.
+    /// The fuel that each call may burn at most, if the engine counts it.
     fuel: Option<u64>,
 }
 
@@ -66,7 +67,7 @@ enum Mode {
 #[derive(Clone, Copy, Debug)]
 struct How {
     mode: Mode,
-    /// Whether its imports leave it where they wait.
+    /// Whether its imports suspend the guest where they wait.
     suspends: bool,
 }
 
@@ -91,7 +92,8 @@ impl How {
 /// An instance that did not start.
 struct Unstarted {
     error: Error,
-    /// Its spare conversation, where there was no room for it: no code of the guest's has run.
+    /// The spare conversation, if there was no room for the instance. No code of the guest has run
+    /// then.
     unplaced: Option<Box<Conversation>>,
 }
 
@@ -102,7 +104,8 @@ impl From<Error> for Unstarted {
 }
 
 impl Instance {
-    /// Builds a store and an instance and runs the init exports. In [`Mode::Straight`] the future never waits.
+    /// Builds a store and an instance, and runs the init exports. In [`Mode::Straight`] the future
+    /// never waits.
     async fn start_in(
         compiled: &Compiled,
         linked: &Linked,
@@ -110,7 +113,7 @@ impl Instance {
         spare: Box<Conversation>,
         how: How,
     ) -> Result<Self, Unstarted> {
-        // The host has merged them already; a host that sees this provider through a wrapper may not have.
+        // The host has merged these limits already, unless it sees this provider through a wrapper.
         let limits = conversation.limits().stricter(compiled.limits);
         let clock = linked.engine.clock;
         if clock == Clock::Nobody && limits.deadline().min(limits.init_deadline()) != std::time::Duration::MAX
@@ -134,7 +137,8 @@ impl Instance {
         let ticks = |ticks: fn(&EpochDeadlines) -> u64| {
             compiled.settings.epochs.as_ref().map(|deadlines| Ticks::new(ticks(deadlines), clock))
         };
-        // Once for the whole of a start, unlike the epoch.
+        // Fuel is set once for the whole start, unlike the epoch: it limits how much work a guest
+        // may cause.
         refuel(&mut store, fuel)?;
         let mut starting = Starting {
             store,
@@ -186,8 +190,9 @@ impl Guest {
     /// Runs `__guest_call` straight.
     #[inline(always)]
     fn run(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        // What was armed for an earlier call holds: the callback looks at the time once for all the ticks since, which is
-        // seldom, while to arm costs something each time.
+        // The epoch stays armed from an earlier call. If ticks have passed since, the guest's first
+        // check calls the callback once, which happens at most once a tick; arming would cost
+        // something in each call.
         if !self.usual {
             self.prepare(conversation)?;
         }
@@ -208,7 +213,7 @@ impl Guest {
         data.conversation.lengths()
     }
 
-    /// What few guests need before they run.
+    /// Prepares what only few guests need before they run.
     #[cold]
     fn prepare(&mut self, conversation: &Conversation) -> Result<(), Error> {
         if self.epochs {
@@ -261,7 +266,7 @@ impl Guest {
         }
     }
 
-    /// The fuel of a call, where the engine counts it.
+    /// Returns the fuel of a call, if the engine counts it.
     #[inline(always)]
     fn fuel_of(&self, conversation: &Conversation) -> Option<u64> {
         self.fuel.map(|limit| conversation.fuel_within(limit))
@@ -314,12 +319,12 @@ impl antiphon::provider::Instance for Instance {
     }
 }
 
-/// Arms the epoch before guest code runs, whichever it is: start-up code runs even without a start function, and an
-/// engine with epochs traps at once where none is armed.
+/// Arms the epoch before any guest code runs. Start-up code runs even without a start function, and
+/// an engine with epochs traps at once if none is armed.
 #[inline]
 fn arm(store: &mut Store<Data>, ticks: Option<Ticks>, conversation: &Conversation) {
     match ticks {
-        // One tick: the callback looks at the wall clock at each.
+        // One tick, because the callback checks the wall clock at each tick.
         None => store.set_epoch_deadline(1),
         Some(ticks) => {
             let (first, ticks) = ticks.start(conversation);
@@ -329,7 +334,8 @@ fn arm(store: &mut Store<Data>, ticks: Option<Ticks>, conversation: &Conversatio
     }
 }
 
-/// Gives guest code its fuel, where it is counted: an engine that counts it traps at once without any.
+/// Gives guest code its fuel, if the engine counts it. An engine that counts fuel traps at once
+/// without any.
 #[inline(always)]
 fn refuel(store: &mut Store<Data>, fuel: Option<u64>) -> Result<(), Error> {
     match fuel {
@@ -345,14 +351,14 @@ fn set_fuel(store: &mut Store<Data>, fuel: u64) -> Result<(), Error> {
         .map_err(|error| Error::new(ErrorKind::Engine, "fuel is not counted").with_source(error))
 }
 
-/// An instance whose init exports are still to run.
+/// An instance whose init exports have not run yet.
 struct Starting {
     store: Store<Data>,
     mode: Mode,
     epochs: bool,
     ticks: Option<Ticks>,
     fuel: Option<u64>,
-    /// Whether it did not start for want of room.
+    /// Whether it did not start because there was no room for it.
     unplaced: bool,
 }
 

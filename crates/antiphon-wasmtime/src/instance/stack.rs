@@ -1,35 +1,41 @@
-//! Room on the native stack. A straight guest runs on its caller's stack, of which little may be left: the caller's thread
-//! is small, or it is a handler of another guest. Where the stack ends before the guest's own limit does, the process ends.
+//! Makes room on the native stack. A straight guest runs on its caller's stack, which may have
+//! little room left: the caller's thread is small, or the caller is a handler of another guest. If
+//! the stack ended before the guest's own limit, the whole process would end. So the guest gets a
+//! new stack where too little room is left. It always gets one if it is called on the stack of a
+//! guest that can suspend, because the end of that stack cannot be told from within it.
 
 use std::cell::Cell;
 
-/// What a guest and the host functions that it calls may need: wasmtime ends a guest that uses 512 KiB, and a handler at
-/// that depth has as much again.
+/// The stack that a guest and its host functions may need, in bytes. Wasmtime ends a guest that
+/// uses 512 KiB, and a handler at that depth gets as much again.
 const ROOM: usize = 1 << 20;
 
-/// A stack where there is not enough room, in bytes; mapped, and paid for only as far as it is used.
+/// The size in bytes of a stack that is made for lack of room. It is mapped, and costs memory only
+/// as far as it is used.
 const SEGMENT: usize = 4 << 20;
 
-/// Which stack this thread is on.
+/// The stack that this thread is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Its own.
+    /// The thread's own stack.
     Thread,
-    /// One that was made for want of room.
+    /// A stack that was made for lack of room.
     Segment,
-    /// That of a guest that can suspend. There, where the thread's own stack ends says nothing.
+    /// The stack of a guest that can suspend. There, the end of the thread's own stack says
+    /// nothing.
     Fiber,
 }
 
 thread_local! {
     static PLACE: Cell<Place> = const { Cell::new(Place::Thread) };
-    /// A part of the thread's own stack that is known to have room below it: its lowest address, and its length. No
-    /// address of another stack lies in it, so one look settles the common case. Forgotten where another stack is switched
-    /// to: what another library had switched to, and is gone since, may have been taken for the thread's.
+    /// A part of the thread's own stack that is known to have room below it: its lowest address,
+    /// and its length. No address of another stack lies in it, so one check settles the common
+    /// case. It is forgotten when this thread switches to another stack, because the known part may
+    /// have been a stack of another library that is gone since.
     static ROOMY: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
-/// Whether a guest that runs straight has room here; else it needs [`make_room`].
+/// Returns whether a guest that runs straight has room here. If not, it needs [`make_room`].
 #[inline(always)]
 pub(super) fn has_room() -> bool {
     let here = 0_u8;
@@ -44,7 +50,8 @@ fn look(here: usize) -> bool {
     if place == Place::Fiber {
         return false;
     }
-    // Unknown where the system does not tell. (A stack that another library switched to is taken for the thread's.)
+    // `None` if the system does not tell. (A stack that another library switched to is taken for
+    // the thread's own.)
     let Some(spare) = stacker::remaining_stack().and_then(|left| left.checked_sub(ROOM)) else {
         return false;
     };
@@ -55,26 +62,27 @@ fn look(here: usize) -> bool {
     true
 }
 
-/// What is known of a stack, given what was known before, perhaps of another one: the ends of one are found to within the
-/// frames of who looks.
+/// Merges what is known of a stack with what was known before, perhaps of another stack. The end of
+/// one stack is found to within the frames of the functions that look.
 fn widened((known, length): (usize, usize), (lowest, reach): (usize, usize)) -> (usize, usize) {
     let is_same = known.abs_diff(lowest) < ROOM / 2;
     (lowest, if is_same { length.max(reach) } else { reach })
 }
 
-/// Runs something on a stack that is made for it.
+/// Runs a function on a new stack.
 #[cold]
 pub(super) fn make_room<R>(run: impl FnOnce() -> R) -> R {
     let _place = Moved::to(Place::Segment);
     stacker::grow(SEGMENT, run)
 }
 
-/// Runs something that happens once in the life of an instance, with room.
+/// Runs a function with room, on a new stack if necessary. For what happens once in the life of an
+/// instance.
 pub(super) fn with_room<R>(run: impl FnOnce() -> R) -> R {
     if has_room() { run() } else { make_room(run) }
 }
 
-/// Goes back at the end, also where a panic passes.
+/// Restores the previous place at the end, also after a panic.
 pub(super) struct Moved {
     from: Place,
 }

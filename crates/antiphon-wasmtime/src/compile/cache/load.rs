@@ -16,7 +16,8 @@ use crate::compile::turns;
 use crate::engine::Clocked;
 use crate::errors::Result;
 
-/// How many times the bytes of a module have to be hashed, about: once themselves, and its code.
+/// About how many times the bytes of a module have to be hashed: once for the module, and the
+/// rest for its code.
 const CODE: u64 = 4;
 
 /// A file of sealed code, and the key of its seal.
@@ -47,7 +48,7 @@ impl ModuleCache {
         }
         let (bytes, info) = ModuleInfo::load(bytes, limits)?;
         let (turn, waited) = turns::turn();
-        // Whoever compiled meanwhile may have wanted the same.
+        // The module that was compiled during the wait may have been this one.
         if waited && let Some((module, info)) = self.load_again(&engine, &wanted) {
             return Ok((module, info, engine));
         }
@@ -56,7 +57,7 @@ impl ModuleCache {
         if Engine::same(&compiled_on.engine, &engine.engine) {
             self.store(wanted, &module, &info);
         } else {
-            // The engine that looks it up the next time would refuse it.
+            // Not stored: the engine that looks the module up next time would refuse it.
             self.missed();
         }
         Ok((module, info, compiled_on))
@@ -64,7 +65,7 @@ impl ModuleCache {
 }
 
 impl Artifact<'_> {
-    /// Opens an artifact. Its module is held to the limits as if it had been handed in.
+    /// Opens an artifact. Its module has to keep to the limits as if it had been handed in.
     pub(in crate::compile) fn load(
         self,
         engine: Clocked,
@@ -85,7 +86,7 @@ impl Artifact<'_> {
         let beside = || engine.pool.as_ref().and_then(|pool| Some((pool, pool.on_demand()?)));
         let (module, info, engine) = match open(&engine) {
             Ok((module, info)) => (module, info, engine),
-            // As for a module: perhaps it is only that the pool has no place of the kind that it wants.
+            // As with a module, the pool may only lack a place of the kind that the code needs.
             Err(ArtifactError::Engine(refused)) if let Some((pool, engine)) = beside() => {
                 let (module, info) = open(engine).map_err(Error::from)?;
                 pool.warn(&refused);
@@ -158,7 +159,7 @@ mod tests {
         let (turn, _) = turns::turn();
         std::thread::scope(|scope| {
             let waits = scope.spawn(build);
-            // It looks at the file, then waits for this turn to end.
+            // The thread looks at the file, and then waits for this turn to end.
             while cache.stats().rejected == 0 {
                 std::thread::yield_now();
             }

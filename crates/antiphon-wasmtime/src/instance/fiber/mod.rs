@@ -20,7 +20,7 @@ use super::stack::{Moved, Place};
 /// How a guest runs on a stack of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fiber {
-    /// Whether it gives way to its executor at each tick.
+    /// Whether the guest yields to its executor at each tick.
     pub(super) yields: bool,
 }
 
@@ -60,7 +60,7 @@ impl Fiber {
 }
 
 impl Compiled {
-    /// Whether the guest was given real directories, whose functions all suspend.
+    /// Returns whether the guest was given real directories. All their functions suspend.
     pub(super) fn has_directories(&self) -> bool {
         cfg!(feature = "wasi-fs") && self.settings.options.grants_directories()
     }
@@ -70,7 +70,8 @@ impl Guest {
     /// Runs `__guest_call` on a fiber, however long it waits.
     ///
     /// # Cancel safety
-    /// A dropped call leaves a conversation in which nothing runs; the instance must not be used again.
+    /// A dropped call leaves a conversation in which nothing runs. The instance must not be used
+    /// again.
     #[inline]
     async fn run_suspending(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         #[cfg(feature = "wasi-fs")]
@@ -83,7 +84,7 @@ impl Guest {
     #[inline]
     async fn run_on_fiber(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         if self.usual {
-            // One tick from now: a guest that has just begun need not give way.
+            // Armed for one tick from now, because a guest that has just begun need not yield.
             self.store.set_epoch_deadline(1);
         } else {
             self.prepare(conversation)?;
@@ -95,8 +96,9 @@ impl Guest {
     }
 }
 
-/// Runs a guest on a stack of its own, which the engine makes, and which the guest can leave to wait. Its future is
-/// pinned where it was made: to move it costs more than all else that is done here.
+/// Runs a guest on a stack of its own, which the engine makes and the guest can leave to wait. Its
+/// future stays pinned where it was made, because moving it would cost more than everything else
+/// here.
 struct OnFiber<'a, F>(Pin<&'a mut F>);
 
 impl<F: Future> Future for OnFiber<'_, F> {
@@ -109,13 +111,15 @@ impl<F: Future> Future for OnFiber<'_, F> {
     }
 }
 
-/// Drops what a guest may have left on a stack of its own, where it waited: that runs there, and may call other guests.
+/// Drops what a waiting guest left on a stack of its own. Those destructors run on that stack and
+/// may call other guests, which would find no room there. So the place is set to [`Place::Fiber`].
 fn drop_on_fiber<T>(value: T) {
     let _place = Moved::to(Place::Fiber);
     drop(value);
 }
 
-/// The same for what is rare, or may be dropped alone in the middle: what is left on the guest's stack is dropped there.
+/// Runs rare work as [`OnFiber`] does, where the future may be dropped in the middle. What is left
+/// on the guest's stack is then dropped there.
 pub(super) struct Interruptible<F>(Option<Pin<Box<F>>>);
 
 impl<F: Future> Interruptible<F> {

@@ -31,14 +31,14 @@ impl Instance {
 }
 
 impl Guest {
-    /// The same for a guest with directories.
+    /// Runs `__guest_call` of a guest with directories, with the deadline kept around it.
     pub(super) async fn run_watched(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let watch = conversation.watch();
         let run = in_tokio(Interruptible::new(self.run_on_fiber(conversation)));
         match watch.over(run).await {
             Ok(Ok(returned)) => returned,
-            // What the guest wrote goes to the log although its call was dropped in the middle, and the conversation, which
-            // knows what was used, back to the host.
+            // The call was dropped in the middle. What the guest wrote still goes to the log, and
+            // the conversation, which knows what the call has used, goes back to the host.
             Ok(Err(error)) | Err(error) => {
                 let flushed = self.store.data_mut().flush_output();
                 mem::swap(&mut self.store.data_mut().conversation, conversation);

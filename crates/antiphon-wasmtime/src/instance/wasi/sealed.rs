@@ -29,7 +29,7 @@ pub(in crate::instance) fn flush(
     antiphon_wasi::host::flush(session.as_deref_mut(), conversation)
 }
 
-/// Defines WASI's functions where the module imports any.
+/// Defines WASI's functions if the module imports any.
 pub(in crate::instance) fn link(
     linker: &mut Linker<Data>,
     info: &ModuleInfo,
@@ -48,7 +48,8 @@ pub(in crate::instance) fn link(
     Ok(())
 }
 
-/// Redefines the one function of WASI that can take long, with a look at the deadline now and then.
+/// Redefines the one function of WASI that can take long, with a check of the deadline from time to
+/// time.
 fn link_random_get(linker: &mut Linker<Data>, module: &str, abi: Abi) -> Result<()> {
     linker.allow_shadowing(true);
     linker.func_wrap(
@@ -93,7 +94,7 @@ fn poll(caller: &mut Caller<'_, Data>, abi: Abi, wait: Wait) -> Result<i32> {
     with(caller, abi, |guest| guest.wait_blocking(wait))
 }
 
-/// Runs something for the calling guest.
+/// Runs a function of WASI for the calling guest.
 fn with<R>(
     caller: &mut Caller<'_, Data>,
     abi: Abi,
@@ -102,7 +103,8 @@ fn with<R>(
     Ok(run(&mut guest(caller, abi)?.0)?)
 }
 
-/// The calling guest, and the ticks that it has left, after a look at the time: some functions take long enough.
+/// Returns the calling guest and the ticks that it has left, after a check of the time: some
+/// functions take long enough for that.
 #[inline]
 fn guest<'a>(caller: &'a mut Caller<'_, Data>, abi: Abi) -> Result<(Guest<'a>, Option<&'a Ticks>), Error> {
     let (memory, data) = split(caller);
