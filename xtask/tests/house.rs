@@ -1,4 +1,4 @@
-//! Rules of the house that no compiler and no lint keeps.
+//! House rules that no compiler and no lint checks.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -9,7 +9,7 @@ fn crates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates")
 }
 
-/// Every Rust file below a folder, with its text.
+/// Every Rust file in a folder and its subfolders, with its text.
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -81,7 +81,7 @@ fn the_tests_that_hold_the_promises_of_the_security_page_are_there() {
     let mut checked = 0;
     for row in rows.skip(2) {
         let (_, tests) = row.trim_end_matches('|').rsplit_once('|').unwrap();
-        // Every second piece stands between backticks.
+        // Every second piece is between backticks.
         for test in tests.split('`').skip(1).step_by(2) {
             let known = if test.contains("::") {
                 code.contains(&format!("case!({test})"))

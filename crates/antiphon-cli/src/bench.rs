@@ -15,20 +15,22 @@ use crate::resident::{self, Peak};
 use crate::tally::Tally;
 use crate::{engine, output};
 
-/// How long two contenders take turns: short enough that what else the machine does meets both alike.
+/// How long one turn of a contender lasts, when two take turns. Short, so that other load on the
+/// machine affects both contenders alike.
 const TURN: Duration = Duration::from_millis(250);
-/// The most turns of each, so that a day's benchmark is no list of turns.
+/// The most turns of one contender. Without a bound, a benchmark of a day would report a huge list
+/// of turns.
 const TURNS: u32 = 1_000;
-/// How long is warmed up at most; a tenth of the duration otherwise.
+/// The longest warm-up. It lasts a tenth of the duration where that is shorter.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// What was seen of the process.
+/// What the benchmark observed about its own process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
-    /// Its memory, in bytes; known on Linux only.
+    /// Resident memory before the first call, in bytes; known on Linux only.
     pub(crate) first: Option<u64>,
     pub(crate) peak: Option<u64>,
-    /// Whether it was interrupted before the time was over.
+    /// Whether Ctrl-C ended the benchmark before its time was over.
     pub(crate) interrupted: bool,
 }
 
@@ -53,7 +55,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     if seen.interrupted {
         interrupt::end();
     }
-    // Where every call failed, there is nothing that was measured.
+    // A contender all of whose calls failed measured nothing: the command fails with its first
+    // error.
     let failures = contenders.into_iter().map(|contender| contender.end().take_failure());
     match failures.collect::<Vec<_>>().into_iter().flatten().next() {
         Some(error) => Err(error.into()),
@@ -61,7 +64,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     }
 }
 
-/// Lets the contenders call, each for the duration: one at once, two in turns. Ctrl-C breaks off the turn that runs.
+/// Lets every contender call for the whole duration: a single one in one go, two of them in turns.
+/// Ctrl-C breaks off the current turn.
+///
+/// Two runs one after the other would measure the machine at two different times. The contenders
+/// take turns instead, so both see the same drift.
 fn measure(duration: Duration, contenders: &mut [Contender]) -> Result<Seen, Failure> {
     let line = LiveLine::new();
     let (first, mut peak) = (resident::now(), Peak::default());
@@ -70,7 +77,8 @@ fn measure(duration: Duration, contenders: &mut [Contender]) -> Result<Seen, Fai
         contender.warm_up(WARM_UP.min(duration / 10))?;
     }
     let turns = turns(duration, contenders.len());
-    // Not before: until now there is nothing to report.
+    // Ctrl-C is caught only from here on. Before this point there is nothing to report, so it ends
+    // the program.
     let interrupt = Interrupt::expect()?;
     'turns: for number in 0..turns {
         let mut look = |setting: &Setting, tally: &Tally, elapsed: Duration| {
@@ -78,7 +86,8 @@ fn measure(duration: Duration, contenders: &mut [Contender]) -> Result<Seen, Fai
             line.show(|| glance(setting, tally, (elapsed, duration / turns * number, duration)));
             if interrupt.came() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        // The first of a pair is now this one, now the other: what gets faster or slower meets both alike.
+        // The two alternate in going first, so that a machine that slowly speeds up or slows down
+        // affects both alike.
         let pair: &mut dyn Iterator<Item = &mut Contender> =
             if number % 2 == 0 { &mut contenders.iter_mut() } else { &mut contenders.iter_mut().rev() };
         for contender in pair {
@@ -90,7 +99,7 @@ fn measure(duration: Duration, contenders: &mut [Contender]) -> Result<Seen, Fai
     Ok(Seen { first, peak: peak.bytes(), interrupted: interrupt.came() })
 }
 
-/// How many turns each contender gets: one that is alone needs no more than one.
+/// How many turns each contender gets. A single contender has nothing to alternate with: one turn.
 fn turns(duration: Duration, contenders: usize) -> u32 {
     if contenders < 2 {
         return 1;
@@ -99,7 +108,8 @@ fn turns(duration: Duration, contenders: usize) -> u32 {
     u32::try_from(turns).unwrap_or(TURNS).clamp(2, TURNS)
 }
 
-/// The line that is shown while a turn runs, with the time of this turn, of those before, and of all.
+/// The progress line during a turn: the time of this turn so far, the time of earlier turns, the
+/// whole duration.
 fn glance(
     setting: &Setting,
     tally: &Tally,
@@ -112,7 +122,7 @@ fn glance(
 }
 
 impl Ratio {
-    /// The second contender against the first.
+    /// The second contender relative to the first.
     pub(crate) fn of(contenders: &[Contender]) -> Option<Self> {
         let [one, other] = contenders else { return None };
         Self::new(&one.figures, &other.figures)

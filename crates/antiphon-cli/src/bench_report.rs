@@ -1,4 +1,4 @@
-//! What a benchmark found, for humans and for programs.
+//! The report of a benchmark, as text for humans and as JSON for programs.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -14,24 +14,25 @@ use crate::latency::{Latency, short};
 use crate::tally::Figures;
 use crate::text;
 
-/// The parts of all calls whose longest time is shown, by their names.
+/// The quantiles of the call times that are shown, with their names.
 const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
 
-/// How much more, or less, the second contender does than the first.
+/// The second contender's results divided by the first one's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ratio {
-    /// Of the calls a second: the median of all pairs of turns, the least and the most.
+    /// The ratio of calls per second: the median over all pairs of turns, the lowest and the
+    /// highest.
     rate: f64,
     low: f64,
     high: f64,
-    /// Of the times of calls.
+    /// The ratios of two quantiles of the call times.
     p50: f64,
     p99: f64,
 }
 
 impl Ratio {
-    /// None where one of them had no answer in some turn.
+    /// Returns `None` if either contender had a turn without an answered call.
     pub(crate) fn new(one: &Figures, other: &Figures) -> Option<Self> {
         let pairs = one.rates.iter().zip(&other.rates);
         let mut rates: Vec<f64> = pairs.map(|(one, other)| other / one).collect();
@@ -86,7 +87,7 @@ pub(crate) fn text(contenders: &[Contender], seen: Seen) -> String {
                 "ratio     {rate:.3} of the first one's calls/s ({low:.3} to {high:.3}), {p50:.3} of its p50, {p99:.3} of its p99"
             ),
             None if seen.interrupted => writeln!(out, "ratio     none: too little was measured"),
-            None => writeln!(out, "ratio     none: in some turn nothing was answered"),
+            None => writeln!(out, "ratio     none: no call was answered in some turn"),
         };
     }
     out
@@ -180,7 +181,7 @@ mod tests {
     use crate::tally::Tally;
     use std::ops::ControlFlow;
 
-    /// Turns of one second with so many calls, each of so many milliseconds.
+    /// Turns of one second; `turns` gives the number of calls in each, `time` their milliseconds.
     fn figures(turns: &[u64], time: u64) -> Figures {
         let mut figures = Figures::new().unwrap();
         for calls in turns {

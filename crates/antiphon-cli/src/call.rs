@@ -35,7 +35,7 @@ pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
     write(args, &last?)
 }
 
-/// The answer as it is, or as JSON where the payload was.
+/// Writes the answer as it is; as JSON if the payload was given with `--json`.
 fn write(args: &CallArgs, answer: &[u8]) -> Result<(), Failure> {
     if args.value.json.is_none() {
         return output::write(answer);

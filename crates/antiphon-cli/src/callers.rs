@@ -13,19 +13,19 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cli::Mode;
 use crate::failure::Failure;
 
-/// What is called, and with what.
+/// What every call asks for.
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) operation: String,
     pub(crate) payload: Vec<u8>,
 }
 
-/// Says how long calls are made, and takes down how each ended. All callers share it.
+/// Decides how long callers call, and records how each call ended. All callers share one.
 pub(crate) trait Book: Send + Sync + 'static {
-    /// The number of the next call, from 1; `None` where no more are wanted.
+    /// Returns the number of the next call, from 1, or `None` if callers should stop.
     fn next(&self) -> Option<u64>;
     fn ended(&self, call: Call, ended: Result<Vec<u8>, Error>);
-    /// No more calls are wanted.
+    /// Makes every later `next` return `None`.
     fn stop(&self);
 }
 
@@ -33,17 +33,17 @@ pub(crate) trait Book: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     pub(crate) number: u64,
-    /// Who made it, from 0.
+    /// The number of the caller that made it, from 0.
     pub(crate) caller: usize,
     pub(crate) time: Duration,
 }
 
-/// So many callers of one kind.
+/// A number of callers, all of them tasks or all of them threads.
 #[derive(Debug)]
 pub(crate) struct Callers {
     mode: Mode,
     number: usize,
-    /// Also in synchronous mode: guests with real directories need one.
+    /// Present in synchronous mode too, because guests with real directories need a runtime.
     runtime: Runtime,
 }
 
@@ -61,9 +61,12 @@ impl Callers {
         &self.runtime
     }
 
-    /// Has every caller call, one call after the other, until the book wants no more; returns how long that took. `look`
-    /// is asked meanwhile, on this thread, and says after what time to ask it again; or that nobody waits for the calls
-    /// that are under way, which then go on unseen.
+    /// Starts every caller and returns how long they took. Each caller makes one call after the
+    /// other until the book wants no more.
+    ///
+    /// Meanwhile this thread calls `look` again and again: `Continue` says after what time to ask
+    /// it again, `Break` stops waiting, and leaves the calls under way running without anyone
+    /// waiting for them.
     pub(crate) fn call<B: Book>(
         &self,
         pool: &HostPool,
@@ -97,7 +100,8 @@ impl Callers {
     fn start<B: Book>(&self, caller: Caller<B>) -> Result<(), Failure> {
         match self.mode {
             Mode::Async => {
-                // Calls that never wait would keep a worker for one caller, and the others from theirs.
+                // With more tasks than workers, each task yields after every call. Calls that never
+                // wait would otherwise keep a worker for one caller and starve the others.
                 let crowded = self.number > self.runtime.metrics().num_workers();
                 drop(self.runtime.spawn(caller.call(crowded)));
                 Ok(())
@@ -114,20 +118,21 @@ impl Callers {
         }
     }
 
-    /// Lets go of the runtime: a thread that is stuck in a file of a granted directory (a pipe, say) must not hold up
-    /// the end.
+    /// Shuts the runtime down without waiting. A thread may be stuck in a file of a granted
+    /// directory, such as a pipe, and must not delay the end.
     pub(crate) fn end(self) {
         self.runtime.shutdown_background();
     }
 }
 
-/// One of them.
+/// One caller.
 struct Caller<B> {
     pool: HostPool,
     work: Arc<Work>,
     book: Arc<B>,
     number: usize,
-    /// Dropped when the caller is done, also by a panic.
+    /// Dropped when the caller ends, even by a panic. The last drop ends the wait in
+    /// `Callers::call`.
     _done: Sender<()>,
 }
 
@@ -199,7 +204,7 @@ mod tests {
     fn all_callers_together_make_the_calls_that_the_book_wants() {
         for mode in [Mode::Async, Mode::Sync] {
             let guest = TestEngine::new().operation("echo", |payload| {
-                // Long enough for every caller to get its turn.
+                // Long enough that every caller gets a turn.
                 thread::sleep(Duration::from_millis(1));
                 Ok(payload.to_vec())
             });

@@ -1,4 +1,4 @@
-//! Starting a host in either mode, and calling it over and over.
+//! Starts a host in either mode and calls it repeatedly.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use antiphon::{EngineProviderFactory, HostHandler, Limits, LogLine, WapcHost, Wa
 use crate::cli::Mode;
 use crate::failure::Failure;
 
-/// What a host is started with, and what it is called with.
+/// What to start a host with, and what to call it with.
 #[derive(Debug)]
 pub(crate) struct Calls<'a, Handler, Log> {
     pub(crate) operation: &'a str,
@@ -19,7 +19,7 @@ pub(crate) struct Calls<'a, Handler, Log> {
     pub(crate) log: Log,
 }
 
-/// How a call ended: with its answer, which may be taken, or an error.
+/// How a call ended: with its answer, which the receiver may take, or with an error.
 pub(crate) type Ended<'a> = Result<&'a mut Vec<u8>, Error>;
 
 impl<Handler, Log> Calls<'_, Handler, Log>
@@ -27,10 +27,11 @@ where
     Handler: HostHandler + 'static,
     Log: Fn(LogLine<'_>) + Send + Sync + 'static,
 {
-    /// Starts a host, then calls until `each`, which gets every call's end and duration, has had enough. Returns how
-    /// long the start took.
+    /// Starts a host, then calls until `each` breaks. `each` receives the end and the duration of
+    /// every call. Returns how long the start took.
     ///
-    /// Calls follow each other within one entry into the runtime, whose cost is not part of their durations.
+    /// All calls happen within one entry into the runtime, so that entering it is not part of their
+    /// durations.
     pub(crate) fn make(
         self,
         mode: Mode,
@@ -94,7 +95,7 @@ where
                 }
             }
         });
-        // A thread that is stuck in a file of a granted directory (a pipe, say) must not hold up the end.
+        // Does not wait: a thread may be stuck in a file of a granted directory, such as a pipe.
         runtime.shutdown_background();
         start
     }

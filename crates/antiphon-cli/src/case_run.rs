@@ -1,4 +1,4 @@
-//! Running cases, and comparing what came of them with what was expected.
+//! Runs cases and compares their outcomes with what they expect.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -17,16 +17,17 @@ use crate::payload::{Payload, Unfit};
 /// How a call of a case ended.
 pub(crate) type Ended = Result<Vec<u8>, Error>;
 
-/// A case that was run.
+/// A case that was run, and its outcome.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) ended: Ended,
     pub(crate) time: Duration,
-    /// What was expected beside what came, in lines that begin with ` `, `-` or `+`; `None` if they are the same.
+    /// The expected lines against the actual ones, each line marked ` `, `-` or `+`; `None` if they
+    /// are equal.
     pub(crate) difference: Option<String>,
 }
 
-/// Runs a case in a host of its own: no case sees what another has left behind.
+/// Runs a case in a host of its own, so that no case sees state that another left behind.
 pub(crate) fn run(
     case: &Case,
     (factory, limits): (&dyn EngineProviderFactory, Limits),
@@ -49,12 +50,13 @@ pub(crate) fn run(
     Ok(Ran { ended, time, difference })
 }
 
-/// A file of cases is checked when it is read, so this does not happen.
+/// The failure for a case that cannot be encoded. Loading a file checks every case, so this does
+/// not happen.
 fn invalid(unfit: Unfit) -> Failure {
     Failure::Usage("the case is invalid".to_owned(), std::io::Error::other(unfit.0))
 }
 
-/// Compares what came with what the case expects.
+/// Compares the outcome with what the case expects.
 fn difference(case: &Case, ended: &Ended) -> Option<String> {
     let (expected, came) = match (&case.answer, &case.error, ended) {
         (Some(expected), _, Ok(came)) if same(expected, came) => return None,
@@ -74,7 +76,8 @@ fn difference(case: &Case, ended: &Ended) -> Option<String> {
     Some(diff(&expected, &came))
 }
 
-/// Whether bytes are the answer: the same value, where one was asked for, else the same bytes.
+/// Whether the guest answered with `expected`: compared as values if the case gives a value, and
+/// byte by byte otherwise.
 fn same(expected: &Payload, came: &[u8]) -> bool {
     match expected {
         Payload::Value(codec, value) => codec.decode(came).is_ok_and(|came| came == *value),
@@ -83,10 +86,10 @@ fn same(expected: &Payload, came: &[u8]) -> bool {
     }
 }
 
-/// What came of a case that does not say what is to come.
+/// The difference for a case that states no expectation.
 fn unexpected(came: &str) -> String {
     let came = came.lines().map(|line| format!("+{line}\n")).collect::<String>();
-    format!("{came} the case expects neither an answer nor an error: `--update` writes what came")
+    format!("{came} the case states neither an answer nor an error; `--update` writes the actual outcome")
 }
 
 fn diff(expected: &str, came: &str) -> String {
@@ -100,7 +103,7 @@ fn diff(expected: &str, came: &str) -> String {
         lines.push(format!("{sign}{}", change.value().trim_end_matches('\n')));
     }
     if lines.iter().all(|line| line.starts_with(' ')) {
-        lines.push("+ the same to the eye, but not in bytes or in type".to_owned());
+        lines.push("+ equal as text, but different in bytes or in type".to_owned());
     }
     lines.join("\n")
 }
@@ -113,9 +116,9 @@ mod tests {
     fn a_difference_shows_only_the_lines_that_changed_with_a_sign() {
         assert_eq!(diff("a\nb\nc", "a\nx\nc"), " a\n-b\n+x\n c");
         assert_eq!(diff("", "x"), "+x");
-        assert!(diff("a", "a").contains("the same to the eye"));
-        assert!(unexpected("").starts_with(" the case expects neither"));
-        assert!(unexpected("x\ny").starts_with("+x\n+y\n the case expects neither"));
+        assert!(diff("a", "a").contains("equal as text"));
+        assert!(unexpected("").starts_with(" the case states neither"));
+        assert!(unexpected("x\ny").starts_with("+x\n+y\n the case states neither"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A file of cases: what a guest is called with, and what comes of it.
+//! The file of cases: what a guest is called with, and what it should return.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::host_call::Pattern;
 use crate::input;
 use crate::payload::{Payload, Unfit};
 
-/// All cases of a file, in its order.
+/// All cases of a file, in file order.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cases {
@@ -20,7 +20,7 @@ pub(crate) struct Cases {
     pub(crate) cases: Vec<Case>,
 }
 
-/// One call, and what it has to come to.
+/// One call and its expected outcome.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Case {
@@ -30,39 +30,39 @@ pub(crate) struct Case {
     pub(crate) payload: Payload,
     pub(crate) answer: Option<Payload>,
     pub(crate) error: Option<ExpectedError>,
-    /// The host calls that are answered; all others are refused.
+    /// The host calls that the case answers; all others are refused.
     #[serde(default)]
     host: Vec<Mock>,
 }
 
-/// The error that a call has to end with: in its kind, its text, or both.
+/// The expected error, by its kind, its text, or both.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExpectedError {
-    /// Its code, such as `guest_failed`.
+    /// The code of the error kind, such as `guest_failed`.
     pub(crate) kind: Option<String>,
-    /// The guest's own text, or the library's where the guest has none.
+    /// The guest's own text, or the library's message if the guest gave none.
     pub(crate) text: Option<String>,
 }
 
-/// A host call that is answered.
+/// A host call that the case answers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mock {
     /// `BINDING/NAMESPACE/OPERATION`, as in `--host-call`.
     call: Pattern,
-    /// What the guest has to send; anything, if it is not given.
+    /// The payload that the guest must send; any payload if absent.
     payload: Option<Payload>,
     answer: Option<Payload>,
     error: Option<String>,
 }
 
 impl Cases {
-    /// Reads a file and checks all that can be checked without a guest.
+    /// Reads a file and checks everything that can be checked without a guest.
     pub(crate) fn load(path: &Path) -> Result<(Self, String), Failure> {
         let text = input::cases(path)?;
         let invalid =
-            |what: String| Failure::Usage(format!("{} is no file of cases", path.display()), unfit(what));
+            |what: String| Failure::Usage(format!("{} is not a file of cases", path.display()), unfit(what));
         let cases: Self =
             toml::from_str(&text).map_err(|error| invalid(error.to_string().trim_end().to_owned()))?;
         if cases.cases.is_empty() {
@@ -82,36 +82,37 @@ fn unfit(what: String) -> std::io::Error {
 }
 
 impl Case {
-    /// What it is called: its name, or the operation.
+    /// The case's name, or its operation if it has none.
     pub(crate) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.operation)
     }
 
     fn check(&self) -> Result<(), Unfit> {
         if self.answer.is_some() && self.error.is_some() {
-            return Err(Unfit("answer and error exclude each other".to_owned()));
+            return Err(Unfit("a case has an answer or an error, not both".to_owned()));
         }
         if self.error.as_ref().is_some_and(|error| error.kind.is_none() && error.text.is_none()) {
-            return Err(Unfit("an error has a kind, a text, or both".to_owned()));
+            return Err(Unfit("an error needs a kind, a text, or both".to_owned()));
         }
         self.payload.bytes()?;
         self.mocks().map(drop)
     }
 
-    /// The host that its guest finds.
+    /// The answers to the host calls of this case.
     pub(crate) fn mocks(&self) -> Result<Mocks, Unfit> {
         self.host.iter().map(Mock::load).collect::<Result<_, _>>().map(|mocks: Vec<_>| Mocks(mocks.into()))
     }
 }
 
 impl ExpectedError {
-    /// What an error is.
+    /// Describes an actual error in the terms of a case.
     pub(crate) fn of(error: &Error) -> Self {
         let text = error.guest_error().unwrap_or_else(|| error.message());
         Self { kind: Some(error.code().to_owned()), text: Some(text.to_owned()) }
     }
 
-    /// The same, with only what `expected` speaks of.
+    /// Returns this error with only those fields that `expected` sets, so that unset fields are not
+    /// compared.
     pub(crate) fn only(self, expected: &Self) -> Self {
         Self {
             kind: self.kind.filter(|_| expected.kind.is_some()),
@@ -119,7 +120,7 @@ impl ExpectedError {
         }
     }
 
-    /// As a person reads it, in lines.
+    /// Formats the error for a reader, one field a line.
     pub(crate) fn lines(&self) -> String {
         let parts = [("kind", &self.kind), ("text", &self.text)];
         let lines = parts.iter().filter_map(|(name, part)| Some(format!("error {name}: {}", part.as_ref()?)));
@@ -127,7 +128,7 @@ impl ExpectedError {
     }
 }
 
-/// Answers host calls as a case says.
+/// Answers host calls as the case says.
 #[derive(Clone, Debug)]
 pub(crate) struct Mocks(Arc<[Loaded]>);
 
@@ -143,7 +144,7 @@ impl Mock {
         let answer = match (&self.answer, &self.error) {
             (Some(answer), None) => Ok(answer.bytes()?.into()),
             (None, Some(error)) => Err(error.clone()),
-            _ => return Err(Unfit("a [[case.host]] has either an answer or an error".to_owned())),
+            _ => return Err(Unfit("a [[case.host]] needs an answer or an error, not both".to_owned())),
         };
         let payload = self.payload.as_ref().map(Payload::bytes).transpose()?;
         Ok(Loaded { call: self.call.clone(), payload, answer })

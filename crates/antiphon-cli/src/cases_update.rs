@@ -1,4 +1,5 @@
-//! Writing what came of the cases into their file, which is otherwise left as its author formatted it.
+//! Writes actual outcomes into a file of cases. Everything else in the file keeps its author's
+//! formatting.
 
 use serde_json::Value as Json;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Value};
@@ -7,26 +8,26 @@ use crate::case_run::Ended;
 use crate::cases::{Case, ExpectedError};
 use crate::payload::{Codec, Payload, Unfit, hex_of_bytes};
 
-/// A file of cases that is being changed.
+/// A file of cases during an update.
 pub(crate) struct Update {
     document: DocumentMut,
 }
 
 impl Update {
-    /// Reads the text of a file that was found to be one of cases.
+    /// Parses a text that has already been accepted as a file of cases.
     pub(crate) fn of(text: &str) -> Result<Self, Unfit> {
         let document = text.parse().map_err(|error: toml_edit::TomlError| Unfit(error.to_string()))?;
         Ok(Self { document })
     }
 
-    /// Makes the case number `index` expect how its call ended.
+    /// Makes case number `index` expect what its call actually returned.
     pub(crate) fn accept(&mut self, index: usize, case: &Case, ended: &Ended) -> Result<(), Unfit> {
         let cases = self.document.get_mut("case");
         let table = match cases {
             Some(Item::ArrayOfTables(cases)) => cases.get_mut(index),
             _ => None,
         };
-        let missing = || Unfit("only cases that are written as [[case]] can be updated".to_owned());
+        let missing = || Unfit("only cases written as [[case]] can be updated".to_owned());
         let table = table.ok_or_else(missing)?;
         match ended {
             Ok(answer) => {
@@ -47,13 +48,13 @@ impl Update {
         Ok(())
     }
 
-    /// The text of the file as it is now.
+    /// The updated text of the file.
     pub(crate) fn text(&self) -> String {
         self.document.to_string()
     }
 }
 
-/// Puts a value in the place of the one of that name, and leaves what is around it.
+/// Replaces the value of a key, and keeps the comments and white space around it.
 fn put(table: &mut toml_edit::Table, name: &str, mut value: Value) {
     if let Some(Item::Value(old)) = table.get(name) {
         *value.decor_mut() = old.decor().clone();
@@ -61,7 +62,8 @@ fn put(table: &mut toml_edit::Table, name: &str, mut value: Value) {
     table.insert(name, Item::Value(value));
 }
 
-/// A payload as a file of cases has it. A value that TOML cannot write (it has no null) is written as its bytes.
+/// Writes a payload in the form that a file of cases uses. TOML has no null, so a value with one is
+/// written as hexadecimal bytes.
 fn written(payload: &Payload, bytes: &[u8]) -> Value {
     let form = match payload {
         Payload::Text(text) => return text.as_str().into(),
@@ -81,7 +83,7 @@ fn toml_of(value: &Json) -> Option<Value> {
         Json::Bool(truth) => (*truth).into(),
         Json::Number(number) => match number.as_i64() {
             Some(number) => number.into(),
-            // A whole number above all of TOML's would come back as another.
+            // An integer above TOML's range would be read back as a different number.
             None if number.is_u64() => return None,
             None => number.as_f64()?.into(),
         },

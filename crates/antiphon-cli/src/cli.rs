@@ -1,4 +1,4 @@
-//! What the program understands: commands, arguments, and the help with its examples.
+//! The command line: commands, arguments, and the help texts with their examples.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,16 +17,17 @@ use crate::guest_args::{GuestArgs, ValueArgs, WasiArgs};
 use crate::templates::Language;
 use crate::{options, rival};
 
-/// Calls operations of waPC guests, measures and tests them, compiles them ahead of time, compares engines, and looks at what a
-/// module is.
+/// Calls, tests and measures waPC guests, compiles them ahead of time, compares engines, and
+/// inspects modules.
 ///
-/// Exit codes: 0 answered; 1 the guest reported a failure; 2 wrong usage, or an option that the engine lacks;
-/// 3 the call failed in another way (trap, deadline, limit); 4 the module is no waPC guest, or did not start;
-/// 5 the outcomes of a comparison differ; 130 Ctrl-C, by that signal.
+/// Exit codes: 0 the guest answered; 1 the guest reported a failure; 2 wrong usage, or an option
+/// that the engine lacks; 3 the call failed in another way (trap, deadline, limit); 4 the module is
+/// not a waPC guest, or did not start; 5 the outcomes of a comparison differ; 130 ended by Ctrl-C
+/// (SIGINT).
 #[derive(Debug, Parser)]
 #[command(name = "antiphon", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// How errors are written to standard error
+    /// Format of errors on standard error
     #[arg(
         long,
         global = true,
@@ -68,11 +69,12 @@ pub(crate) enum Command {
 
 /// Call an operation of a guest
 ///
-/// The bytes of the response, and nothing else, go to standard output; what the guest logs, and everything that the
-/// program itself has to say, to standard error. A call ends after 2 s and a guest gets 64 MiB of memory unless the
-/// options say otherwise.
+/// Standard output gets the bytes of the response and nothing else. Standard error gets the lines
+/// that the guest logs and the program's own messages. Unless options say otherwise, a call ends
+/// after 2 s and a guest gets at most 64 MiB of memory.
 ///
-/// What is compiled is kept, sealed with a key that only this user can read, and loaded the next time.
+/// Compiled code is cached, sealed with a key that only this user can read, and loaded the next
+/// time.
 #[derive(Debug, Args)]
 #[command(after_help = CALL_EXAMPLES)]
 pub(crate) struct CallArgs {
@@ -80,7 +82,7 @@ pub(crate) struct CallArgs {
     pub(crate) guest: GuestArgs,
     #[command(flatten)]
     pub(crate) value: ValueArgs,
-    /// Whether the guest runs on an asynchronous host or a synchronous one; the outcome is the same
+    /// Run the guest on an asynchronous or a synchronous host; the outcome is the same
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
     /// The engine that runs the guest
@@ -100,7 +102,7 @@ pub(crate) struct CallArgs {
     pub(crate) concurrency: Option<usize>,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
-    // Last: its heading is that of everything below it.
+    // Last, because its heading applies to every option after it.
     #[command(flatten)]
     pub(crate) wasi: WasiArgs,
 }
@@ -128,25 +130,26 @@ EXIT CODES:
   1  the guest reported a failure
   2  wrong usage, an unreadable file, or an option that the engine lacks
   3  the call failed in another way: a trap, a deadline, a limit, an answer that is not in the codec of --json
-  4  the module is no waPC guest, or did not start"#;
+  4  the module is not a waPC guest, or did not start"#;
 
-/// Say what a module is, and whether it is a waPC guest
+/// Show what a module contains, and whether it is a waPC guest
 ///
-/// Exits with 0 if it is one and with 4 if it is not, for every reason that is listed. Nothing of the module is run.
-/// An artifact of `antiphon compile` is looked at like the module that it was made of.
+/// Exits with 0 if the module is a waPC guest, and with 4 if it is not; every reason is listed. No
+/// code of the module runs. For an artifact of `antiphon compile`, the report describes the module
+/// that it was compiled from.
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// The module, in the binary or the text format, or compiled by `antiphon compile`
+    /// The module: binary format, text format, or an artifact of `antiphon compile`
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
-    /// The engine that judges the module's code
+    /// The engine that validates the module's code
     #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
     pub(crate) engine: AnyEngine,
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
-    // Last: its heading is that of everything below it.
+    // Last, because its heading applies to every option after it.
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
 }
@@ -157,24 +160,25 @@ EXAMPLES:
   antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon inspect rust.sealed
   antiphon inspect guests/built/assemblyscript.wasm --json";
 
-/// Compile a module ahead of time, to a file that `antiphon call` loads at once
+/// Compile a module ahead of time, to an artifact that `antiphon call` loads at once
 ///
-/// The file holds native code. It is sealed with a key that only this user can read, and is good for this user alone, on
-/// machines like this one, with this version of the program, and for calls with the same `--fuel` (any or none) and
-/// `--deterministic` (any or none). Everything else is refused before any of it is run.
+/// The artifact holds native code, sealed with a key that only this user can read. It works for
+/// this user, on machines like this one, with this version of the program, and for calls that agree
+/// with it on whether `--fuel` and `--deterministic` are given (their values may differ). In any
+/// other case it is refused before any of its code runs.
 #[derive(Debug, Args)]
 #[command(after_help = COMPILE_EXAMPLES)]
 pub(crate) struct CompileArgs {
-    /// The module, in the binary or the text format
+    /// The module, in binary or text format
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
-    /// Where the code goes
+    /// Where to write the artifact
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// The engine that compiles
     #[arg(long, value_name = "ENGINE", value_parser = engine(), default_value_t)]
     pub(crate) engine: AnyEngine,
-    /// Memory that the guest may start with at most, such as `512KiB` or `64MiB`; 64MiB by default
+    /// Most memory that the guest may start with, such as `512KiB` or `64MiB`; 64MiB by default
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     pub(crate) memory: Option<u64>,
     /// Compile for calls with `--fuel`
@@ -183,7 +187,7 @@ pub(crate) struct CompileArgs {
     /// Compile for calls with `--deterministic`
     #[arg(long)]
     pub(crate) deterministic: bool,
-    /// The directory of the key, which calls then need as well; the user's own directory for caches by default
+    /// Directory of the key, which calls then need too; by default the user's cache directory
     #[arg(long, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
 }
@@ -195,23 +199,23 @@ EXAMPLES:
   antiphon compile guests/built/rust.wasm -o rust.sealed --cache-dir keys";
 
 impl CompileArgs {
-    /// The limits that the module is held to.
+    /// The limits that the module is compiled with.
     pub(crate) fn limits(&self) -> Limits {
         let mut limits = Limits::new();
         if let Some(memory) = self.memory {
             limits = limits.with_memory(memory);
         }
         if self.fuel {
-            // That there is a limit is in the code; which one is not.
+            // Whether fuel is counted is compiled into the code; the amount is not.
             limits = limits.with_fuel(1);
         }
         limits
     }
 }
 
-/// Say which engines there are, and what each of them can do
+/// List the engines and their capabilities
 ///
-/// The engines are asked, each of those that are in this build.
+/// Each engine in this build is asked for its own capabilities.
 #[derive(Debug, Args)]
 #[command(after_help = ENGINES_EXAMPLES)]
 pub(crate) struct EnginesArgs {
@@ -225,33 +229,35 @@ EXAMPLES:
   antiphon engines
   antiphon engines --json";
 
-/// Make the same call on several engines, and say whether they agree
+/// Make the same call on several engines, and report whether the outcomes agree
 ///
-/// Each engine is called in both modes: once to see how the call ends, then `--repeat` times. What has to be the same
-/// everywhere is how each call ends (with the same bytes, or the same kind of error, text of the guest and exit code),
-/// and in the first call what the guest logs and asks its host for. Times are shown, and are never a reason against an
-/// engine. The first call that fails ends the run of its engine and mode.
+/// Each engine is called in both modes: once to see how the call ends, then `--repeat` times. All
+/// runs must agree on how each call ends: with the same bytes, or with the same kind of error,
+/// guest text and exit code. They must also agree on what the guest logs and which host calls it
+/// makes in the first call. Times are shown, but never count as a difference. After a failed call,
+/// that engine and mode make no more calls.
 ///
-/// Modules are compiled each time, so that how long they take to load can be compared as well. What `antiphon compile` made
-/// needs `--engine` with the one that made it.
+/// Modules are compiled each time, so that load times can be compared too. An artifact of `antiphon
+/// compile` needs `--engine` with the engine that compiled it.
 ///
-/// A guest that draws random bytes or looks at a clock answers differently each time, unless `--deterministic` fixes
-/// both. With `--fuel`, engines may differ: each counts in units of its own.
+/// A guest that uses random bytes or a clock answers differently each time, unless
+/// `--deterministic` fixes both. With `--fuel` engines may differ, because each counts in its own
+/// units.
 #[derive(Debug, Args)]
 #[command(after_help = COMPARE_EXAMPLES)]
 pub(crate) struct CompareArgs {
     #[command(flatten)]
     pub(crate) guest: GuestArgs,
-    /// An engine to compare; may be given many times; all engines of this build by default
+    /// An engine to compare (repeatable); all engines of this build by default
     #[arg(long, value_name = "ENGINE", value_parser = engine())]
     pub(crate) engine: Vec<AnyEngine>,
-    /// Call so many times after the first, one after the other, and show the median of how long they took
+    /// Number of calls after the first, one after the other, whose median time is shown
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 5)]
     pub(crate) repeat: u64,
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
-    // Last: its heading is that of everything below it.
+    // Last, because its heading applies to every option after it.
     #[command(flatten)]
     pub(crate) wasi: WasiArgs,
 }
@@ -266,12 +272,12 @@ EXIT CODES, if all agree:
   0  the guest answered
   1  the guest reported a failure
   3  the call failed in another way: a trap, a deadline, a limit
-  4  the module is no waPC guest, or did not start
+  4  the module is not a waPC guest, or did not start
 and in any case:
   2  wrong usage, an unreadable file, or an option that an engine lacks
   5  the outcomes differ"#;
 
-/// Make a project
+/// Create a project
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {
     #[command(subcommand)]
@@ -283,14 +289,15 @@ pub(crate) enum NewCommand {
     Guest(NewGuestArgs),
 }
 
-/// Make a guest, with all that it needs of an SDK, cases that test it, and a README with the two commands
+/// Create a guest project with the SDK files that it needs, test cases, and a README with its build
+/// and test commands
 #[derive(Debug, Args)]
 #[command(after_help = NEW_GUEST_EXAMPLES)]
 pub(crate) struct NewGuestArgs {
-    /// The directory of the project; it must not be there yet
+    /// Directory of the new project; it must not exist yet
     #[arg(value_name = "NAME")]
     pub(crate) path: PathBuf,
-    /// The language
+    /// Programming language of the guest
     #[arg(long, value_enum)]
     pub(crate) lang: Language,
 }
@@ -300,16 +307,16 @@ EXAMPLES:
   antiphon new guest hello --lang c
   antiphon new guest plugins/hello-go --lang go";
 
-/// What is tested, and how.
+/// Arguments that `test` and `watch` share.
 #[derive(Debug, Args)]
 pub(crate) struct TestedArgs {
-    /// The module, in the binary or the text format, or compiled by `antiphon compile`
+    /// The module: binary format, text format, or an artifact of `antiphon compile`
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// The file of cases
     #[arg(long, value_name = "FILE")]
     pub(crate) cases: PathBuf,
-    /// Whether the guest runs on an asynchronous host or a synchronous one; the outcome is the same
+    /// Run the guest on an asynchronous or a synchronous host; the outcome is the same
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
     /// The engine that runs the guest
@@ -318,7 +325,7 @@ pub(crate) struct TestedArgs {
     /// End a call after this time, such as `500ms` or `2s`; 2s by default
     #[arg(long, value_name = "TIME", value_parser = options::deadline)]
     pub(crate) deadline: Option<Duration>,
-    /// Memory of the guest at most, such as `512KiB` or `64MiB`; 64MiB by default
+    /// Most memory of the guest, such as `512KiB` or `64MiB`; 64MiB by default
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     pub(crate) memory: Option<u64>,
     #[command(flatten)]
@@ -326,7 +333,7 @@ pub(crate) struct TestedArgs {
 }
 
 impl TestedArgs {
-    /// The limits of each call: these, but for what was asked for.
+    /// Applies the options that were given to `limits`.
     pub(crate) fn limits(&self, mut limits: Limits) -> Limits {
         if let Some(deadline) = self.deadline {
             limits = limits.with_deadline(deadline).with_init_deadline(deadline.max(limits.init_deadline()));
@@ -338,23 +345,24 @@ impl TestedArgs {
     }
 }
 
-/// Call a guest as a file of cases says, and compare what comes of it
+/// Run a file of test cases against a guest
 ///
-/// A case has an operation, and if it needs them a payload and the host calls that are answered. What it expects is an
-/// answer, or an error by its kind, its text or both. Each case runs in a host of its own.
+/// A case names an operation, and optionally a payload and the host calls to answer. It expects an
+/// answer, or an error by its kind, its text, or both. Each case runs in its own host.
 ///
-/// Payloads and answers are a text, or a table: `{ json = .. }` and `{ msgpack = .. }` for values, which are compared as
-/// values, `{ hex = "00 ff" }` for bytes.
+/// A payload or an answer is a text or a table: `{ json = .. }` and `{ msgpack = .. }` hold values
+/// and are compared as values, `{ hex = "00 ff" }` holds bytes.
 #[derive(Debug, Args)]
 #[command(after_help = TEST_EXAMPLES)]
 pub(crate) struct TestArgs {
     #[command(flatten)]
     pub(crate) tested: TestedArgs,
-    // Both stand below the options of the cache, and are none.
-    /// Write how the cases that fail end into the file, as what they expect; all else in it stays as it is
+    // Both options come after the cache's options but do not belong under their heading.
+    /// Write the actual outcomes of failed cases into the file as their expectations; the rest of
+    /// the file stays as it is
     #[arg(long, help_heading = None)]
     pub(crate) update: bool,
-    /// Write a report in JUnit's XML
+    /// Write a report in JUnit's XML format
     #[arg(long, value_name = "FILE", help_heading = None)]
     pub(crate) junit: Option<PathBuf>,
 }
@@ -386,14 +394,14 @@ A FILE OF CASES:
 
 EXIT CODES:
   0  every case ended as expected, or was updated
-  1  a case did not
-  2  wrong usage, an unreadable file, or a file that is none of cases
-  4  the module is no waPC guest, or did not start"#;
+  1  a case ended differently
+  2  wrong usage, an unreadable file, or an invalid file of cases
+  4  the module is not a waPC guest, or did not start"#;
 
 /// Run the cases of `antiphon test` again whenever the module or the file of cases changes
 ///
-/// Ends with Ctrl-C, at once, also while a case runs. What is wrong with the module or the cases is said, and waits for the
-/// next change.
+/// Ctrl-C ends it at once, even while a case runs. Errors in the module or the cases are shown, and
+/// the cases run again after the next change.
 #[derive(Debug, Args)]
 #[command(after_help = WATCH_EXAMPLES)]
 pub(crate) struct WatchArgs {
@@ -407,9 +415,9 @@ EXAMPLE:
 
 EXIT CODES:
     2  wrong usage
-  130  Ctrl-C: by that signal, to which shells give this number";
+  130  ended by Ctrl-C (SIGINT)";
 
-/// Write a shell's completions to standard output
+/// Write a completion script for a shell to standard output
 #[derive(Debug, Args)]
 #[command(after_help = COMPLETIONS_EXAMPLES)]
 pub(crate) struct CompletionsArgs {
@@ -443,9 +451,9 @@ impl Mode {
 /// Whether calls share an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Isolation {
-    /// Calls share an instance for as long as they end well
+    /// Calls share an instance as long as they end well
     Reuse,
-    /// Each call has an instance of its own
+    /// Each call gets its own instance
     PerCall,
 }
 
@@ -467,15 +475,15 @@ impl From<Isolation> for antiphon::Isolation {
     }
 }
 
-/// Reads the name of an engine. The help lists those of this build; the others are understood, and refused with what to
-/// do about it when they are asked for.
+/// Parses an engine's name. The help lists the engines of this build. The other names are accepted
+/// here, so that using one reports how to get that engine.
 pub(crate) fn engine() -> impl TypedValueParser<Value = AnyEngine> {
     let all = AnyEngine::ALL.iter();
     let names = all.map(|engine| PossibleValue::new(engine.name()).hide(!engine.is_available()));
     PossibleValuesParser::new(names).try_map(|name| -> Result<AnyEngine, Error> { name.parse() })
 }
 
-/// How errors are written.
+/// The format of error messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ErrorFormat {
     /// For humans
@@ -485,7 +493,7 @@ pub(crate) enum ErrorFormat {
 }
 
 impl ErrorFormat {
-    /// What the user wants to read where the arguments as a whole were not understood.
+    /// The requested format, found without clap, for arguments that clap could not parse.
     pub(crate) fn guess(arguments: &[OsString]) -> Self {
         let options = || arguments.iter().take_while(|argument| *argument != "--");
         let pairs = options().zip(options().skip(1));

@@ -1,4 +1,4 @@
-//! Compiled code on disk: where it is kept, and whether a file is some.
+//! Compiled code on disk: where it is kept, and how to recognise a file of it.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,25 +10,27 @@ use clap::Args;
 
 use crate::failure::Failure;
 
-/// What the user says about the cache.
+/// Options of the cache of compiled modules.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache of compiled modules")]
 pub(crate) struct CacheArgs {
-    /// Compile the module, whether its code is in the cache or not, and do not keep it
+    /// Compile the module even if its code is cached, and do not cache the result
     #[arg(long)]
     pub(crate) no_cache: bool,
-    /// Keep compiled modules here, and the key that seals them; in the user's own directory for caches by default
+    /// Directory of compiled modules and of the key that seals them; by default the user's cache
+    /// directory
     #[arg(long, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
 }
 
 impl CacheArgs {
-    /// No cache.
+    /// Turns the cache off.
     pub(crate) const fn none() -> Self {
         Self { no_cache: true, cache_dir: None }
     }
 
-    /// The cache for an engine: none for one that does not compile, or that has no place for one.
+    /// The cache for an engine. `None` if the engine does not compile, or if no directory for the
+    /// cache is known.
     pub(crate) fn store(&self, engine: AnyEngine) -> Option<CodeStore> {
         if self.no_cache || !engine.keeps_code() {
             return None;
@@ -37,34 +39,36 @@ impl CacheArgs {
     }
 }
 
-/// Where the key of artifacts is: in this directory, or in the user's own for caches.
+/// The store that holds the key of artifacts: in the given directory, or in the user's cache
+/// directory.
 pub(crate) fn keys(engine: AnyEngine, directory: Option<PathBuf>) -> Result<CodeStore, Error> {
     let directory = directory.or_else(|| CodeStore::default_directory(engine));
-    // An engine that keeps no code says so first.
+    // Before the check below, so that an engine that keeps no code reports that, and not a missing
+    // directory.
     let store = CodeStore::new(engine, directory.clone().unwrap_or_default())?;
     if directory.is_none() {
-        let what = "no directory for the key of artifacts is known: name one with --cache-dir";
+        let what = "the directory for the key of artifacts is unknown; give one with --cache-dir";
         return Err(Error::new(ErrorKind::Unsupported, what));
     }
     Ok(store)
 }
 
-/// What a command is given as a module.
+/// What the MODULE argument names.
 #[derive(Clone, Debug)]
 pub(crate) enum Module {
-    /// A module in the binary or the text format.
+    /// The bytes of a module, in binary or text format.
     Bytes(Vec<u8>),
-    /// A file of native code, which an engine reads by itself.
+    /// The path of an artifact, which its engine reads by itself.
     Artifact(PathBuf),
 }
 
-/// What is said of native code where a module is needed.
+/// The failure for an artifact where a command needs a module.
 pub(crate) fn already_compiled(path: &Path) -> Failure {
-    let what = format!("{} is compiled already: name the module that it was made of", path.display());
+    let what = format!("{} is already compiled; give the module that it was compiled from", path.display());
     Error::new(ErrorKind::Unsupported, what).into()
 }
 
-/// Whether a file begins as native code does. No module does.
+/// Whether a file begins with the magic bytes of native code, which no module begins with.
 pub(crate) fn is_artifact(path: &Path) -> bool {
     let mut magic = [0; 4];
     let is_file = path.metadata().is_ok_and(|found| found.is_file());

@@ -1,4 +1,8 @@
 //! `antiphon compare`.
+//!
+//! The comparison covers what the guest does: its answers, the kinds of errors, its own text and
+//! exit code, its log and its host calls. Texts of traps and frames belong to the engine and are
+//! not compared.
 
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -23,7 +27,7 @@ use crate::{engine, output, text};
 /// The exit code for outcomes that differ.
 const DIFFERENT: u8 = 5;
 
-/// One engine in one mode, and what came of it.
+/// One engine in one mode, and the outcome of its calls.
 #[derive(Debug)]
 struct Run {
     engine: AnyEngine,
@@ -32,14 +36,14 @@ struct Run {
     ends: Ends,
 }
 
-/// How long things took, where they came to an end.
+/// How long each step took; `None` for a step that did not end.
 #[derive(Debug, Default)]
 struct Times {
-    /// The module's compilation.
+    /// Compilation of the module.
     load: Option<Duration>,
-    /// An instance's start.
+    /// Start of an instance.
     start: Option<Duration>,
-    /// The calls after the first: their median.
+    /// Median of the calls after the first.
     call: Option<Duration>,
 }
 
@@ -65,7 +69,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     Ok(if differences.is_empty() { status.into() } else { DIFFERENT.into() })
 }
 
-/// The engines to compare, each of them once.
+/// The engines to compare, without duplicates.
 fn engines(args: &CompareArgs) -> Result<Vec<AnyEngine>, Failure> {
     let mut engines: Vec<AnyEngine> = Vec::new();
     for engine in &args.engine {
@@ -83,8 +87,9 @@ fn engines(args: &CompareArgs) -> Result<Vec<AnyEngine>, Failure> {
     Ok(engines)
 }
 
-/// What the library reports is an outcome, which others may share; only an option that an engine lacks ends it all, and
-/// what the program itself cannot do.
+/// Runs one engine in one mode. An error of the library is an outcome, because other engines may
+/// report it too. Only an option that the engine lacks, or a failure of this program, ends the
+/// whole comparison.
 fn load_and_call(
     args: &CompareArgs,
     inputs: &Inputs,
@@ -100,7 +105,7 @@ fn load_and_call(
         });
     match ended {
         Err(Failure::Library(error)) if error.kind() == ErrorKind::Unsupported => {
-            let what = format!("{engine} cannot do what was asked for; --engine takes the others alone");
+            let what = format!("{engine} lacks an option that was given; choose other engines with --engine");
             Err(Error::new(ErrorKind::Unsupported, what).with_source(error).into())
         }
         Err(Failure::Library(error)) => Ok(Ends::uncalled(error, watch.deeds())),
@@ -146,11 +151,11 @@ fn call(
         if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?);
     times.call = latency.median();
-    let last = last.unwrap_or_else(|| unreachable!("calls are made until one of them was enough"));
+    let last = last.unwrap_or_else(|| unreachable!("the loop ends only after a call has set the outcome"));
     Ok(Ends { last, history: history.trace(), deeds: watch.deeds() })
 }
 
-/// What not all runs have in common, each of it once.
+/// What differs between runs, without duplicates.
 fn differences(runs: &[Run]) -> Vec<&'static str> {
     let mut found = Vec::new();
     if let [first, others @ ..] = runs {
@@ -194,7 +199,7 @@ fn as_json(args: &CompareArgs, runs: &[Run], differences: &[&str]) -> Value {
     })
 }
 
-/// A line for each run, then the verdict; every text that comes from a guest is escaped.
+/// A line per run, then the verdict. Texts from guests are escaped.
 fn as_text(runs: &[Run], differences: &[&str]) -> String {
     let time = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), latency::short);
     let mut out = String::new();
@@ -219,9 +224,9 @@ fn as_text(runs: &[Run], differences: &[&str]) -> String {
 }
 
 fn outcome(ends: &Ends) -> String {
-    /// As many digits of a digest as humans can tell apart.
+    /// Enough digits of a digest to tell two answers apart by eye.
     const DIGITS: usize = 16;
-    /// As much of a text as fits into a line.
+    /// The longest text that is shown on a run's line.
     const TEXT: usize = 60;
     let mut out = match &ends.last {
         Outcome::Answered(answer) => {

@@ -1,4 +1,4 @@
-//! What calls on several engines have to have in common, and what of it they have not.
+//! What calls on several engines must have in common, and where they differ.
 
 use std::error::Error as _;
 use std::fmt::Write;
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::host_call::Rules;
 use crate::report::Report;
 
-/// Some bytes, as far as it takes to tell them from others.
+/// The size and digest of some bytes: enough to compare them without keeping them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Fingerprint {
     pub(crate) size: u64,
@@ -33,7 +33,7 @@ pub(crate) enum Outcome {
     Answered(Fingerprint),
     Failed {
         report: Box<Report>,
-        /// Whether the guest was ended where the engine, not the guest, decides how far it got.
+        /// Whether the engine decided how far the guest got: time, fuel or the stack ended it.
         cut_short: bool,
     },
 }
@@ -44,7 +44,7 @@ impl Outcome {
         Self::Failed { report: Box::new(Report::new(&error.into())), cut_short }
     }
 
-    /// The exit code that `call` has for it.
+    /// The exit code that `call` has for this outcome.
     pub(crate) fn status(&self) -> u8 {
         match self {
             Self::Answered(_) => 0,
@@ -56,14 +56,15 @@ impl Outcome {
         matches!(self, Self::Failed { cut_short: true, .. })
     }
 
-    /// What of two outcomes is not the same, in words. Texts of engines are their own affair.
+    /// Names the first difference between two outcomes. Messages of engines are not compared.
     fn difference(&self, other: &Self) -> Option<&'static str> {
         match (self, other) {
             (Self::Answered(one), Self::Answered(two)) => (one != two).then_some("the answer"),
             (Self::Failed { report: one, .. }, Self::Failed { report: two, .. }) => {
                 let facts = [
                     (one.code() == two.code(), "the kind of error"),
-                    // Where it was cut short, it may not have got so far.
+                    // A guest that was cut short may not have reached the point where it sets a
+                    // text.
                     (self.cut_short() || one.guest_error() == two.guest_error(), "the guest's own text"),
                     (one.guest_exit_code() == two.guest_exit_code(), "the guest's exit code"),
                 ];
@@ -74,7 +75,7 @@ impl Outcome {
     }
 }
 
-/// Whether time, fuel or the engine's stack ended the guest, in a call or in its start.
+/// Whether time, fuel or the engine's stack ended the guest, during a call or during its start.
 fn is_cut_short(error: &Error) -> bool {
     let ended = |error: &Error| {
         error.is_deadline() || matches!(error.kind(), ErrorKind::OutOfFuel | ErrorKind::StackOverflow)
@@ -85,27 +86,28 @@ fn is_cut_short(error: &Error) -> bool {
 /// How the calls of one host ended.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    /// How the last one did, or how there came to be none.
+    /// How the last call ended, or why there was no call.
     pub(crate) last: Outcome,
-    /// The answers of all of them.
+    /// The answers of all calls.
     pub(crate) history: Trace,
-    /// What the guest did in the first one.
+    /// What the guest did during the first call.
     pub(crate) deeds: Deeds,
 }
 
 impl Ends {
-    /// Of a host that was never called.
+    /// The outcome of a host that was never called.
     pub(crate) fn uncalled(error: Error, deeds: Deeds) -> Self {
         Self { last: Outcome::failed(error), history: Chain::default().trace(), deeds }
     }
 
-    /// Everything that is not the same, in words; empty if nothing is.
+    /// Names everything that differs; empty if nothing does.
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let mut found: Vec<_> = self.last.difference(&other.last).into_iter().collect();
         if found.is_empty() && self.history != other.history {
             found.push("the answers of earlier calls");
         }
-        // How far a guest got that was cut short is not its own doing.
+        // How far a guest gets before it is cut short depends on the engine, so its log and host
+        // calls are not compared.
         if self.first_was_cut_short() || other.first_was_cut_short() {
             return found;
         }
@@ -123,28 +125,28 @@ impl Ends {
     }
 }
 
-/// What a guest did that its host could see.
+/// The actions of a guest that its host could see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Deeds {
     pub(crate) log: Trace,
     pub(crate) host_calls: Trace,
 }
 
-/// A number of events, and a digest of them in their order.
+/// The number of events, and a digest of them in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Trace {
     pub(crate) count: u64,
     pub(crate) sha256: String,
 }
 
-/// Watches a guest from its start to the end of its first call. Later calls are timed and left alone.
+/// Watches a guest from its start to the end of its first call. Later calls are only timed.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     over: AtomicBool,
     seen: Mutex<[Chain; 2]>,
 }
 
-/// A trace in the making, of a size that does not grow with the number of events.
+/// Builds a trace. Its size does not grow with the number of events.
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
     count: u64,
@@ -152,7 +154,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// Each part with its length, so that none of them can pass for two.
+    /// Adds an event. Each part is hashed with its length, so that two parts never hash like one.
     pub(crate) fn push(&mut self, parts: &[&[u8]]) {
         self.count = self.count.saturating_add(1);
         for part in parts {
@@ -167,12 +169,12 @@ impl Chain {
 }
 
 impl Watch {
-    /// Ends the watch.
+    /// Ends the watch: later events are ignored.
     pub(crate) fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
     }
 
-    /// What was seen.
+    /// What the guest has done so far.
     pub(crate) fn deeds(&self) -> Deeds {
         let [log, host_calls] = &*self.seen();
         Deeds { log: log.trace(), host_calls: host_calls.trace() }
@@ -195,13 +197,13 @@ impl Watch {
         }
     }
 
-    /// Half an event is none that a panic could leave: the lock is as good after one.
+    /// Events are appended whole, so a poisoned lock still guards valid data.
     fn seen(&self) -> MutexGuard<'_, [Chain; 2]> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Rules whose host calls are watched.
+/// Rules whose host calls a [`Watch`] records.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) rules: Rules,

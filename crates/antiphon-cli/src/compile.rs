@@ -25,12 +25,13 @@ pub(crate) fn run(args: &CompileArgs) -> Result<(), Failure> {
     }
     let mut options = antiphon_engines::EngineOptions::new().limits(limits);
     if args.deterministic {
-        // Neither the seed nor the clock is in the code: a call brings its own.
+        // The code contains neither the seed nor the clock: each call brings its own.
         options = options.deterministic(0, std::time::Duration::ZERO);
     }
     let written = spinner::during("compiling the module", || store.write_artifact(&module, output, &options));
     written.map_err(|error| match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
-        // It is about the file that was named, and nothing else.
+        // An error of the system concerns the output file, which was named on the command line:
+        // wrong usage.
         Some(source) => Failure::Usage(unwritten(output), io::Error::new(source.kind(), innermost(source))),
         None => error.into(),
     })
@@ -40,7 +41,7 @@ fn unwritten(output: &Path) -> String {
     format!("cannot write {}", output.display())
 }
 
-/// What the system said, without the names that it was told with on the way.
+/// The system's own message, without the paths that outer errors add to it.
 fn innermost(error: &io::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {

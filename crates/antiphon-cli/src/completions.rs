@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::output;
 
 pub(crate) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
-    // Not straight to standard output: clap_complete panics where a write fails.
+    // Through a buffer, because clap_complete panics if a write to standard output fails.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "antiphon", &mut script);
     output::write(&script)

@@ -1,4 +1,4 @@
-//! What a benchmark measures: a module on an engine, behind a pool, with its callers.
+//! A contender in a benchmark: a module on an engine behind a pool, and its callers.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -18,12 +18,12 @@ use crate::rival::Rival;
 use crate::tally::{Figures, Tally};
 use crate::{engine, input, resident};
 
-/// From one look at the calls to the next.
+/// The time between two looks at the calls.
 const FRAME: Duration = Duration::from_millis(100);
-/// The same where the time is over.
+/// The time between two looks once the duration is over.
 const HASTE: Duration = Duration::from_millis(5);
 
-/// Everything that a contender may do otherwise than the other one.
+/// Everything that may differ between two contenders.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) module: PathBuf,
@@ -31,7 +31,7 @@ pub(crate) struct Setting {
     pub(crate) mode: Mode,
     pub(crate) isolation: Isolation,
     pub(crate) concurrency: usize,
-    /// The most instances; as many as can run at once where nobody says.
+    /// The most instances; `None` means as many as the machine has processors.
     instances: Option<usize>,
 }
 
@@ -47,7 +47,7 @@ impl Setting {
         }
     }
 
-    /// The same but for what the other one does otherwise.
+    /// These settings with the rival's overrides applied.
     pub(crate) fn against(&self, rival: &Rival) -> Self {
         Self {
             module: rival.module.clone().unwrap_or_else(|| self.module.clone()),
@@ -64,13 +64,13 @@ impl Setting {
     }
 }
 
-/// A setting with its pool started, and what was measured so far.
+/// A setting with its started pool, and its measurements so far.
 pub(crate) struct Contender {
     pub(crate) setting: Setting,
     pub(crate) figures: Figures,
-    /// Bytes of memory of a guest after a call; `None` where that failed.
+    /// Memory of a guest after a call, in bytes; `None` if that call failed.
     pub(crate) guest_memory: Option<u64>,
-    /// Bytes that the process grew by when the instances were started; known on Linux only.
+    /// How much the process grew when the instances started, in bytes; known on Linux only.
     pub(crate) start_memory: Option<u64>,
     pool: HostPool,
     callers: Callers,
@@ -78,7 +78,7 @@ pub(crate) struct Contender {
 }
 
 impl Contender {
-    /// Compiles the module, starts every instance, and makes one call.
+    /// Compiles the module, starts all instances, and makes one call.
     pub(crate) fn start(setting: Setting, args: &BenchArgs, inputs: &Inputs) -> Result<Self, Failure> {
         let mut guest = args.guest.clone();
         let mut inputs = inputs.clone();
@@ -100,7 +100,7 @@ impl Contender {
             .isolation(setting.isolation.into())
             .limits(inputs.limits)
             .handler_sync(inputs.rules)
-            // A guest that logs would be measured by how fast the terminal is.
+            // Dropped: otherwise the speed of the terminal would be measured for a guest that logs.
             .log(|_| {});
         let pool = callers.runtime().block_on(building.build())?;
         let start_memory = resident::now().zip(before).map(|(after, before)| after.saturating_sub(before));
@@ -111,8 +111,11 @@ impl Contender {
         Ok(Self { setting, figures: Figures::new()?, guest_memory, start_memory, pool, callers, work })
     }
 
-    /// Calls for some time; `look` sees the calls of this turn, and for how long it has run, and says whether it goes on. What
-    /// is under way when the time is over is finished; what is under way at a break is left to itself, as the turn is.
+    /// Measures calls for some time. `look` sees the calls of this turn and the time since its
+    /// begin, and decides whether to go on.
+    ///
+    /// Calls under way when the time is over run to their end. After a break they are left running,
+    /// and nothing waits for them.
     pub(crate) fn turn(
         &mut self,
         time: Duration,
@@ -123,7 +126,8 @@ impl Contender {
         Ok(flow)
     }
 
-    /// The same for nothing: caches get warm, instances have served a call.
+    /// Makes calls without recording them, so that caches are warm and every instance has served a
+    /// call.
     pub(crate) fn warm_up(&mut self, time: Duration) -> Result<(), Failure> {
         self.calls(time, &mut |_, _, _| ControlFlow::Continue(())).map(drop)
     }
@@ -146,7 +150,8 @@ impl Contender {
             if !left.is_zero() {
                 return ControlFlow::Continue(left.min(FRAME));
             }
-            // On a machine that is busy, a turn may be over before anybody came to call.
+            // On a busy machine a turn may be over before any caller got to run. It goes on until
+            // there is a call to count.
             if tally.glance() != [0, 0] {
                 tally.stop();
             }
@@ -155,7 +160,7 @@ impl Contender {
         Ok((tally, took, flow))
     }
 
-    /// Lets go of the pool and of the callers, and returns what is left to tell.
+    /// Drops the pool, shuts the callers down, and returns the measurements.
     pub(crate) fn end(self) -> Figures {
         drop(self.pool);
         self.callers.end();

@@ -1,11 +1,12 @@
-//! What an error repeats of the command line: enough to find it there.
+//! What an error repeats of the command line: enough to find the place.
 
 use clap::error::{ContextKind, ContextValue};
 
-/// Of each argument, so many characters are repeated.
+/// The most characters of one argument that an error repeats.
 const MOST: usize = 200;
 
-/// Shortens what an error of clap repeats. It would repeat all of it: a payload, say, is as long as a person's screens.
+/// Shortens the arguments that a clap error repeats. Clap would repeat them whole, and a payload
+/// can fill many screens.
 pub(crate) fn shorten(error: &mut clap::Error) {
     let long = |(kind, value): (ContextKind, &ContextValue)| match value {
         ContextValue::String(text) => Some((kind, cut(text)?)),
@@ -14,12 +15,12 @@ pub(crate) fn shorten(error: &mut clap::Error) {
     let shortened: Vec<_> = error.context().filter_map(long).collect();
     for (kind, text) in shortened {
         error.insert(kind, ContextValue::String(text));
-        // It would be that of the whole argument.
+        // The suggestion repeats the whole argument too.
         error.remove(ContextKind::Suggested);
     }
 }
 
-/// The beginning of a text that is too long.
+/// The beginning of a text that is too long; `None` for one that is not.
 fn cut(text: &str) -> Option<String> {
     let (end, _) = text.char_indices().nth(MOST)?;
     Some(format!("{}..", text.get(..end)?))

@@ -1,4 +1,4 @@
-//! The engines, as far as this program has to tell them apart.
+//! What this program asks of engines: compile a module, load an artifact, look at either.
 
 use std::io;
 use std::path::Path;
@@ -21,8 +21,8 @@ pub(crate) fn ensure_available(engine: AnyEngine) -> Result<(), Failure> {
     }
     let available: Vec<_> = AnyEngine::available().map(AnyEngine::name).collect();
     let advice = match available.as_slice() {
-        [] => "it has none at all".to_owned(),
-        names => format!("take --engine {}", names.join(" or --engine ")),
+        [] => "use another build".to_owned(),
+        names => format!("use --engine {}", names.join(" or --engine ")),
     };
     let what = format!(
         "this program was built without the {engine} engine: {advice}, or build antiphon-cli with the feature \
@@ -31,7 +31,7 @@ pub(crate) fn ensure_available(engine: AnyEngine) -> Result<(), Failure> {
     Err(Error::new(ErrorKind::Unsupported, what).into())
 }
 
-/// Compiles a module as the arguments of a call say.
+/// Compiles a module, or loads an artifact, with the options of a call.
 pub(crate) fn factory(
     engine: AnyEngine,
     (guest, wasi, cache): (&GuestArgs, &WasiArgs, &CacheArgs),
@@ -52,14 +52,14 @@ pub(crate) fn factory(
     let compiled = compile(engine, cache, &inputs.module, &options);
     compiled.map_err(|error| match error.kind() {
         ErrorKind::Unsupported if !wasi.dir.is_empty() && engine != AnyEngine::Wasmtime => {
-            let what = format!("{engine} has no directories for guests: --dir needs --engine wasmtime");
+            let what = format!("{engine} cannot grant directories to guests: --dir needs --engine wasmtime");
             Error::new(ErrorKind::Unsupported, what).with_source(error).into()
         }
         _ => error.into(),
     })
 }
 
-/// Compiles a module for calls within limits, in the sealed world.
+/// Compiles a module, or loads an artifact, for calls within limits and in the sealed world.
 pub(crate) fn plain_factory(
     engine: AnyEngine,
     cache: &CacheArgs,
@@ -84,7 +84,7 @@ fn compile(
     }
 }
 
-/// Loads native code, with the key of the cache.
+/// Loads native code, with the key from the cache's directory.
 fn open(
     engine: AnyEngine,
     cache: &CacheArgs,
@@ -94,7 +94,7 @@ fn open(
     code::keys(engine, cache.cache_dir.clone())?.open_artifact(path, options)
 }
 
-/// Compiles a module only to see whether it can be, or loads its code.
+/// Compiles a module, or loads its cached code, only to learn whether that works.
 pub(crate) fn check(engine: AnyEngine, cache: &CacheArgs, module: &[u8]) -> Result<(), Error> {
     match cache.store(engine) {
         Some(store) => store.factory(module, &unlimited())?,
@@ -103,10 +103,11 @@ pub(crate) fn check(engine: AnyEngine, cache: &CacheArgs, module: &[u8]) -> Resu
     Ok(())
 }
 
-/// What native code says about the module that it was made of.
+/// What an artifact records about the module that it was compiled from.
 pub(crate) fn info(engine: AnyEngine, cache: &CacheArgs, artifact: &Path) -> Result<ModuleInfo, Error> {
     let opened = open(engine, cache, artifact, &unlimited()).or_else(|refused| {
-        // Whether fuel is counted, and whether runs are deterministic, is in the code, and says nothing of the module.
+        // An artifact loads only with the fuel and determinism that it was compiled for. Neither
+        // says anything about the module, so the other settings are tried too.
         let fuel = unlimited().limits(unlimited().limits.with_fuel(u64::MAX - 1));
         let deterministic = unlimited().deterministic(0, std::time::Duration::ZERO);
         let mut others = [fuel, deterministic].into_iter();
@@ -115,12 +116,13 @@ pub(crate) fn info(engine: AnyEngine, cache: &CacheArgs, artifact: &Path) -> Res
     Ok(opened?.module_info().clone())
 }
 
-/// How much memory a module wants is no reason against it: that is for the options of a call to allow.
+/// Options without a bound on memory. A module that needs much memory is still valid: whether it
+/// gets that much is up to the options of a call.
 fn unlimited() -> EngineOptions {
     EngineOptions::new().limits(Limits::new().with_memory(u64::MAX).with_table_elements(u64::MAX))
 }
 
-/// What a guest that speaks WASI gets to see, but for directories that it may only read.
+/// The WASI world of the guest, except for read-only directories, which are granted separately.
 fn world(guest: &GuestArgs, wasi: &WasiArgs) -> WasiParams {
     let WasiArgs { env, arg, dir, .. } = wasi;
     let mut argv = Vec::new();
@@ -135,7 +137,7 @@ fn world(guest: &GuestArgs, wasi: &WasiArgs) -> WasiParams {
     WasiParams { argv, map_dirs, env_vars, preopened_dirs: Vec::new() }
 }
 
-/// Refuses a directory that is none, before anything runs.
+/// Refuses a path that is not a directory, before anything runs.
 fn check_directory(host: &str) -> Result<(), Failure> {
     let checked = Path::new(host)
         .metadata()
@@ -143,14 +145,13 @@ fn check_directory(host: &str) -> Result<(), Failure> {
     checked.map_err(|error| Failure::Usage(format!("cannot grant the directory {host}"), error))
 }
 
-/// Says so where the guest is given more of a world than it asks for.
+/// Warns if options grant a WASI world to a module that does not import WASI.
 pub(crate) fn warn_of_unreached_world(wasi: &WasiArgs, info: &ModuleInfo) {
     if !wasi.grants_nothing() && !imports_wasi(info) {
-        messages::warning("the module imports no WASI: --env, --arg and --dir do not reach it");
+        messages::warning("the module does not import WASI, so --env, --arg and --dir have no effect");
     }
 }
 
-/// Whether a module imports anything of WASI.
 fn imports_wasi(info: &ModuleInfo) -> bool {
     info.imports_from(&antiphon_wasi::MODULES.map(|(module, _)| module))
 }

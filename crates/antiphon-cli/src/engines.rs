@@ -10,14 +10,14 @@ use crate::cli::EnginesArgs;
 use crate::failure::Failure;
 use crate::output;
 
-/// A capability: its name in [`Capabilities`], what it means, and where it stands there.
+/// A capability: its name in [`Capabilities`], its meaning, and how to read it.
 type Capability = (&'static str, &'static str, fn(&Capabilities) -> bool);
 
-/// Every capability; a test holds it to the library's own list.
+/// Every capability. A test compares this list with the library's.
 const CAPABILITIES: &[Capability] = &[
     ("deadline", "ends a guest at its deadline, wherever it runs", |can| can.deadline),
     ("fuel", "counts fuel", |can| can.fuel),
-    ("deterministic", "runs a guest alike each time, on any machine", |can| can.deterministic),
+    ("deterministic", "runs a guest identically each time, on any machine", |can| can.deterministic),
     ("memory_limit", "caps memory and tables", |can| can.memory_limit),
     ("stack_limit", "ends a guest that recurses too deep with a typed error", |can| can.stack_limit),
     ("backtrace", "says where a guest was when it ended", |can| can.backtrace),
@@ -26,7 +26,7 @@ const CAPABILITIES: &[Capability] = &[
     ("ahead_of_time", "compiles ahead of time to an artifact", |can| can.ahead_of_time),
 ];
 
-/// An engine and what it can do; `None` for one that is not in this build.
+/// An engine and its capabilities; `None` for an engine that is not in this build.
 type Asked = (AnyEngine, Option<Capabilities>);
 
 pub(crate) fn run(args: &EnginesArgs) -> Result<(), Failure> {
@@ -56,7 +56,7 @@ fn as_json(asked: &[Asked]) -> Value {
     json!({ "engines": engines.collect::<Vec<_>>() })
 }
 
-/// A line for each capability, a column for each engine.
+/// A line per capability, a column per engine.
 fn as_text(asked: &[Asked]) -> String {
     const NAMES: usize = 13;
     let width = asked.iter().map(|(engine, _)| engine.name().len()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What a command is told about the guest that it calls: `call`, `compare` and `bench` understand the same.
+//! The arguments about a guest that `call`, `compare` and `bench` share.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use crate::host_call::Rule;
 use crate::options::{self, Dir, Variable};
 use crate::payload::Codec;
 
-/// The module, what to call, and within which limits.
+/// The module, what to call, and the limits.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct GuestArgs {
-    /// The module, in the binary or the text format, or compiled by `antiphon compile`
+    /// The module: binary format, text format, or an artifact of `antiphon compile`
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// The operation to call
@@ -27,47 +27,48 @@ pub(crate) struct GuestArgs {
     /// Read the payload from a file
     #[arg(long, value_name = "FILE", conflicts_with = "payload")]
     pub(crate) payload_file: Option<PathBuf>,
-    /// Answer host calls: `BINDING/NAMESPACE/OPERATION=ANSWER`
+    /// Answer host calls: `BINDING/NAMESPACE/OPERATION=ANSWER` (repeatable)
     ///
-    /// A part that is `*` matches anything, and so does a bare `*` instead of all three. The answer is a text, `@FILE`
-    /// for the bytes of a file, or `!TEXT` for an error. May be given many times: the first rule that matches answers.
-    /// A host call that no rule matches is refused.
+    /// A part that is `*` matches anything; a single `*` instead of all three parts matches every
+    /// host call. ANSWER is a text, `@FILE` for the bytes of a file, or `!TEXT` for an error. The
+    /// first rule that matches answers. A host call that no rule matches is refused.
     #[arg(long, value_name = "RULE", value_parser = Rule::parse)]
     pub(crate) host_call: Vec<Rule>,
     /// End a call after this time, such as `500ms` or `2s`; 2s by default
     ///
-    /// It counts for each call. The start of the guest may take as long, and 2 s in any case.
+    /// The limit applies to each call. The start of the guest has the larger of this time and 2 s.
     #[arg(long, value_name = "TIME", value_parser = options::deadline)]
     pub(crate) deadline: Option<Duration>,
-    /// Memory of the guest at most, such as `512KiB` or `64MiB`; 64MiB by default
+    /// Most memory of the guest, such as `512KiB` or `64MiB`; 64MiB by default
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     pub(crate) memory: Option<u64>,
-    /// Fuel of a call, and of a start, at most; no limit by default
+    /// Most fuel of a call, and of a start; no limit by default
     ///
-    /// What a unit of fuel pays for is the engine's own affair.
+    /// Each engine counts fuel in its own units.
     #[arg(long, value_name = "N")]
     pub(crate) fuel: Option<u64>,
-    /// Whether calls share an instance, or each has one of its own
+    /// Let calls share an instance, or give each its own
     #[arg(long, value_enum, default_value_t = Isolation::Reuse)]
     pub(crate) isolation: Isolation,
 }
 
-/// A payload and an answer as values.
+/// The payload and the answer as values.
 #[derive(Debug, Args)]
 pub(crate) struct ValueArgs {
     /// Encode this JSON value as the payload, and show the answer as JSON
     #[arg(long, value_name = "JSON", value_parser = options::json, allow_negative_numbers = true, conflicts_with_all = ["payload", "payload_file"])]
     pub(crate) json: Option<serde_json::Value>,
-    /// What `--json` is encoded as, and the answer decoded from
+    /// Codec that encodes `--json` and decodes the answer
     #[arg(long, value_enum, value_name = "CODEC", requires = "json", conflicts_with_all = ["payload", "payload_file"], default_value_t = Codec::Msgpack)]
     pub(crate) codec: Codec,
 }
 
-/// What a guest that speaks WASI gets to see.
+/// The WASI world of the guest.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "WASI")]
 pub(crate) struct WasiArgs {
-    /// Serve the sealed WASI world to guests that import it (the default): clock, random, output to the log
+    /// Serve the sealed WASI world to guests that import it (the default): clock, random numbers,
+    /// output to the log
     #[arg(long, overrides_with = "no_wasi")]
     pub(crate) wasi: bool,
     /// Refuse guests that import WASI
@@ -76,32 +77,34 @@ pub(crate) struct WasiArgs {
     /// Set an environment variable
     #[arg(long, value_name = "KEY=VALUE", value_parser = Variable::parse)]
     pub(crate) env: Vec<Variable>,
-    /// Pass a command line argument; the first one is preceded by the module's file name
+    /// Pass a command line argument (repeatable); the module's file name comes before the first
     #[arg(long, value_name = "ARG", allow_hyphen_values = true, value_parser = options::argument)]
     pub(crate) arg: Vec<String>,
     /// Grant a directory, read-only with `:ro`
     #[arg(long, value_name = "HOST::GUEST[:ro]", value_parser = Dir::parse)]
     pub(crate) dir: Vec<Dir>,
-    /// Make each run like every other: random bytes come from this number, clocks stand still
+    /// Make every run equal: random bytes come from this seed, and clocks stand still
     ///
-    /// The sealed world takes its random bytes from the seed, its clock shows `--clock`, and waits are over at once. NaNs
-    /// are canonical. Fuel ends a guest instead of the default deadline: 2,000,000,000 units, or `--fuel`.
+    /// The sealed world draws its random bytes from SEED, its clocks show `--clock`, and waits end
+    /// at once. NaNs are canonical. Fuel replaces the default deadline: 2,000,000,000 units, or
+    /// `--fuel`. A deadline in time would end the same call on one machine and not on another.
     #[arg(long, value_name = "SEED", conflicts_with_all = ["no_wasi", "dir"])]
     pub(crate) deterministic: Option<u64>,
-    /// What the clocks of a deterministic run show, such as `2026-01-01T00:00:00Z`; 1970 by default
+    /// Time that the clocks of a deterministic run show, such as `2026-01-01T00:00:00Z`; 1970 by
+    /// default
     #[arg(long, value_name = "TIME", requires = "deterministic", value_parser = options::clock)]
     pub(crate) clock: Option<Duration>,
 }
 
 impl WasiArgs {
-    /// Whether the guest is given nothing but the sealed world.
+    /// Whether the options grant nothing beyond the sealed world.
     pub(crate) fn grants_nothing(&self) -> bool {
         self.env.is_empty() && self.arg.is_empty() && self.dir.is_empty()
     }
 }
 
 impl GuestArgs {
-    /// The limits of the call: the safe ones, but for what was asked for.
+    /// The default limits with the given options applied.
     pub(crate) fn limits(&self) -> Limits {
         let mut limits = Limits::new();
         if let Some(deadline) = self.deadline {

@@ -1,4 +1,4 @@
-//! Answers to the guest's host calls, as rules on the command line.
+//! Rules from the command line that answer the guest's host calls.
 
 use std::path::PathBuf;
 
@@ -9,20 +9,21 @@ use crate::failure::Failure;
 use crate::input;
 use crate::options::Invalid;
 
-/// One `--host-call`: which calls it answers, and how.
+/// One `--host-call`: which host calls it answers, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
     pattern: Pattern,
     answer: Answer,
 }
 
-/// Which host calls are meant: binding, namespace, operation; `None` matches anything.
+/// A pattern of host calls: binding, namespace, operation. `None` matches anything.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Pattern([Option<String>; 3]);
 
 impl Pattern {
-    /// Reads `BINDING/NAMESPACE/OPERATION`, cut at the first two slashes, so that an operation may have slashes.
+    /// Parses `BINDING/NAMESPACE/OPERATION`. Only the first two slashes separate, so an operation
+    /// may contain slashes.
     pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
         match text.splitn(3, '/').collect::<Vec<_>>().as_slice() {
             ["*"] => Ok(Self([None, None, None])),
@@ -33,7 +34,7 @@ impl Pattern {
         }
     }
 
-    /// Whether a host call, by its binding, namespace and operation, is meant.
+    /// Whether the pattern matches a host call, given as binding, namespace and operation.
     pub(crate) fn matches(&self, call: [&str; 3]) -> bool {
         self.0.iter().zip(call).all(|(part, value)| part.as_ref().is_none_or(|part| part == value))
     }
@@ -47,7 +48,7 @@ impl TryFrom<String> for Pattern {
     }
 }
 
-/// What a rule answers.
+/// The answer of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Answer {
     Text(String),
@@ -56,7 +57,8 @@ enum Answer {
 }
 
 impl Rule {
-    /// Reads `BINDING/NAMESPACE/OPERATION=ANSWER`: cut at the first `=`, so that an answer may have anything.
+    /// Parses `BINDING/NAMESPACE/OPERATION=ANSWER`. Only the first `=` separates, so an answer may
+    /// contain anything.
     pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
         let (pattern, answer) = text.split_once('=').ok_or(Invalid::Rule)?;
         let pattern = Pattern::parse(pattern)?;
@@ -71,7 +73,7 @@ impl Rule {
     }
 }
 
-/// All rules with their answers at hand: the first one that matches a host call answers it.
+/// All rules, with their files read. The first rule that matches a host call answers it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules(Vec<Loaded>);
 
@@ -82,7 +84,7 @@ struct Loaded {
 }
 
 impl Rules {
-    /// Reads the files that answer, each of at most `limit` bytes.
+    /// Reads the files that rules answer with, each of at most `limit` bytes.
     pub(crate) fn load(rules: &[Rule], limit: u64) -> Result<Self, Failure> {
         let load = |rule: &Rule| {
             let answer = match &rule.answer {

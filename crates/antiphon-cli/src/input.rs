@@ -1,4 +1,4 @@
-//! Reading modules, payloads and answers, never more of them than their limits.
+//! Reads modules, payloads and answers, without reading much past their limits.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,7 +13,8 @@ use crate::failure::Failure;
 use crate::guest_args::GuestArgs;
 use crate::payload::{Codec, Unfit};
 
-/// Reads a module; one over its limit is [`ErrorKind::InvalidModule`]. Native code is left to its engine.
+/// Reads a module. One over its limit is [`ErrorKind::InvalidModule`]. Of an artifact only the path
+/// is kept, because its engine reads it.
 pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
     if code::is_artifact(path) {
         return Ok(Module::Artifact(path.to_owned()));
@@ -25,7 +26,8 @@ pub(crate) fn module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
     Ok(Module::Bytes(bytes))
 }
 
-/// Reads the payload from where the arguments say; one over its limit is [`ErrorKind::TooLarge`].
+/// Reads the payload from its argument, file or standard input. One over its limit is
+/// [`ErrorKind::TooLarge`].
 pub(crate) fn payload(args: &GuestArgs, limits: &Limits) -> Result<Vec<u8>, Failure> {
     let limit = limits.request();
     let payload = match (&args.payload, &args.payload_file) {
@@ -38,7 +40,7 @@ pub(crate) fn payload(args: &GuestArgs, limits: &Limits) -> Result<Vec<u8>, Fail
     payload.ok_or(Failure::TooLarge("payload", limit))
 }
 
-/// Encodes a value as the payload; one over its limit is [`ErrorKind::TooLarge`].
+/// Encodes a value as the payload. One over its limit is [`ErrorKind::TooLarge`].
 pub(crate) fn value(codec: Codec, value: &Value, limits: &Limits) -> Result<Vec<u8>, Failure> {
     let payload = codec.encode(value).map_err(|Unfit(what)| {
         let error = io::Error::new(io::ErrorKind::InvalidInput, what);
@@ -49,13 +51,13 @@ pub(crate) fn value(codec: Codec, value: &Value, limits: &Limits) -> Result<Vec<
     if fits { Ok(payload) } else { Err(Failure::TooLarge("payload", limit)) }
 }
 
-/// Reads the answer to a host call; one over its limit is [`ErrorKind::TooLarge`].
+/// Reads the answer to a host call. One over its limit is [`ErrorKind::TooLarge`].
 pub(crate) fn answer(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     const WHAT: &str = "answer to a host call";
     read_file(WHAT, path, limit)?.ok_or(Failure::TooLarge(WHAT, limit))
 }
 
-/// Reads a file of cases, of at most as many bytes as a module.
+/// Reads a file of cases, which may be as large as a module.
 pub(crate) fn cases(path: &Path) -> Result<String, Failure> {
     const WHAT: &str = "file of cases";
     let limit = Limits::new().module();
@@ -68,14 +70,15 @@ pub(crate) fn cases(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|error| refused(error.to_string()))
 }
 
-/// The bytes of a file; `None` if they are more than `limit`.
+/// Reads a file; `None` if it has more than `limit` bytes.
 fn read_file(what: &str, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
     File::open(path)
         .and_then(|file| bounded(file, limit))
         .map_err(|error| Failure::Usage(format!("cannot read the {what} {}", path.display()), error))
 }
 
-/// All bytes; `None` if they are more than `limit`, of which one more is read and no second.
+/// Reads a source to its end; `None` if it has more than `limit` bytes. At most `limit` + 1 bytes
+/// are read.
 fn bounded(source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     source.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;

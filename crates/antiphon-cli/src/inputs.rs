@@ -1,4 +1,4 @@
-//! What a command is given to call a guest with, read and within its limits.
+//! The inputs of a call, read and checked against their limits.
 
 use antiphon::Limits;
 
@@ -8,7 +8,7 @@ use crate::guest_args::GuestArgs;
 use crate::host_call::Rules;
 use crate::input;
 
-/// The inputs of every command that calls.
+/// The inputs that every calling command needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Inputs {
     pub(crate) module: Module,
@@ -20,7 +20,8 @@ pub(crate) struct Inputs {
 impl Inputs {
     pub(crate) fn load(args: &GuestArgs) -> Result<Self, Failure> {
         let limits = args.limits();
-        // The module before the payload: a wrong path is known before somebody types a payload.
+        // The module before the payload, so that a wrong path is reported before the user types a
+        // payload.
         let module = input::module(&args.module, &limits)?;
         let rules = Rules::load(&args.host_call, limits.host_payload())?;
         let payload = input::payload(args, &limits)?;

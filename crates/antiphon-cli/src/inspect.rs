@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::verdict::{self, Verdict};
 use crate::{engine, input, output, text};
 
-/// The exit code for what is no waPC guest.
+/// The exit code for a module that is not a waPC guest.
 const NO_GUEST: u8 = 4;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
@@ -23,7 +23,8 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     let module = input::module(&args.module, &Limits::new())?;
     let verdict = match module {
         Module::Bytes(bytes) => Verdict::of(&bytes, args.engine, &args.cache),
-        // What is sealed was a module that the engine took: there is nothing to judge but the file.
+        // An engine accepted the module when it compiled the artifact, so only the artifact itself
+        // can be wrong.
         Module::Artifact(path) => Verdict::compiled(engine::info(args.engine, &args.cache, &path)?),
     };
     let report = if args.json {
@@ -41,7 +42,7 @@ fn as_json(path: &Path, verdict: &Verdict) -> Value {
         "module": path.to_string_lossy(),
         "wapc_guest": verdict.is_guest(),
         "reasons": verdict.reasons,
-        // What is no module says nothing about itself.
+        // Bytes that are not a module have no info.
         "info": verdict.info.as_ref().map(info_as_json),
     })
 }
@@ -77,7 +78,7 @@ fn info_as_json(info: &ModuleInfo) -> Value {
     })
 }
 
-/// Lines for humans; every name that comes from the module is escaped.
+/// The report for humans. Names from the module are escaped.
 fn as_text(path: &Path, verdict: &Verdict) -> String {
     let mut out = String::new();
     field(&mut out, "module", &path.to_string_lossy());
@@ -127,9 +128,9 @@ fn field(out: &mut String, name: &str, value: &str) {
     line(out, &format!("{name:<9} {}", text::line(value)));
 }
 
-/// A heading with a number, then a line for each item, in two columns.
+/// A heading with the number of items, then a line per item, in two columns.
 fn list(out: &mut String, heading: &str, items: impl Iterator<Item = (String, String)>) {
-    /// A longer name leaves its column rather than widen it for all.
+    /// The widest first column. A longer name overflows it instead of widening the column for all.
     const WIDEST: usize = 40;
     let items: Vec<_> = items.map(|(name, what)| (text::line(&name), text::line(&what))).collect();
     let width = items.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(WIDEST);

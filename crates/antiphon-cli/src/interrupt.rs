@@ -1,4 +1,4 @@
-//! Ctrl-C while calls are made.
+//! Handles Ctrl-C while calls are made.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,21 +9,22 @@ use signal_hook::flag;
 
 use crate::failure::Failure;
 
-/// The exit code that shells give to a program that this signal has ended.
+/// The exit code of shells for a program that SIGINT ended.
 const INTERRUPTED: i32 = 130;
 
-/// Notes the first Ctrl-C. The next one ends the program at once.
+/// Records the first Ctrl-C. The next one ends the program at once.
 #[derive(Debug)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Until now the first one has ended the program as well.
+    /// Starts to catch Ctrl-C. Before this, the first one ends the program too.
     pub(crate) fn expect() -> Result<Self, Failure> {
         let came = Arc::new(AtomicBool::new(false));
         if is_ignored() {
             return Ok(Self(came));
         }
-        // They are run in this order: the other way round, the first signal would find that one had come before it.
+        // Handlers run in the order of registration. The default action comes first: if it came
+        // second, the first signal would already see the flag set and end the program.
         flag::register_conditional_default(SIGINT, Arc::clone(&came))
             .and_then(|_| flag::register(SIGINT, Arc::clone(&came)))
             .map_err(|error| Failure::System("cannot wait for Ctrl-C", error))?;
@@ -35,7 +36,8 @@ impl Interrupt {
     }
 }
 
-/// Whether whoever started the program has it ignore Ctrl-C, as shells do with what runs in the background. Only Linux tells.
+/// Whether the program was started with SIGINT ignored, as shells do for background jobs. Known on
+/// Linux only.
 fn is_ignored() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -44,13 +46,13 @@ fn is_ignored() -> bool {
 }
 
 impl Drop for Interrupt {
-    /// From here on the first one ends the program again.
+    /// Sets the flag, so that the first Ctrl-C from here on ends the program again.
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Ends the program as the signal would have: whoever started it can tell.
+/// Ends the program by the signal itself, so that its parent process sees why it ended.
 pub(crate) fn end() -> ! {
     #[cfg(unix)]
     let _ = signal_hook::low_level::emulate_default_handler(SIGINT);

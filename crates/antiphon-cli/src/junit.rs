@@ -1,11 +1,11 @@
-//! A report that build servers read.
+//! The report that build servers read.
 
 use std::fmt::Write;
 
 use crate::case_run::Ran;
 use crate::cases::Case;
 
-/// The cases of a module in JUnit's XML.
+/// The outcomes of all cases in JUnit's XML format.
 pub(crate) fn report(suite: &str, ran: &[(&Case, Ran)]) -> String {
     let failures = ran.iter().filter(|(_, ran)| ran.difference.is_some()).count();
     let time: f64 = ran.iter().map(|(_, ran)| ran.time.as_secs_f64()).sum();
@@ -31,7 +31,8 @@ pub(crate) fn report(suite: &str, ran: &[(&Case, Ran)]) -> String {
     out
 }
 
-/// Text as it may stand in XML: what no document may hold, however it is written, becomes a replacement character.
+/// Escapes text for XML. A character that XML forbids even when escaped becomes a replacement
+/// character.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -41,7 +42,8 @@ fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\n' | '\t' => {
-                // As a reference: in an attribute it would become a space.
+                // As a reference, because a parser turns a plain line break or tab in an attribute
+                // into a space.
                 let _ = write!(out, "&#{};", u32::from(c));
             }
             c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),

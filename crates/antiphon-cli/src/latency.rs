@@ -1,4 +1,4 @@
-//! Summing up how long many calls took, in memory that does not grow with their number.
+//! Summarises the times of many calls, in memory that does not grow with their number.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use crate::failure::Failure;
 
-/// The times of calls, in nanoseconds, to three digits.
+/// The times of calls, in nanoseconds, to three significant digits.
 #[derive(Debug)]
 pub(crate) struct Latency {
     times: Histogram<u64>,
@@ -14,7 +14,7 @@ pub(crate) struct Latency {
 
 impl Latency {
     pub(crate) fn new() -> Result<Self, Failure> {
-        // Grows with the longest time.
+        // The histogram grows with the longest time.
         let times = Histogram::new(3).map_err(|error| {
             Failure::System("cannot set up the histogram of latencies", std::io::Error::other(error))
         })?;
@@ -22,13 +22,14 @@ impl Latency {
     }
 
     pub(crate) fn record(&mut self, time: Duration) {
-        // Fails only where the histogram cannot grow as far as the time, which takes longer than a process lives.
+        // Fails only if the histogram cannot grow to this time, and no process lives that long.
         let _ = self.times.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Adds what another one recorded.
+    /// Adds the times that `other` recorded.
     pub(crate) fn add(&mut self, other: &Self) {
-        // Both are of one kind: it fails only where this one cannot grow as far as the other.
+        // Both have equal settings, so this fails only if this histogram cannot grow to the other's
+        // longest time.
         let _ = self.times.add(&other.times);
     }
 
@@ -37,25 +38,25 @@ impl Latency {
         self.times.len()
     }
 
-    /// The time that so large a part of all does not exceed; `None` where nothing was recorded.
+    /// The time that this part of all calls does not exceed; `None` if nothing was recorded.
     pub(crate) fn quantile(&self, part: f64) -> Option<Duration> {
         (!self.times.is_empty()).then(|| Duration::from_nanos(self.times.value_at_quantile(part)))
     }
 
-    /// The median; `None` where nothing was recorded.
+    /// The median; `None` if nothing was recorded.
     pub(crate) fn median(&self) -> Option<Duration> {
         self.quantile(0.5)
     }
 
-    /// Smallest, mean and largest time; `None` where nothing was recorded.
+    /// The smallest, mean and largest time; `None` if nothing was recorded.
     pub(crate) fn range(&self) -> Option<[Duration; 3]> {
         let mean = Duration::try_from_secs_f64(self.times.mean() / 1e9).ok()?;
         let [min, max] = [self.times.min(), self.times.max()].map(Duration::from_nanos);
         (!self.times.is_empty()).then_some([min, mean, max])
     }
 
-    /// One line: number of calls and the time that all of them took together, smallest, median, 99th percentile and
-    /// largest time, calls a second.
+    /// A summary in one line: the number of calls and their total time; the smallest, median, 99th
+    /// percentile and largest time; calls per second.
     pub(crate) fn summary(&self, took: Duration) -> String {
         let time = |nanoseconds| short(Duration::from_nanos(nanoseconds));
         let at = |quantile| time(self.times.value_at_quantile(quantile));
@@ -72,7 +73,7 @@ impl Latency {
     }
 }
 
-/// With three digits that matter and the unit that fits.
+/// Formats a time with three significant digits in the unit that fits.
 pub(crate) fn short(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let (value, unit) = match seconds {
@@ -85,8 +86,8 @@ pub(crate) fn short(time: Duration) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-/// How many of something there were a second; none in no time.
-#[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 calls")]
+/// A rate per second; zero if no time passed.
+#[expect(clippy::cast_precision_loss, reason = "no process makes 2^52 calls")]
 pub(crate) fn per_second(number: u64, took: Duration) -> f64 {
     if took.is_zero() { 0.0 } else { number as f64 / took.as_secs_f64() }
 }

@@ -1,10 +1,10 @@
-//! A line on standard error that changes while something runs.
+//! A progress line on standard error.
 
 use std::io::IsTerminal;
 
 use indicatif::ProgressBar;
 
-/// The line, gone when dropped. Nothing is written where nobody sees it.
+/// The line; it disappears when dropped. Nothing is written if standard error is not a terminal.
 #[derive(Debug)]
 pub(crate) struct LiveLine(Option<ProgressBar>);
 
@@ -13,7 +13,7 @@ impl LiveLine {
         Self(std::io::stderr().is_terminal().then(ProgressBar::new_spinner))
     }
 
-    /// Shows a text, which is only made where it is seen.
+    /// Shows a text, which is built only if the line is visible.
     pub(crate) fn show(&self, text: impl FnOnce() -> String) {
         if let Some(bar) = &self.0 {
             bar.set_message(text());

@@ -1,4 +1,5 @@
-//! The `antiphon` program: one file for each command, and one for each thing that they share. README.md says what it does.
+//! The `antiphon` program: one file per command, and one file per concern that commands share.
+//! README.md describes what the program does.
 
 #![forbid(unsafe_code)]
 
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        // Help and version are no errors.
+        // `--help` and `--version` arrive as clap errors, but they are not failures.
         Err(error) if !error.use_stderr() => {
             return output::written(error.print())
                 .map_or_else(failed(ErrorFormat::Text), |()| ExitCode::SUCCESS);
@@ -96,7 +97,7 @@ fn main() -> ExitCode {
     result.unwrap_or_else(failed(cli.error_format))
 }
 
-/// Says why a command failed. Its exit code.
+/// Reports why a command failed, and returns the exit code for it.
 fn failed(format: ErrorFormat) -> impl FnOnce(Failure) -> ExitCode {
     move |failure| {
         let report = Report::new(&failure);

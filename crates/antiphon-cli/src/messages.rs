@@ -1,4 +1,5 @@
-//! Everything that goes to standard error. Nothing here fails: where nobody reads, nothing is said.
+//! Everything that goes to standard error. Writing never fails: a message that nothing reads is
+//! dropped.
 
 use std::io::Write;
 
@@ -9,7 +10,7 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const GUEST: Style = Style::new().dimmed();
 
-/// Sends the library's warnings (log lines over the budget, a deadline left out) the same way.
+/// Sends the library's warnings to standard error too, such as log lines over the budget.
 pub(crate) fn install() {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -17,26 +18,27 @@ pub(crate) fn install() {
         .with_ansi(false)
         .without_time()
         .finish();
-    // Fails only if there is one already, which is as good.
+    // Fails only if a subscriber is set already, which serves as well.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// An error; the text has been made harmless.
+/// Writes an error. `text` must already be escaped.
 pub(crate) fn error(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{ERROR}error:{ERROR:#} {text}");
 }
 
-/// A warning; the text has been made harmless.
+/// Writes a warning. `text` must already be escaped.
 pub(crate) fn warning(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{WARNING}warning:{WARNING:#} {text}");
 }
 
-/// A line as it is.
+/// Writes a line as it is.
 pub(crate) fn plain(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-/// A line of the guest, which the library has escaped. What precedes it keeps guests from speaking in our name.
+/// Writes a log line of the guest, which the library has escaped. The prefix keeps a guest from
+/// imitating messages of this program.
 pub(crate) fn guest(line: LogLine<'_>) {
     let who = match line.stream {
         LogStream::Stdout => "guest stdout:",

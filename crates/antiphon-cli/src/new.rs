@@ -14,7 +14,7 @@ pub(crate) fn run(args: &NewArgs) -> Result<(), Failure> {
     }
 }
 
-/// Writes a project into a directory that is not there yet.
+/// Writes a project into a new directory.
 fn guest(args: &NewGuestArgs) -> Result<(), Failure> {
     let path = &args.path;
     let failure = |error| Failure::Usage(format!("cannot make a project in {}", path.display()), error);
@@ -24,7 +24,7 @@ fn guest(args: &NewGuestArgs) -> Result<(), Failure> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(failure)?;
     }
-    // Fails where there is anything of that name: nothing of anybody's is written over.
+    // Fails if the directory exists, so that no existing file is overwritten.
     fs::create_dir(path).map_err(failure)?;
     let readme = template.readme(&name);
     let more = [("README.md", readme.as_str()), (".gitignore", template.ignored)];

@@ -1,17 +1,18 @@
-//! Numbers that a JSON value cannot hold. `serde_json` takes another number, or null, in their place, and says nothing.
+//! Numbers that a JSON value cannot hold. `serde_json` silently replaces them with another number
+//! or with null; this file finds them first.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Of an integer that is refused, so many digits are shown.
+/// The most digits that the error for an integer shows.
 const DIGITS: usize = 40;
 
 /// An integer that neither an `i64` nor a `u64` can hold.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Beyond {
-    /// Where it begins, in bytes.
+    /// The offset of its first byte.
     pub(crate) offset: usize,
     digits: String,
 }
@@ -32,7 +33,7 @@ impl fmt::Display for Beyond {
     }
 }
 
-/// The first integer of a text in JSON that a value of it could not hold.
+/// Finds the first integer of a JSON text that neither an `i64` nor a `u64` holds.
 pub(crate) fn beyond(json: &str) -> Option<Beyond> {
     let (mut in_text, mut escaped, mut begun) = (false, false, None);
     for (offset, c) in json.char_indices().chain([(json.len(), ' ')]) {
@@ -46,7 +47,7 @@ pub(crate) fn beyond(json: &str) -> Option<Beyond> {
                     return Some(Beyond::new(from, number));
                 }
             }
-            // Not at an `e`, which names have, too.
+            // A number does not start at an `e`, because the names `true` and `false` contain one.
             None if !in_text && matches!(c, '0'..='9' | '-') => begun = Some(offset),
             _ => {}
         }
@@ -60,7 +61,8 @@ pub(crate) fn beyond(json: &str) -> Option<Beyond> {
     None
 }
 
-/// A value of a format that knows more numbers than JSON does: those are an error.
+/// A JSON value, deserialised from a format with more kinds of numbers than JSON. Any number that
+/// JSON lacks is an error.
 #[derive(Debug)]
 pub(crate) struct Exact(pub(crate) Value);
 
@@ -76,7 +78,7 @@ impl<'de> Visitor<'de> for ExactVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("what there is in JSON")
+        f.write_str("a value that JSON can hold")
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
@@ -97,7 +99,7 @@ impl<'de> Visitor<'de> for ExactVisitor {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
         let finite = Number::from_f64(number).map(Value::Number);
-        finite.ok_or_else(|| E::custom(format_args!("{number} is no number in JSON")))
+        finite.ok_or_else(|| E::custom(format_args!("{number} is not a number in JSON")))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {

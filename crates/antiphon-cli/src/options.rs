@@ -1,4 +1,4 @@
-//! The values of options: times, sizes, variables, directories.
+//! Parsers for the values of options: times, sizes, variables, directories.
 
 use std::time::{Duration, SystemTime};
 use std::{error, fmt};
@@ -7,7 +7,8 @@ use bytesize::ByteSize;
 
 use crate::numbers::{self, Beyond};
 
-/// Why the value of an option was not understood. Its text stands alone: clap shows no source.
+/// Why an option's value is invalid. The text must be complete by itself, because clap shows no
+/// source.
 #[derive(Debug)]
 pub(crate) enum Invalid {
     Time(humantime::DurationError),
@@ -29,24 +30,24 @@ pub(crate) enum Invalid {
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Time(error) => write!(f, "no time such as 500ms or 2s: {error}"),
-            Self::NoTime => f.write_str("no time at all lets nothing run"),
-            Self::Clock(error) => write!(f, "no time such as 2026-01-01T00:00:00Z: {error}"),
-            Self::EarlyClock => f.write_str("a clock begins in 1970"),
-            Self::Size => f.write_str("no size such as 512KiB, 64MiB or 1GiB"),
-            Self::Variable => f.write_str("no variable of the form KEY=VALUE"),
-            Self::Nul => f.write_str("a NUL byte has no place in it"),
-            Self::Dir => f.write_str("no directory of the form HOST::GUEST or HOST::GUEST:ro"),
+            Self::Time(error) => write!(f, "expected a time such as 500ms or 2s: {error}"),
+            Self::NoTime => f.write_str("a time of zero lets nothing run"),
+            Self::Clock(error) => write!(f, "expected a time such as 2026-01-01T00:00:00Z: {error}"),
+            Self::EarlyClock => f.write_str("expected a time from 1970 on"),
+            Self::Size => f.write_str("expected a size such as 512KiB, 64MiB or 1GiB"),
+            Self::Variable => f.write_str("expected a variable as KEY=VALUE"),
+            Self::Nul => f.write_str("it contains a NUL byte, which is not allowed"),
+            Self::Dir => f.write_str("expected a directory as HOST::GUEST or HOST::GUEST:ro"),
             Self::Rival => f.write_str(
-                "neither a module nor settings such as engine=wasmi,mode=sync: there are module, engine, mode, isolation, \
+                "expected a module, or settings such as engine=wasmi,mode=sync; they are module, engine, mode, isolation, \
                  concurrency and instances",
             ),
-            Self::Number => f.write_str("no number from 1 to 10000"),
-            Self::Rule => f.write_str("no rule of the form BINDING/NAMESPACE/OPERATION=ANSWER"),
-            Self::Json(error) => write!(f, "no JSON: {error}"),
-            Self::Beyond(beyond) => write!(f, "{beyond}: with .0 behind it, it is a float, and in quotes a text"),
+            Self::Number => f.write_str("expected a number from 1 to 10000"),
+            Self::Rule => f.write_str("expected a rule as BINDING/NAMESPACE/OPERATION=ANSWER"),
+            Self::Json(error) => write!(f, "not valid JSON: {error}"),
+            Self::Beyond(beyond) => write!(f, "{beyond}; append .0 for a float, or use quotes for a text"),
             Self::Pattern => {
-                f.write_str("what stands before the = is neither BINDING/NAMESPACE/OPERATION nor a bare *")
+                f.write_str("expected BINDING/NAMESPACE/OPERATION or * before the =")
             }
         }
     }
@@ -54,7 +55,7 @@ impl fmt::Display for Invalid {
 
 impl error::Error for Invalid {}
 
-/// The time of a call, or of many.
+/// Parses a duration above zero.
 pub(crate) fn deadline(text: &str) -> Result<Duration, Invalid> {
     match humantime::parse_duration(text).map_err(Invalid::Time)? {
         Duration::ZERO => Err(Invalid::NoTime),
@@ -62,13 +63,13 @@ pub(crate) fn deadline(text: &str) -> Result<Duration, Invalid> {
     }
 }
 
-/// What a clock shows, as a time since the Unix epoch; in UTC.
+/// Parses a clock's time in UTC, as a duration since the Unix epoch.
 pub(crate) fn clock(text: &str) -> Result<Duration, Invalid> {
     let time = humantime::parse_rfc3339_weak(text).map_err(Invalid::Clock)?;
     time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| Invalid::EarlyClock)
 }
 
-/// A size in bytes; a bare number is one, too.
+/// Parses a size; a number without a unit is in bytes.
 pub(crate) fn size(text: &str) -> Result<u64, Invalid> {
     match text.parse::<ByteSize>() {
         Ok(size) if !text.starts_with('-') => Ok(size.as_u64()),
@@ -76,13 +77,13 @@ pub(crate) fn size(text: &str) -> Result<u64, Invalid> {
     }
 }
 
-/// A value in JSON, none of whose numbers becomes another one.
+/// Parses a JSON value, and refuses a number that it cannot hold exactly.
 pub(crate) fn json(text: &str) -> Result<serde_json::Value, Invalid> {
     let value = serde_json::from_str(text).map_err(Invalid::Json)?;
     numbers::beyond(text).map_or(Ok(value), |beyond| Err(Invalid::Beyond(beyond)))
 }
 
-/// An argument for the guest.
+/// Parses an argument for the guest.
 pub(crate) fn argument(text: &str) -> Result<String, Invalid> {
     without_nul(text).map(str::to_owned)
 }
@@ -105,7 +106,7 @@ impl Variable {
     }
 }
 
-/// A directory of the host, and what the guest calls it.
+/// A directory of the host, and its path for the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dir {
     pub(crate) host: String,
@@ -141,7 +142,7 @@ mod tests {
         assert_eq!(deadline("1m 2s").unwrap(), Duration::from_secs(62));
         for wrong in ["", "2", "-1s", "fast", "99999999999999999999s"] {
             let text = deadline(wrong).unwrap_err().to_string();
-            assert!(text.starts_with("no time such as 500ms or 2s: "), "{wrong}: {text}");
+            assert!(text.starts_with("expected a time such as 500ms or 2s: "), "{wrong}: {text}");
         }
         assert!(matches!(deadline("0s"), Err(Invalid::NoTime)));
     }

@@ -1,16 +1,17 @@
-//! Writing to standard output.
+//! Writes to standard output.
 
 use std::io::{self, ErrorKind, Write};
 
 use crate::failure::Failure;
 
-/// Writes bytes to standard output as they are. A reader that has gone away has read what it wanted.
+/// Writes bytes to standard output as they are. A reader that closed the pipe has read what it
+/// wanted, so that is no failure.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     written(stdout.write_all(bytes))
 }
 
-/// Makes sure that what was written to standard output has left the program.
+/// Flushes standard output, and turns a failed write into a [`Failure`].
 pub(crate) fn written(written: io::Result<()>) -> Result<(), Failure> {
     match written.and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),

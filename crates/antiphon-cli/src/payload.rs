@@ -1,4 +1,4 @@
-//! Payloads as people write them: text, JSON, MessagePack or hexadecimal.
+//! Payloads in the forms that users write: text, JSON, MessagePack or hexadecimal.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::numbers::{self, Exact};
 
-/// How a value is written as bytes.
+/// The codec that encodes a value as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Codec {
     /// MessagePack, which most waPC guests speak
@@ -19,7 +19,7 @@ pub(crate) enum Codec {
 }
 
 impl Codec {
-    /// What it is called, on the command line as well.
+    /// The name of the codec, also on the command line.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Msgpack => "msgpack",
@@ -35,7 +35,8 @@ impl Codec {
         encoded.map_err(|error| Unfit(error.to_string()))
     }
 
-    /// Reads a value that takes up all of the bytes, none of whose numbers becomes another one.
+    /// Decodes a value that must use all of the bytes. A number that JSON cannot hold exactly is an
+    /// error.
     pub(crate) fn decode(self, bytes: &[u8]) -> Result<Value, Unfit> {
         let decoded = match self {
             Self::Msgpack => MessagePack.decode(bytes).map(|Exact(value)| value),
@@ -50,7 +51,7 @@ impl Codec {
     }
 }
 
-/// Why something is no payload. Its text stands alone.
+/// Why something is not a valid payload. The text is complete by itself.
 #[derive(Debug)]
 pub(crate) struct Unfit(pub(crate) String);
 
@@ -60,8 +61,8 @@ impl fmt::Display for Unfit {
     }
 }
 
-/// A payload in one of the forms of a file of cases: `"text"`, `{ text = ".." }`, `{ json = .. }`, `{ msgpack = .. }` or
-/// `{ hex = "00 ff" }`.
+/// A payload in a form of a file of cases: `"text"`, `{ text = ".." }`, `{ json = .. }`, `{ msgpack
+/// = .. }` or `{ hex = "00 ff" }`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "toml::Value")]
 pub(crate) enum Payload {
@@ -98,7 +99,7 @@ impl TryFrom<toml::Value> for Payload {
 }
 
 impl Payload {
-    /// The bytes that it stands for.
+    /// Encodes the payload.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>, Unfit> {
         match self {
             Self::Text(text) => Ok(text.clone().into_bytes()),
@@ -107,7 +108,8 @@ impl Payload {
         }
     }
 
-    /// Reads bytes in the same form as this payload; as text or hexadecimal if they are not of that form.
+    /// Decodes bytes into this payload's form. Bytes that do not fit it become text, or hexadecimal
+    /// if they are not UTF-8.
     pub(crate) fn alike(&self, bytes: &[u8]) -> Self {
         let alike = match self {
             Self::Text(_) => None,
@@ -120,7 +122,7 @@ impl Payload {
         })
     }
 
-    /// As a person reads it, in lines.
+    /// Formats the payload for a reader.
     pub(crate) fn lines(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
@@ -130,29 +132,29 @@ impl Payload {
     }
 }
 
-/// Bytes as pairs of digits with a space after each.
+/// Formats bytes as pairs of hexadecimal digits, separated by spaces.
 pub(crate) fn hex_of_bytes(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
-/// Digits of bytes, with white space wherever it helps.
+/// Parses pairs of hexadecimal digits; white space is ignored.
 fn bytes_of_hex(text: &str) -> Result<Vec<u8>, Unfit> {
     let digits = text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16));
     let digits = digits.collect::<Option<Vec<_>>>();
     let digits = digits.filter(|digits| digits.len() % 2 == 0);
-    let digits = digits.ok_or_else(|| Unfit("hex is an even number of hexadecimal digits".to_owned()))?;
+    let digits = digits.ok_or_else(|| Unfit("hex needs an even number of hexadecimal digits".to_owned()))?;
     let pairs = digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit));
     Ok(pairs.filter_map(|byte| u8::try_from(byte).ok()).collect())
 }
 
-/// The JSON value that a value of TOML stands for.
+/// Converts a TOML value to JSON.
 fn json_of(value: toml::Value) -> Result<Value, Unfit> {
     Ok(match value {
         toml::Value::String(text) => Value::String(text),
         toml::Value::Integer(number) => number.into(),
         toml::Value::Float(number) => match Number::from_f64(number) {
             Some(number) => Value::Number(number),
-            None => return Err(Unfit(format!("{number} is no number in JSON"))),
+            None => return Err(Unfit(format!("{number} is not a number in JSON"))),
         },
         toml::Value::Boolean(truth) => truth.into(),
         toml::Value::Datetime(time) => return Err(Unfit(format!("{time} is a date: put it in quotes"))),
@@ -194,7 +196,7 @@ mod tests {
         assert!(payload("{ hex = '0' }").unwrap_err().contains("even number"));
         assert!(payload("{ hex = '0g' }").unwrap_err().contains("even number"));
         assert!(payload("{ json = 2026-01-01 }").unwrap_err().contains("put it in quotes"));
-        assert!(payload("{ json = [inf] }").unwrap_err().contains("no number"));
+        assert!(payload("{ json = [inf] }").unwrap_err().contains("not a number"));
     }
 
     #[test]

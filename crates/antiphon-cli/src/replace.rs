@@ -1,4 +1,4 @@
-//! Writing a file anew, whole or not at all.
+//! Replaces the content of a file, whole or not at all.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
@@ -6,15 +6,19 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 
-/// What a run that was killed may have left behind is in nobody's way: so many names are tried.
+/// How many temporary names are tried. A killed run with this process id may have left some of them
+/// taken.
 const NAMES: u32 = 100;
 
-/// Gives a file that is there other bytes, or leaves it as it was: they are written beside it first. Its permissions stay; a
-/// link stays one, and what it points to is written. What is no file, such as a pipe, is written into.
+/// Replaces the content of an existing file, or leaves it as it was if that fails: the bytes are
+/// written to a new file beside it, which is then renamed over it. Permissions stay. A link stays,
+/// and the file that it points to is replaced. What is not a regular file, such as a pipe, is
+/// written to directly.
 ///
 /// # Errors
 ///
-/// Those of the system; where the user may not write into the file, too, although another one could be put in its place.
+/// Errors of the system. A file that the user may not write is an error too, even if the directory
+/// would permit the rename.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if !fs::metadata(path)?.is_file() {
         return fs::write(path, bytes);
@@ -26,12 +30,13 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     put(&beside, &path, written)
 }
 
-/// The same, also where there is no file yet, or where no other one can be put in its place: at a mount point, in a directory of
-/// somebody else's, behind a link to nothing. That is written into.
+/// Writes a file like [`replace`], and also creates it if it does not exist. Where renaming is
+/// impossible, it writes to the file directly: at a mount point, in a directory that the user may
+/// not write to, or through a link to a missing file.
 ///
 /// # Errors
 ///
-/// Those of the system.
+/// Errors of the system.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match replace(path, bytes) {
         Err(error) if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {
@@ -49,17 +54,17 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Puts what was written beside a file in its place, or away.
+/// Renames the new file into place, or removes it if writing or renaming failed.
 fn put(beside: &Path, path: &Path, written: io::Result<()>) -> io::Result<()> {
     let placed = written.and_then(|()| fs::rename(beside, path));
     if placed.is_err() {
-        // There is an error to tell already.
+        // The first error is returned; this one would only hide it.
         let _ = fs::remove_file(beside);
     }
     placed
 }
 
-/// A new file in the same directory, and so on the same disk.
+/// Creates a new file in the directory of `path`, and so on the same disk, as a rename needs.
 fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().unwrap_or(OsStr::new("file"));
     let mut taken = io::Error::from(ErrorKind::AlreadyExists);
@@ -81,13 +86,14 @@ fn fill(mut file: File, before: &Metadata, bytes: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, fchown};
-        // A file of somebody else can only be given back by who may do so, and its group be kept by who is in it.
+        // Keep the owner and group if permitted, or at least the group. Only a privileged user can
+        // give a file away, and only members of a group can assign it.
         let _ = fchown(&file, Some(before.uid()), Some(before.gid()))
             .or_else(|_| fchown(&file, None, Some(before.gid())));
     }
     file.set_permissions(before.permissions())?;
     file.write_all(bytes)?;
-    // Else the name may get to the disk before the bytes do.
+    // Otherwise the rename might reach the disk before the bytes do.
     file.sync_all()
 }
 
@@ -95,7 +101,7 @@ fn fill(mut file: File, before: &Metadata, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// The names in a directory.
+    /// The file names in a directory.
     fn names(directory: &Path) -> Vec<OsString> {
         let mut names: Vec<_> =
             fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -109,7 +115,7 @@ mod tests {
         let path = directory.path().join("file");
         fs::write(&path, "old and long").unwrap();
         let old = File::open(&path).unwrap();
-        // As a run would leave it that had this one's number and was killed.
+        // The leftover of a killed run that had this process's id.
         fs::write(directory.path().join(format!(".file.{}-0.new", process::id())), "half").unwrap();
         replace(&path, b"new").unwrap();
         assert_eq!(io::read_to_string(old).unwrap(), "old and long");

@@ -1,4 +1,4 @@
-//! What a failure looks like: its fields, its text, its exit code.
+//! How a failure is reported: its fields, its text, its exit code.
 
 use std::error::Error as StdError;
 use std::fmt::Write;
@@ -13,32 +13,33 @@ use crate::cli::ErrorFormat;
 use crate::failure::Failure;
 use crate::{messages, text};
 
-/// How deep a chain of causes is followed.
+/// The most causes of an error that are followed.
 const MAX_CHAIN: usize = 32;
 
-/// The codes of what is no error of the library.
+/// The codes of failures that are not errors of the library.
 const USAGE: &str = "usage";
 const SYSTEM: &str = "system";
 const ANSWER: &str = "answer_unreadable";
 
-/// A failure, ready to be written. Its texts are hostile: they come from guests and modules.
+/// A failure, ready to be written. Its texts are hostile, because they come from guests and
+/// modules; writing escapes them.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Report {
     code: &'static str,
     kind: String,
     fault: &'static str,
-    /// What became of the instance: `kept`, `discarded`, `never_born`.
+    /// What happened to the instance: `kept`, `discarded`, `never_born`.
     fate: &'static str,
     phase: Option<&'static str>,
     limit: Option<Limit>,
     message: String,
     guest_error: Option<String>,
-    /// The code of a WASI exit of the guest; not that of this program.
+    /// The exit code that the guest passed to WASI; not that of this program.
     exit_code: Option<i32>,
     chain: Vec<String>,
     /// The guest's frames, innermost first.
     backtrace: Option<Vec<String>>,
-    /// The message as humans read it, which has a prefix for some kinds.
+    /// The message for humans, which has a prefix for some kinds.
     #[serde(skip)]
     display: String,
     #[serde(skip)]
@@ -77,7 +78,7 @@ impl Report {
             }
             Failure::Answer(codec, reason) => {
                 let message =
-                    format!("the guest answered, but not in {codec}; without --json its bytes are shown");
+                    format!("the guest's answer is not valid {codec}; call without --json to see its bytes");
                 let report = Self::of_caller(ANSWER, "AnswerUnreadable", 3, message);
                 Self { fault: "guest", fate: fate(Fate::Kept), chain: vec![reason.clone()], ..report }
             }
@@ -86,7 +87,8 @@ impl Report {
         }
     }
 
-    /// What clap has to say about the arguments, which it prints better by itself if the reader is human.
+    /// Reports an error of clap as JSON. Humans get clap's own output, which is better than this
+    /// text.
     pub(crate) fn from_clap(error: &clap::Error) -> Self {
         let rendered = error.render().to_string();
         let message = rendered.trim().strip_prefix("error: ").unwrap_or(rendered.trim());
@@ -135,37 +137,36 @@ impl Report {
         Self { fault: "host", chain: chain(error), ..report }
     }
 
-    /// The program's exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         self.status.into()
     }
 
-    /// The same as a number.
+    /// The program's exit code as a number.
     pub(crate) fn status(&self) -> u8 {
         self.status
     }
 
-    /// The code of what went wrong.
+    /// The code of the failure, such as `guest_failed`.
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }
 
-    /// What went wrong, in words, as they came from the guest or the engine.
+    /// What went wrong, unescaped, as the guest or the engine put it.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
-    /// What the guest itself said.
+    /// The guest's own text.
     pub(crate) fn guest_error(&self) -> Option<&str> {
         self.guest_error.as_deref()
     }
 
-    /// With which code the guest exited.
+    /// The exit code of the guest.
     pub(crate) fn guest_exit_code(&self) -> Option<i32> {
         self.exit_code
     }
 
-    /// Writes it to standard error.
+    /// Writes the report to standard error.
     pub(crate) fn print(&self, format: ErrorFormat) {
         match format {
             ErrorFormat::Text => messages::error(&self.text()),
@@ -179,7 +180,7 @@ impl Report {
         text::json(&json)
     }
 
-    /// The message on the first line, then whatever else is known, indented.
+    /// The message on the first line; everything else that is known follows, indented.
     fn text(&self) -> String {
         let mut out = text::block(&self.display, "    ");
         let mut detail = |name: &str, value: &str| {
@@ -210,8 +211,8 @@ impl Report {
         out
     }
 
-    /// Whether a cause says nothing that is not said elsewhere: in the message, or (engines put theirs into an error's
-    /// text) in the frames.
+    /// Whether a cause adds nothing: the message contains it, or it lists the frames that are shown
+    /// already (engines put them into an error's text).
     fn repeats(&self, cause: &str) -> bool {
         let frames =
             self.backtrace.is_some() && cause.starts_with("error while executing at wasm backtrace:");
@@ -219,7 +220,7 @@ impl Report {
     }
 }
 
-/// The exit code of a kind, from the table of kinds.
+/// The program's exit code for a kind of error.
 fn status(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::GuestFailed => 1,
@@ -238,7 +239,7 @@ fn fate(fate: Fate) -> &'static str {
     }
 }
 
-/// An error and its causes, outermost first.
+/// The texts of an error and its causes, outermost first.
 fn chain(error: &(dyn StdError + 'static)) -> Vec<String> {
     let mut texts = Vec::new();
     let mut next = Some(error);

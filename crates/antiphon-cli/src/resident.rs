@@ -10,7 +10,7 @@ fn of_status(status: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The most that was seen.
+/// The highest resident memory that was observed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Peak(Option<u64>);
 

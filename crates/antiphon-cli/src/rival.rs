@@ -1,4 +1,4 @@
-//! What a benchmark is compared with: another module, or other settings.
+//! The second contender of a benchmark: another module, or other settings.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use crate::cli::{Isolation, Mode};
 use crate::options::Invalid;
 
-/// What is different about the other one.
+/// The settings in which the second contender differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rival {
     pub(crate) module: Option<PathBuf>,
@@ -23,7 +23,8 @@ pub(crate) struct Rival {
 const SETTINGS: [&str; 6] = ["module", "engine", "mode", "isolation", "concurrency", "instances"];
 
 impl Rival {
-    /// Reads `SETTING=VALUE,..`; whatever does not begin like that is the path of a module.
+    /// Parses `SETTING=VALUE,..`. A text that does not begin with a setting is the path of a
+    /// module.
     pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
         let is_settings = text.split_once('=').is_some_and(|(name, _)| SETTINGS.contains(&name));
         let mut rival = Self::default();
@@ -51,10 +52,10 @@ fn choice<T: ValueEnum>(value: &str) -> Result<T, Invalid> {
     T::from_str(value, false).map_err(|_| Invalid::Rival)
 }
 
-/// How many callers or instances there may be.
+/// The most callers or instances.
 pub(crate) const MOST: usize = 10_000;
 
-/// A number of callers or instances.
+/// Parses a number of callers or instances.
 pub(crate) fn number(value: &str) -> Result<usize, Invalid> {
     value.parse().ok().filter(|number| (1..=MOST).contains(number)).ok_or(Invalid::Number)
 }

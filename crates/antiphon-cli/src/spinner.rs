@@ -1,4 +1,4 @@
-//! Showing that something takes long.
+//! Shows a spinner during long work.
 
 use std::io::IsTerminal;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-/// What takes longer gets a spinner.
+/// Work that takes longer gets a spinner.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// From one picture of the spinner to the next.
+/// The time between two frames of the spinner.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Does some work, with a spinner on standard error if the work takes long and somebody sees it.
+/// Does some work. If it takes long and standard error is a terminal, a spinner is shown.
 pub(crate) fn during<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
     if !std::io::stderr().is_terminal() {
         return work();
     }
     thread::scope(|scope| {
-        // Dropped when the work is over, also by a panic.
+        // Dropped when the work ends, even by a panic; that stops the spinner.
         let (_working, over) = mpsc::channel::<()>();
-        // Without a thread the work is done all the same, only unseen.
+        // If the thread cannot start, the work runs without a spinner.
         let _ = thread::Builder::new().spawn_scoped(scope, move || {
             if over.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
                 let bar = ProgressBar::new_spinner().with_message(what);

@@ -1,4 +1,4 @@
-//! How the calls of a benchmark ended.
+//! Counts how the calls of a benchmark ended.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -12,21 +12,22 @@ use crate::callers::{Book, Call};
 use crate::failure::Failure;
 use crate::latency::{self, Latency};
 
-/// Callers beyond so many share a page of the book.
+/// The most pages. With more callers than this, several share a page.
 const PAGES: usize = 16;
 
-/// What callers write into during one turn, each on its page, so that they do not wait for each other.
+/// What callers record during one turn. Each caller writes to its own page, so that callers do not
+/// wait for each other.
 pub(crate) struct Tally {
     stopped: AtomicBool,
     pages: Box<[Mutex<Page>]>,
 }
 
-/// Calls that answered, and errors by their codes.
+/// The times of answered calls, and the number of errors by code.
 #[derive(Debug)]
 struct Page {
     answered: Latency,
     errors: BTreeMap<&'static str, u64>,
-    /// The first error.
+    /// The first error, kept for the failure of the command.
     first: Option<Error>,
 }
 
@@ -46,7 +47,7 @@ impl Tally {
         self.pages.iter().map(|page| page.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How many calls have answered so far, and how many have not.
+    /// How many calls were answered so far, and how many failed.
     pub(crate) fn glance(&self) -> [u64; 2] {
         self.pages().fold([0, 0], |[answered, failed], page| {
             [answered + page.answered.calls(), failed + page.errors.values().sum::<u64>()]
@@ -56,7 +57,7 @@ impl Tally {
 
 impl Book for Tally {
     fn next(&self) -> Option<u64> {
-        // Nobody asks for the number of a call that is one of many.
+        // A benchmark does not number its calls.
         (!self.stopped.load(Ordering::Relaxed)).then_some(1)
     }
 
@@ -77,12 +78,12 @@ impl Book for Tally {
     }
 }
 
-/// All turns of one contender.
+/// The results of all turns of one contender.
 #[derive(Debug)]
 pub(crate) struct Figures {
     all: Page,
     pub(crate) time: Duration,
-    /// Calls that answered, a second, turn by turn; of turns that went on to their ends.
+    /// Answered calls per second, one entry per completed turn.
     pub(crate) rates: Vec<f64>,
 }
 
@@ -91,10 +92,10 @@ impl Figures {
         Ok(Self { all: Page::new()?, time: Duration::ZERO, rates: Vec::new() })
     }
 
-    /// Adds a turn that is over, or was broken off.
+    /// Adds a turn, completed or broken off.
     pub(crate) fn add(&mut self, turn: &Tally, took: Duration, flow: ControlFlow<()>) {
         let [answered, _] = turn.glance();
-        // What was broken off is no match for a whole turn.
+        // The rate of an incomplete turn cannot be compared with that of a whole one.
         if flow.is_continue() {
             self.rates.push(latency::per_second(answered, took));
         }
@@ -118,12 +119,12 @@ impl Figures {
         &self.all.errors
     }
 
-    /// Calls that answered, a second.
+    /// Answered calls per second over all turns.
     pub(crate) fn rate(&self) -> f64 {
         latency::per_second(self.all.answered.calls(), self.time)
     }
 
-    /// The first error, where no call answered at all.
+    /// Returns the first error if no call was answered.
     pub(crate) fn take_failure(&mut self) -> Option<Error> {
         if self.all.answered.calls() == 0 { self.all.first.take() } else { None }
     }

@@ -1,8 +1,9 @@
-//! The projects that `antiphon new guest` writes: the repository's own guests, file by file.
+//! The projects that `antiphon new guest` writes. Their files are those of guests/ in the
+//! repository, through links in templates/.
 
 use clap::ValueEnum;
 
-/// A language that guests are written in.
+/// A programming language for guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Language {
     /// Rust, with antiphon-guest
@@ -18,21 +19,21 @@ pub(crate) enum Language {
     C,
 }
 
-/// A project.
+/// A project: its files, and the commands for its README.
 pub(crate) struct Template {
-    /// Paths with their contents.
+    /// Paths and contents.
     pub(crate) files: &'static [(&'static str, &'static str)],
-    /// What has to be installed.
+    /// What must be installed.
     pub(crate) needs: &'static str,
-    /// The one command that builds.
+    /// The command that builds the guest.
     pub(crate) build: &'static str,
-    /// The one command that tests what was built.
+    /// The command that tests the built guest.
     pub(crate) test: &'static str,
-    /// What git does not keep.
+    /// The content of `.gitignore`.
     pub(crate) ignored: &'static str,
 }
 
-/// A file of the repository's guests, as a pair of its path and its content.
+/// A file of the repository's guests, as a pair of path and content.
 macro_rules! file {
     ($folder:literal, $path:literal) => {
         ($path, include_str!(concat!("../templates/", $folder, "/", $path)))
@@ -131,7 +132,7 @@ impl Language {
 }
 
 impl Template {
-    /// What the project says about itself.
+    /// The README of the project.
     pub(crate) fn readme(&self, name: &str) -> String {
         let Self { needs, build, test, .. } = self;
         format!(

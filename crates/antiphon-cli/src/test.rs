@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::payload::Unfit;
 use crate::{engine, input, junit, output, replace, text};
 
-/// The exit code where a case fails.
+/// The exit code if a case fails.
 const FAILED: u8 = 1;
 
 pub(crate) fn run(args: &TestArgs) -> Result<ExitCode, Failure> {
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<ExitCode, Failure> {
     Ok(if failures(&ran) == 0 { ExitCode::SUCCESS } else { FAILED.into() })
 }
 
-/// Runs all cases, on a module that is compiled once.
+/// Compiles the module once and runs all cases on it.
 pub(crate) fn run_all<'a>(args: &TestedArgs, cases: &'a Cases) -> Result<Vec<(&'a Case, Ran)>, Failure> {
     let limits = args.limits(Limits::new());
     let module = input::module(&args.module, &limits)?;
@@ -43,7 +43,7 @@ pub(crate) fn run_all<'a>(args: &TestedArgs, cases: &'a Cases) -> Result<Vec<(&'
     cases.cases.iter().map(run).collect()
 }
 
-/// A line for each case, with what is different below, and one for them all.
+/// A line per case, followed by its difference if it failed, and a line with the totals.
 pub(crate) fn report(ran: &[(&Case, Ran)]) -> String {
     let failed = failures(ran);
     format!("{}{} passed, {failed} failed\n", lines(ran), ran.len().saturating_sub(failed))
@@ -66,7 +66,7 @@ fn lines(ran: &[(&Case, Ran)]) -> String {
     out
 }
 
-/// Accepts how the cases that failed ended, and says how many there were.
+/// Writes the actual outcomes of failed cases into the file, and returns how many there were.
 fn update(args: &TestedArgs, source: &str, ran: &[(&Case, Ran)]) -> Result<usize, Failure> {
     let path = &args.cases;
     let failure = |error| Failure::Usage(format!("cannot update {}", path.display()), error);

@@ -1,8 +1,9 @@
-//! Making text of guests and modules harmless for a terminal.
+//! Makes text of guests and modules harmless for a terminal.
 
 use std::fmt::Write;
 
-/// Escapes what could move a cursor, colour a terminal, fake a line or reorder text.
+/// Escapes characters that could move the cursor, colour the terminal, fake a line, or reorder
+/// text.
 pub(crate) fn line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -11,19 +12,21 @@ pub(crate) fn line(text: &str) -> String {
     out
 }
 
-/// The same for text of several lines: each one after the first begins with `indent`, so that none can pass for a line
-/// of ours.
+/// Escapes text of several lines. Every line after the first gets `indent`, so that none can pass
+/// for a line of this program.
 pub(crate) fn block(text: &str, indent: &str) -> String {
     let lines: Vec<_> = text.trim_end().split('\n').map(|part| line(part.trim_end_matches('\r'))).collect();
     lines.join(&format!("\n{indent}"))
 }
 
-/// The same for JSON, which itself escapes only the controls of ASCII; its meaning stays.
+/// Escapes JSON text without changing its meaning. JSON itself escapes only the control characters
+/// of ASCII.
 pub(crate) fn json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         if c > '~' && is_dangerous(c) {
-            // Writing to a `String` cannot fail. All of these are in the plane that four digits cover.
+            // Writing to a `String` cannot fail. All dangerous characters are below U+10000, so
+            // four digits are enough.
             let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {
             out.push(c);
@@ -32,8 +35,8 @@ pub(crate) fn json(json: &str) -> String {
     out
 }
 
-/// The same set that the library escapes in logs: controls but for the tab, Unicode's line separators and bidirectional
-/// controls.
+/// The set that the library escapes in logs: control characters other than the tab, Unicode's line
+/// separators, and bidirectional controls.
 fn is_dangerous(c: char) -> bool {
     (c.is_control() && c != '\t')
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

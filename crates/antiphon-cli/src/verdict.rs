@@ -1,4 +1,4 @@
-//! Whether some bytes are a waPC guest, and everything that they say about themselves.
+//! Decides whether some bytes are a waPC guest, and collects what the module says about itself.
 
 use std::error::Error as StdError;
 
@@ -10,23 +10,23 @@ use antiphon_wasi::host;
 use crate::code::CacheArgs;
 use crate::{engine, spinner};
 
-/// What was found out about a module.
+/// The findings about a module.
 #[derive(Debug)]
 pub(crate) struct Verdict {
-    /// What it says about itself; `None` if it is no module.
+    /// What the module says about itself; `None` if the bytes are not a module.
     pub(crate) info: Option<ModuleInfo>,
-    /// Every reason why it is no waPC guest; none for a guest.
+    /// Every reason why the module is not a waPC guest; empty for a guest.
     pub(crate) reasons: Vec<String>,
 }
 
 impl Verdict {
-    /// Looks at a module in the binary or the text format, with an engine of this build.
+    /// Examines a module, in binary or text format, with an engine of this build.
     pub(crate) fn of(module: &[u8], engine: AnyEngine, cache: &CacheArgs) -> Self {
         match ModuleInfo::load(module, &Limits::new()) {
             Ok((binary, info)) => {
                 let mut reasons = info.refusals(host::import_type);
                 if reasons.is_empty() {
-                    // What it imports and exports is right: its code decides.
+                    // The imports and exports are right, so the engine checks the code.
                     let checked =
                         spinner::during("checking the module", || engine::check(engine, cache, &binary));
                     reasons.extend(checked.err().map(|error| with_causes(&error)));
@@ -37,7 +37,7 @@ impl Verdict {
         }
     }
 
-    /// That of a module whose native code an engine has taken.
+    /// The verdict on a module whose native code an engine has loaded.
     pub(crate) fn compiled(info: ModuleInfo) -> Self {
         let reasons = info.refusals(host::import_type);
         Self { info: Some(info), reasons }
@@ -48,18 +48,18 @@ impl Verdict {
     }
 }
 
-/// The module names of WASI that it imports from.
+/// The WASI modules that the module imports from.
 pub(crate) fn wasi_flavours(info: &ModuleInfo) -> Vec<&'static str> {
     let names = antiphon_wasi::MODULES.into_iter().map(|(name, _)| name);
     names.filter(|name| info.imports_from(&[name])).collect()
 }
 
-/// The exports that are called when an instance starts, in that order.
+/// The exports that run when an instance starts, in that order.
 pub(crate) fn init_exports(info: &ModuleInfo) -> Vec<&'static str> {
     INIT_EXPORTS.into_iter().filter(|name| info.export(name).is_some()).collect()
 }
 
-/// An error with its causes in one text, each of them once.
+/// An error and its causes in one text, without repetitions.
 fn with_causes(error: &antiphon::errors::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

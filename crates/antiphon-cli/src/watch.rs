@@ -12,11 +12,12 @@ use crate::failure::Failure;
 use crate::report::Report;
 use crate::{engine, output, test};
 
-/// How often the files are looked at. Looking, unlike being told by the system, works on every file system, and two files
-/// cost nothing to look at.
+/// How often the files are looked at. Polling works on every file system, unlike notifications of
+/// the system, and polling two files costs nothing.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Runs the cases, then again whenever the module or the cases change, until the program is ended.
+/// Runs the cases, and again after each change of the module or the cases, until the program is
+/// ended.
 pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
     engine::ensure_available(args.tested.engine)?;
     let mut seen = None;
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
             thread::sleep(PERIOD);
             continue;
         }
-        // A compiler writes a module in pieces: it is run when it has not changed for a while.
+        // A compiler writes a module in pieces, so the cases run only once it has stopped changing.
         thread::sleep(PERIOD);
         if stamps(&args.tested) == now {
             once(args)?;
@@ -35,7 +36,8 @@ pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Runs the cases once. What fails is said, and waits for the next change: a module may be half written, or wrong.
+/// Runs the cases once. A failure is shown and the watch goes on, because a module may be half
+/// written or broken for a moment.
 fn once(args: &WatchArgs) -> Result<(), Failure> {
     let ran = Cases::load(&args.tested.cases).and_then(|(cases, _)| {
         let ran = test::run_all(&args.tested, &cases)?;
@@ -50,7 +52,7 @@ fn once(args: &WatchArgs) -> Result<(), Failure> {
     }
 }
 
-/// What changes when a file does; `None` where there is none.
+/// Size and time of a file, which change when the file does; `None` if there is no file.
 type Stamp = Option<(u64, SystemTime)>;
 
 fn stamps(args: &TestedArgs) -> [Stamp; 2] {

@@ -1,4 +1,4 @@
-// Its example needs the feature.
+// The README's example needs this feature.
 #![cfg_attr(any(feature = "messagepack", not(doctest)), doc = include_str!("../README.md"))]
 #![no_std]
 #![forbid(unsafe_code)]
@@ -25,8 +25,8 @@ pub use json::Json;
 pub use messagepack::MessagePack;
 pub use raw::Raw;
 
-/// How deep arrays and maps may nest in what is decoded.
+/// The deepest nesting of arrays and maps that is decoded.
 ///
-/// Deeper input is refused as [`DecodeErrorKind::TooDeep`]: decoding is recursive, and a guest's stack is one mebibyte by
-/// default.
+/// Deeper input is refused as [`DecodeErrorKind::TooDeep`], because decoding is recursive and a
+/// guest's stack is one mebibyte by default.
 pub const MAX_DEPTH: usize = 127;

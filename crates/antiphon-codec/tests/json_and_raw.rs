@@ -57,7 +57,7 @@ fn json_nesting_is_bounded() {
     Json.decode::<Tree>(nested(MAX_DEPTH).as_bytes()).unwrap();
     let error = Json.decode::<Tree>(nested(1_000_000).as_bytes()).err().unwrap();
     assert_eq!(error.kind(), DecodeErrorKind::TooDeep);
-    // The path is as long as the nesting; the error is not.
+    // The path is as long as the nesting, but the error is bounded.
     assert!(error.to_string().len() < 1_200);
 }
 
@@ -99,7 +99,7 @@ fn raw_takes_bytes_and_text_and_nothing_else() {
 
 #[test]
 fn a_codec_is_added_from_outside() {
-    /// Every byte as two hexadecimal digits, over another codec.
+    /// A third-party codec: writes each byte of another codec as two hexadecimal digits.
     struct Hex<C>(C);
     impl<C: Codec> Codec for Hex<C> {
         fn name(&self) -> &'static str {

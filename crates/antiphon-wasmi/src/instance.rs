@@ -130,7 +130,7 @@ impl antiphon::provider::Instance for Instance {
 
 #[cold]
 fn left_in_the_middle() -> Error {
-    let what = "a call that waits was not gone on with: the instance has to be started anew";
+    let what = "a call that waits was not continued: the instance has to be started again";
     Error::new(ErrorKind::Engine, what)
 }
 

@@ -31,12 +31,12 @@ const GUEST: &str = r#"(module
     (func $late (type $step) (return_call $scale (i64.add (local.get 0) (i64.const 17))))
     (func $later (type $step)
         (return_call_indirect $steps (type $step) (i64.rotl (local.get 0) (i64.const 5)) (i32.const 1)))
-    ;; Tail calls, as many as it is told.
+    ;; As many tail calls as its argument says.
     (func $down (param $turns i32) (param $value i64) (result i64)
         (if (i32.eqz (local.get $turns)) (then (return (local.get $value))))
         (return_call $down (i32.sub (local.get $turns) (i32.const 1))
             (call $fold (i64.add (local.get $value) (i64.extend_i32_u (local.get $turns))))))
-    ;; Calls within calls, each with a value to come back to.
+    ;; Nested calls, each with a value that is used after it.
     (func $nest (param $depth i32) (param $value i64) (result i64)
         (local $own i64)
         (local.set $own (i64.add (i64.mul (local.get $value) (i64.const 3)) (i64.extend_i32_u (local.get $depth))))
@@ -65,7 +65,7 @@ const GUEST: &str = r#"(module
             (local.set $y (i64.add (i64.mul (local.get $y) (i64.const 2862933555777941757)) (i64.const 3037000493)))
             (local.set $x (i32.xor (local.get $x) (i32.wrap_i64 (i64.shr_u (local.get $y) (i64.const 33)))))
             (global.set $count (i64.add (global.get $count) (i64.extend_i32_u (local.get $x))))
-            ;; One of several ways.
+            ;; One branch of several.
             (block $done (block $way3 (block $way2 (block $way1 (block $way0
                 (br_table $way0 $way1 $way2 $way3 (i32.and (local.get $x) (i32.const 3))))
                 (local.set $y (call $nest (i32.and (local.get $x) (i32.const 63)) (local.get $y)))
@@ -92,7 +92,7 @@ const GUEST: &str = r#"(module
             (if (i32.eqz (ref.is_null (local.get $func)))
                 (then (local.set $y (call_indirect $kept (type $step) (local.get $y)
                     (i32.and (local.get $x) (i32.const 7))))))
-            ;; Memory, which grows.
+            ;; Memory that grows.
             (if (i32.eqz (i32.and (local.get $turns) (i32.const 63)))
                 (then (local.set $size (memory.grow (i32.const 1)))
                       (local.set $y (i64.add (local.get $y) (i64.extend_i32_u (local.get $size))))

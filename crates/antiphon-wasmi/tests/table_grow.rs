@@ -23,7 +23,7 @@ const GUEST: &str = r#"(module
         (global.set $state (i64.add (i64.mul (global.get $state) (i64.const 6364136223846793005))
                                     (i64.const 1442695040888963407)))
         (i32.wrap_i64 (i64.shr_u (global.get $state) (i64.const 33))))
-    ;; Zero to 65535, and as often a few as many.
+    ;; A length up to 65535; short lengths are as frequent as long ones.
     (func $length (result i32)
         (i32.shr_u (i32.and (call $random) (i32.const 0xffff)) (i32.and (call $random) (i32.const 15))))
     (func $place (result i32) (i32.and (call $random) (i32.const 0xffff)))
@@ -57,7 +57,7 @@ const GUEST: &str = r#"(module
         (i32.store (i32.const 32) (call $work (i32.load (i32.const 16))))
         (i32.store (i32.const 36) (table.size $table))
         (i32.store (i32.const 40) (call $nulls))
-        ;; Not of what stands below, which the checksum itself changes.
+        ;; The checksum leaves itself out, because it is stored after it is computed.
         (i64.store (i32.const 48) (call $checksum))
         (call $response (i32.const 32) (i32.const 24))
         (i32.const 1)))"#;

@@ -6,13 +6,15 @@ use crate::compile::cache::ModuleCache;
 
 /// How many epoch ticks guest code may run.
 ///
-/// Given together with [`engine`](crate::WasmtimeEngineProviderBuilder::engine), a tick is whatever the owner of that
-/// engine makes of it: Antiphon never ticks an engine that it did not make. Without one, a tick is that of
-/// [`antiphon::ticker::TICK`], 5 ms. Either way the default wall-clock deadlines no longer apply.
+/// Together with [`engine`](crate::WasmtimeEngineProviderBuilder::engine), the owner of that engine
+/// decides how long a tick is, because Antiphon never ticks an engine that it did not make. Without
+/// an engine, a tick is [`antiphon::ticker::TICK`], 5 ms. In both cases the default wall-clock
+/// deadlines no longer apply.
 ///
-/// The epochs of another's engine cannot be read, only awaited. A guest on one runs until all its ticks are over, without
-/// giving way to its executor and without seeing its [`CancelHandle`](antiphon::CancelHandle); with a deadline in time
-/// besides, it is looked at in each tick, and ticks that pass during a host call count as one.
+/// The epochs of a caller's engine cannot be read, only awaited. A guest on such an engine runs
+/// until all its ticks are over. Until then it does not yield to its executor and does not see its
+/// [`CancelHandle`](antiphon::CancelHandle). If the call also has a wall-clock deadline, the guest
+/// is checked at each tick, and the ticks that pass during a host call count as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "users of wasmtime-provider build it with a struct expression")]
 pub struct EpochDeadlines {

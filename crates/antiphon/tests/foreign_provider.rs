@@ -22,7 +22,7 @@ mod provider;
 
 use provider::{ScriptProvider, ScriptProviderAsync, Step};
 
-/// The same script on either host.
+/// A host of either kind, whose guest runs the same script.
 enum Host {
     Sync(WapcHost),
     Async(WapcHostAsync),
@@ -210,10 +210,10 @@ fn replace_swaps_the_module_and_a_refused_one_changes_nothing() {
 #[test]
 fn an_answer_is_read_in_place_and_a_reader_that_panics_or_calls_its_host_is_refused() {
     let [Host::Sync(host), _] = hosts(&[Step::Echo]) else { unreachable!("the first is synchronous") };
-    assert_eq!(host.call_ref("op", b"payload", <[u8]>::len).unwrap(), 7);
-    let inner = host.call_ref("op", b"", |_| host.call("op", b"").unwrap_err().kind());
+    assert_eq!(host.call_ref(Request::new("op", b"payload"), <[u8]>::len).unwrap(), 7);
+    let inner = host.call_ref(Request::new("op", b""), |_| host.call("op", b"").unwrap_err().kind());
     assert_eq!(inner.unwrap(), ErrorKind::Reentrancy);
-    let error = host.call_ref("op", b"", |_| panic!("broken reader")).unwrap_err();
+    let error = host.call_ref(Request::new("op", b""), |_| panic!("broken reader")).unwrap_err();
     assert_eq!((error.kind(), error.fate()), (ErrorKind::HostPanicked, Fate::Discarded));
     assert_eq!(host.call("op", b"again").unwrap(), b"again");
 }
@@ -285,7 +285,7 @@ fn a_caller_kept_after_its_handler_ended_is_no_reentrancy() {
     std::thread::scope(|scope| {
         scope.spawn(|| host.call("slow", b"").unwrap());
         std::thread::sleep(Duration::from_millis(20));
-        // The host is busy, with somebody else's call: this one waits for its turn.
+        // The host is busy with another caller's call: this one waits for its turn.
         host.call_with(Request::new("slow", b"").caller(caller)).unwrap();
     });
 }

@@ -1,4 +1,4 @@
-//! The code of MIGRATING.md from after.
+//! MIGRATING.md's code from after the migration.
 
 use std::time::Duration;
 
@@ -59,5 +59,5 @@ fn what_is_there_once_it_runs() {
     assert_eq!(host.call("host", b"").unwrap_err().guest_error(), Some("nobody's call"));
     let mut answer = Vec::new();
     assert_eq!(host.call_into("echo", b"four", &mut answer).unwrap(), 4);
-    assert_eq!(host.call_ref("echo", b"four", <[u8]>::to_vec).unwrap(), answer);
+    assert_eq!(host.call_ref(Request::new("echo", b"four"), <[u8]>::to_vec).unwrap(), answer);
 }

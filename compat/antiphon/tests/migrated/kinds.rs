@@ -1,4 +1,4 @@
-//! Where the variants of the old errors are now, and the texts that are kept.
+//! Where the variants of the old errors are now, and which texts stay.
 
 use std::error::Error as _;
 use std::time::Duration;

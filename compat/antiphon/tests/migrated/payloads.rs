@@ -1,4 +1,4 @@
-//! The switches of what goes in and out of a guest.
+//! The switches for input and output of a guest.
 
 use compat::guests::{TOOLBOX, built, echo_with};
 use wapc::errors::ErrorKind;
@@ -45,7 +45,7 @@ fn names() {
 #[test]
 fn host_calls() {
     on_record("a call may make 1,000 host calls, of 256 MiB together");
-    // Calls its host 1,001 times with a byte.
+    // Makes 1,001 host calls of one byte each.
     let asks = echo_with(
         r#"(import "wapc" "__host_call" (func $ask (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"#,
         r#"(func $all (local $n i32)

@@ -1,4 +1,4 @@
-//! The switches of time, memory, start, WASI and features.
+//! The switches for time, memory, start, WASI and features.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use wasmtime_provider::{ResourceLimits, WasmtimeEngineProviderBuilder};
 
 use crate::{Echo, host_of, limited, on_record};
 
-/// Half of it is asked for: on a machine with too much to do, a deadline counts from a tick that is late.
+/// The deadline under test. The tests demand only half of it, because on a busy machine a deadline
+/// counts from a tick that is late.
 const SHORT: Duration = Duration::from_millis(100);
 
 fn built(builder: &WasmtimeEngineProviderBuilder<'_>) -> Result<WapcHost, ErrorKind> {
@@ -19,7 +20,7 @@ fn built(builder: &WasmtimeEngineProviderBuilder<'_>) -> Result<WapcHost, ErrorK
     WapcHost::new(Box::new(engine), None).map_err(|error| error.kind())
 }
 
-/// How long a call that never ends took to end by its deadline.
+/// Checks that an endless call ends by its deadline, and returns how long it took.
 fn ends(call: impl FnOnce() -> Error) -> Duration {
     let started = Instant::now();
     let error = call();
@@ -80,7 +81,7 @@ fn memory_and_tables() {
     assert_eq!(grown(built(&builder().limits(raised)).unwrap()), [1_600, 30_000]);
     let theirs = ResourceLimits { max_memory_size: Some(80 << 20), max_table_elements: Some(25_000) };
     assert_eq!(grown(built(&builder().enable_resource_limits(theirs)).unwrap()), [1_280, 25_000]);
-    // Where given it replaces both, also the one that it leaves open.
+    // `enable_resource_limits` replaces both limits, including one that it leaves unset.
     let open = ResourceLimits { max_memory_size: Some(1 << 20), max_table_elements: None };
     assert_eq!(
         number(&built(&builder().enable_resource_limits(open)).unwrap().call("grow", b"").unwrap()),
@@ -118,7 +119,7 @@ fn host_calls_in_init() {
     assert_eq!(host.call("op", b"started").unwrap(), b"started");
 }
 
-/// Prints its payload, which ends its line, and echoes it.
+/// A guest that prints its payload, which must end its line, and echoes it.
 fn printing() -> String {
     echo_with(
         r#"(import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))"#,

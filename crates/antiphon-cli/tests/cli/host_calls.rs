@@ -44,7 +44,8 @@ fn without_a_rule_a_host_call_is_refused_by_name() {
 
 #[test]
 fn names_that_the_guest_makes_up_are_harmless_in_the_refusal() {
-    // Calls the host with a binding that clears the screen, then fails with the text of the refusal.
+    // Makes a host call whose binding would clear the screen, then fails with the text of the
+    // refusal.
     let fields = r#"
         (import "wapc" "__host_call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
         (import "wapc" "__host_error_len" (func $len (result i32)))

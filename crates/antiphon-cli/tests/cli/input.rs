@@ -1,4 +1,4 @@
-//! Payloads from everywhere, and too much of them.
+//! Payloads from every source, and payloads over the limit.
 
 use crate::program::{MODES, call, guest, run_with_input};
 

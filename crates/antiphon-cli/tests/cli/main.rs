@@ -9,7 +9,7 @@ mod compare;
 mod compile;
 mod engines;
 mod errors;
-// They show what a build with every engine does.
+// The examples show the output of a build with every engine.
 #[cfg(all(unix, feature = "wasmtime", feature = "wasmi"))]
 mod examples;
 mod help;

@@ -1,8 +1,8 @@
-//! Guests that speak WASI.
+//! Guests that import WASI.
 
 use crate::program::{MODES, Wat, call, call_path};
 
-/// Answers the first `buffer` of two WASI functions that list strings.
+/// A guest that answers the strings that a pair of WASI's listing functions writes.
 fn lister(sizes: &str, get: &str) -> Wat {
     let fields = format!(
         r#"(import "wasi_snapshot_preview1" "{sizes}" (func $sizes (param i32 i32) (result i32)))
@@ -14,7 +14,8 @@ fn lister(sizes: &str, get: &str) -> Wat {
     Wat::guest(&fields, body)
 }
 
-/// Opens `file` in the first directory, to read or to create it, and answers the error number as a character from `!` on.
+/// A guest that opens `file` in the first directory, for reading or for creation. It answers the
+/// WASI error number as a character, counted from `!`.
 #[cfg(feature = "wasmtime")]
 fn opener(create: bool) -> Wat {
     let fields = r#"(import "wasi_snapshot_preview1" "path_open"
@@ -48,7 +49,7 @@ fn a_world_for_a_guest_without_wasi_is_worth_a_warning() {
     for mode in MODES {
         let run = call(mode, "rust.wasm", &["echo", "x", "--env", "A=b"]);
         assert_eq!((run.code, run.text()), (Some(0), "x"));
-        assert!(run.stderr.starts_with("warning: the module imports no WASI"), "{}", run.stderr);
+        assert!(run.stderr.starts_with("warning: the module does not import WASI"), "{}", run.stderr);
     }
 }
 

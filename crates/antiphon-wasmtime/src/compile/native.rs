@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "to load native code is to trust it: what comes from a file is a type that only the check of a seal makes"
+    reason = "loading native code means trusting it: code from a file has a type that only the check of a seal makes"
 )]
 
 use wasmtime::{Engine, Module};

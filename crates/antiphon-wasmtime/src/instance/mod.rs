@@ -170,7 +170,7 @@ impl Instance {
         }))
     }
 
-    /// The same, also for a guest with directories.
+    /// Starts an instance as [`start_in`](Self::start_in) does, also for a guest with directories.
     async fn start_watched(
         compiled: &Compiled,
         linked: &Linked,

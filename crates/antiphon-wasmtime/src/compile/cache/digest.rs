@@ -1,4 +1,14 @@
-//! BLAKE3 of what is large, by two threads.
+//! BLAKE3 of large inputs, by two threads.
+//!
+//! A load from the cache is mostly two passes of BLAKE3: over the module, whose digest names the
+//! file, and over the file. BLAKE3 is a tree, so any thread can hash a subtree, and the root stays
+//! the same.
+//!
+//! The second thread is started once for both passes, before the first one. If the other processor
+//! sleeps, that thread may arrive after a whole pass is done, and two threads would each have to be
+//! waited for. It leaves with the last piece, while the first thread loads the code. If no second
+//! thread can be had, the first one hashes everything. The threads that compile are not used,
+//! because a load would wait there for a compilation.
 //!
 //! The crate's own feature `rayon` would do with less code. But it shares out only bytes that are in
 //! memory, so one thread reads a file alone, and a pool takes longer to start than one helper. For a

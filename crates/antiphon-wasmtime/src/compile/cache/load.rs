@@ -28,7 +28,7 @@ pub(crate) struct Artifact<'a> {
 }
 
 impl ModuleCache {
-    /// The same as [`loading::compile`], unless the cache has it.
+    /// Takes a module from the cache, or compiles it as [`loading::compile`] does.
     pub(in crate::compile) fn load_or_compile(
         &self,
         bytes: &[u8],

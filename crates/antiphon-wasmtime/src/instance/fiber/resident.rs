@@ -100,7 +100,7 @@ impl Resident {
         }
 
         let Some(spare) = self.spare.take() else {
-            let what = "a call that waits was not gone on with: the instance has to be started anew";
+            let what = "a call that waits was not continued: the instance has to be started again";
             return Some(Err(Error::new(ErrorKind::Engine, what)));
         };
         CALL.set(Some(ManuallyDrop::new(mem::replace(conversation, spare))));
