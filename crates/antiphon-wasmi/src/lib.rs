@@ -19,7 +19,7 @@
 //!
 //! let provider = WasmiEngineProviderBuilder::new()
 //!     .module_bytes(echo)
-//!     .limits(Limits::new().with_memory(8 << 20))
+//!     .limits(Limits::new().memory(8 << 20))
 //!     .build()?;
 //! let host = WapcHost::new(Box::new(provider), None)?;
 //! assert_eq!(host.call("echo", b"hello")?, b"hello");

@@ -19,7 +19,7 @@
 //!
 //! let provider = WasmtimeEngineProviderBuilder::new()
 //!     .module_bytes(echo)
-//!     .limits(Limits::new().with_memory(8 << 20))
+//!     .limits(Limits::new().memory(8 << 20))
 //!     .build()?;
 //! let host = WapcHost::new(Box::new(provider), None)?;
 //! assert_eq!(host.call("echo", b"hello")?, b"hello");
@@ -42,7 +42,7 @@
 //! [`Limits`](antiphon::Limits) are on by default, and hold for each instance. The builder sets them for
 //! all instances of a module, a host for its own; where both set one, the stricter holds. Memory and
 //! tables are capped in the store, a deadline is checked at each tick of 5 ms while guest code runs, and
-//! fuel is counted where [`with_fuel`](antiphon::Limits::with_fuel) is set on the builder. A module that
+//! fuel is counted where [`with_fuel`](antiphon::Limits::fuel) is set on the builder. A module that
 //! needs more than its limits, or is no waPC guest, is refused when it is compiled. Antiphon never ticks
 //! an engine of yours: such an engine has a deadline only if its epochs are on.
 //!

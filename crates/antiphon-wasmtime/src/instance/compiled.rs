@@ -133,7 +133,7 @@ fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Erro
         return Err(unsupported_deadline());
     }
     if clock == Clock::Nobody {
-        let explicit = [limits.explicit_deadline(), limits.explicit_init_deadline()];
+        let explicit = [limits.deadline, limits.init_deadline];
         if explicit.into_iter().flatten().any(|deadline| deadline != Duration::MAX) {
             return Err(unsupported_deadline());
         }

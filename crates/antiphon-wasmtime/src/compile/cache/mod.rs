@@ -129,7 +129,7 @@ impl Wanted {
 /// Native code is three to four times the size of its module, and small modules have some tens of
 /// kilobytes of padding.
 fn size_limit(limits: &Limits) -> u64 {
-    limits.module().saturating_mul(64).saturating_add(1 << 20)
+    limits.module_or_default().saturating_mul(64).saturating_add(1 << 20)
 }
 
 impl ModuleCache {
