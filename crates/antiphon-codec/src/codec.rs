@@ -6,9 +6,9 @@ use crate::{DecodeError, EncodeError};
 
 /// A format that encodes values as bytes and decodes them again.
 ///
-/// Implemented by [`MessagePack`](crate::MessagePack) and [`Json`](crate::Json), and by whatever else two sides of a call
-/// agree on. An implementation needs a name and the two directions; it makes its errors with
-/// [`EncodeError::new`] and [`DecodeError::new`].
+/// Implemented by [`MessagePack`](crate::MessagePack) and [`Json`](crate::Json), and by whatever
+/// else two sides of a call agree on. An implementation needs a name and the two directions; it
+/// makes its errors with [`EncodeError::new`] and [`DecodeError::new`].
 ///
 /// ```
 /// # #[cfg(feature = "json")] {

@@ -1,4 +1,4 @@
-//! JSON, and a codec of somebody else.
+//! JSON, and a codec from outside this crate.
 #![cfg(feature = "json")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 

@@ -66,8 +66,8 @@ impl EngineKind {
         }
     }
 
-    /// Compiles a module, in the binary or the text format, into a factory of providers for hosts of
-    /// either kind. [`Module`](crate::Module) does so with less to write.
+    /// Compiles a module, in the binary or the text format, into a factory of providers for hosts
+    /// of either kind. [`Module`](crate::Module) does so with less to write.
     ///
     /// # Errors
     /// - [`ErrorKind::Unsupported`]: this build lacks the engine, or the engine lacks an option.
@@ -79,8 +79,9 @@ impl EngineKind {
         }
     }
 
-    /// Returns what the engine can do when its options ask for it. One factory may do less: it counts
-    /// no fuel, for example, unless its limits have some. Compiles a tiny module to find out.
+    /// Returns what the engine can do when its options ask for it. One factory may do less: it
+    /// counts no fuel, for example, unless its limits have some. Compiles a tiny module to find
+    /// out.
     ///
     /// # Errors
     /// - [`ErrorKind::Unsupported`]: this build lacks the engine.
@@ -122,7 +123,8 @@ impl EngineKind {
 const SMALLEST: &[u8] = br#"(module (memory (export "memory") 0)
     (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 0)))"#;
 
-/// The first engine of the build. In a build without any it is Wasmtime, whose refusal then says so.
+/// The first engine of the build. In a build without any it is Wasmtime, whose refusal then says
+/// so.
 impl Default for EngineKind {
     fn default() -> Self {
         Self::available().next().unwrap_or(Self::Wasmtime)
@@ -135,8 +137,8 @@ impl fmt::Display for EngineKind {
     }
 }
 
-/// Finds an engine by its [`name`](EngineKind::name), in this build or not. Refuses any other name as
-/// [`ErrorKind::Unsupported`], with the names that there are.
+/// Finds an engine by its [`name`](EngineKind::name), in this build or not. Refuses any other name
+/// as [`ErrorKind::Unsupported`], with the names that there are.
 impl FromStr for EngineKind {
     type Err = Error;
 

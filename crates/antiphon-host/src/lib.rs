@@ -1,8 +1,9 @@
-//! Runs waPC guests: everything that a program which embeds WebAssembly plugins needs, in one crate.
+//! Runs waPC guests: everything that a program which embeds WebAssembly plugins needs, in one
+//! crate.
 //!
-//! A **host** sends an operation name and opaque bytes into a sandboxed **guest**; the guest answers,
-//! and may call the host back. This crate puts the parts of [Antiphon] together, so that the first
-//! program needs one dependency:
+//! A **host** sends an operation name and opaque bytes into a sandboxed **guest**; the guest
+//! answers, and may call the host back. This crate puts the parts of [Antiphon] together, so that
+//! the first program needs one dependency:
 //!
 //! ```
 //! use antiphon_host::{Limits, Module, handler_fn};
@@ -40,9 +41,10 @@
 //! | lets its configuration choose the engine | [`EngineKind`] |
 //! | needs more of one engine than [`ModuleBuilder`] sets | the modules `wasmtime` and `wasmi` |
 //!
-//! A guest has limits from the start: 64 MiB of memory, 2 s for a call, nothing of the machine but a
-//! clock and random bytes. [`Limits`] names all of them. An [`Error`] says with its
-//! [kind](ErrorKind) what happened, and with its [fault](errors::Fault) who has to change something.
+//! A guest has limits from the start: 64 MiB of memory, 2 s for a call, nothing of the machine but
+//! a clock and random bytes. [`Limits`] names all of them. An [`Error`] says with its
+//! [kind](ErrorKind) what happened, and with its [fault](errors::Fault) who has to change
+//! something.
 //!
 //! # Features
 //!

@@ -150,8 +150,8 @@ impl ModuleBuilder {
     }
 
     /// Keeps compiled code in a directory, sealed with a key that only this user can read. A module
-    /// whose code is there is loaded instead of compiled. The directory is made when it is needed; one
-    /// that cannot be used is left out with a warning.
+    /// whose code is there is loaded instead of compiled. The directory is made when it is needed;
+    /// one that cannot be used is left out with a warning.
     ///
     /// [`EngineKind::default_cache_dir`] is the usual place.
     pub fn cache_dir(mut self, directory: impl Into<PathBuf>) -> Self {
@@ -178,8 +178,8 @@ impl ModuleBuilder {
     /// Reads a module from a file and compiles it.
     ///
     /// # Errors
-    /// Those of [`compile`](Self::compile); [`ErrorKind::InvalidModule`] also where the file cannot be
-    /// read, with the reason as its source.
+    /// Those of [`compile`](Self::compile); [`ErrorKind::InvalidModule`] also where the file cannot
+    /// be read, with the reason as its source.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Module> {
         let path = path.as_ref();
         let module = fs::read(path).map_err(|error| {
@@ -193,9 +193,9 @@ impl ModuleBuilder {
     /// with the key of the same [`cache_dir`](Self::cache_dir) and for the same options.
     ///
     /// # Errors
-    /// - [`ErrorKind::InvalidModule`], with the reason as its source: the file was changed, sealed with
-    ///   another key, or compiled by another version, for another processor or for other options; or
-    ///   the module is over its limits.
+    /// - [`ErrorKind::InvalidModule`], with the reason as its source: the file was changed, sealed
+    ///   with another key, or compiled by another version, for another processor or for other
+    ///   options; or the module is over its limits.
     /// - [`ErrorKind::Unsupported`]: the engine keeps no code, or no directory was named.
     pub fn open_artifact(&self, artifact: impl AsRef<Path>) -> Result<Module> {
         let open = self.cache()?.open_artifact;

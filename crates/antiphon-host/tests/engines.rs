@@ -9,7 +9,8 @@ use antiphon::errors::{BoxError, Error, ErrorKind};
 use antiphon::{EngineProviderFactory, Limits, WapcHost, WasiParams};
 use antiphon_host::{EngineKind, EngineOptions};
 
-/// A guest: one page of memory, the import of responses, more fields, and the body of `__guest_call`.
+/// A guest: one page of memory, the import of responses, more fields, and the body of
+/// `__guest_call`.
 fn guest(fields: &str, body: &str) -> Vec<u8> {
     format!(
         r#"(module
@@ -147,7 +148,8 @@ fn a_deterministic_guest_draws_the_same_bytes_on_every_engine() {
     }
 }
 
-/// Opens `file` in the first directory, to read it, and answers the error number as a character from `!` on.
+/// Opens `file` in the first directory, to read it, and answers the error number as a character
+/// from `!` on.
 #[cfg(all(feature = "wasmtime", feature = "wasi-fs"))]
 #[test]
 fn a_read_only_directory_may_be_read_and_not_written() {

@@ -1,8 +1,8 @@
 //! Many instances of one waPC guest behind one call.
 //!
-//! An instance of a guest serves one call at a time, so a service needs several. A [`HostPool`] starts them from one
-//! compiled module, gives each call a free one, and replaces those that a call broke. Clones of a pool share it, across
-//! tasks and threads.
+//! An instance of a guest serves one call at a time, so a service needs several. A [`HostPool`]
+//! starts them from one compiled module, gives each call a free one, and replaces those that a call
+//! broke. Clones of a pool share it, across tasks and threads.
 //!
 //! ```
 //! use antiphon::testing::{TestEngine, TestFactory};
@@ -23,11 +23,12 @@
 //! # What happens in a call
 //!
 //! 1. The call takes a free instance. It costs one atomic exchange and no lock.
-//! 2. Where none is free, the call waits in a queue, first come, first served. A full queue refuses it at once, as
-//!    [`Overloaded`](antiphon::errors::ErrorKind::Overloaded).
+//! 2. Where none is free, the call waits in a queue, first come, first served. A full queue refuses
+//!    it at once, as [`Overloaded`](antiphon::errors::ErrorKind::Overloaded).
 //! 3. The guest runs where its caller is: in the caller's task, or on the caller's thread.
-//! 4. The instance goes back to the pool, or to the first call in the queue. After a trap, an exceeded limit or a dropped
-//!    future it is discarded instead, and the pool's one thread starts another.
+//! 4. The instance goes back to the pool, or to the first call in the queue. After a trap, an
+//!    exceeded limit or a dropped future it is discarded instead, and the pool's one thread starts
+//!    another.
 //!
 //! # Limits and deadlines
 //!

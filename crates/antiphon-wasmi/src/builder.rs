@@ -8,8 +8,8 @@ use wasmi::Config;
 
 use crate::compiled::Compiled;
 
-/// Translates a module and makes providers of it, in either mode. Directories for guests, which wasmi has no answer to,
-/// are [`Unsupported`](ErrorKind::Unsupported) when the provider is built.
+/// Translates a module and makes providers of it, in either mode. Directories for guests, which
+/// wasmi has no answer to, are [`Unsupported`](ErrorKind::Unsupported) when the provider is built.
 ///
 /// ```
 /// use antiphon::Limits;

@@ -1,7 +1,7 @@
 //! The [wasmi](https://docs.rs/wasmi) engine for [Antiphon](antiphon): waPC guests, interpreted.
 //!
-//! A *provider* runs one instance of a guest for one host. [`WasmiEngineProviderBuilder`] translates a
-//! module and makes providers of it; a host takes a provider and calls the guest.
+//! A *provider* runs one instance of a guest for one host. [`WasmiEngineProviderBuilder`]
+//! translates a module and makes providers of it; a host takes a provider and calls the guest.
 //!
 //! ```
 //! use antiphon::{Limits, WapcHost};
@@ -32,16 +32,16 @@
 //!
 //! # Limits
 //!
-//! [`Limits`](antiphon::Limits) are on by default, and hold for each instance. The builder sets them for
-//! all instances of a module, a host for its own; where both set one, the stricter holds. wasmi looks at
-//! no clock, so guest code gets fuel in slices of microseconds, and the time is looked at between two of
-//! them. One instruction is never cut. The guest's stack is on the heap.
+//! [`Limits`](antiphon::Limits) are on by default, and hold for each instance. The builder sets
+//! them for all instances of a module, a host for its own; where both set one, the stricter holds.
+//! wasmi looks at no clock, so guest code gets fuel in slices of microseconds, and the time is
+//! looked at between two of them. One instruction is never cut. The guest's stack is on the heap.
 //!
 //! # What is translated
 //!
-//! Small functions are translated when they are first called; a module with a large one is translated as a
-//! whole. Each module has an engine of its own, which ends with it. No native code is made, and none is
-//! kept on disk. The README says how to build wasmi in a dev profile.
+//! Small functions are translated when they are first called; a module with a large one is
+//! translated as a whole. Each module has an engine of its own, which ends with it. No native code
+//! is made, and none is kept on disk. The README says how to build wasmi in a dev profile.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

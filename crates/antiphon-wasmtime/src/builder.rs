@@ -169,7 +169,8 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     }
 }
 
-/// The names of `wasmtime-provider` 2.x, for programs that were written for it. The rest of its builder has the names above.
+/// The names of `wasmtime-provider` 2.x, for programs that were written for it. The rest of its
+/// builder has the names above.
 impl WasmtimeEngineProviderBuilder<'_> {
     /// Limits memory and tables as `wasmtime-provider` does. These values replace the two limits of
     /// the builder.

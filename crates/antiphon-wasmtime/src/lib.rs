@@ -1,7 +1,8 @@
-//! The [Wasmtime](https://wasmtime.dev) engine for [Antiphon](antiphon): waPC guests as native code.
+//! The [Wasmtime](https://wasmtime.dev) engine for [Antiphon](antiphon): waPC guests as native
+//! code.
 //!
-//! A *provider* runs one instance of a guest for one host. [`WasmtimeEngineProviderBuilder`] compiles a
-//! module and makes providers of it; a host takes a provider and calls the guest.
+//! A *provider* runs one instance of a guest for one host. [`WasmtimeEngineProviderBuilder`]
+//! compiles a module and makes providers of it; a host takes a provider and calls the guest.
 //!
 //! ```
 //! use antiphon::{Limits, WapcHost};
@@ -39,27 +40,29 @@
 //!
 //! # Limits
 //!
-//! [`Limits`](antiphon::Limits) are on by default, and hold for each instance. The builder sets them for
-//! all instances of a module, a host for its own; where both set one, the stricter holds. Memory and
-//! tables are capped in the store, a deadline is checked at each tick of 5 ms while guest code runs, and
-//! fuel is counted where [`with_fuel`](antiphon::Limits::fuel) is set on the builder. A module that
-//! needs more than its limits, or is no waPC guest, is refused when it is compiled. Antiphon never ticks
-//! an engine of yours: such an engine has a deadline only if its epochs are on.
+//! [`Limits`](antiphon::Limits) are on by default, and hold for each instance. The builder sets
+//! them for all instances of a module, a host for its own; where both set one, the stricter holds.
+//! Memory and tables are capped in the store, a deadline is checked at each tick of 5 ms while
+//! guest code runs, and fuel is counted where [`with_fuel`](antiphon::Limits::fuel) is set on the
+//! builder. A module that needs more than its limits, or is no waPC guest, is refused when it is
+//! compiled. Antiphon never ticks an engine of yours: such an engine has a deadline only if its
+//! epochs are on.
 //!
 //! # Straight and cooperative
 //!
-//! A guest of a synchronous host runs *straight*: on the stack of its caller, to the end of the call. A
-//! guest of an asynchronous host is *cooperative*: it runs on a stack of its own, which it leaves while it
-//! waits for its host, and at each tick. With [`cooperative(false)`](WasmtimeEngineProviderBuilder::cooperative)
-//! a guest that cannot wait runs straight there too, which is faster for short calls of trusted guests.
+//! A guest of a synchronous host runs *straight*: on the stack of its caller, to the end of the
+//! call. A guest of an asynchronous host is *cooperative*: it runs on a stack of its own, which it
+//! leaves while it waits for its host, and at each tick. With
+//! [`cooperative(false)`](WasmtimeEngineProviderBuilder::cooperative) a guest that cannot wait runs
+//! straight there too, which is faster for short calls of trusted guests.
 //!
 //! # What is compiled, and where code is kept
 //!
 //! Each call of a `build` method compiles the module, on all processors, one module at a time in a
-//! process ([`set_parallel_compilations`] allows more). Its code stays in memory for as long as a provider
-//! or a factory of it. With the feature `cache` it is written to disk as well, sealed with a `SealKey` that
-//! only this user can read, and loaded only if its seal is whole and it was compiled for this version of
-//! Wasmtime, this processor and these settings.
+//! process ([`set_parallel_compilations`] allows more). Its code stays in memory for as long as a
+//! provider or a factory of it. With the feature `cache` it is written to disk as well, sealed with
+//! a `SealKey` that only this user can read, and loaded only if its seal is whole and it was
+//! compiled for this version of Wasmtime, this processor and these settings.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,22 +1,26 @@
-//! A waPC host runtime: calls operations of a sandboxed guest with opaque bytes, and answers the guest's calls back.
+//! A waPC host runtime: calls operations of a sandboxed guest with opaque bytes, and answers the
+//! guest's calls back.
 //!
-//! A **host** runs one guest. [`WapcHost`] blocks the thread of its caller, [`WapcHostAsync`] waits on any executor. Each
-//! serves one call at a time, in order; for more calls at once, make more hosts, or take a pool of them (the crate
-//! `antiphon-pool`). A host is made from a provider, which is an **engine** with a module; `antiphon-wasmtime` and
-//! `antiphon-wasmi` have providers for WebAssembly. This crate holds no engine and no executor.
+//! A **host** runs one guest. [`WapcHost`] blocks the thread of its caller, [`WapcHostAsync`] waits
+//! on any executor. Each serves one call at a time, in order; for more calls at once, make more
+//! hosts, or take a pool of them (the crate `antiphon-pool`). A host is made from a provider, which
+//! is an **engine** with a module; `antiphon-wasmtime` and `antiphon-wasmi` have providers for
+//! WebAssembly. This crate holds no engine and no executor.
 //!
 //! What happens in a **call**:
 //!
 //! 1. The call waits until the host is free. The time counts against the call's deadline.
 //! 2. If the host has no instance, because an earlier call cost it, the engine starts a new one.
 //! 3. The guest runs. It reads its request, and answers with a response or an error.
-//! 4. Where the guest calls its host, the handler answers. A [`Route`] can allow some calls and refuse others.
-//! 5. The answer is copied to the caller. A trap, a deadline or a cancelled call discards the instance with its memory;
-//!    [`Error::fate`](errors::Error::fate) says so.
+//! 4. Where the guest calls its host, the handler answers. A [`Route`] can allow some calls and
+//!    refuse others.
+//! 5. The answer is copied to the caller. A trap, a deadline or a cancelled call discards the
+//!    instance with its memory; [`Error::fate`](errors::Error::fate) says so.
 //!
-//! **Limits** hold without being set: [`Limits`] lists them with their defaults. The host and the provider can each set
-//! them, and the stricter one holds; a [`Request`] can shorten one call or lengthen it, and a [`Route`] has budgets of its
-//! own for the host calls that it serves. An error names the limit that ended a call: [`Exceeded`].
+//! **Limits** hold without being set: [`Limits`] lists them with their defaults. The host and the
+//! provider can each set them, and the stricter one holds; a [`Request`] can shorten one call or
+//! lengthen it, and a [`Route`] has budgets of its own for the host calls that it serves. An error
+//! names the limit that ended a call: [`Exceeded`].
 //!
 //! | to do this | take |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! What keeps others' panics from spreading: code that is not ours runs on our threads, and between our locks.
+//! What keeps others' panics from spreading: code that is not ours runs on our threads, and between
+//! our locks.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::errors::{Error, ErrorKind};
 
-/// Locks a mutex, poisoned or not. Nothing in this crate panics between two states of what it guards.
+/// Locks a mutex, poisoned or not. Nothing in this crate panics between two states of what it
+/// guards.
 #[inline]
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

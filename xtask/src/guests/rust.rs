@@ -1,4 +1,5 @@
-//! Builds the Rust guests with a toolchain that can compile for WebAssembly: the one on the path, or another that is named.
+//! Builds the Rust guests with a toolchain that can compile for WebAssembly: the one on the path,
+//! or another that is named.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -46,8 +47,8 @@ pub(crate) const MODULES: [Built; 7] = [
 /// The SDKs whose versions the manifest records.
 const SDKS: [&str; 2] = ["antiphon-guest", "wapc-guest"];
 
-/// The variable that names a folder with another `cargo` and `rustc` than those on the path, and with a `rust-lld` where the
-/// compiler has none of its own.
+/// The variable that names a folder with another `cargo` and `rustc` than those on the path, and
+/// with a `rust-lld` where the compiler has none of its own.
 const FOLDER: &str = "ANTIPHON_GUEST_RUST";
 
 /// The advice if no toolchain was found.
@@ -138,7 +139,8 @@ struct Toolchain {
 }
 
 impl Toolchain {
-    /// Takes the toolchain that [`FOLDER`] names as it is, or the one on the path if it has the targets.
+    /// Takes the toolchain that [`FOLDER`] names as it is, or the one on the path if it has the
+    /// targets.
     fn find() -> Result<Self> {
         if let Some(folder) = std::env::var_os(FOLDER) {
             let folder = std::path::absolute(folder)?;

@@ -10,8 +10,8 @@ use antiphon_host::{EngineKind, ModuleBuilder};
 use crate::args::CacheArgs;
 use crate::failure::Failure;
 
-/// The directory of an engine's cache. `None` if the engine does not compile, or if no directory for
-/// the cache is known.
+/// The directory of an engine's cache. `None` if the engine does not compile, or if no directory
+/// for the cache is known.
 pub(super) fn cache_dir(args: &CacheArgs, engine: EngineKind) -> Option<PathBuf> {
     if args.no_cache || !engine.keeps_code() {
         return None;

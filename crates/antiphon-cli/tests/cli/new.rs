@@ -60,8 +60,8 @@ fn files(folder: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
-/// The templates are copies, because a checkout on Windows has no links and a package has no guests.
-/// `ANTIPHON_COPY_TEMPLATES=1` copies them again.
+/// The templates are copies, because a checkout on Windows has no links and a package has no
+/// guests. `ANTIPHON_COPY_TEMPLATES=1` copies them again.
 #[test]
 fn a_project_has_the_files_of_its_guest_byte_for_byte() {
     let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");

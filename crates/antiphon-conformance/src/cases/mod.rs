@@ -1,5 +1,5 @@
-//! The cases, a file for each topic and a folder for those that belong together. A case is a function; its guest is
-//! WebAssembly text beside it.
+//! The cases, a file for each topic and a folder for those that belong together. A case is a
+//! function; its guest is WebAssembly text beside it.
 
 use crate::suite::Case;
 

@@ -1,4 +1,5 @@
-//! Providers under load: one case at a time that measures the process, and traffic for minutes or hours.
+//! Providers under load: one case at a time that measures the process, and traffic for minutes or
+//! hours.
 
 mod callee;
 mod soak;

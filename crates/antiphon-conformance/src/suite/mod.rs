@@ -1,4 +1,5 @@
-//! What a case is made of: its modes and needs, the provider under test, guests, and hosts that are driven alike.
+//! What a case is made of: its modes and needs, the provider under test, guests, and hosts that are
+//! driven alike.
 
 mod case;
 mod guest;

@@ -1,4 +1,5 @@
-//! What cases and load have in common, and what knows neither: expectations, bounds, handlers, measurements.
+//! What cases and load have in common, and what knows neither: expectations, bounds, handlers,
+//! measurements.
 
 mod bounded;
 mod expect;

@@ -31,8 +31,8 @@ use crate::sync::{Mutex, MutexGuard, lock, survive};
 
 /// Hands instances over to calls.
 pub(crate) struct Queue<T: Serves> {
-    /// Called, without the lock, when there may be an instance to start. Dropped first: the keeper learns of the pool's end
-    /// before its instances go.
+    /// Called, without the lock, when there may be an instance to start. Dropped first: the keeper
+    /// learns of the pool's end before its instances go.
     call_keeper: Box<dyn Fn() + Send + Sync>,
     places: Places<T>,
     state: Mutex<State<T>>,

@@ -1,7 +1,8 @@
-//! The hand-over of instances: the places that they fill, the calls that wait, and the version that serves.
+//! The hand-over of instances: the places that they fill, the calls that wait, and the version that
+//! serves.
 //!
-//! `tests/model.rs` compiles the files of this folder over locks and atomics of its own. So they name each other by
-//! `super`, and know nothing else of the crate but `crate::sync`.
+//! `tests/model.rs` compiles the files of this folder over locks and atomics of its own. So they
+//! name each other by `super`, and know nothing else of the crate but `crate::sync`.
 
 mod handover;
 mod places;

@@ -1,7 +1,7 @@
 //! The places of a pool, the slot of each, and what a caller has to look at beside them.
 //!
-//! The pool has a fixed number of places. An instance fills one, and while it is free it lies in the place's slot: to
-//! take it from there is to be served.
+//! The pool has a fixed number of places. An instance fills one, and while it is free it lies in
+//! the place's slot: to take it from there is to be served.
 
 use std::sync::atomic::{self, AtomicBool, Ordering};
 
@@ -100,7 +100,8 @@ impl<T: Serves> Places<T> {
         held.value.version() == self.version.load(Ordering::Relaxed)
     }
 
-    /// Takes any free instance, of whatever version. A thread looks first into the slot that it used last.
+    /// Takes any free instance, of whatever version. A thread looks first into the slot that it
+    /// used last.
     #[inline]
     pub(super) fn find(&self) -> Option<Held<T>> {
         let first = hint();

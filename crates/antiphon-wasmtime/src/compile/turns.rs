@@ -28,8 +28,8 @@ pub fn set_parallel_compilations(limit: NonZeroUsize) {
     GATE.set_limit(limit);
 }
 
-/// Waits until this module's turn has come. It is over when the value is dropped. Says as well whether somebody else
-/// compiled meanwhile, perhaps the same module.
+/// Waits for a turn to compile. Dropping the value ends the turn. Also returns whether another
+/// module was compiled during the wait; it may have been the same one.
 pub(super) fn turn() -> (Turn<'static>, bool) {
     GATE.enter()
 }

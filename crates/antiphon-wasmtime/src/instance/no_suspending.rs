@@ -1,4 +1,5 @@
-//! Without the feature `async` there are no asynchronous hosts, and no guest is left where it waits for its host.
+//! Without the feature `async` there are no asynchronous hosts, and no guest is left where it waits
+//! for its host.
 
 use antiphon::{Conversation, EngineOptions};
 use wasmtime::{InstancePre, Linker, Module, Result};

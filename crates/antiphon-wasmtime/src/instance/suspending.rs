@@ -1,4 +1,5 @@
-//! Guests of asynchronous hosts: which of them leave their stack to wait, and the form of a module in which they can.
+//! Guests of asynchronous hosts: which of them leave their stack to wait, and the form of a module
+//! in which they can.
 
 use antiphon::{Conversation, EngineOptions, HOST_NAMESPACE, wapc_functions as wapc};
 use wasmtime::{Caller, InstancePre, Linker, Module, Result};
@@ -8,8 +9,8 @@ use super::data::{Data, split};
 use super::fiber::Fiber;
 use super::{How, Mode};
 
-/// The form in which the imports that can wait suspend the guest. The same linker serves both: what can wait is defined
-/// anew over its synchronous form.
+/// The form in which the imports that can wait suspend the guest. One linker serves both forms: the
+/// imports that can wait are redefined over their synchronous form.
 pub(super) fn form(
     linker: &mut Linker<Data>,
     module: &Module,
@@ -24,8 +25,8 @@ pub(super) fn form(
     linker.instantiate_pre(module)
 }
 
-/// How a guest of an asynchronous host runs. It suspends only where it may have to: instances without such imports can
-/// also run straight.
+/// How a guest of an asynchronous host runs. It suspends only where it may have to: instances
+/// without such imports can also run straight.
 pub(super) fn how(compiled: &Compiled, conversation: &Conversation) -> How {
     let options = &compiled.settings.options;
     let suspends = waits(compiled) || (calls_host(compiled) && conversation.can_suspend());
@@ -36,7 +37,7 @@ pub(super) fn how(compiled: &Compiled, conversation: &Conversation) -> How {
     }
 }
 
-/// Whether the guest imports something that always has to suspend it: WASI's `poll_oneoff`.
+/// Returns whether the guest imports a function that always suspends it: WASI's `poll_oneoff`.
 fn waits(compiled: &Compiled) -> bool {
     compiled.info.imports.iter().any(|import| import.name == "poll_oneoff" && import.module != "wapc")
 }

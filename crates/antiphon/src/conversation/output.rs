@@ -68,8 +68,8 @@ impl Output for Reused<'_> {
     }
 }
 
-/// Puts the answer nowhere: the closure of [`sink`](crate::conversation::answer_in_place) reads it in
-/// the guest's memory.
+/// Puts the answer nowhere: the closure of [`sink`](crate::conversation::answer_in_place) reads it
+/// in the guest's memory.
 pub(crate) struct InPlace;
 
 impl Output for InPlace {

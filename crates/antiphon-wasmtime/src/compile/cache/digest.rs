@@ -10,10 +10,10 @@
 //! thread can be had, the first one hashes everything. The threads that compile are not used,
 //! because a load would wait there for a compilation.
 //!
-//! The crate's own feature `rayon` would do with less code. But it shares out only bytes that are in
-//! memory, so one thread reads a file alone, and a pool takes longer to start than one helper. For a
-//! module of 1.9 MB and its artifact of 4.4 MB, on two processors: 0.55 ms here, 0.78 ms with one
-//! thread, 0.81 ms with a new pool of two threads, 0.69 ms with one that is ready.
+//! The crate's own feature `rayon` would do with less code. But it shares out only bytes that are
+//! in memory, so one thread reads a file alone, and a pool takes longer to start than one helper.
+//! For a module of 1.9 MB and its artifact of 4.4 MB, on two processors: 0.55 ms here, 0.78 ms with
+//! one thread, 0.81 ms with a new pool of two threads, 0.69 ms with one that is ready.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{io, mem, thread};

@@ -25,7 +25,8 @@ pub(super) struct Fiber {
 }
 
 impl Fiber {
-    /// That of a guest of a synchronous host: only one with directories, whose functions all suspend, has any.
+    /// That of a guest of a synchronous host: only one with directories, whose functions all
+    /// suspend, has any.
     pub(super) fn of_sync(compiled: &Compiled) -> Option<Self> {
         compiled.has_directories().then_some(Self { yields: false })
     }

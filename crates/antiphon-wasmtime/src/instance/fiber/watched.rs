@@ -1,4 +1,5 @@
-//! Guests with directories: files are waited for outside the conversation, so the deadline is kept around them.
+//! Guests with directories: files are waited for outside the conversation, so the deadline is kept
+//! around them.
 
 use std::mem;
 
@@ -12,8 +13,8 @@ use crate::instance::wasi::in_tokio;
 use crate::instance::{Guest, How, Instance, Unstarted};
 
 impl Instance {
-    /// Starts a guest with directories: files are waited for outside the conversation, so the deadline is kept
-    /// around them.
+    /// Starts a guest with directories: files are waited for outside the conversation, so the
+    /// deadline is kept around them.
     pub(in crate::instance) async fn start_with_directories(
         compiled: &Compiled,
         linked: &Linked,

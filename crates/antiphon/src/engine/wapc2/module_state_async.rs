@@ -1,4 +1,5 @@
-//! The handle through which an asynchronous engine of `wapc` 2.x's shape takes part in a conversation.
+//! The handle through which an asynchronous engine of `wapc` 2.x's shape takes part in a
+//! conversation.
 
 use std::error::Error as StdError;
 use std::fmt;
