@@ -12,6 +12,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use crate::cases::cases;
 use crate::suite::{Case, Mode, Module, Provider, Subject, guests_dir};
 use crate::support::Bound;
+use crate::support::workers::{self, Workers};
 
 /// Returns the bound of an ordinary case, past which it counts as hanging:
 /// `ANTIPHON_CONFORMANCE_PATIENCE_S` seconds, 120 by default. Its memory has no bound, because
@@ -64,6 +65,10 @@ impl Setup {
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
+
+    fn subject(&self, provider: &Arc<Provider>, mode: Mode) -> Subject {
+        Subject::new(Arc::clone(provider), mode, self.guests.clone()).isolated(self.isolation)
+    }
 }
 
 /// Runs the suite on a provider, as the `main` of a test target: takes the arguments of `cargo
@@ -80,6 +85,9 @@ where
     E: Into<BoxError>,
 {
     let provider: Arc<Provider> = Arc::new(move |module: &Module| provider(module).map_err(Into::into));
+    if workers::is_worker() {
+        return workers::serve(|name| check_named(name, &setup, &provider));
+    }
     let arguments = Arguments::from_args();
     let capabilities = match Subject::new(Arc::clone(&provider), Mode::Sync, None).capabilities() {
         Ok(capabilities) => capabilities,
@@ -92,6 +100,7 @@ where
         eprintln!("{} has no provider for either kind of host", setup.name);
         return ExitCode::FAILURE;
     };
+    let workers = Arc::new(Workers::default());
     let mut trials = Vec::new();
     for case in cases() {
         for mode in case.modes() {
@@ -100,9 +109,9 @@ where
             let no_state = (case.is_about_state() && setup.isolation == Isolation::PerCall)
                 .then_some("each call has an instance of its own");
             let missing = absent.reason(*mode).or_else(|| case.missing(*mode, &capabilities));
-            let subject = Subject::new(Arc::clone(&provider), *mode, setup.guests.clone());
-            let (subject, missing) = (subject.isolated(setup.isolation), missing.or(no_guests).or(no_state));
-            trials.push(trial(*case, subject, missing).with_kind(setup.name.clone()));
+            let subject = setup.subject(&provider, *mode);
+            let trial = trial(*case, subject, missing.or(no_guests).or(no_state), &workers);
+            trials.push(trial.with_kind(setup.name.clone()));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -140,26 +149,50 @@ where
     run(Setup::new(name).guests(guests), provider)
 }
 
-fn trial(case: Case, subject: Subject, missing: Option<&'static str>) -> Trial {
-    let name = format!("{}::{case:?}", subject.mode().name());
-    Trial::ignorable_test(name, move || match missing {
+/// The name of a case in a mode, as a run prints it.
+fn name(case: &Case, mode: Mode) -> String {
+    format!("{}::{case:?}", mode.name())
+}
+
+fn trial(case: Case, subject: Subject, missing: Option<&'static str>, workers: &Arc<Workers>) -> Trial {
+    let name = name(&case, subject.mode());
+    let workers = Arc::clone(workers);
+    Trial::ignorable_test(name.clone(), move || match missing {
         Some(reason) => Ok(Completion::ignored_with(reason)),
-        None => check(case, subject).map(|()| Completion::Completed),
+        None => check(case, || match case.is_hostile() {
+            true => workers.check(&name),
+            false => within(patience(), case, subject),
+        })
+        .map(|()| Completion::Completed),
     })
 }
 
-/// Checks a case on a thread of its own, so that a hanging case fails and the run goes on.
-fn check(case: Case, subject: Subject) -> Result<(), Failed> {
+/// Checks a case when no other case forbids it.
+fn check(case: Case, check: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
     let (_shared, _alone);
     if case.is_alone() {
         _alone = QUIET.write().unwrap_or_else(PoisonError::into_inner);
     } else {
         _shared = QUIET.read().unwrap_or_else(PoisonError::into_inner);
     }
-    // The runner sets the bound, so no hostile case can forget it.
+    check()
+}
+
+/// Checks a hostile case in a worker.
+fn check_named(test: &str, setup: &Setup, provider: &Arc<Provider>) -> Result<(), Failed> {
+    let tests = cases().flat_map(|case| case.modes().iter().map(move |mode| (case, *mode)));
+    let Some((case, mode)) = tests.into_iter().find(|(case, mode)| name(case, *mode) == test) else {
+        return Err(format!("no test is called {test}").into());
+    };
+    hostile(*case, setup.subject(provider, mode))
+}
+
+/// Checks a hostile case within its bound, which the runner sets, so that no case can forget it.
+fn hostile(case: Case, subject: Subject) -> Result<(), Failed> {
     within(case.bound().unwrap_or_else(patience), case, subject)
 }
 
+/// Checks a case on a thread of its own, so that a hanging case fails and the run goes on.
 pub(crate) fn within(bound: Bound, case: Case, subject: Subject) -> Result<(), Failed> {
     bound.run(format!("{case:?}"), move || case.check(&subject))?.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -174,7 +207,7 @@ mod tests {
     fn check_of(check: fn(&Subject), bound: impl FnOnce(Case) -> Case) -> Result<(), String> {
         let subject = Subject::new(Arc::new(|_: &Module| Err("no engine".into())), Mode::Sync, None);
         let case = bound(Case::new("topic", "name", check).hostile());
-        super::check(case, subject).map_err(|failed| failed.message().unwrap_or_default().to_owned())
+        super::hostile(case, subject).map_err(|failed| failed.message().unwrap_or_default().to_owned())
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod others;
 mod process;
 mod runtime;
 pub(crate) mod wat;
+pub(crate) mod workers;
 
 pub(crate) use bounded::Bound;
 pub(crate) use expect::{DEADLINE_TEXT, Failure, cause, deadline_in, says, slack, soon, took};
