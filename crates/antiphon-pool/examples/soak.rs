@@ -1,4 +1,7 @@
 //! Soaks the pool: `cargo xtask soak --pool --minutes N`.
+//!
+//! The soak knows hosts, and the pool knows the soak, so the conformance crate does not depend on
+//! the pool.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,12 +15,12 @@ use clap::Parser;
 
 /// Fewer instances than callers, so that calls wait.
 const INSTANCES: usize = 3;
-/// More than all callers together: a refusal would be right, and is not what is looked for.
+/// More than all callers together. A refusal would be correct, but the soak does not look for it.
 const QUEUE: usize = 64;
-/// Calls of an instance, so that it is rebuilt for its age too.
+/// Calls per instance, so that instances are also rebuilt because of their age.
 const RECYCLE: u64 = 10_000;
 
-/// Calls pools of an engine for a time, and prints what became of it.
+/// Calls pools of an engine for some time, and prints the results.
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]

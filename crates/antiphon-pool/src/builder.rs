@@ -1,4 +1,4 @@
-//! What a pool is built from.
+//! Builds a pool from its settings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,9 +17,10 @@ use crate::queue::{Bounds, Queue};
 use crate::stats::Tally;
 use crate::version::{History, Version};
 
-/// Between two starts that fail: without any the pool's thread would do nothing else.
+/// The shortest pause between two starts that fail. Without a pause the pool's thread would do
+/// nothing but start instances.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-/// A time that any clock can add.
+/// The longest pause between two starts that fail: a time that can be added to any clock.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Builds a [`HostPool`].
@@ -70,96 +71,105 @@ impl HostPoolBuilder {
         }
     }
 
-    /// What the pool is called in metrics, where a program has several; `antiphon` by default.
+    /// Names the pool in metrics, for programs with several pools. The default is `antiphon`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Instances that are kept although no call needs them; 1 by default. So many are started before the pool is built, one
-    /// at least.
+    /// Keeps at least this many instances even when no call needs them. The default is 1. `build`
+    /// starts this many, and at least one.
     pub fn min(mut self, instances: usize) -> Self {
         self.min = instances;
         self
     }
 
-    /// The most instances at once, and so the most calls that run at once; by default as many as the machine can run in
-    /// parallel, or [`min`](Self::min) where that is more. From 1 to [`HostPool::MAX_INSTANCES`]. Where handlers call their own
-    /// pool, each level of such calls holds an instance more.
+    /// Limits the number of instances, and so the number of calls that run at once. The default is
+    /// the parallelism of the machine, or [`min`](Self::min) if that is larger. The value has to be
+    /// from 1 to [`HostPool::MAX_INSTANCES`]. If handlers call their own pool, each level of such
+    /// calls holds one more instance.
     pub fn max(mut self, instances: usize) -> Self {
         self.max = Some(instances);
         self
     }
 
-    /// How many calls may wait while all `max` instances are there and busy; twice [`max`](Self::max) by default, 0 for a pool
-    /// that then refuses every call. A call that waits for an instance that is still to be started, or started again, takes none
-    /// of these places.
+    /// Limits how many calls may wait while all `max` instances exist and are busy. The default is
+    /// twice [`max`](Self::max); with 0 the pool then refuses every call. A call that waits for an
+    /// instance that still has to be started or rebuilt does not count.
     pub fn queue(mut self, calls: usize) -> Self {
         self.queue = Some(calls);
         self
     }
 
-    /// How long a call may wait for an instance, beside its deadline, which counts its wait too; by default only that. To within
-    /// two ticks ([`TICK`](antiphon::ticker::TICK), 5 ms).
+    /// Limits how long a call may wait for an instance. By default only the deadline of the call
+    /// limits the wait, which counts towards it. The limit is exact to two ticks
+    /// ([`TICK`](antiphon::ticker::TICK), 5 ms).
     pub fn wait(mut self, limit: Duration) -> Self {
         self.wait = limit;
         self
     }
 
-    /// How long an instance beyond [`min`](Self::min) may be idle before it is dropped, to within half of it and a tick; a
-    /// minute by default. `Duration::MAX` keeps them.
+    /// Sets how long an instance beyond [`min`](Self::min) may be idle before the pool drops it,
+    /// exact to half of that time and a tick. The default is one minute. `Duration::MAX` keeps idle
+    /// instances forever.
     pub fn idle(mut self, limit: Duration) -> Self {
         self.idle = limit;
         self
     }
 
-    /// Rebuilds an instance after so many calls, 0 being as 1; never by default. Of no use with
-    /// [`Isolation::PerCall`], where each call has an instance of its own.
+    /// Rebuilds an instance after this many calls; 0 counts as 1. The default is never. The setting
+    /// has no use with [`Isolation::PerCall`], where each call has an instance of its own.
     pub fn recycle_after(mut self, calls: u64) -> Self {
         self.recycle = Some(calls);
         self
     }
 
-    /// The pause after a start that failed, which doubles with each that follows, and the longest pause; 50 ms and 30 s by
-    /// default, 1 ms at least and a day at most. Only one instance is tried at a time meanwhile.
+    /// Sets the pause after a failed start and the longest pause. Each further failure doubles the
+    /// pause. The defaults are 50 ms and 30 s; both are at least 1 ms and at most one day. During
+    /// that time the pool tries to start only one instance at a time.
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.backoff = (first, longest);
         self
     }
 
-    /// Whether the calls of an instance share what the guest keeps in its memory; where the factory asks for more isolation,
-    /// it gets it. Set there too, the engine prepares for it, and instances cost less.
+    /// Sets whether the calls of an instance share the guest's memory. If the factory asks for more
+    /// isolation, the pool uses that. An engine whose factory is also set to that isolation
+    /// prepares for it, and its instances cost less.
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.blueprint.isolation = isolation;
         self
     }
 
-    /// Sets the limits of every instance; where the factory sets one too, the stricter holds.
+    /// Sets the limits of every instance. Where the factory sets a limit too, the stricter one
+    /// holds.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.blueprint.limits = limits;
         self
     }
 
-    /// Answers the host calls of all instances, and may wait for that. Such a handler may call the pool, around its caller
-    /// ([`Request::caller`](antiphon::Request::caller)), and should know it as a [`WeakHostPool`](crate::WeakHostPool).
+    /// Answers the host calls of all instances with a handler that may wait. Such a handler may
+    /// call the pool on behalf of its caller ([`Request::caller`](antiphon::Request::caller)), and
+    /// should hold the pool as a [`WeakHostPool`](crate::WeakHostPool).
     pub fn handler(mut self, handler: impl HostHandlerAsync + 'static) -> Self {
         self.blueprint.handler = Handler::Async(Arc::new(handler));
         self
     }
 
-    /// Answers the host calls of all instances without ever waiting, which saves guests the means to suspend.
+    /// Answers the host calls of all instances with a handler that never waits. Guests then need no
+    /// means to suspend.
     pub fn handler_sync(mut self, handler: impl HostHandler + 'static) -> Self {
         self.blueprint.handler = Handler::Sync(Arc::new(handler));
         self
     }
 
-    /// Sends the guests' log lines to a function rather than to `tracing` (target `antiphon::guest`). It must not block.
+    /// Sends the guests' log lines to this function instead of `tracing` (target
+    /// `antiphon::guest`). The function must not block.
     pub fn log(mut self, sink: impl Fn(LogLine<'_>) + Send + Sync + 'static) -> Self {
         self.blueprint.log = Some(Arc::new(sink));
         self
     }
 
-    /// Allows host calls while a guest starts; refused by default.
+    /// Sets whether a guest may make host calls while it starts. They are refused by default.
     pub fn host_calls_in_init(mut self, allowed: bool) -> Self {
         self.blueprint.host_calls_in_init = allowed;
         self
@@ -168,11 +178,12 @@ impl HostPoolBuilder {
     /// Starts the first instances.
     ///
     /// # Errors
-    /// [`InitFailed`](ErrorKind::InitFailed) or [`InvalidModule`](ErrorKind::InvalidModule): the guest cannot be started.
-    /// [`Unsupported`](ErrorKind::Unsupported): the settings do not go together, or the engine has no asynchronous mode.
+    /// [`InitFailed`](ErrorKind::InitFailed) or [`InvalidModule`](ErrorKind::InvalidModule) if the
+    /// guest cannot be started. [`Unsupported`](ErrorKind::Unsupported) if the settings contradict
+    /// each other, or the engine has no asynchronous mode.
     ///
     /// # Cancel safety
-    /// Dropping the future drops whatever was started.
+    /// Dropping the future drops all instances that were started.
     pub async fn build(self) -> Result<HostPool> {
         let settings = self.settings()?;
         let mut blueprint = self.blueprint;
@@ -199,7 +210,7 @@ impl HostPoolBuilder {
         Ok(HostPool::new(inner))
     }
 
-    /// [`build`](Self::build) on a thread that has no runtime.
+    /// Builds the pool as [`build`](Self::build) does, on a thread that has no runtime.
     ///
     /// # Errors
     /// Those of [`build`](Self::build).

@@ -1,4 +1,4 @@
-//! The end of a pool that serves.
+//! Ends a pool that serves calls.
 
 use std::time::Duration;
 
@@ -6,47 +6,54 @@ use antiphon::{block_on, ticker};
 
 use crate::pool::HostPool;
 
-/// How long calls that were cut off have to be gone. A guest is, after a tick or two; a call that nobody polls never is,
-/// until it is dropped.
+/// How long a drain waits for the calls that it cut off. A guest stops after a tick or two; a call
+/// that is never polled stays until it is dropped.
 const GONE: Duration = Duration::from_secs(1);
 
 /// What a drain cut off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Calls that still ran at the end of the grace. They end in [`Cancelled`](antiphon::errors::ErrorKind::Cancelled).
+    /// Calls that still ran when the grace period ended. They end with
+    /// [`Cancelled`](antiphon::errors::ErrorKind::Cancelled).
     pub running: usize,
-    /// Calls that still waited. They end in the same, and never began.
+    /// Calls that still waited when the grace period ended. They end with the same error, and never
+    /// began.
     pub queued: usize,
 }
 
 impl HostPool {
-    /// Takes no more calls, waits for those that it has, for as long as the grace, and frees everything. What then still
-    /// runs or waits is cut off. Calls that the handlers of running calls make are parts of those, and are taken until then.
+    /// Drains the pool: it takes no more calls, waits up to `grace` for the calls that it has, and
+    /// frees everything. Calls that still run or wait after that are cut off. A call that the
+    /// handler of a running call makes is a part of that call, so the pool takes such calls until
+    /// the grace period ends.
     ///
-    /// A guest is cut off where it waits, or at its next tick. What cannot be (a handler that blocks its thread, an engine that
-    /// was told not to interrupt guests, a call whose future nobody polls) ends by its deadline or when it is dropped; it is
-    /// counted, and waited for a second at most.
+    /// A guest is cut off where it waits, or at its next tick. Some calls cannot be cut off: those
+    /// whose handler blocks its thread, whose engine was told not to interrupt guests, or whose
+    /// future is not polled. They end by their deadline or when they are dropped. `drain` counts
+    /// them and waits for them for at most one second.
     ///
     /// # Cancel safety
-    /// The future may be dropped at any await: the pool takes no more calls, and nothing is cut off.
+    /// The future may be dropped at any await. The pool then takes no more calls, and no call is
+    /// cut off.
     pub async fn drain(&self, grace: Duration) -> Drained {
         let inner = &*self.inner;
         inner.queue.close();
         if ticker::within(grace, inner.queue.ended()).await.is_some() {
-            // What a replacement is starting aside serves nobody any more.
+            // Also stops instances that a replacement is starting: they would never serve.
             inner.blueprint.stop.cancel();
             return Drained::default();
         }
         let queued = inner.queue.cut();
         let running = inner.queue.counts().busy;
         inner.blueprint.stop.cancel();
-        // Not waited for any longer: the future of such a call may be one that nobody polls.
+        // The drain gives up after this wait, because the future of such a call may never be
+        // polled.
         let _ = ticker::within(GONE, inner.queue.ended()).await;
         Drained { running, queued }
     }
 
-    /// [`drain`](Self::drain) on a thread that has no runtime.
+    /// Drains the pool as [`drain`](Self::drain) does, on a thread that has no runtime.
     pub fn drain_blocking(&self, grace: Duration) -> Drained {
         block_on(self.drain(grace))
     }

@@ -1,17 +1,17 @@
-//! Times, counted by how long they were.
+//! A histogram of durations.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Eight buckets for each doubling: a bucket is an eighth of its lower bound wide.
+/// Each doubling has eight buckets, so a bucket is as wide as an eighth of its lower bound.
 const SHIFT: u32 = 3;
 const PER_DOUBLING: u64 = 1 << SHIFT;
-/// Nanoseconds up to 2^42, more than an hour; what is longer counts as that.
+/// The largest value in nanoseconds: 2^42, more than an hour. Longer times are counted as this one.
 const LARGEST: u64 = (1 << 42) - 1;
 const BUCKETS: usize = (((42 - SHIFT) as usize) + 1) << SHIFT;
 
-/// A distribution of times, to within an eighth of each.
+/// A distribution of durations; each is known to within an eighth.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Histogram {
     counts: Box<[u64]>,
@@ -24,13 +24,14 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// How many times were counted.
+    /// Returns how many durations were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// The time that this part of all (0.5 for the median) did not exceed; zero where none was counted.
+    /// Returns the duration that the fraction `part` of all did not exceed (0.5 for the median), or
+    /// zero if none was counted.
     #[must_use]
     pub fn quantile(&self, part: f64) -> Duration {
         let count = self.count();
@@ -51,7 +52,8 @@ impl Histogram {
         Duration::ZERO
     }
 
-    /// The buckets that hold any: the longest time of each, and how many it counted; shortest first.
+    /// Returns the buckets that are not empty, shortest first: the longest duration of each bucket,
+    /// and its count.
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         let all = self.counts.iter().enumerate();
         all.filter(|(_, count)| **count > 0)
@@ -64,7 +66,7 @@ impl Histogram {
         }
     }
 
-    /// Counts some that took no time at all.
+    /// Counts `number` durations of zero.
     pub(crate) fn add_zeros(&mut self, number: u64) {
         if let Some(first) = self.counts.first_mut() {
             *first = first.saturating_add(number);
@@ -72,7 +74,7 @@ impl Histogram {
     }
 }
 
-/// Not its hundreds of buckets.
+/// Leaves out the hundreds of buckets.
 impl fmt::Debug for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Histogram")
@@ -84,7 +86,7 @@ impl fmt::Debug for Histogram {
     }
 }
 
-/// A histogram that others may read while it is written.
+/// A histogram that can be read while it is written.
 pub(crate) struct Recorder(Box<[AtomicU64]>);
 
 impl Default for Recorder {
@@ -94,7 +96,8 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    /// Counts a time, where nobody else does meanwhile: no exchange, only a load and a store.
+    /// Counts a duration where no other thread writes at the same time: a load and a store are
+    /// enough, without an atomic exchange.
     #[inline]
     pub(crate) fn record_alone(&self, time: Duration) {
         if let Some(count) = self.0.get(bucket(time)) {
@@ -102,7 +105,7 @@ impl Recorder {
         }
     }
 
-    /// Counts a time.
+    /// Counts a duration; any number of threads may do so.
     pub(crate) fn record(&self, time: Duration) {
         if let Some(count) = self.0.get(bucket(time)) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -117,13 +120,14 @@ impl Recorder {
 #[inline]
 fn bucket(time: Duration) -> usize {
     let nanos = u64::try_from(time.as_nanos()).unwrap_or(LARGEST).min(LARGEST);
-    // Below the first doubling that has all of its buckets, each number has its own.
+    // Below the first doubling that is split into eight buckets, each number has a bucket of its
+    // own.
     let doubling = nanos.max(PER_DOUBLING).ilog2() - SHIFT;
     let bucket = (u64::from(doubling) << SHIFT) + (nanos >> doubling);
     usize::try_from(bucket).unwrap_or(usize::MAX)
 }
 
-/// The longest time of a bucket, in nanoseconds.
+/// Returns the longest duration of a bucket, in nanoseconds.
 fn highest(bucket: usize) -> u64 {
     let bucket = u64::try_from(bucket).unwrap_or(u64::MAX);
     let doubling = (bucket >> SHIFT).saturating_sub(1);

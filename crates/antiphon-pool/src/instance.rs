@@ -12,16 +12,17 @@ use crate::meters::{Meters, Present};
 use crate::queue::{Callers, Serves};
 use crate::version::Version;
 
-/// A host with its one instance. Each call writes into it: two of them side by side would share a cache line.
+/// A host with its one instance. It has its own cache lines, because each call writes into it, and
+/// two instances side by side would share a line.
 #[repr(align(128))]
 pub(crate) struct Instance {
     pub(crate) host: WapcHostAsync,
     pub(crate) version: Arc<Version>,
-    /// Calls that it has served.
+    /// How many calls it has served.
     pub(crate) calls: u64,
-    /// Since when it serves none.
+    /// Since when it has been idle.
     pub(crate) idle_since: Instant,
-    /// Counts it as one that lives.
+    /// Counts this instance in the metrics while it lives.
     _present: Present,
 }
 
@@ -43,8 +44,9 @@ impl Callers for Awaiting {
 }
 
 impl Instance {
-    /// Whether it has to go after a call that ended so. One that serves each call from a fresh start is broken only if
-    /// that failed.
+    /// Returns whether a call that ended with this error costs the instance. With
+    /// `Isolation::PerCall` the host starts an instance for each call, so the host is lost only if
+    /// that start failed.
     pub(crate) fn is_lost_by(&self, error: &Error) -> bool {
         match error.fate() {
             Fate::Kept => false,
@@ -58,7 +60,7 @@ impl Instance {
     }
 }
 
-/// Where log lines go.
+/// The destination of log lines.
 pub(crate) type LogSink = Arc<dyn Fn(LogLine<'_>) + Send + Sync>;
 
 /// The handler that all instances share.
@@ -70,7 +72,7 @@ pub(crate) enum Handler {
     Async(Arc<dyn HostHandlerAsync>),
 }
 
-/// What instances are given besides their module.
+/// What every instance is started with, beside its module.
 #[derive(Default)]
 pub(crate) struct Blueprint {
     pub(crate) handler: Handler,
@@ -78,13 +80,16 @@ pub(crate) struct Blueprint {
     pub(crate) isolation: Isolation,
     pub(crate) log: Option<LogSink>,
     pub(crate) host_calls_in_init: bool,
-    /// Ends all calls and starts, at the end of a drain.
+    /// Ends all calls and starts at the end of a drain. Dropping a future cannot end a guest that
+    /// never yields, because such a guest looks only at its terms. So this handle is part of the
+    /// terms of every call and start, which costs a call nothing: terms stay in place from one call
+    /// to the next.
     pub(crate) stop: CancelHandle,
     pub(crate) meters: Meters,
 }
 
 impl Blueprint {
-    /// Starts an instance.
+    /// Starts an instance of a version.
     pub(crate) async fn start(&self, version: Arc<Version>) -> Result<Box<Instance>> {
         let _starting = self.meters.starting();
         let provider = version.factory.provider_async().map_err(Error::from_engine)?;

@@ -1,8 +1,13 @@
-//! The thread that keeps a pool in shape: it starts instances, again where one was lost, and drops those that are idle.
+//! The keeper: the thread that starts instances, replaces lost ones, and drops idle ones.
 //!
-//! Starts are its alone, so that a caller never waits for the repair of what another one broke, and a module that does
-//! not start is tried by one at a time. It is started with the first of these chores, sleeps while there is none, and
-//! ends with the pool, which it does not keep alive.
+//! Only the keeper starts instances. So no caller waits for the repair of an instance that another
+//! caller broke, failed starts back off in one place, a module that does not start is tried by one
+//! thread only, and lost capacity comes back by itself. The price is a thread switch when the pool
+//! grows, which a call that has to wait pays anyway. With isolation per call the host starts each
+//! instance itself, in its caller's time; the pool then keeps hosts without an instance.
+//!
+//! The thread starts with the first chore, sleeps while there is none, and ends with the pool,
+//! which it does not keep alive.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +26,7 @@ use crate::state::Wanted;
 use crate::ticket::Held;
 use crate::version::Version;
 
-/// The keeper does nothing again and again without such a pause.
+/// The shortest time between two rounds of chores, so that the keeper never spins.
 const PAUSE: Duration = TICK;
 
 /// Wakes the keeper.
@@ -30,10 +35,10 @@ pub(crate) struct Bell(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// Whether it was rung since the keeper last looked.
+    /// Whether the bell was rung since the keeper last looked.
     rung: AtomicBool,
     thread: OnceLock<Thread>,
-    /// What the thread is started with; held while it is.
+    /// The pool that the thread serves. The lock is held while the thread is being started.
     pool: Mutex<Weak<Inner>>,
 }
 
@@ -42,7 +47,7 @@ impl Bell {
         *self.0.pool.lock().unwrap_or_else(PoisonError::into_inner) = pool;
     }
 
-    /// There may be something to do.
+    /// Tells the keeper that there may be something to do, and starts its thread if there is none.
     pub(crate) fn ring(&self) {
         self.0.rung.store(true, Ordering::SeqCst);
         match self.0.thread.get() {
@@ -51,7 +56,7 @@ impl Bell {
         }
     }
 
-    /// The pool is gone.
+    /// Wakes the keeper when the pool is gone, so that its thread ends.
     pub(crate) fn wake(&self) {
         self.0.rung.store(true, Ordering::SeqCst);
         if let Some(thread) = self.0.thread.get() {
@@ -63,14 +68,15 @@ impl Bell {
     fn start(&self) {
         let pool = self.0.pool.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = self.0.thread.get() {
-            // Started meanwhile; it may have gone to sleep already.
+            // Another caller has started the thread in between; it may already be asleep.
             return thread.unpark();
         }
         if pool.strong_count() == 0 {
             return;
         }
         let (weak, bell) = (Weak::clone(&pool), self.clone());
-        // Without a thread those who wait do so up to their deadlines, and whoever rings next tries again.
+        // If no thread can be started, waiting calls wait until their deadlines; the next ring
+        // tries again.
         if let Ok(handle) =
             thread::Builder::new().name("antiphon-pool".into()).spawn(move || bell.serve(&weak))
         {
@@ -85,7 +91,7 @@ impl Bell {
             let Some(pool) = pool.upgrade() else { return };
             let mut next = Instant::now().checked_add(PAUSE);
             survive(|| next = chores.run(&pool));
-            // Perhaps the last of it: then the next turn is the end.
+            // This may drop the last reference to the pool; the next round then ends the thread.
             drop(pool);
             while !self.0.rung.load(Ordering::SeqCst) {
                 match next.map(|at| at.saturating_duration_since(Instant::now())) {
@@ -98,21 +104,21 @@ impl Bell {
     }
 }
 
-/// What the keeper remembers from one turn to the next.
+/// What the keeper remembers from one round to the next.
 #[derive(Default)]
 struct Chores {
-    /// When the next start may be tried, and how long the one after that has to wait.
+    /// When the next start may be tried, and how long the pause after that one is.
     retry: Option<(Instant, Duration)>,
     next_reap: Option<Instant>,
 }
 
 impl Chores {
-    /// Does what there is to do; says when there may be more.
+    /// Does all chores that are due, and returns when more may be due.
     fn run(&mut self, pool: &Arc<Inner>) -> Option<Instant> {
         if !pool.queue.is_failing() {
             self.retry = None;
         }
-        // A pool that nobody has but this thread starts nothing more.
+        // Starts nothing more for a pool that only this thread still holds.
         while Arc::strong_count(pool) > 1 && self.retry.is_none_or(|(at, _)| at <= Instant::now()) {
             let Some((place, why, version)) = pool.queue.next_start() else { break };
             self.start(pool, Starting::new(&pool.queue, place, version), why);
@@ -128,7 +134,7 @@ impl Chores {
         let mut started = Some(Err(Error::new(ErrorKind::Engine, panicked)));
         survive(|| started = block_on(unless_gone(pool, pool.blueprint.start(version))));
         match started {
-            // Dropped with all the rest.
+            // The pool is gone; the place is dropped with it.
             None => {}
             Some(Ok(value)) => {
                 self.retry = None;
@@ -150,21 +156,22 @@ impl Chores {
         }
     }
 
-    /// Looks for idle instances twice in the time that they are given.
+    /// Drops idle instances. Looks twice within the time that an instance may be idle.
     fn reap(&mut self, pool: &Inner) -> Option<Instant> {
         let idle = pool.settings.idle;
         if self.next_reap.is_some_and(|at| at > Instant::now()) {
             return self.next_reap;
         }
         let is_first = self.next_reap.is_none();
-        // The first look only finds out whether there are more than are kept.
+        // The first look only finds out whether there are more instances than the pool keeps.
         let more = pool.queue.reap(|instance: &Instance| !is_first && instance.is_idle_for(idle));
         self.next_reap = if more { Instant::now().checked_add((idle / 2).max(PAUSE)) } else { None };
         self.next_reap
     }
 }
 
-/// A place that an instance is being started for. It never stays like that.
+/// A place that an instance is being started for. Its drop gives the place up, so that no place
+/// stays in this state.
 struct Starting<'a> {
     queue: &'a Queue<Instance>,
     place: Option<usize>,
@@ -197,11 +204,12 @@ impl Drop for Starting<'_> {
     }
 }
 
-/// How often the keeper looks whether it starts an instance for anybody.
+/// How often the keeper checks whether the pool still has a user during a start.
 const LOOK: Duration = TICK.saturating_mul(4);
 
-/// Gives a start up when nobody has the pool any more: the keeper alone is left of it. Whoever lets go of it last cannot say
-/// so: not before, since then it is still there, nor after.
+/// Gives up a start when the pool has no user left but the keeper. We poll the reference count,
+/// because the last user has no moment to signal: before its drop the pool is alive, and after it
+/// nothing is left to signal with.
 async fn unless_gone<T>(pool: &Arc<Inner>, start: impl Future<Output = Result<T>>) -> Option<Result<T>> {
     let mut start = pin!(start);
     loop {

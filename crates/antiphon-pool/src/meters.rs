@@ -1,4 +1,4 @@
-//! Numbers for the `metrics` facade; nothing without the feature `metrics`.
+//! Numbers for the `metrics` facade. Without the feature `metrics` every method is empty.
 
 #[cfg(feature = "metrics")]
 pub(crate) use on::{Meters, Present};
@@ -14,7 +14,8 @@ mod on {
     use antiphon::ticker::survive;
     use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-    /// The handles of a pool's metrics. A recorder that panics costs its number, and no call. They are made when it is built: whatever recorder is there then gets them.
+    /// The handles of a pool's metrics. They are made when the pool is built, with the recorder
+    /// that is installed then. A recorder that panics loses a number and does not fail the call.
     pub(crate) struct Meters {
         name: String,
         answered: Counter,
@@ -30,7 +31,7 @@ mod on {
         run: Histogram,
     }
 
-    /// Counts one of something until it is dropped.
+    /// Counts one in a gauge until it is dropped.
     pub(crate) struct Present(Gauge);
 
     impl Present {
@@ -102,7 +103,7 @@ mod on {
             }
         }
 
-        /// A call that ended in an error, with or without an instance.
+        /// Counts a call that ended in an error, with or without an instance.
         pub(crate) fn refused(&self, error: &Error) {
             let labels = [("pool", self.name.clone()), ("outcome", error.code().to_owned())];
             survive(|| counter!("antiphon_pool_calls_total", &labels).increment(1));
@@ -137,7 +138,7 @@ mod off {
 
     pub(crate) struct Present;
 
-    #[expect(clippy::unused_self, reason = "the methods of the other one")]
+    #[expect(clippy::unused_self, reason = "the same methods as with the feature")]
     impl Meters {
         pub(crate) fn new(_name: &str) -> Self {
             Self

@@ -1,4 +1,4 @@
-//! The pool: the path of a call, top to bottom.
+//! The pool, and the path of a call, top to bottom.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::ticket::Refusal;
 use crate::trace::CallSpan;
 use crate::version::History;
 
-/// Many instances of one module behind one call, for any number of tasks and threads. A clone is the same pool.
+/// A pool of instances of one module, for any number of tasks and threads. Clones share the pool.
 ///
-/// A call takes a free instance and runs in it where the caller is: on its executor, or on its thread. Where none is
-/// free, it waits in a queue, first come first served, up to its deadline. An instance that a call broke is built anew by a
-/// thread of the pool's, never on the way of another call.
+/// A call takes a free instance and runs where its caller is: on the caller's executor or thread.
+/// If no instance is free, the call waits in a queue, first come first served, up to its deadline.
+/// The pool's own thread rebuilds an instance that a call broke, so no other call waits for that.
 ///
 /// ```
 /// use antiphon::testing::{TestEngine, TestFactory};
@@ -51,39 +51,39 @@ pub struct HostPool {
     pub(crate) promise: Option<crate::tower::Promise>,
 }
 
-/// What all clones of a pool share.
+/// The state that all clones of a pool share.
 pub(crate) struct Inner {
     pub(crate) queue: Queue<Instance>,
     pub(crate) settings: Settings,
     pub(crate) blueprint: Blueprint,
     pub(crate) history: Arc<History>,
     pub(crate) tally: Tally,
-    /// The number of the last version that was made.
+    /// The number of the newest version, whether or not it serves yet.
     pub(crate) last_version: AtomicU64,
     pub(crate) bell: Bell,
 }
 
-/// What the builder was told about the pool itself.
+/// The builder's settings for the pool itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) min: usize,
     pub(crate) max: usize,
     pub(crate) queue: usize,
-    /// How long a call may wait.
+    /// How long a call may wait for an instance.
     pub(crate) wait: Duration,
     /// How long an instance above `min` may be idle.
     pub(crate) idle: Duration,
     /// After how many calls an instance is rebuilt.
     pub(crate) recycle: u64,
-    /// The first pause after a start that failed, and the longest one.
+    /// The first pause after a failed start, and the longest one.
     pub(crate) backoff: (Duration, Duration),
 }
 
 impl HostPool {
-    /// The most instances that a pool can be given.
+    /// The largest number of instances that a pool can have.
     pub const MAX_INSTANCES: usize = 1 << 16;
 
-    /// A pool of instances of that factory's module, with settings to be made.
+    /// Creates a builder of a pool of instances of this factory's module.
     pub fn builder(factory: Arc<dyn EngineProviderFactory>) -> HostPoolBuilder {
         HostPoolBuilder::new(factory)
     }
@@ -96,20 +96,24 @@ impl HostPool {
         }
     }
 
-    /// Calls an operation of the guest, in whichever instance is free.
+    /// Calls an operation of the guest in a free instance.
     ///
     /// # Errors
     /// Those of [`WapcHostAsync::call`](antiphon::WapcHostAsync::call), and:
-    /// [`Overloaded`](ErrorKind::Overloaded) at once where the queue is full or the pool is drained;
-    /// [`DeadlineExceeded`](ErrorKind::DeadlineExceeded) in [`Phase::Queue`](antiphon::errors::Phase::Queue) where the wait
-    /// for an instance took too long; [`InitFailed`](ErrorKind::InitFailed) at once while no instance can be started;
-    /// [`Reentrancy`](ErrorKind::Reentrancy) at once where a handler of the pool's makes it, and every instance would be held by a
-    /// call that waits for another one, or where it is made too deep inside others
-    /// ([`Caller::MAX_DEPTH`](antiphon::Caller::MAX_DEPTH)).
+    /// - [`Overloaded`](ErrorKind::Overloaded), at once, if the queue is full or the pool was
+    ///   drained.
+    /// - [`DeadlineExceeded`](ErrorKind::DeadlineExceeded) in
+    ///   [`Phase::Queue`](antiphon::errors::Phase::Queue) if the wait for an instance took too
+    ///   long.
+    /// - [`InitFailed`](ErrorKind::InitFailed), at once, while no instance can be started.
+    /// - [`Reentrancy`](ErrorKind::Reentrancy), at once, if a handler of the pool makes the call
+    ///   and every instance would be held by a call that waits for another one, or if the call is
+    ///   nested too deep ([`Caller::MAX_DEPTH`](antiphon::Caller::MAX_DEPTH)).
     ///
     /// # Cancel safety
-    /// The future may be dropped at any await. One that waited gives up its place in the queue; one that ran costs its
-    /// instance, whose place is free as soon as the guest has stopped. Other calls are not disturbed.
+    /// The future may be dropped at any await. A call that waits then leaves the queue. A call that
+    /// runs costs its instance, whose place is free as soon as the guest has stopped. Other calls
+    /// are not disturbed.
     pub async fn call(&self, op: &str, payload: &[u8]) -> Result<Vec<u8>> {
         let span = CallSpan::new(op);
         match self.inner.take() {
@@ -121,13 +125,13 @@ impl HostPool {
         }
     }
 
-    /// Calls an operation with options. Its deadline counts its time in the queue.
+    /// Calls an operation with options. The time in the queue counts towards the deadline.
     ///
     /// # Errors
     /// Those of [`call`](Self::call).
     ///
     /// # Cancel safety
-    /// That of [`call`](Self::call).
+    /// The future may be dropped as that of [`call`](Self::call).
     pub async fn call_with(&self, request: Request<'_>) -> Result<Response> {
         let span = CallSpan::new(request.operation());
         match self.inner.take() {
@@ -136,8 +140,9 @@ impl HostPool {
         }
     }
 
-    /// Calls an operation from a thread that has no runtime: it parks while it waits, up to the deadline of the call. On a
-    /// thread of an executor it would keep that one's tasks waiting, among them perhaps those that it waits for.
+    /// Calls an operation from a thread that has no runtime. The thread parks while it waits, up to
+    /// the deadline of the call. Do not use it on a thread of an executor: the tasks of that thread
+    /// would wait, and the call may wait for one of them.
     ///
     /// # Errors
     /// Those of [`call`](Self::call).
@@ -145,7 +150,8 @@ impl HostPool {
         block_on(self.call(op, payload))
     }
 
-    /// The same with options.
+    /// Calls an operation with options from a thread that has no runtime, as
+    /// [`call_blocking`](Self::call_blocking) does.
     ///
     /// # Errors
     /// Those of [`call`](Self::call).
@@ -153,13 +159,14 @@ impl HostPool {
         block_on(self.call_with(request))
     }
 
-    /// The number of the version that serves: 1 for the module that the pool was built with.
+    /// Returns the number of the version that serves: 1 for the module that the pool was built
+    /// with.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.inner.queue.current().number
     }
 
-    /// What the pool is doing, and what it has done.
+    /// Returns what the pool is doing and what it has done.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         let inner = &*self.inner;
@@ -182,14 +189,15 @@ impl HostPool {
             versions,
         };
         inner.tally.refused.add_to(&mut stats.errors);
-        // Those that did not have to wait are counted where they ran.
+        // Calls that did not wait are not in `wait`; they are counted where they ran, and added
+        // here as waits of zero.
         stats.wait.add_zeros(stats.calls.saturating_sub(stats.wait.count()));
         stats
     }
 }
 
 impl Inner {
-    /// A free instance.
+    /// Takes a free instance without waiting.
     #[inline]
     fn take(&self) -> Option<Lease<'_>> {
         Some(Lease::new(self, self.queue.try_take()?))
@@ -197,7 +205,8 @@ impl Inner {
 
     /// Waits for an instance and runs the call in it.
     ///
-    /// Boxed: its state would be moved with every call's future.
+    /// The future is boxed. Otherwise its state would be part of every call's future, and would be
+    /// moved with it.
     #[cold]
     pub(crate) fn queue_up<'a>(
         &'a self,
@@ -250,6 +259,8 @@ impl Inner {
             Refusal::Failing(failure) => {
                 Error::new(ErrorKind::InitFailed, failure.message().to_owned()).with_source(Failure(failure))
             }
+            // The table of kinds has none for a drained pool. A caller does what it does with a
+            // full one: it goes elsewhere.
             Refusal::Closed => {
                 Error::new(ErrorKind::Overloaded, "the pool takes no more calls: it was drained")
             }
@@ -269,7 +280,7 @@ impl Inner {
     }
 }
 
-/// One failed start, as the source of the errors of many calls.
+/// A failed start, as the source of the errors of many calls.
 #[derive(Debug)]
 struct Failure(Arc<Error>);
 

@@ -1,11 +1,20 @@
-//! Who runs a guest, who waits, and which version serves: the hand-over of everything in a pool.
+//! The hand-over of everything in a pool: which call runs an instance, which calls wait, and which
+//! version serves.
 //!
-//! The pool has a fixed number of places. An instance fills one, and while it is free it lies in the place's slot: to
-//! take it from there is to be served, one exchange for each of take and put, without a lock. A thread looks first into
-//! the slot that it used last. All else (a queue, a new version, an instance that is lost) goes through one lock, and says
-//! so in `attention` or `version`, which whoever puts an instance back looks at after that.
+//! The pool has a fixed number of places. An instance fills a place, and while it is free it lies
+//! in the place's slot. Taking it from there, and putting it back, is one atomic exchange each,
+//! without a lock. Each slot has its own cache lines, and a thread looks first into the slot that
+//! it used last, so callers on different threads touch nothing in common. Everything that needs an
+//! order (a queue, a new version, a lost instance) goes through one lock. The holder of that lock
+//! announces the change in `attention` or `version`, and a caller that puts an instance back reads
+//! both after the put.
 //!
-//! The module is checked by a model (`tests/model.rs`), so it knows nothing but `sync`.
+//! A replaced version needs no count of its users. An instance knows its version, and `version`
+//! says which one serves. A caller compares both when it takes an instance, so a call after a
+//! replacement cannot get an old instance, even one that was put back while the slots were swept.
+//!
+//! A model checks this module in every order of threads (`tests/model.rs`; it once found a call
+//! that waited forever). So the module uses no atomics and locks but those of `sync`.
 
 use std::future::poll_fn;
 use std::mem;
@@ -21,57 +30,59 @@ use crate::ticket::{Departure, Held, Refusal, Ticket};
 pub(crate) trait Serves {
     /// What instances are started from.
     type Version: Clone;
-    /// Why none can be started.
+    /// Why no instance can be started.
     type Failure: Clone;
-    /// Who waits for somebody who waits here.
+    /// The calls that wait, directly or not, for a call in this queue.
     type Callers: Callers;
 
-    /// The number of the version that this one was started from.
+    /// Returns the number of the version that this instance was started from.
     fn version(&self) -> u64;
 }
 
-/// The calls that wait for a call.
+/// The calls that wait for one call.
 pub(crate) trait Callers {
-    /// Whether the call that runs in that instance is one of them.
+    /// Returns whether the call that runs in the instance of this number is one of them.
     fn include(&self, instance: u64) -> bool;
 }
 
-/// How much of everything a queue has.
+/// The sizes of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// Places: the most instances at once.
+    /// The number of places, and so the most instances at once.
     pub(crate) places: usize,
-    /// Instances that are kept although nobody needs them.
+    /// How many instances are kept although no call needs them.
     pub(crate) kept: usize,
-    /// How many may wait.
+    /// How many calls may wait.
     pub(crate) waiting: usize,
 }
 
 pub(crate) struct Queue<T: Serves> {
     pub(crate) places: Box<[Place<T>]>,
-    /// Not 0 when whoever puts an instance back has to look further than its slot. Written with the state locked.
+    /// Not 0 if a caller that puts an instance back has to do more than fill its slot. Written only
+    /// under the state's lock.
     pub(crate) attention: AtomicUsize,
-    /// The version that serves. Written with the state locked.
+    /// The number of the version that serves. Written only under the state's lock.
     version: AtomicU64,
     pub(crate) bounds: Bounds,
     state: Mutex<State<T>>,
-    /// Called, without the lock, when there may be something to start.
+    /// Called, without the lock, when there may be an instance to start.
     call_keeper: Box<dyn Fn() + Send + Sync>,
 }
 
-/// A cache line of its own for each, or two for processors that fetch them in pairs.
+/// A place of the pool. It has a cache line of its own, or two for processors that fetch lines in
+/// pairs.
 #[repr(align(128))]
 pub(crate) struct Place<T> {
     pub(crate) slot: Slot<T>,
-    /// For statistics only: whether somebody has its instance.
+    /// For statistics only: whether a call holds its instance.
     pub(crate) busy: AtomicBool,
-    /// The number of the instance that the last call here ran in. Not part of the model: whoever asks for it has met that
-    /// call under the lock since.
+    /// The number of the instance that the last call in this place ran in. It is not part of the
+    /// model: a reader of this number has met that call under the lock since the write.
     tenant: atomic::AtomicU64,
 }
 
 impl<T: Serves> Queue<T> {
-    /// A queue whose places are vacant.
+    /// Creates a queue whose places are vacant.
     pub(crate) fn new(
         bounds: Bounds,
         (version, current): (u64, T::Version),
@@ -92,9 +103,9 @@ impl<T: Serves> Queue<T> {
         }
     }
 
-    // Callers.
+    // What callers use.
 
-    /// A free instance, if nobody waits.
+    /// Takes a free instance, unless other calls wait.
     #[inline]
     pub(crate) fn try_take(&self) -> Option<Held<T>> {
         if self.attention.load(Ordering::Relaxed) != 0 {
@@ -110,7 +121,8 @@ impl<T: Serves> Queue<T> {
         }
     }
 
-    /// A call begins to run in the instance of that number, in a place that it holds.
+    /// Notes that a call begins to run in the instance of this number, in a place that the caller
+    /// holds.
     #[inline]
     pub(crate) fn occupy(&self, place: usize, instance: u64) {
         if let Some(home) = self.places.get(place)
@@ -120,7 +132,7 @@ impl<T: Serves> Queue<T> {
         }
     }
 
-    /// Whether the call in that place waits for somebody.
+    /// Returns whether the call in this place waits for a call that `is_awaited_by` knows.
     pub(crate) fn waits_in(&self, place: usize, is_awaited_by: impl Fn(u64) -> bool) -> bool {
         match self.places.get(place).map(|home| home.tenant.load(Ordering::Relaxed)) {
             None | Some(0) => false,
@@ -128,18 +140,18 @@ impl<T: Serves> Queue<T> {
         }
     }
 
-    /// An instance after everybody who came before, for one whom some others wait for. A place in the queue that was
-    /// promised is used up.
+    /// Takes an instance after all calls that came before. `callers` are the calls that wait for
+    /// this one. If `promised`, the call uses up a place in the queue that was promised to it.
     ///
     /// # Cancel safety
-    /// Dropping the future gives up the place; a turn that had already come is handed on.
+    /// Dropping the future leaves the queue. A turn that had already come passes to the next call.
     pub(crate) async fn enter(&self, promised: bool, callers: T::Callers) -> Turn<T> {
         let mut callers = Some(callers);
         let mut waiting = Waiting { queue: self, ticket: None };
         let turn = poll_fn(|cx| match &waiting.ticket {
             None => {
                 let Some(callers) = callers.take() else {
-                    unreachable!("who has no ticket has not been here")
+                    unreachable!("a call without a ticket was not polled before")
                 };
                 let newcomer = Newcomer { promised, callers, waker: cx.waker() };
                 match self.with_state(|state, effects| state.queue_up(self, newcomer, effects)) {
@@ -157,7 +169,7 @@ impl<T: Serves> Queue<T> {
         turn
     }
 
-    /// Gives an instance back that may serve the next call.
+    /// Returns an instance that may serve the next call.
     #[inline]
     pub(crate) fn put(&self, held: Held<T>) {
         if self.attention.load(Ordering::Relaxed) != 0 || !self.is_current(&held) {
@@ -168,8 +180,9 @@ impl<T: Serves> Queue<T> {
         home.busy.store(false, Ordering::Relaxed);
         let version = value.version();
         home.slot.put(value);
-        // Again: whoever looked into the slot before it was filled has said so before. If another one took the
-        // instance since, it is theirs to look.
+        // Looks again. A caller that looked into the slot before it was filled had announced itself
+        // before that look, so this check sees it. If another call has taken the instance in
+        // between, that call looks when it returns the instance.
         if (self.attention.load(Ordering::Relaxed) != 0 || self.version.load(Ordering::Relaxed) != version)
             && let Some(value) = home.slot.take()
         {
@@ -177,7 +190,7 @@ impl<T: Serves> Queue<T> {
         }
     }
 
-    /// Empties a place whose instance is gone.
+    /// Vacates a place whose instance is gone.
     pub(crate) fn give_up(&self, place: usize) {
         self.with_state(|state, effects| state.vacate(self, place, Wanted::Rebuild, effects));
     }
@@ -198,7 +211,7 @@ impl<T: Serves> Queue<T> {
         held.value.version() == self.version.load(Ordering::Relaxed)
     }
 
-    /// Any free instance, of whatever version.
+    /// Takes any free instance, of whatever version.
     #[inline]
     pub(crate) fn find(&self) -> Option<Held<T>> {
         let first = hint();
@@ -217,9 +230,9 @@ impl<T: Serves> Queue<T> {
         Some(held)
     }
 
-    // A place in the queue that is promised beforehand.
+    // Places in the queue that are promised in advance.
 
-    /// Takes a promise back.
+    /// Returns a promised place that is not needed.
     pub(crate) fn forgo_promise(&self) {
         self.with_state(|state, effects| {
             state.promised = state.promised.saturating_sub(1);
@@ -227,9 +240,9 @@ impl<T: Serves> Queue<T> {
         });
     }
 
-    // The keeper.
+    // What the keeper uses.
 
-    /// A place to fill, and with what.
+    /// Returns a place to fill, why, and the version to fill it with.
     pub(crate) fn next_start(&self) -> Option<(usize, Wanted, T::Version)> {
         let mut state = self.lock();
         let (place, why) = state.next_start(self.bounds)?;
@@ -237,7 +250,7 @@ impl<T: Serves> Queue<T> {
         Some((place, why, state.current.clone()))
     }
 
-    /// An instance has started.
+    /// Takes over an instance that has started.
     pub(crate) fn started(&self, held: Held<T>) {
         self.with_state(|state, effects| {
             if !self.is_current(&held) {
@@ -249,7 +262,7 @@ impl<T: Serves> Queue<T> {
         });
     }
 
-    /// The start of an instance of a version has failed.
+    /// Notes that the start of an instance of this version failed.
     pub(crate) fn start_failed(&self, place: usize, version: u64, failure: T::Failure) {
         self.with_state(|state, effects| {
             if version == self.version.load(Ordering::Relaxed) {
@@ -259,13 +272,13 @@ impl<T: Serves> Queue<T> {
         });
     }
 
-    /// Whether the last start failed.
+    /// Returns whether the last start failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.lock().failing.is_some()
     }
 
-    /// Drops free instances that are no longer of use, as long as more live than are kept. Says whether there are still
-    /// more than that.
+    /// Drops free instances that `is_surplus` picks, while more live than are kept. Returns whether
+    /// there are still more than that.
     pub(crate) fn reap(&self, is_surplus: impl Fn(&T) -> bool) -> bool {
         self.with_state(|state, effects| {
             for (place, home) in self.places.iter().enumerate() {
@@ -277,7 +290,8 @@ impl<T: Serves> Queue<T> {
                     state.fill(place, Filling::Vacant);
                     effects.dropped.push(value);
                 } else {
-                    // Not just into the slot: it may have come back for somebody who waits.
+                    // Not put directly into the slot: a call may have begun to wait for this
+                    // instance.
                     state.settle(self, Held { place, value }, effects);
                 }
             }
@@ -285,19 +299,20 @@ impl<T: Serves> Queue<T> {
         })
     }
 
-    // The pool.
+    // What the pool uses.
 
-    /// Lets another version serve from now on, with the instances of it that have been started. An older version than
-    /// that which serves changes nothing: it has been replaced already.
+    /// Makes a version serve from now on, with the instances of it that are already started. Does
+    /// nothing if a newer version serves.
     ///
     /// # Errors
-    /// The queue is closed.
+    /// [`Refusal::Closed`] if the queue is closed.
     pub(crate) fn switch(
         &self,
         (version, current): (u64, T::Version),
         started: Vec<Box<T>>,
     ) -> Result<(), Refusal<T::Failure>> {
-        // What does not serve any more is dropped without the lock: a version is others' code.
+        // The old version is dropped after the lock is released, because its drop runs foreign
+        // code.
         let (switched, _old) = self.with_state(|state, effects| {
             if state.closed {
                 effects.dropped.extend(started);
@@ -333,14 +348,15 @@ impl<T: Serves> Queue<T> {
         switched
     }
 
-    /// Takes no one any more but those whom a running call waits for; those who wait are still served.
+    /// Closes the queue to all calls but those that a running call waits for. Calls that already
+    /// wait are still served.
     pub(crate) fn close(&self) {
         self.with_state(|state, effects| {
             state.closed = true;
             state.publish(self);
             for (place, home) in self.places.iter().enumerate() {
                 if let Some(value) = home.slot.take() {
-                    // Not just dropped: it may have come back for somebody who waits.
+                    // Not simply dropped: a call may have begun to wait for this instance.
                     state.settle(self, Held { place, value }, effects);
                 }
             }
@@ -349,7 +365,7 @@ impl<T: Serves> Queue<T> {
         });
     }
 
-    /// Refuses those who still wait, and all who come; returns how many waited.
+    /// Refuses all calls that still wait, and all later ones. Returns how many waited.
     pub(crate) fn cut(&self) -> usize {
         self.with_state(|state, effects| {
             state.cut = true;
@@ -375,12 +391,12 @@ impl<T: Serves> Queue<T> {
         .await;
     }
 
-    /// What serves now.
+    /// Returns the version that serves now.
     pub(crate) fn current(&self) -> T::Version {
         self.lock().current.clone()
     }
 
-    /// What the places are filled with.
+    /// Counts the instances by what they do.
     pub(crate) fn counts(&self) -> Counts {
         let state = self.lock();
         let live = state.live();
@@ -393,14 +409,17 @@ impl<T: Serves> Queue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, and then does what must not be done under its lock.
+    /// Changes the state, and after the lock is released does what must not be done under it:
+    /// wakers and destructors are foreign code, and a waker may run its task at once, which may
+    /// come back here.
     fn with_state<R>(&self, change: impl FnOnce(&mut State<T>, &mut Effects<T>) -> R) -> R {
         let mut effects = Effects::default();
         let result = change(&mut self.lock(), &mut effects);
         if effects.call_keeper {
             (self.call_keeper)();
         }
-        // Others wait behind a waker that panics, and this may be anybody's call.
+        // Other tasks wait behind a waker that panics, and the call at hand may have nothing to do
+        // with it.
         for waker in effects.wake {
             survive(|| waker.wake());
         }
@@ -411,7 +430,7 @@ impl<T: Serves> Queue<T> {
     }
 }
 
-/// One who waits; the place is given up when dropped.
+/// A call that waits; dropping it leaves the queue.
 struct Waiting<'a, T: Serves> {
     queue: &'a Queue<T>,
     ticket: Option<Arc<Ticket<T>>>,
@@ -420,7 +439,7 @@ struct Waiting<'a, T: Serves> {
 impl<T: Serves> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
-        // With the state locked: the number of those who have left is exact.
+        // Under the state's lock, so that the number of tickets whose holders have left is exact.
         let departure = self.queue.with_state(|state, effects| state.leave(self.queue, &ticket, effects));
         match departure {
             Departure::Granted(held) => self.queue.put(held),

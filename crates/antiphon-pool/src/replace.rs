@@ -1,4 +1,4 @@
-//! Another module in the place of the one that serves.
+//! Replaces the module that serves.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,31 +10,34 @@ use crate::pool::{HostPool, Inner};
 use crate::version::Version;
 
 impl HostPool {
-    /// Replaces the module, and returns the number of its version. The new one is compiled on a thread of its own, and as
-    /// many instances are started as the pool keeps; then all calls that begin are served by it. Those that run end in
-    /// the old one, whose memory is freed after the last of them.
+    /// Replaces the module, and returns the number of the new version. A thread of its own compiles
+    /// the new module, and the pool starts as many instances of it as it keeps. From then on the
+    /// new module serves all calls that begin. Running calls end in the old one, whose memory is
+    /// freed after the last of them.
     ///
-    /// Of two replacements at once the one that was begun later serves in the end.
+    /// If two replacements overlap, the one that began later serves in the end.
     ///
     /// # Errors
-    /// [`ReplaceFailed`](antiphon::errors::ErrorKind::ReplaceFailed), with the reason as its source: the module is refused,
-    /// it does not start, or the pool was drained. The old module serves on.
+    /// [`ReplaceFailed`](antiphon::errors::ErrorKind::ReplaceFailed), with the reason as its
+    /// source, if the module is refused or does not start, or if the pool was drained. The old
+    /// module continues to serve.
     ///
     /// # Cancel safety
-    /// The future may be dropped at any await: the old module serves on.
+    /// The future may be dropped at any await. The old module continues to serve.
     pub async fn replace(&self, module: &[u8]) -> Result<u64> {
         let (factory, module) = (Arc::clone(&self.inner.queue.current().factory), module.to_vec());
         let factory = offload(move || factory.with_module(&module)).await.map_err(Error::replace_failed)?;
         self.replace_factory(factory).await
     }
 
-    /// The same with a module that is compiled already, perhaps for another engine or with other settings.
+    /// Replaces the module as [`replace`](Self::replace) does, with one that is already compiled,
+    /// perhaps for another engine or with other settings.
     ///
     /// # Errors
     /// Those of [`replace`](Self::replace).
     ///
     /// # Cancel safety
-    /// That of [`replace`](Self::replace).
+    /// The future may be dropped as that of [`replace`](Self::replace).
     pub async fn replace_factory(&self, factory: Arc<dyn EngineProviderFactory>) -> Result<u64> {
         let inner = &*self.inner;
         let number = inner.last_version.fetch_add(1, Ordering::Relaxed).saturating_add(1);
@@ -45,7 +48,7 @@ impl HostPool {
         Ok(number)
     }
 
-    /// [`replace`](Self::replace) on a thread that has no runtime.
+    /// Replaces the module as [`replace`](Self::replace) does, on a thread that has no runtime.
     ///
     /// # Errors
     /// Those of [`replace`](Self::replace).
@@ -55,7 +58,9 @@ impl HostPool {
 }
 
 impl Inner {
-    /// Starts instances of a version aside, and lets it serve.
+    /// Starts instances of a version while the old one serves, and then makes the new one serve.
+    /// Instances that find no place yet wait in reserve for a place that an old call gives up, so
+    /// both versions together never run more guests than the pool may.
     pub(crate) async fn serve(&self, version: Arc<Version>) -> Result<()> {
         let mut started = Vec::new();
         for _ in 0..self.settings.min.max(1) {

@@ -1,4 +1,5 @@
-//! What the lock of a queue guards: what fills each place, who waits, and how one leads to the other.
+//! What the lock of a queue guards: what fills each place, which calls wait, and how the one
+//! changes the other.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,30 +9,31 @@ use std::task::Waker;
 use crate::queue::{Bounds, Callers, Queue, Serves};
 use crate::ticket::{Departure, Held, Refusal, Ticket};
 
-/// Set in the queue's `attention` when it is closed; the bits below count those who wait.
+/// The bit of the queue's `attention` that is set when the queue is closed. The bits below count
+/// the tickets.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
 /// What fills a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filling {
-    /// Nothing, until somebody waits.
+    /// Empty until a call waits.
     Vacant,
-    /// Nothing, and the keeper is to change that.
+    /// Empty; the keeper has to fill it.
     Wanted(Wanted),
     /// An instance that the keeper is starting.
     Starting,
-    /// An instance: in the slot, with a call, or on its way from one to the other.
+    /// An instance, which is in the slot, with a call, or on its way between them.
     Live,
 }
 
 /// Why an instance has to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// Somebody waits, or the pool is below what it keeps.
+    /// A call waits, or the pool has fewer instances than it keeps.
     More,
-    /// The one before was lost in a call, or had served its calls.
+    /// The previous instance was lost in a call, or had served its number of calls.
     Rebuild,
-    /// The one before was of an old version.
+    /// The previous instance was of an old version.
     Replace,
 }
 
@@ -39,44 +41,45 @@ pub(crate) struct State<T: Serves> {
     pub(crate) current: T::Version,
     fillings: Box<[Filling]>,
     tickets: VecDeque<Arc<Ticket<T>>>,
-    /// How many of them have left: they are swept out together, since to find one costs a walk.
+    /// How many tickets have lost their holder. They are removed together, because finding one
+    /// costs a walk.
     left: usize,
     /// Instances of the current version that were started before there was a place for them.
     pub(crate) reserve: Vec<Box<T>>,
-    /// Why the last start failed, until one succeeds.
+    /// Why the last start failed; `None` after a start that succeeds.
     pub(crate) failing: Option<T::Failure>,
     pub(crate) closed: bool,
-    /// Whether it does not even take those any more whom a running call waits for.
+    /// Whether the queue refuses even the calls that a running call waits for.
     pub(crate) cut: bool,
-    /// Places in the queue that were promised.
+    /// How many places in the queue are promised.
     pub(crate) promised: usize,
-    /// Who waits for such a promise.
+    /// Wakers of services that wait for such a promise.
     pub(crate) hopeful: Vec<Waker>,
-    /// Who waits for the end.
+    /// Wakers of drains that wait for the end.
     pub(crate) mourners: Vec<Waker>,
 }
 
-/// What comes of waiting.
+/// The result of waiting.
 pub(crate) type Turn<T> = Result<Held<T>, Refusal<<T as Serves>::Failure>>;
 
-/// Somebody who enters the queue.
+/// A call that enters the queue.
 pub(crate) struct Newcomer<'a, C> {
-    /// Whether a place in the queue was promised.
+    /// Whether a place in the queue was promised to it.
     pub(crate) promised: bool,
-    /// Who waits for them.
+    /// The calls that wait for it.
     pub(crate) callers: C,
     pub(crate) waker: &'a Waker,
 }
 
-/// What becomes of somebody who enters the queue.
+/// What a call that enters the queue gets.
 pub(crate) enum Entry<T: Serves> {
-    /// It need not wait.
+    /// A result at once.
     Turn(Turn<T>),
-    /// It has to.
+    /// A ticket to wait with.
     Waits(Arc<Ticket<T>>),
 }
 
-/// What is left to do when the lock is free: wakers and destructors are others' code.
+/// What is left to do after the lock is released: wakers and destructors are foreign code.
 pub(crate) struct Effects<T> {
     pub(crate) wake: Vec<Waker>,
     pub(crate) dropped: Vec<Box<T>>,
@@ -115,7 +118,7 @@ impl<T: Serves> State<T> {
         }
     }
 
-    // What there is.
+    // What the queue holds.
 
     pub(crate) fn filling(&self, place: usize) -> Filling {
         self.fillings.get(place).copied().unwrap_or(Filling::Vacant)
@@ -143,7 +146,7 @@ impl<T: Serves> State<T> {
         self.tickets.len().saturating_sub(self.left)
     }
 
-    /// Those who wait, and those who were promised that they may.
+    /// Returns how many calls wait or have been promised a place in the queue.
     pub(crate) fn expected(&self) -> usize {
         self.waiting().saturating_add(self.promised)
     }
@@ -152,22 +155,22 @@ impl<T: Serves> State<T> {
         self.closed && self.waiting() == 0 && self.live() == 0 && self.starting() == 0
     }
 
-    /// Says in the queue's `attention` what whoever puts an instance back has to know.
+    /// Publishes in the queue's `attention` what a caller that puts an instance back has to know.
     pub(crate) fn publish(&self, queue: &Queue<T>) {
         let closed = if self.closed { CLOSED } else { 0 };
-        // Relaxed: the exchange of a slot orders it, see `Queue::put`.
+        // Relaxed is enough, because the exchange on a slot orders it; see `Queue::put`.
         queue.attention.store(self.tickets.len() | closed, Ordering::Relaxed);
     }
 
-    /// How many may wait, or have been promised that they may: who waits for an instance that is still to come takes no
-    /// place in the queue.
+    /// Returns how many calls may wait or be promised a place. A call that waits for an instance
+    /// that still has to be started takes no place in the queue.
     pub(crate) fn room(&self, bounds: Bounds) -> usize {
         bounds.waiting.saturating_add(self.count(|filling| *filling != Filling::Live))
     }
 
     // Waiting.
 
-    /// An instance if one is free, else a ticket.
+    /// Returns an instance if one is free, and a ticket otherwise.
     pub(crate) fn queue_up(
         &mut self,
         queue: &Queue<T>,
@@ -180,7 +183,7 @@ impl<T: Serves> State<T> {
         }
         let entry = self.admit(queue, newcomer, effects);
         if promised && matches!(entry, Entry::Turn(_)) {
-            // Its place was not needed.
+            // The promised place was not needed.
             self.made_room(effects);
         }
         entry
@@ -197,7 +200,8 @@ impl<T: Serves> State<T> {
             return Entry::Turn(Err(Refusal::Closed));
         }
         if self.waiting() == 0 {
-            // Before the look into the slots: whoever fills one after that look sees this.
+            // Set before the look into the slots, so that a caller that fills a slot after that
+            // look sees it.
             queue.attention.store(1, Ordering::Relaxed);
             if let Some(held) = self.find_current(queue, effects) {
                 self.publish(queue);
@@ -223,15 +227,23 @@ impl<T: Serves> State<T> {
         Entry::Waits(ticket)
     }
 
-    /// Whether a call that runs here waits for a newcomer.
+    /// Returns whether a call that runs here waits for the newcomer.
     fn is_awaited(&self, queue: &Queue<T>, newcomer: &T::Callers) -> bool {
         (0..self.fillings.len()).any(|place| queue.waits_in(place, |instance| newcomer.include(instance)))
     }
 
-    /// Whether a newcomer would wait for ever, and all others here with it: every place is held by a call that waits for
-    /// the newcomer or for another one of them. Each place that is not comes free some time, or has an instance again.
+    /// Returns whether the newcomer would wait forever, and all other waiting calls with it: every
+    /// place is held by a call that waits for the newcomer or for another call in the queue. Then
+    /// the newcomer is refused, and the others go on. Any other place becomes free at some time, or
+    /// gets an instance again; a place that is being filled is held by no call.
     ///
-    /// Nobody is waited for as long as only calls from outside come here, so that nothing is searched then.
+    /// The answer comes from the tickets in the queue, so nothing has to be counted when a call
+    /// comes or leaves. While only calls from outside come, no running call waits for them, and
+    /// nothing is searched. A circle through two pools is not seen here. It ends by the depth of
+    /// its callers or by a deadline.
+    ///
+    /// Nobody is waited for as long as only calls from outside come here, so that nothing is
+    /// searched then.
     fn closes_circle(&self, queue: &Queue<T>, newcomer: &T::Callers) -> bool {
         if !self.is_awaited(queue, newcomer) {
             return false;
@@ -244,7 +256,8 @@ impl<T: Serves> State<T> {
         })
     }
 
-    /// A free instance; those of an old version that lie in its way are let go.
+    /// Takes a free instance of the current version, and discards those of an old version that it
+    /// finds first.
     fn find_current(&mut self, queue: &Queue<T>, effects: &mut Effects<T>) -> Option<Held<T>> {
         loop {
             let held = queue.find()?;
@@ -255,7 +268,8 @@ impl<T: Serves> State<T> {
         }
     }
 
-    /// The holder of a ticket goes. The ticket stays until half of all have left, so that many who leave cost little each.
+    /// Removes the holder of a ticket. The ticket itself stays until half of all tickets have lost
+    /// their holder, so that many departures cost little each.
     pub(crate) fn leave(
         &mut self,
         queue: &Queue<T>,
@@ -276,12 +290,12 @@ impl<T: Serves> State<T> {
         departure
     }
 
-    /// Somebody does not wait any more.
+    /// Wakes services that wait for a promise, because a call has left the queue.
     pub(crate) fn made_room(&mut self, effects: &mut Effects<T>) {
         effects.wake.append(&mut self.hopeful);
     }
 
-    /// Refuses all who wait; returns how many they were.
+    /// Refuses all calls that wait, and returns how many they were.
     pub(crate) fn refuse_all(&mut self, refusal: &Refusal<T::Failure>, effects: &mut Effects<T>) -> usize {
         let before = effects.wake.len();
         effects.wake.extend(self.tickets.drain(..).filter_map(|ticket| ticket.refuse(refusal.clone())));
@@ -293,7 +307,8 @@ impl<T: Serves> State<T> {
 
     // Filling places.
 
-    /// Gives an instance of the current version to the first who waits, else into its slot.
+    /// Gives an instance of the current version to the first call that waits, or puts it into its
+    /// slot if none does.
     pub(crate) fn settle(&mut self, queue: &Queue<T>, mut held: Held<T>, effects: &mut Effects<T>) {
         let Some(home) = queue.places.get(held.place) else { return };
         home.busy.store(true, Ordering::Relaxed);
@@ -317,17 +332,18 @@ impl<T: Serves> State<T> {
             effects.dropped.push(held.value);
             return self.look_for_end(effects);
         }
-        // Nobody begins to wait meanwhile, nor does another version begin to serve: that takes the lock.
+        // No call can begin to wait and no version can change at this point, because both take the
+        // lock.
         home.slot.put(held.value);
     }
 
-    /// Lets an instance of an old version go.
+    /// Discards an instance of an old version.
     pub(crate) fn replace_stale(&mut self, queue: &Queue<T>, held: Held<T>, effects: &mut Effects<T>) {
         effects.dropped.push(held.value);
         self.vacate(queue, held.place, Wanted::Replace, effects);
     }
 
-    /// A place has lost its instance.
+    /// Notes that a place has lost its instance, and fills it from the reserve if there is one.
     pub(crate) fn vacate(&mut self, queue: &Queue<T>, place: usize, why: Wanted, effects: &mut Effects<T>) {
         if let Some(home) = queue.places.get(place) {
             home.busy.store(false, Ordering::Relaxed);
@@ -345,12 +361,12 @@ impl<T: Serves> State<T> {
         self.look_for_end(effects);
     }
 
-    /// Why nobody can be served: no instance lives, and the last start of one failed.
+    /// Returns why no call can be served: no instance lives, and the last start failed.
     fn hopeless(&self) -> Option<T::Failure> {
         self.failing.clone().filter(|_| self.live() == 0)
     }
 
-    /// The next place to start an instance in.
+    /// Returns the next place to start an instance in.
     pub(crate) fn next_start(&self, bounds: Bounds) -> Option<(usize, Wanted)> {
         if self.closed && self.waiting() == 0 {
             return None;

@@ -6,9 +6,11 @@ use antiphon::errors::ErrorKind;
 
 use crate::histogram::{Histogram, Recorder};
 
-/// The state of a pool and what it has done since it was built: [`HostPool::stats`](crate::HostPool::stats).
+/// The state of a pool and what it has done since it was built; see
+/// [`HostPool::stats`](crate::HostPool::stats).
 ///
-/// The numbers are read one after the other while calls go on; they need not fit together to the last call.
+/// The numbers are read one by one while calls run, so they may differ from each other by a few
+/// calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {
@@ -18,38 +20,40 @@ pub struct PoolStats {
     pub busy: usize,
     /// Instances that are being started.
     pub starting: usize,
-    /// The most instances that there may be.
+    /// The largest number of instances.
     pub max: usize,
     /// Calls that wait for an instance.
     pub queued: usize,
-    /// Calls that got an instance, whatever became of them.
+    /// Calls that got an instance, whatever their result.
     pub calls: u64,
-    /// Calls that ended in an error, by its kind; those that got no instance too.
+    /// Calls that ended in an error, by its kind, including those that got no instance.
     pub errors: Vec<(ErrorKind, u64)>,
     /// Calls that their callers dropped while they ran.
     pub dropped: u64,
-    /// Instances that were started in the place of one that was lost or had served its calls.
+    /// Instances that were started because the one before was lost or had served its number of
+    /// calls.
     pub rebuilds: u64,
     /// Starts of instances that failed.
     pub failed_starts: u64,
     /// How often another module took over.
     pub replaced: u64,
-    /// How long calls waited for an instance: those that got one.
+    /// How long calls waited for an instance, for those that got one.
     pub wait: Histogram,
-    /// How long they ran, from when they got it.
+    /// How long calls ran, from the moment they got an instance.
     pub run: Histogram,
-    /// The versions of the module that served: the last sixteen that are gone, and those that are not, oldest first.
+    /// The versions of the module that served, oldest first: all that still exist, and the last
+    /// sixteen that are gone.
     pub versions: Vec<VersionStats>,
 }
 
 impl PoolStats {
-    /// How many calls ended in an error of that kind.
+    /// Returns how many calls ended in an error of this kind.
     #[must_use]
     pub fn errors_of(&self, kind: ErrorKind) -> u64 {
         self.errors.iter().find(|(known, _)| *known == kind).map_or(0, |(_, count)| *count)
     }
 
-    /// How many guests trapped.
+    /// Returns how many guests trapped.
     #[must_use]
     pub fn traps(&self) -> u64 {
         self.errors_of(ErrorKind::Trapped)
@@ -60,9 +64,10 @@ impl PoolStats {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VersionStats {
-    /// Its number: 1 for the module that the pool was built with, and more for each later one.
+    /// The number of the version: 1 for the module that the pool was built with, and larger for
+    /// each later one.
     pub number: u64,
-    /// Calls that it served, whatever became of them.
+    /// Calls that it served, whatever their result.
     pub calls: u64,
     /// Calls that their callers dropped while they ran.
     pub dropped: u64,
@@ -72,7 +77,7 @@ pub struct VersionStats {
     pub run: Histogram,
 }
 
-/// Errors by kind, counted by anybody.
+/// Counters of errors by kind; any thread may count.
 pub(crate) struct Errors(Box<[AtomicU64]>);
 
 impl Default for Errors {
@@ -107,12 +112,12 @@ pub(crate) fn add_error(errors: &mut Vec<(ErrorKind, u64)>, kind: ErrorKind, cou
     }
 }
 
-/// What is counted of no version.
+/// What is counted for the pool and not for a version.
 #[derive(Default)]
 pub(crate) struct Tally {
     /// Calls that never got an instance.
     pub(crate) refused: Errors,
-    /// The waits of those that did.
+    /// The waits of calls that got one.
     pub(crate) waits: Recorder,
     pub(crate) rebuilds: AtomicU64,
     pub(crate) failed_starts: AtomicU64,

@@ -1,4 +1,5 @@
-//! What the queue is built on, in one place: the model checks put their own in its stead (`tests/model.rs`).
+//! The atomics and locks that the queue is built on. The model checks replace this module with one
+//! of loom's types (`tests/model.rs`).
 
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize};
 pub(crate) use std::sync::{Mutex, MutexGuard};
@@ -9,7 +10,8 @@ use std::cell::Cell;
 
 use crossbeam_utils::atomic::AtomicCell;
 
-/// Holds a value or nothing. Both methods are one exchange, and each is ordered after the one before it.
+/// Holds a value or nothing. Each method is one atomic exchange, and each exchange is ordered after
+/// the one before it.
 pub(crate) struct Slot<T>(AtomicCell<Option<Box<T>>>);
 
 impl<T> Slot<T> {
@@ -22,7 +24,7 @@ impl<T> Slot<T> {
         self.0.take()
     }
 
-    /// The slot has to be empty: there is one value for each.
+    /// Fills the slot. It has to be empty, which holds because each slot has one value.
     #[inline]
     pub(crate) fn put(&self, value: Box<T>) {
         drop(self.0.swap(Some(value)));
@@ -33,13 +35,13 @@ thread_local! {
     static HINT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The slot that this thread had last, of whatever pool.
+/// Returns the place that this thread used last, in whatever pool.
 #[inline]
 pub(crate) fn hint() -> usize {
     HINT.get()
 }
 
-/// Remembers a slot for the next time.
+/// Remembers a place for the next time.
 #[inline]
 pub(crate) fn set_hint(place: usize) {
     HINT.set(place);

@@ -1,4 +1,4 @@
-//! A place in the queue, and the turn that comes to it.
+//! A ticket in the queue, and the turn that it waits for.
 
 use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
@@ -6,40 +6,41 @@ use std::task::{Poll, Waker};
 use crate::queue::{Callers, Serves};
 use crate::sync::{Mutex, MutexGuard};
 
-/// A value that runs guests, with the place in the pool that it fills.
+/// An instance, with the place of the pool that it fills.
 pub(crate) struct Held<T> {
     pub(crate) place: usize,
     pub(crate) value: Box<T>,
 }
 
-/// Why the queue serves no one.
+/// Why the queue does not serve a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal<F> {
-    /// It is full.
+    /// The queue is full.
     Full,
     /// No instance lives, and none can be started.
     Failing(F),
-    /// It takes no one any more.
+    /// The queue takes no more calls.
     Closed,
-    /// It was closed, and the patience with those who still waited is at its end.
+    /// The queue was closed, and the grace period for waiting calls is over.
     Cut,
-    /// Every place would be held by a call that waits for one who waits here.
+    /// Deadlock: every instance is held by a call that waits, directly or not, for a call in this
+    /// queue.
     Circle,
 }
 
-/// One who waits.
+/// A call that waits in the queue.
 pub(crate) struct Ticket<T: Serves> {
     turn: Mutex<Turn<T, T::Failure>>,
-    /// Who waits for its holder.
+    /// The calls that wait for the holder of this ticket.
     callers: T::Callers,
 }
 
-/// How it stands with one who waits.
+/// The state of a call that waits.
 enum Turn<T, F> {
     Waiting(Waker),
     Granted(Held<T>),
     Refused(Refusal<F>),
-    /// Its holder is gone.
+    /// The holder of the ticket is gone.
     Left,
 }
 
@@ -52,7 +53,8 @@ impl<T: Serves> Ticket<T> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the value to this ticket, with its waker to be woken, or back where its holder has left.
+    /// Gives the instance to this ticket and returns the waker to call; returns the instance if the
+    /// holder has left.
     pub(crate) fn grant(&self, held: Held<T>) -> Result<Waker, Held<T>> {
         let mut turn = self.turn();
         match std::mem::replace(&mut *turn, Turn::Left) {
@@ -67,7 +69,7 @@ impl<T: Serves> Ticket<T> {
         }
     }
 
-    /// Refuses this ticket; the waker is to be woken. `None` where its holder has left.
+    /// Refuses this ticket and returns the waker to call; returns `None` if the holder has left.
     pub(crate) fn refuse(&self, refusal: Refusal<T::Failure>) -> Option<Waker> {
         let mut turn = self.turn();
         match std::mem::replace(&mut *turn, Turn::Refused(refusal)) {
@@ -79,9 +81,10 @@ impl<T: Serves> Ticket<T> {
         }
     }
 
-    /// Looks whether the turn has come.
+    /// Returns the turn if it has come.
     pub(crate) fn poll(&self, waker: &Waker) -> Poll<Result<Held<T>, Refusal<T::Failure>>> {
-        // Cloned before and dropped after the lock: both are code of the executor's.
+        // The waker is cloned before the lock is taken, and the old one is dropped after it is
+        // released: both run code of the executor.
         let waker = waker.clone();
         let mut turn = self.turn();
         match std::mem::replace(&mut *turn, Turn::Left) {
@@ -97,7 +100,7 @@ impl<T: Serves> Ticket<T> {
         }
     }
 
-    /// The holder leaves: with what it was granted, or whether it still stands in the queue.
+    /// Removes the holder, and returns what it leaves behind.
     pub(crate) fn leave(&self) -> Departure<T> {
         match std::mem::replace(&mut *self.turn(), Turn::Left) {
             Turn::Waiting(waker) => Departure::Queued(waker),
@@ -110,17 +113,18 @@ impl<T: Serves> Ticket<T> {
         matches!(*self.turn(), Turn::Left)
     }
 
-    /// Whether the call of that instance waits for one who still waits here.
+    /// Returns whether the call in this instance waits for the holder of this ticket, which has not
+    /// left.
     pub(crate) fn is_awaited_by(&self, instance: u64) -> bool {
         self.callers.include(instance) && !self.has_left()
     }
 }
 
-/// What somebody leaves behind.
+/// What a holder leaves behind.
 pub(crate) enum Departure<T> {
-    /// A ticket in the queue; the waker is to be dropped without a lock.
+    /// A ticket in the queue. The waker has to be dropped without a lock.
     Queued(Waker),
-    /// Something for the next one.
+    /// An instance for the next call.
     Granted(Held<T>),
     /// Nothing.
     Done,

@@ -12,24 +12,24 @@ use crate::queue::{Queue, Serves};
 use crate::ticket::Refusal;
 use crate::trace::CallSpan;
 
-/// A place in the queue of a pool, given back when dropped.
+/// A promised place in the queue of a pool. Dropping it returns the place.
 pub(crate) struct Promise(Option<Arc<Inner>>);
 
 impl Promise {
-    /// The call that it was made for has come.
+    /// Uses up the promise, because the call that it was made for has come.
     fn redeem(mut self) {
         self.0 = None;
     }
 }
 
 impl<T: Serves> Queue<T> {
-    /// Promises a place in the queue, now or when there is one.
+    /// Promises a place in the queue, now or as soon as there is one.
     pub(crate) fn poll_promise(&self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal<T::Failure>>> {
         let mut state = self.lock();
         if state.closed {
             return Poll::Ready(Err(Refusal::Closed));
         }
-        // One at least: a pool without a queue would never be ready.
+        // At least one, because otherwise a pool without a queue would never be ready.
         if state.expected() < state.room(self.bounds).max(1) {
             state.promised = state.promised.saturating_add(1);
             return Poll::Ready(Ok(()));
@@ -49,13 +49,14 @@ impl Drop for Promise {
     }
 }
 
-/// Ready means that a place in the pool's queue is set aside, so that the call that follows is never refused as
-/// [`Overloaded`](antiphon::errors::ErrorKind::Overloaded) (but by a drain meanwhile). A call on a service that is not ready
-/// is made like any other.
+/// A service that is ready has a place in the pool's queue set aside. So the next call is never
+/// refused as [`Overloaded`](antiphon::errors::ErrorKind::Overloaded), except by a drain in
+/// between. A call on a service that is not ready is made like any other.
 ///
-/// While it is not ready the queue is full; it becomes so when somebody has left the queue. Handlers of the pool's own should not
-/// wait for that, but use [`call_with`](HostPool::call_with): who waits to be ready is in no queue yet, has no deadline, and is not
-/// seen by what refuses calls that would wait for each other.
+/// A service that is not ready becomes so when a call leaves the queue. The pool's own handlers
+/// should not wait for that, but use [`call_with`](HostPool::call_with). A service that waits to be
+/// ready is not in the queue yet: it has no deadline, and the check that refuses calls which would
+/// wait for each other does not see it.
 impl Service<Request<'static>> for HostPool {
     type Response = Response;
     type Error = Error;

@@ -1,8 +1,8 @@
-//! A span for each call; nothing without the feature `tracing`.
+//! A span for each call. Without the feature `tracing` every method is empty.
 
 use antiphon::errors::Error;
 
-/// The span of a call: operation, host, version, outcome; never the payload.
+/// The span of a call, with operation, host, version, and outcome; never the payload.
 #[cfg(feature = "tracing")]
 pub(crate) struct CallSpan(tracing::Span);
 
@@ -21,7 +21,7 @@ impl CallSpan {
         ))
     }
 
-    /// The call has got an instance.
+    /// Records the instance that the call has got.
     #[inline]
     pub(crate) fn begin(&self, host: u64, version: u64) {
         if !self.0.is_disabled() {
@@ -29,7 +29,8 @@ impl CallSpan {
         }
     }
 
-    /// What happens until the guard is dropped belongs to the call: the guest's log lines above all.
+    /// Makes all that happens until the guard is dropped a part of the call, above all the guest's
+    /// log lines.
     #[inline]
     pub(crate) fn enter(&self) -> tracing::span::Entered<'_> {
         self.0.enter()
@@ -61,7 +62,7 @@ pub(crate) struct CallSpan;
 pub(crate) struct Entered;
 
 #[cfg(not(feature = "tracing"))]
-#[expect(clippy::unused_self, reason = "the methods of the other one")]
+#[expect(clippy::unused_self, reason = "the same methods as with the feature")]
 impl CallSpan {
     #[inline(always)]
     pub(crate) fn new(_operation: &str) -> Self {

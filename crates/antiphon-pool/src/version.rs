@@ -1,4 +1,4 @@
-//! A module that serves or has served, with what is counted of it.
+//! A module that serves or has served, with its counters.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,21 +11,22 @@ use antiphon::errors::{Error, ErrorKind};
 use crate::histogram::{Histogram, Recorder};
 use crate::stats::{Errors, VersionStats};
 
-/// How many of the versions that are gone are remembered one by one.
+/// How many versions that are gone are kept in the statistics one by one.
 const REMEMBERED: usize = 16;
 
-/// A module that instances are started from. It goes with the last of them.
+/// A module that instances are started from. It is dropped with the last of them.
 pub(crate) struct Version {
     pub(crate) number: u64,
     pub(crate) factory: Arc<dyn EngineProviderFactory>,
-    /// The deadline of a call that sets none, known from the first instance on.
+    /// The deadline of a call that sets none. The first instance tells it.
     deadline: OnceLock<Duration>,
     /// What was counted in each place of the pool.
     places: Box<[Counted]>,
     history: Weak<History>,
 }
 
-/// What was counted of one version in one place, by whoever had the place's instance: one at a time.
+/// What was counted for one version in one place. Only the holder of the place's instance writes,
+/// so there is one writer at a time.
 #[repr(align(128))]
 #[derive(Default)]
 struct Counted {
@@ -64,7 +65,7 @@ impl Version {
         let _ = self.deadline.set(deadline);
     }
 
-    /// A call has ended in a place; only its holder says so.
+    /// Counts a call that has ended in a place. Only the holder of the place may call this.
     #[inline]
     pub(crate) fn count(&self, place: usize, run: Duration, error: Option<&Error>) {
         let Some(counted) = self.places.get(place) else { return };
@@ -75,7 +76,8 @@ impl Version {
         }
     }
 
-    /// A call was dropped by its caller while it ran in a place.
+    /// Counts a call that its caller dropped while it ran in a place. Only the holder of the place
+    /// may call this.
     pub(crate) fn count_dropped(&self, place: usize) {
         let Some(counted) = self.places.get(place) else { return };
         add_alone(&counted.calls);
@@ -94,7 +96,7 @@ impl Version {
     }
 }
 
-/// Only the holder of a place writes.
+/// Adds one without an atomic exchange, because only the holder of a place writes.
 #[inline]
 fn add_alone(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
@@ -117,7 +119,7 @@ pub(crate) struct History(Mutex<Known>);
 pub(crate) struct Known {
     alive: Vec<Weak<Version>>,
     gone: VecDeque<VersionStats>,
-    /// What those before did together.
+    /// The sum of the versions that are no longer kept one by one.
     forgotten: VersionStats,
 }
 
@@ -126,14 +128,14 @@ impl History {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The versions that are still known, oldest first, and all versions together.
+    /// Returns the versions that are still known, oldest first, and the sum of all versions.
     pub(crate) fn stats(&self) -> (Vec<VersionStats>, VersionStats) {
         let (alive, mut versions, mut total) = {
             let known = self.known();
             let alive: Vec<_> = known.alive.iter().filter_map(Weak::upgrade).collect();
             (alive, Vec::from(known.gone.clone()), known.forgotten.clone())
         };
-        // Without the lock: the last to drop a version takes it.
+        // The lock is released first, because dropping the last reference to a version takes it.
         versions.extend(alive.iter().map(|version| version.stats()));
         drop(alive);
         versions.sort_by_key(|version| version.number);
@@ -146,7 +148,7 @@ impl History {
 
 impl Known {
     fn remember(&mut self, stats: VersionStats) {
-        // One that never served is none.
+        // A version that never served is not remembered.
         if stats.calls > 0 {
             self.gone.push_back(stats);
         }
@@ -159,7 +161,7 @@ impl Known {
 }
 
 impl VersionStats {
-    /// How many calls ended in an error of that kind.
+    /// Returns how many calls ended in an error of this kind.
     #[must_use]
     pub fn errors_of(&self, kind: ErrorKind) -> u64 {
         self.errors.iter().find(|(known, _)| *known == kind).map_or(0, |(_, count)| *count)

@@ -1,12 +1,12 @@
-//! A pool that others keep alive.
+//! A handle that does not keep its pool alive.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
 
 use crate::pool::{HostPool, Inner};
 
-/// A pool, as its own handlers should know it: a handler lives as long as the pool does, and one that has a [`HostPool`] keeps
-/// it alive for ever.
+/// A handle of a pool that does not keep it alive, for the pool's own handlers. A handler lives as
+/// long as its pool, so a handler with a [`HostPool`] would keep the pool alive forever.
 ///
 /// ```
 /// use antiphon::testing::{TestEngine, TestFactory};
@@ -40,7 +40,7 @@ use crate::pool::{HostPool, Inner};
 pub struct WeakHostPool(Weak<Inner>);
 
 impl WeakHostPool {
-    /// The pool; `None` when it is gone.
+    /// Returns the pool, or `None` if it is gone.
     #[must_use]
     pub fn upgrade(&self) -> Option<HostPool> {
         self.0.upgrade().map(HostPool::new)
@@ -48,7 +48,7 @@ impl WeakHostPool {
 }
 
 impl HostPool {
-    /// The same pool, without keeping it alive.
+    /// Returns a handle that does not keep the pool alive.
     #[must_use]
     pub fn downgrade(&self) -> WeakHostPool {
         WeakHostPool(Arc::downgrade(&self.inner))

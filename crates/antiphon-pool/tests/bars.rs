@@ -1,6 +1,8 @@
-//! What the pool promises under load: beside a guest that loops, and when there is far more to do than it can.
+//! What the pool promises under load: next to a guest that loops, and with far more calls than it
+//! can serve.
 //!
-//! These measure times, so they run one after the other, and each may try three times on a machine that is busy elsewhere.
+//! These tests measure times. So they run one after the other, and each may try three times,
+//! because the machine may be busy with something else.
 
 #![expect(
     clippy::unwrap_used,
@@ -29,12 +31,12 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The payload of a `WORK` that takes about so long, each time.
+/// Returns a payload with which `WORK` takes about this long.
 fn work_of(pool: &HostPool, time: Duration) -> [u8; 4] {
     let mut turns = 1000_u32;
     loop {
         let payload = turns.to_le_bytes();
-        // The best of some: one that was interrupted would make very little work do.
+        // The best of five: one measurement that was interrupted would make the work far too small.
         let took = (0..5).map(|_| {
             let since = Instant::now();
             pool.call_blocking(WORK, &payload).unwrap();
@@ -53,12 +55,13 @@ fn percentile(mut times: Vec<Duration>, part: f64) -> Duration {
     times[rank.min(times.len() - 1)]
 }
 
-/// How long the guest loops that stands beside the innocents.
+/// How long the guest loops while the innocent calls run.
 const LOOPS: Duration = Duration::from_millis(700);
-/// By when it has to be gone, beside innocents that keep a single thread busy.
+/// When the looping call has to be gone, even if the innocent calls keep a single thread busy.
 const GONE: Duration = Duration::from_millis(900);
 
-/// A thousand calls by four callers, beside a loop or not: their p99, and how long the loop took.
+/// Makes a thousand calls by four callers, with or without a loop beside them. Returns their p99,
+/// and how long the loop took.
 fn innocents(pool: &HostPool, runtime: &tokio::runtime::Runtime, work: [u8; 4], looping: bool) -> Innocents {
     let failed = |pool: &HostPool| pool.stats().errors.iter().map(|(_, count)| count).sum::<u64>();
     let before = failed(pool);
@@ -69,7 +72,8 @@ fn innocents(pool: &HostPool, runtime: &tokio::runtime::Runtime, work: [u8; 4], 
                 let since = Instant::now();
                 let error = pool.call_with(Request::new(SPIN, b"").deadline(LOOPS)).await.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
-                // Up to 1 ms early, where the tick that it is counted from came late.
+                // The deadline may be up to 1 ms early, if the tick that it is counted from came
+                // late.
                 assert!(since.elapsed() + Duration::from_millis(1) >= LOOPS, "{:?}", since.elapsed());
                 since.elapsed()
             })
@@ -109,10 +113,12 @@ struct Innocents {
     spun: Duration,
 }
 
-/// What innocents have of a loop beside them: medians over rounds in which there is one and in which there is none, in turns.
+/// What innocent calls suffer from a loop beside them. Rounds with a loop and rounds without take
+/// turns; the figures are medians over the rounds.
 ///
-/// A call that a tick finds in its guest gives way for as many polls as a loop does, so some of them take milliseconds
-/// without a loop too: four callers keep each other busy.
+/// A call that is in its guest at a tick gives way for as many polls as a loop does. So some
+/// innocent calls take milliseconds even without a loop, because the four callers keep each other
+/// busy.
 #[derive(Debug)]
 #[expect(dead_code, reason = "they are printed")]
 struct Beside {
@@ -123,7 +129,7 @@ struct Beside {
     alone_p99: Duration,
     beside_p50: Duration,
     beside_p99: Duration,
-    /// Of the two p99.
+    /// The ratio of the two p99.
     ratio: f64,
     longest_loop: Duration,
 }
@@ -136,7 +142,7 @@ fn beside_a_loop(engine: AnyEngine, threads: usize) -> Beside {
     let rounds = full_or(15, 3);
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        // Neither is always the one that comes first.
+        // The rounds with and without a loop take turns at going first.
         for looping in if round % 2 == 0 { [false, true] } else { [true, false] } {
             let innocents = innocents(&pool, &runtime, work, looping);
             if looping { beside.push(innocents) } else { alone.push(innocents) }
@@ -161,11 +167,13 @@ fn beside_a_loop(engine: AnyEngine, threads: usize) -> Beside {
 #[test]
 fn a_guest_that_loops_ends_by_its_deadline_and_fails_no_innocent() {
     let _alone = alone();
-    // A loop holds a thread for a tick before it gives way. Where all that is counted the ratio is held; else two ticks more, since
-    // how many times a p99 without a loop they are says how fast the machine is.
+    // A loop holds a thread for one tick before it gives way. A full run is held to the ratio; a
+    // short run may exceed it by two ticks. Measured in p99s without a loop, two ticks are more or
+    // fewer depending on how fast the machine is.
     let ticks = antiphon::ticker::TICK * u32::try_from(full_or(0, 2)).unwrap();
     for engine in engines() {
-        // One thread has the loop and the innocents: how long these wait is the tick, and no bar.
+        // With one thread, the loop and the innocent calls share it. The innocent calls then wait
+        // for the tick, so there is no bound.
         for (threads, most) in [(1, f64::INFINITY), (2, 3.0)] {
             at_best(|| {
                 let figures = beside_a_loop(engine, threads);
@@ -184,13 +192,14 @@ struct Overload {
     peak: f64,
     goodput: f64,
     refused: usize,
-    /// From when the call was made, and from when it was to be made: in between its task waits for a thread.
+    /// Measured from when the call was made, and from when it was due. Between the two its task
+    /// waits for a thread.
     refusal_p99: Duration,
     arrival_to_refusal_p99: Duration,
     normal_after: Duration,
 }
 
-/// Calls answered in a second by as many callers as there are instances.
+/// Returns the calls answered in a second with as many callers as instances.
 fn peak(pool: &HostPool, runtime: &tokio::runtime::Runtime, work: [u8; 4], time: Duration) -> f64 {
     let until = Instant::now() + time;
     let callers: Vec<_> = (0..pool.stats().max)
@@ -219,7 +228,7 @@ fn overload(engine: AnyEngine, time: Duration) -> Overload {
     peak(&pool, &runtime, work, Duration::from_millis(200));
     let peak = peak(&pool, &runtime, work, (time / 4).min(Duration::from_secs(5)));
 
-    // Ten times as many, whatever becomes of them.
+    // Ten times as many calls, whatever their result.
     let (answered, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
     let counting = Arc::new(AtomicBool::new(true));
     let (since, mut made) = (Instant::now(), 0_u64);
@@ -248,7 +257,7 @@ fn overload(engine: AnyEngine, time: Duration) -> Overload {
     counting.store(false, Ordering::Relaxed);
     let goodput = answered.load(Ordering::Relaxed) as f64 / took.as_secs_f64();
 
-    // Normal again: nobody waits, and a call takes what it should.
+    // Back to normal: no call waits, and a call takes its usual time.
     let since = Instant::now();
     let normal_after = loop {
         let called = Instant::now();
@@ -277,7 +286,8 @@ fn overload(engine: AnyEngine, time: Duration) -> Overload {
 fn ten_times_too_much_is_refused_quickly_and_the_rest_is_served() {
     let _alone = alone();
     let time = Duration::from_secs(full_or(60, 3));
-    // Unoptimised, the callers that are refused take a good part of the processors themselves, and wait for them.
+    // In an unoptimised build the refused callers take much processor time themselves, and wait for
+    // processors.
     let (share, arrival) = if cfg!(debug_assertions) { (0.75, 1000) } else { (0.9, 10) };
     for engine in engines() {
         at_best(|| {

@@ -1,4 +1,5 @@
-//! Calls of a pool: who is served when, who is refused, and what the numbers say.
+//! Calls of a pool: the order in which they are served, which ones are refused, and what the
+//! statistics say.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
@@ -17,7 +18,8 @@ use antiphon_pool::HostPool;
 use support::{ECHO, engines, eventually, factory, patient, run, test_factory};
 use tokio::sync::Semaphore;
 
-/// A guest whose operation `wait` ends when the semaphore says so, and `echo`, which notes what it was given.
+/// A guest with two operations: `wait` ends when the semaphore allows it, and `echo` notes its
+/// payloads.
 struct Waits {
     release: Arc<Semaphore>,
     served: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -75,7 +77,7 @@ fn calls_that_wait_are_served_in_their_order_and_more_than_the_queue_holds_are_r
         assert_eq!((error.kind(), error.fate()), (ErrorKind::Overloaded, Fate::Kept));
         assert!(error.to_string().contains("1 instances are busy, and 3 calls wait"), "{error}");
 
-        // One who leaves makes room, and nobody behind it is held up.
+        // A call that leaves makes room, and does not delay the calls behind it.
         drop(calls.remove(1));
         calls.push(Box::pin(pool.call("echo", b"5")));
         assert!(poll(&mut calls[2]).is_pending());
@@ -107,7 +109,7 @@ fn a_wait_ends_by_the_deadline_of_the_call_or_by_the_limit_of_the_pool_and_never
         let error = late.await.unwrap_err();
         assert_eq!((error.kind(), error.phase()), (ErrorKind::DeadlineExceeded, Some(Phase::Queue)));
         assert_eq!(error.fate(), Fate::Kept);
-        // Up to 1 ms early, where the tick that it is counted from came late.
+        // The deadline may be up to 1 ms early, if the tick that it is counted from came late.
         assert!(since.elapsed() >= Duration::from_millis(19), "{:?}", since.elapsed());
         let exceeded = error.exceeded().unwrap();
         assert_eq!((exceeded.limit, exceeded.allowed, exceeded.unit), ("deadline", 20_000, "us"));
@@ -143,7 +145,7 @@ fn the_deadline_of_a_call_and_its_usage_count_its_time_in_the_queue() {
         assert!(poll(&mut busy).is_pending());
         let mut queued = Box::pin(pool.call_with(Request::new("echo", b"").usage(true)));
         assert!(poll(&mut queued).is_pending());
-        // Only now: its wait has begun.
+        // Only now, because the wait has begun.
         let release = Arc::clone(&guest.release);
         let later = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -249,7 +251,7 @@ fn with_isolation_per_call_nothing_is_left_of_a_call_on_every_engine() {
             assert_eq!(answers.last().unwrap(), &[last], "{isolation:?} on {engine}");
             assert_eq!(pool.stats().rebuilds, 0);
         }
-        // The builder of the pool may ask for it too.
+        // The builder of the pool may also ask for isolation per call.
         let factory = engine.factory(counter, &support::options(Isolation::Reuse)).unwrap();
         let builder = HostPool::builder(factory).max(1).isolation(Isolation::PerCall);
         let pool = builder.build_blocking().unwrap();
@@ -271,7 +273,7 @@ fn an_instance_is_rebuilt_after_its_calls() {
     assert_eq!(starts.load(Ordering::SeqCst), 10);
 }
 
-/// Calls the pool again, as often as the payload says, on behalf of the caller or simply so.
+/// Calls the pool again, as often as the payload says, with or without naming its caller.
 struct Again {
     pool: Arc<Mutex<Option<HostPool>>>,
     as_caller: bool,

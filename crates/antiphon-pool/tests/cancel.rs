@@ -1,4 +1,4 @@
-//! Calls that their callers drop at any point: everything returns to where it was.
+//! Calls that their callers drop at any point: everything returns to its previous state.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
@@ -23,7 +23,7 @@ use support::{
 
 const MAX: usize = 4;
 
-/// How many run at once, and how many ever did.
+/// How many run at once, and the most that ever did.
 #[derive(Clone, Default)]
 struct Gauge(Arc<(AtomicUsize, AtomicUsize)>);
 
@@ -51,7 +51,7 @@ impl Drop for Inside {
     }
 }
 
-/// Gives way some times, or for ever where it is asked to.
+/// Yields several times, or forever if it is told to.
 struct Busy {
     gauge: Gauge,
     for_ever: Arc<AtomicBool>,
@@ -72,7 +72,7 @@ impl HostHandlerAsync for Busy {
     }
 }
 
-/// Polls a future so often at most; `None` if it was dropped then.
+/// Polls a future at most `polls` times; returns `None` if it was dropped after that.
 async fn for_polls<F: Future>(polls: u32, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = polls;
@@ -93,7 +93,7 @@ struct Outcomes {
     cancelled: u64,
 }
 
-/// One task's calls, each given up at some point, by a drop or through a handle.
+/// Makes the calls of one task. Each call is given up at some point, by a drop or through a handle.
 async fn give_up(pool: HostPool, seed: u64, calls: u64) -> Outcomes {
     let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = |below: u64| {
@@ -108,7 +108,7 @@ async fn give_up(pool: HostPool, seed: u64, calls: u64) -> Outcomes {
             0..6 => (ECHO, vec![7]),
             6..9 => (WORK, u32::try_from(next(20_000)).unwrap().to_le_bytes().to_vec()),
             9..15 => (ASK, vec![u8::try_from(next(20)).unwrap()]),
-            // Each takes a tick at least.
+            // Each takes at least one tick.
             _ if call % 8 == 0 => (SPIN, Vec::new()),
             _ => (ECHO, Vec::new()),
         };
@@ -147,15 +147,16 @@ async fn give_up(pool: HostPool, seed: u64, calls: u64) -> Outcomes {
 struct Case {
     name: String,
     factory: Arc<dyn EngineProviderFactory>,
-    /// Replacements go on meanwhile, by these modules in turn.
+    /// The modules that are used in turn for replacements during the calls.
     modules: [Vec<u8>; 2],
-    /// Counts the guests themselves, where the engine can.
+    /// Counts the guests themselves, if the engine can.
     guests: Option<Gauge>,
 }
 
 fn everything_returns(case: &Case, calls: u64) {
     const TASKS: u64 = 24;
-    // The threads that compile are there for good, whoever of the tests has a module compiled first.
+    // The compiler's threads stay until the process ends. Start them here, so that it does not
+    // matter which test compiles first.
     drop(factory(engines()[0], Isolation::Reuse));
     let runtime = runtime(2);
     let (gauge, for_ever) = (Gauge::default(), Arc::new(AtomicBool::new(false)));
@@ -192,7 +193,7 @@ fn everything_returns(case: &Case, calls: u64) {
         stop.store(true, Ordering::SeqCst);
         (sum, replacing.join().unwrap())
     };
-    // The allocator and the engine take what they want once.
+    // The allocator and the engine allocate some memory once.
     round(calls / 10, 1);
     let before = Process::now();
     let (outcomes, replaced) = round(calls, 1000);
@@ -225,7 +226,7 @@ fn everything_returns(case: &Case, calls: u64) {
         assert!(grown < 24 << 20, "{grown} bytes more on {}", case.name);
     }
 
-    // No permit is lost: as many calls run at once as ever.
+    // No place is lost: as many calls run at once as before.
     for_ever.store(true, Ordering::SeqCst);
     let calls: Vec<_> = (0..MAX)
         .map(|_| {

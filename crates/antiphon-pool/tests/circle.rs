@@ -1,5 +1,5 @@
-//! Calls of a pool's handlers to the pool itself: one that would make all of them wait for ever is refused at once, and no
-//! other one is.
+//! Calls of a pool's handlers to the pool itself. A call that would make all of them wait forever
+//! is refused at once, and no other call is.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
@@ -18,7 +18,7 @@ use antiphon_pool::{HostPool, HostPoolBuilder};
 use support::{ASK, ECHO, TRAP, at_rest, engines, factory, patient, run};
 use tokio::sync::Notify;
 
-/// Long before the deadline of any call here.
+/// Long before the deadline of any call in this file.
 const SOON: Duration = Duration::from_secs(30);
 
 type Known = Arc<OnceLock<HostPool>>;
@@ -32,7 +32,8 @@ fn known(known: &Known) -> HostPool {
     known.get().expect("the pool is there").clone()
 }
 
-/// One of the calls was refused since it would have closed the circle, and says what to do; the others were served.
+/// Checks that one call was refused because it would have closed the circle, with an error that
+/// says what to do, and that the others were served.
 #[track_caller]
 fn one_was_refused(ended: &Ended, calls: usize, what: &str) {
     let ended = std::mem::take(&mut *ended.lock().unwrap());
@@ -45,11 +46,11 @@ fn one_was_refused(ended: &Ended, calls: usize, what: &str) {
     assert!(error.to_string().contains("larger `max`"), "{what}: {error}");
 }
 
-/// When as many have come as there are places, each calls the pool.
+/// Waits until as many calls have come as there are places; then each call calls the pool.
 struct Meet {
     pool: Known,
     all: tokio::sync::Barrier,
-    /// Whether the call is made around the handler's caller.
+    /// Whether the inner call names the handler's caller.
     around: bool,
     ended: Ended,
 }
@@ -127,10 +128,11 @@ fn threads_that_block_in_their_handlers_do_not_wait_for_each_other_either() {
     }
 }
 
-/// Calls the pool as often inside itself as the payload says, and some others beside that.
+/// Calls the pool inside itself as often as the payload says, and makes some more calls beside
+/// that.
 struct Nest {
     pool: Known,
-    /// Who has come to the innermost level.
+    /// Waits for all calls on the innermost level.
     innermost: tokio::sync::Barrier,
     ended: Ended,
 }
@@ -157,7 +159,8 @@ impl HostHandlerAsync for Nest {
 #[test]
 fn a_call_that_waits_holds_all_the_places_of_those_around_it() {
     let engine = engines()[0];
-    // Two calls with one inside each, and three with none: whoever comes last of the innermost has nobody left to wait for.
+    // Two calls with one call inside each, and three calls with none. The last of the innermost
+    // calls has no other call left to wait for.
     for (max, left, outer) in [(4, 1, 2), (9, 2, 3)] {
         let (pool, ended) = (Known::default(), Ended::default());
         let innermost = tokio::sync::Barrier::new(outer);
@@ -182,7 +185,7 @@ fn a_call_that_waits_holds_all_the_places_of_those_around_it() {
     }
 }
 
-/// `A` waits for an inner call in vain and goes on; `B` then makes one of its own.
+/// `A` waits for an inner call in vain and goes on; `B` then makes an inner call of its own.
 struct GoesOn {
     pool: Known,
     both: tokio::sync::Barrier,
@@ -245,7 +248,7 @@ fn who_has_given_up_waiting_is_not_counted_any_more() {
     }
 }
 
-/// Joins some inner calls, of which some are given up; of the numbers of the payload.
+/// Waits for several inner calls, some of which are given up; the payload gives the numbers.
 struct Joins {
     pool: Known,
     served: AtomicUsize,
@@ -283,8 +286,8 @@ impl HostHandlerAsync for Joins {
 
 #[test]
 fn calls_that_can_go_on_are_never_refused_however_many_there_are() {
-    // Three calls wait for others at most, in a pool of four: there is always a place that comes free. Beside them callers from
-    // outside, guests that trap, and replacements.
+    // At most three calls wait for other calls, in a pool of four, so one place always becomes
+    // free. Calls from outside, guests that trap, and replacements run at the same time.
     let rounds = support::full_or(3000, 150);
     for engine in engines() {
         let pool = Known::default();
@@ -335,7 +338,7 @@ fn calls_that_can_go_on_are_never_refused_however_many_there_are() {
     }
 }
 
-/// One guest after the other waits for the next one, as many as may.
+/// Guests that wait for each other in a chain, as long as it may be.
 #[test]
 fn a_chain_as_deep_as_may_be_goes_through_a_pool_with_one_place_more() {
     let engine = engines()[0];

@@ -1,4 +1,4 @@
-//! The end of a pool: by a drain, or by being dropped.
+//! The end of a pool, by a drain or by being dropped.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -69,7 +69,7 @@ fn a_drain_lets_calls_finish_and_then_frees_everything() {
         assert_eq!((stats.idle, stats.busy, stats.starting, stats.queued), (0, 0, 0, 0));
         let error = pool.replace_factory(test_factory(TestEngine::new())).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ReplaceFailed);
-        // Again is no different.
+        // A second drain changes nothing.
         assert_eq!(pool.drain(Duration::ZERO).await, drained);
         drop(pool);
     });
@@ -106,7 +106,8 @@ fn what_is_left_at_the_end_of_the_grace_is_cut_off_on_every_engine() {
     }
 }
 
-/// On an engine that never yields, for callers of either kind; long before the deadline of their calls.
+/// Uses engines that never yield, and callers of both kinds; the guest ends long before the
+/// deadline of its call.
 #[test]
 fn a_guest_that_never_yields_is_cut_off_at_its_next_tick() {
     for engine in engines() {
@@ -126,7 +127,8 @@ fn a_guest_that_never_yields_is_cut_off_at_its_next_tick() {
             let since = Instant::now();
             let drained = pool.drain_blocking(Duration::from_millis(20));
             assert_eq!((drained.running, drained.queued), (2, 0), "on {engine}");
-            // They are gone when the drain returns, which waits a second for that at most.
+            // The calls are gone when the drain returns, which waits for them for at most one
+            // second.
             let stats = pool.stats();
             assert_eq!((stats.idle, stats.busy, stats.starting), (0, 0, 0), "on {engine}");
             for caller in callers {
@@ -205,7 +207,7 @@ fn a_module_that_is_still_starting_is_cut_off_as_well() {
         std::thread::sleep(Duration::from_millis(100));
         let since = Instant::now();
         pool.drain_blocking(Duration::ZERO);
-        // It may have begun after that.
+        // The replacement may have begun after the drain.
         let error = replacing.join().unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ReplaceFailed, "on {engine}");
         assert!(since.elapsed() < Duration::from_secs(30), "on {engine}: {:?}", since.elapsed());
@@ -248,7 +250,7 @@ fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::
 
 #[test]
 fn a_pool_that_is_dropped_leaves_no_thread_behind() {
-    // The ticker's thread is there for good.
+    // The ticker's thread stays until the process ends.
     run(1, async { antiphon::ticker::within(Duration::from_millis(1), std::future::pending::<()>()).await });
     let Some(before) = support::Process::now() else { return };
     for round in 0..20 {
@@ -258,7 +260,8 @@ fn a_pool_that_is_dropped_leaves_no_thread_behind() {
         let error = pool.call_blocking(TRAP, b"").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Trapped);
         assert_eq!(pool.call_blocking(ECHO, b"").unwrap(), [1]);
-        // Some while the keeper rebuilds, some after.
+        // In one round of three the keeper has rebuilt the instance; in the others it may still be
+        // at it.
         if round % 3 == 0 {
             eventually(&pool, "rebuilt", |stats| stats.idle == 2);
         }

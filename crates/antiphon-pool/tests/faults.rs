@@ -1,4 +1,4 @@
-//! What goes wrong in one call costs one instance, which comes back by itself.
+//! A fault in one call costs one instance, which comes back by itself.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -103,11 +103,11 @@ fn a_factory_is_dropped_where_it_may_look_at_its_pool() {
     let parting = Parting { module: module(), started, pool, gone };
     let pool = HostPool::builder(Arc::new(parting)).max(1).build_blocking().unwrap();
     assert!(known.set(pool.downgrade()).is_ok());
-    // No instance of the old version is left, nor can one be started.
+    // No instance of the old version is left, and none can be started.
     assert_eq!(pool.call_blocking("trap", b"").unwrap_err().kind(), ErrorKind::Trapped);
     eventually(&pool, "the module does not start any more", |stats| stats.failed_starts > 0);
     let (replaced, done) = mpsc::channel();
-    // On a thread of its own: if the pool were locked there, this would never end.
+    // On a thread of its own, because it would never end if the pool's lock were held here.
     std::thread::spawn(move || {
         antiphon::block_on(pool.replace_factory(Arc::new(module()))).unwrap();
         replaced.send(pool.call_blocking("echo", b"hi").unwrap()).unwrap();
@@ -190,9 +190,10 @@ fn a_module_that_does_not_start_any_more_backs_off_answers_at_once_and_recovers(
         assert!(error.to_string().contains("no database"), "{error}");
         refused += 1;
     }
-    // If each waited for the next start, there would be a handful.
+    // If each call waited for the next start, there would be a handful of refusals.
     assert!(refused > 100, "{refused}");
-    // At 0, 20, 60, 140, 300, 460 ms, and every 160 ms where the machine stood still.
+    // Starts are tried at 0, 20, 60, 140, 300, and 460 ms, and every 160 ms if the machine was
+    // slow.
     let (tried, took) = (tries.load(Ordering::SeqCst), since.elapsed());
     let most = 8 + usize::try_from(took.as_millis().saturating_sub(500) / 160).unwrap();
     assert!((2..=most).contains(&tried), "{tried} starts in {took:?}");

@@ -1,5 +1,5 @@
-//! What is left of a pool that is gone, and what one costs that has nothing to do: each test measures the process, and is
-//! alone in it.
+//! What is left of a pool that is gone, and what an idle pool costs. Each test measures the
+//! process, so no other test runs at the same time.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -17,7 +17,7 @@ use antiphon_pool::{HostPool, WeakHostPool};
 use support::{ASK, ECHO, Process, engines, eventually, factory, patient, run, test_factory};
 use tokio::sync::Notify;
 
-/// Processor time that this process has used; Linux only.
+/// Returns the processor time that this process has used; Linux only.
 fn used() -> Option<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let fields: Vec<_> = stat.rsplit(')').next()?.split_whitespace().collect();
@@ -25,7 +25,7 @@ fn used() -> Option<Duration> {
     Some(Duration::from_millis(10 * ticks))
 }
 
-/// Whether almost nothing runs in this process for a while.
+/// Checks that almost nothing runs in this process for a while.
 #[track_caller]
 fn is_calm(what: &str) {
     let Some(mut before) = used() else { return };
@@ -44,7 +44,7 @@ fn is_calm(what: &str) {
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    // The ticker's thread is there for good.
+    // The ticker's thread stays until the process ends.
     run(1, async { antiphon::ticker::within(Duration::from_millis(1), std::future::pending::<()>()).await });
     alone
 }
@@ -98,7 +98,7 @@ fn settings_of_no_time_at_all_and_of_all_time_cost_nothing() {
             },
         )
     };
-    // Instances above the minimum that are busy: there is nothing to be reaped.
+    // The instances above the minimum are busy, so there is nothing to reap.
     for idle in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
         run(1, async {
             let builder = HostPool::builder(test_factory(guest())).min(1).max(3).idle(idle);
@@ -114,7 +114,7 @@ fn settings_of_no_time_at_all_and_of_all_time_cost_nothing() {
             assert_eq!(pool.call("echo", b"hi").await.unwrap(), b"hi");
         });
     }
-    // A module that does not start any more.
+    // The module no longer starts.
     for pause in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
         let broken = Arc::new(AtomicBool::new(false));
         let engine =
@@ -136,7 +136,7 @@ fn settings_of_no_time_at_all_and_of_all_time_cost_nothing() {
     }
 }
 
-/// Calls the pool that it serves, which it does not keep alive.
+/// Calls the pool that it serves, and does not keep the pool alive.
 struct Knows(Arc<OnceLock<WeakHostPool>>);
 
 #[antiphon::async_trait]
@@ -151,7 +151,7 @@ impl HostHandlerAsync for Knows {
 #[test]
 fn a_handler_that_knows_its_pool_weakly_does_not_keep_it_alive() {
     let _alone = alone();
-    // An engine's compiler has threads for good.
+    // The compiler threads of an engine stay until the process ends.
     let factories =
         engines().into_iter().map(|engine| (engine, factory(engine, Isolation::PerCall))).collect::<Vec<_>>();
     let before = Process::now();
@@ -163,7 +163,7 @@ fn a_handler_that_knows_its_pool_weakly_does_not_keep_it_alive() {
         assert!(known.set(pool.downgrade()).is_ok());
         assert_eq!(pool.call_blocking(ASK, b"").unwrap(), [1, 1, b'i', b'n']);
         drop(pool);
-        // Its own thread may be at work for a moment.
+        // The pool's own thread may still be at work for a moment.
         let patience = Instant::now() + Duration::from_secs(20);
         while known.get().unwrap().upgrade().is_some() {
             assert!(Instant::now() < patience, "on {engine}: something still has the pool");

@@ -1,4 +1,4 @@
-//! What users, their code and their settings do that a pool has to outlive.
+//! What a pool has to survive from its users, their code, and their settings.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -42,10 +42,11 @@ fn a_queue_of_none_does_not_keep_a_pool_from_growing() {
         );
         let builder = HostPool::builder(test_factory(engine)).min(0).max(2).queue(0);
         let pool = builder.idle(Duration::from_millis(20)).limits(patient()).build().await.unwrap();
-        // Idle for so long that no instance is left: the next call has to wait for one, and may.
+        // The pool is idle until no instance is left. The next call has to wait for an instance,
+        // and may.
         eventually(&pool, "the last one goes", |stats| stats.idle == 0);
         assert_eq!(pool.call("echo", b"hi").await.unwrap(), b"hi");
-        // Two calls at once are two instances; a third is refused.
+        // Two calls at once need two instances; a third call is refused.
         let mut calls = [Box::pin(pool.call("wait", b"")), Box::pin(pool.call("wait", b""))];
         while pool.stats().busy < 2 {
             for call in &mut calls {
@@ -103,14 +104,15 @@ fn a_waker_that_panics_disturbs_nobody_else() {
     });
     eventually(&pool, "two wait", |stats| stats.queued == 2);
     asked.notify_one();
-    // The turn goes to a task that is not woken. The call before it does not notice, nor does whoever comes after.
+    // The turn goes to a task whose waker panics. Neither the call before it nor the calls behind
+    // it notice.
     assert_eq!(busy.join().unwrap().unwrap(), [1]);
     drop(bomb);
     assert_eq!(behind.join().unwrap().unwrap(), [1, b'x']);
     at_rest(&pool, 1);
 }
 
-/// An engine whose instances panic when they are dropped, or when they are made, if they are told to.
+/// An engine whose instances panic when they are dropped or made, if they are told to.
 #[derive(Default)]
 struct Tantrum {
     drops: AtomicBool,
@@ -212,7 +214,7 @@ fn an_engine_that_panics_while_it_starts_or_drops_an_instance_costs_no_place() {
         at_rest(&pool, 1);
         assert_eq!(pool.call_blocking(ECHO, b"x").unwrap(), [1, b'x']);
     }
-    // On the pool's own thread, when an idle instance goes.
+    // On the pool's own thread, when an idle instance is dropped.
     let tantrum = Arc::new(Tantrum::default());
     let inner = factory(engines()[0], Isolation::Reuse);
     let moody = Arc::new(Moody { inner, tantrum: Arc::clone(&tantrum) });

@@ -43,7 +43,7 @@ impl GaugeFn for Number {
     }
 }
 
-/// Counts what it was given.
+/// Counts the values that it was given.
 impl HistogramFn for Number {
     fn record(&self, value: f64) {
         assert!((0.0..60.0).contains(&value), "{value} seconds");
@@ -118,7 +118,7 @@ fn the_facade_gets_the_numbers_of_the_pool() {
     }
 }
 
-/// Panics at whatever it is told, if it is armed.
+/// Panics on every call while it is armed.
 struct Bomb(Arc<AtomicBool>);
 
 impl Bomb {
@@ -191,7 +191,7 @@ fn a_recorder_that_panics_costs_neither_a_call_nor_a_place() {
     armed.store(true, Ordering::SeqCst);
     for round in 0..5_u8 {
         assert_eq!(pool.call_blocking("echo", &[round]).unwrap(), [round]);
-        // Rebuilt by the pool's own thread, which has to go on as well.
+        // The pool's own thread rebuilds the instance, and has to go on as well.
         pool.call_blocking("trap", b"").unwrap_err();
         eventually(&pool, "it is there again", |stats| stats.idle == 1);
     }

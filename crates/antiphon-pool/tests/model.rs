@@ -1,8 +1,9 @@
-//! The hand-over of instances, in every order in which threads may meet there: no deadlock, no instance lost, none of an old
-//! version after a replacement, and nothing left after a drain.
+//! A model of the hand-over of instances, in every order in which threads can meet. There is no
+//! deadlock, no instance is lost, no instance of an old version is handed out after a replacement,
+//! and nothing is left after a drain.
 //!
-//! The queue's own source is compiled here over loom's locks and atomics. A slot is a lock there: an exchange is ordered
-//! after the one before it, as a lock is.
+//! The queue's own source is compiled here over loom's locks and atomics. A slot is a lock in the
+//! model, because its exchange is ordered after the one before it, as a lock is.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 #![allow(dead_code, reason = "the models do not use all of the queue")]
@@ -59,7 +60,7 @@ use queue::{Bounds, Callers, Queue, Serves};
 use state::Counts;
 use ticket::{Held, Refusal};
 
-/// What a call runs in. How many there are, and how many run, is counted outside the model.
+/// What a call runs in. How many exist and how many run is counted outside the model.
 struct Instance {
     version: u64,
     world: Arc<World>,
@@ -70,7 +71,7 @@ struct World {
     alive: AtomicUsize,
     running: AtomicUsize,
     most_running: AtomicUsize,
-    /// Whether starts fail.
+    /// Not 0 while starts fail.
     barren: AtomicUsize,
 }
 
@@ -104,14 +105,14 @@ impl Callers for Vec<u64> {
     }
 }
 
-/// A queue whose keeper does its chores wherever it is called.
+/// A queue whose keeper does its chores on the thread that calls it.
 struct Pool {
     queue: Arc<Queue<Instance>>,
     world: Arc<World>,
 }
 
 impl Pool {
-    /// With instances of version 1.
+    /// Creates a queue with instances of version 1.
     fn new(places: usize, started: usize) -> Self {
         let world = Arc::new(World::default());
         let us: Arc<Mutex<Weak<Queue<Instance>>>> = Arc::default();
@@ -134,7 +135,7 @@ impl Pool {
         Self { queue: Arc::clone(&self.queue), world: Arc::clone(&self.world) }
     }
 
-    /// Gets an instance as a call does.
+    /// Takes an instance as a call does.
     fn take(&self) -> Result<Held<Instance>, Refusal<&'static str>> {
         let held = match self.queue.try_take() {
             Some(held) => held,
@@ -150,7 +151,7 @@ impl Pool {
         self.queue.put(held);
     }
 
-    /// A call that ends well; the version that served it.
+    /// Makes a call that ends well, and returns the version that served it.
     fn call(&self) -> Result<u64, Refusal<&'static str>> {
         let held = self.take()?;
         let version = held.value.version;
@@ -159,7 +160,7 @@ impl Pool {
         Ok(version)
     }
 
-    /// A call that calls the pool from its handler, in an instance of that number.
+    /// Makes a call whose handler calls the pool, in the instance of this number.
     fn nest(&self, instance: u64) -> Result<u64, Refusal<&'static str>> {
         let outer = self.take()?;
         self.queue.occupy(outer.place, instance);
@@ -176,7 +177,7 @@ impl Pool {
         ended
     }
 
-    /// A call that costs its instance.
+    /// Makes a call that costs its instance.
     fn trap(&self) -> Result<(), Refusal<&'static str>> {
         let Held { place, value } = self.take()?;
         self.world.running.fetch_sub(1, Ordering::SeqCst);
@@ -189,7 +190,7 @@ impl Pool {
         self.world.alive.load(Ordering::SeqCst)
     }
 
-    /// After everything: so many instances are free, and no more are alive.
+    /// Checks that this many instances are free after everything, and no more are alive.
     fn is_at_rest_with(&self, idle: usize) {
         assert_eq!(self.queue.counts(), Counts { idle, busy: 0, starting: 0, waiting: 0 });
         assert_eq!(self.alive(), idle);
@@ -201,14 +202,15 @@ impl Pool {
 fn tend(queue: &Queue<Instance>, world: &Arc<World>) {
     while let Some((place, _, version)) = queue.next_start() {
         if world.barren.load(Ordering::SeqCst) > 0 {
-            // The real one waits before it tries again.
+            // The real keeper waits before it tries again.
             return queue.start_failed(place, version, "barren");
         }
         queue.started(Held { place, value: Instance::new(version, world) });
     }
 }
 
-/// In every order in which a thread is interrupted so often: LOOM_MAX_PREEMPTIONS for more, which takes minutes.
+/// Checks every order with at most this many preemptions. `LOOM_MAX_PREEMPTIONS` sets more, which
+/// takes minutes.
 fn model_with(preemptions: usize, check: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
@@ -554,7 +556,7 @@ fn who_leaves_the_queue_does_not_close_a_circle() {
                 pool.put(theirs);
             }
         });
-        // While the other one waits this may be refused; it never waits for ever.
+        // While the other call waits, this one may be refused; it never waits forever.
         match block_on(pool.queue.enter(false, vec![1])) {
             Ok(held) => pool.queue.put(held),
             Err(refusal) => assert_eq!(refusal, Refusal::Circle),

@@ -1,6 +1,7 @@
-//! What the pool costs a call that finds an instance free, and what two callers cost each other.
+//! What the pool adds to a call that finds an instance free, and how much two callers slow each
+//! other down.
 //!
-//! The figures are those of an optimised build; an unoptimised one is held to a bound of its own.
+//! The bounds are for an optimised build; an unoptimised build has bounds of its own.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
@@ -17,7 +18,7 @@ use support::{ECHO, WORK, at_best, engines, factory, full_or};
 
 const BATCH: u32 = 200;
 
-/// The time of one call, in nanoseconds, over a batch of them.
+/// Returns the time of one call in nanoseconds, over a batch of calls.
 fn batch(mut call: impl AsyncFnMut()) -> u64 {
     block_on(async {
         let since = Instant::now();
@@ -62,7 +63,7 @@ fn a_call_that_finds_an_instance_free_costs_little_more_than_a_bare_one() {
     }
 }
 
-/// Calls of as many threads together as there are callers, in some time.
+/// Runs each caller on a thread for this long, and returns how many calls they made together.
 fn threads<C: AsyncFnMut() + Send, const N: usize>(time: Duration, callers: [C; N]) -> u64 {
     let barrier = Barrier::new(N);
     thread::scope(|scope| {
@@ -90,13 +91,14 @@ fn threads<C: AsyncFnMut() + Send, const N: usize>(time: Duration, callers: [C; 
 struct Scaling {
     engine: AnyEngine,
     operation: &'static str,
-    /// Calls of one thread and of two: with a host each, and with a pool that they share.
+    /// Calls of one thread and of two: with a host for each thread, and with a pool that they
+    /// share.
     own: [u64; 2],
     pooled: [u64; 2],
-    /// By how much two threads do more than one: those of the pool over the others.
+    /// How much more two threads do than one, on the pool relative to separate hosts.
     scaling: f64,
-    /// What two threads do: those of the pool over the others. Less than 1 by what the pool takes of each call, which has a
-    /// bound of its own.
+    /// What two threads do on the pool relative to separate hosts. It is below 1 by what the pool
+    /// adds to each call, which has a bound of its own.
     ratio: f64,
 }
 
@@ -105,7 +107,8 @@ fn two_callers_of_a_pool_scale_like_two_with_a_host_each() {
     for engine in engines() {
         for (operation, payload, share) in [(WORK, 2000_u32.to_le_bytes(), 0.95), (ECHO, [0; 4], 0.5)] {
             let share = if cfg!(debug_assertions) { share * 0.6 } else { share };
-            // Hosts of one compiled module, as those of the pool are: what they share of an engine is not the pool's.
+            // The hosts share one compiled module, as those of the pool do. So what hosts share
+            // within an engine does not count against the pool.
             let module = factory(engine, Isolation::Reuse);
             let host = || {
                 let provider = module.provider_async().unwrap();

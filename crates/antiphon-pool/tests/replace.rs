@@ -1,4 +1,4 @@
-//! Another module while calls go on.
+//! Replacing the module while calls run.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
@@ -129,13 +129,13 @@ fn a_replacement_ends_the_back_off_of_a_module_that_does_not_start() {
     assert_eq!(pool.call_blocking("echo", b"").unwrap_err().kind(), ErrorKind::InitFailed);
     pool.replace_blocking(b"good").unwrap();
     assert_eq!(pool.call_blocking("echo", b"x").unwrap(), b"x");
-    // And the keeper starts instances again at once.
+    // The keeper also starts instances again at once.
     broken.store(false, Ordering::SeqCst);
     assert_eq!(pool.stats().idle, 1);
 }
 
-/// So many replacements, one in five a bad module, under 64 callers: no call fails, none that starts after one is answered by
-/// an older version, and memory stays where it was.
+/// Makes this many replacements under 64 callers; one module in five is bad. No call fails, no call
+/// that starts after a replacement is answered by an older version, and memory does not grow.
 fn replaces_under_callers(engine: antiphon_engines::AnyEngine, isolation: Isolation, rounds: u64) {
     let versions = Arc::new(AtomicUsize::new(0));
     let pool = HostPool::builder(Counted::factory(factory(engine, isolation), &versions))
@@ -158,7 +158,7 @@ fn replaces_under_callers(engine: antiphon_engines::AnyEngine, isolation: Isolat
                     let behind = (at_least % 200 + 200 - u64::from(answer[0])) % 200;
                     assert!(behind == 0 || behind > 100, "{behind} behind after {at_least} on {engine}");
                     calls += 1;
-                    // 64 tasks that are never pending would keep each other waiting, and the test too.
+                    // 64 tasks that are never pending would starve each other and the test.
                     tokio::task::yield_now().await;
                 }
                 calls

@@ -1,4 +1,4 @@
-//! A router as the handler of a pool, whose routes call the pool again.
+//! A router as the handler of a pool. Its routes call the pool again.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
@@ -14,7 +14,7 @@ use antiphon_pool::HostPool;
 
 use support::test_factory;
 
-/// A guest that calls the operation of its host that its own operation names.
+/// A guest with an operation for each operation of its host, which calls that one twice.
 fn guest() -> TestEngine {
     ["again", "rare", "wait"].into_iter().fold(TestEngine::new(), |engine, name| {
         engine.operation_with_host(name, move |guest| async move {
@@ -24,10 +24,11 @@ fn guest() -> TestEngine {
     })
 }
 
-/// What the inner calls ended with, by the depth of their callers.
+/// The results of the inner calls, each with the depth of its caller.
 type Inner = Arc<Mutex<Vec<(usize, Result<Vec<u8>, Error>)>>>;
 
-/// A pool whose route `again` calls the pool around its caller, until that is refused.
+/// Creates a pool whose route `again` calls the pool on behalf of its caller, until that is
+/// refused.
 fn pool(max: usize) -> (HostPool, Inner) {
     let (cell, inner) = (Arc::new(OnceLock::<HostPool>::new()), Inner::default());
     let (known, seen) = (Arc::clone(&cell), Arc::clone(&inner));
@@ -62,7 +63,8 @@ fn pool(max: usize) -> (HostPool, Inner) {
     (pool, inner)
 }
 
-/// The guest calls twice, and its route serves it once: all that ran in between is in the list.
+/// Makes a call whose guest calls its host twice, of which the route serves one. The list then
+/// holds all calls made in between.
 fn calls_again(pool: &HostPool) {
     let error = pool.call_blocking("again", b"").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::GuestFailed);
@@ -95,7 +97,8 @@ fn a_pool_of_one_is_reentrant_at_once() {
 
 #[test]
 fn too_deep_is_refused_before_it_waits_for_an_instance() {
-    // As many instances as may wait for a call, and one whose handler makes the call that is too deep.
+    // One instance for each level of calls, and one for the call whose handler makes the call that
+    // is too deep.
     let (pool, inner) = pool(Caller::MAX_DEPTH + 1);
     let since = Instant::now();
     calls_again(&pool);

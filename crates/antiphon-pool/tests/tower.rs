@@ -1,4 +1,4 @@
-//! The pool as a service, with the layers that users know in front of it.
+//! The pool as a service, behind the layers that users know.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -37,7 +37,7 @@ fn ready(pool: &mut HostPool) -> Poll<Result<(), Error>> {
     pool.poll_ready(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Lets a guest start once; after that its start waits for ever.
+/// Lets a guest start once; each later start waits forever.
 struct Once {
     begun: AtomicUsize,
     token: Arc<()>,
@@ -90,13 +90,13 @@ fn ready_means_that_the_call_is_not_refused() {
         while pool.stats().busy == 0 {
             tokio::task::yield_now().await;
         }
-        // Two places in the queue: each is set aside for one service.
+        // The queue has two places. Each is set aside for one service.
         let (mut first, mut second, mut third) = (pool.clone(), pool.clone(), pool.clone());
         assert!(
             ready(&mut first).is_ready() && ready(&mut first).is_ready() && ready(&mut second).is_ready()
         );
         assert!(ready(&mut third).is_pending());
-        // Others cannot take them.
+        // Other callers cannot take these places.
         let error = HostPool::call(&third, "echo", b"").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Overloaded);
         let calls =
@@ -129,7 +129,7 @@ fn a_service_that_becomes_ready_is_woken_and_one_that_is_dropped_gives_its_place
         assert!(!waiting.is_finished());
         drop(holds);
         waiting.await.unwrap().unwrap();
-        // A call that is made and never polled gives it back as well.
+        // A call that is made and never polled also returns its place.
         let mut holds = pool.clone();
         assert!(ready(&mut holds).is_ready());
         drop(Service::call(&mut holds, Request::new("echo", b"")));
@@ -166,7 +166,7 @@ fn layers_go_in_front_of_it() {
             .service(pool.clone());
         let answer = service.ready().await.unwrap().call(Request::new("echo", b"hi")).await.unwrap();
         assert_eq!(answer.payload, b"hi");
-        // One runs, one waits, and the third is shed before it comes to the pool.
+        // One call runs, one waits, and the third is shed before it reaches the pool.
         let calls = [(); 3].map(|()| {
             let mut service = service.clone();
             tokio::spawn(async move { service.ready().await.unwrap().call(Request::new("wait", b"")).await })
@@ -208,7 +208,7 @@ fn a_place_that_was_set_aside_and_was_not_needed_is_for_the_next_one() {
         let pool = builder.limits(patient()).build().await.unwrap();
         let (mut first, mut second) = (pool.clone(), pool.clone());
         assert!(ready(&mut first).is_ready());
-        // The only place in the queue is taken, by a call that finds an instance free when it comes.
+        // The only place in the queue is taken by a call that finds a free instance when it comes.
         let next = tokio::spawn(async move {
             second.ready().await.unwrap();
             Service::call(&mut second, Request::new("echo", b"second")).await.unwrap().payload

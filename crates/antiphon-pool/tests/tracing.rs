@@ -1,4 +1,4 @@
-//! The span of a call, and what is in it.
+//! The span of a call and its fields.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
@@ -38,7 +38,7 @@ struct Seen(Arc<Mutex<What>>);
 struct What {
     /// The spans of the pool that were closed.
     spans: Vec<Fields>,
-    /// The guest's lines with the span that each is in.
+    /// The guest's lines, each with the fields of its span.
     lines: Vec<(String, Fields)>,
 }
 
@@ -116,7 +116,7 @@ fn a_call_has_a_span_with_its_outcome_and_never_its_payload() {
 
 #[test]
 fn the_lines_of_a_guest_carry_the_span_of_its_call_on_every_engine() {
-    // Logs its operation, calls its host, and logs it again.
+    // A guest that logs its operation, calls its host, and logs the operation again.
     let module = br#"(module
       (import "wapc" "__guest_request" (func $request (param i32 i32)))
       (import "wapc" "__guest_response" (func $response (param i32 i32)))

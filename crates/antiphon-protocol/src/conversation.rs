@@ -17,39 +17,44 @@ use crate::payload::Payload;
 use crate::text;
 use crate::violation::Violation;
 
-/// What a log line costs at least, in bytes, so that a flood of empty lines ends too.
+/// The least that a log line costs of the log's budget, in bytes, so that a flood of empty lines
+/// ends too.
 const LOG_LINE_COST: u64 = 16;
 
-/// One guest call, from start to end, with its host calls. Reused from call to call, with its buffers.
+/// One guest call from start to end, with its host calls. A conversation and its buffers are reused
+/// from call to call.
 ///
-/// The methods come in three groups: commands of the host (`begin_*`, `end_*`, `take_*`), the imports that the guest
-/// calls (named after them, and hostile in every argument), and getters.
+/// The methods come in three groups: commands of the host (`begin_*`, `end_*`, `take_*`), the
+/// imports that the guest calls (named after them, and hostile in every argument), and getters.
 ///
 /// # Errors
-/// Every `Err` of a method is a [`Violation`]: a span outside the memory, something over a limit that cannot be answered
-/// otherwise, a spent budget. From `begin_call` it means that nothing has begun, from an import that the engine ends the
-/// guest call. What is merely wrong about a host call is no `Err` but an error that the guest can read.
+/// Every `Err` of a method is a [`Violation`]: a span outside of memory, a size over a limit that
+/// cannot be reported in another way, or a spent budget. From `begin_call` it means that nothing
+/// has begun. From an import it means that the engine has to end the guest call. A host call that
+/// is merely wrong is not an `Err` but an error that the guest can read.
 #[derive(Debug)]
 pub struct Conversation {
-    /// Shared with the other conversations of a host: most of them are idle, and one is much smaller without.
+    /// Shared with the other conversations of a host: most of them are idle, and each is much
+    /// smaller without limits of its own.
     pub(crate) limits: Arc<Limits>,
     sizes: Sizes,
     pub(crate) phase: Phase,
     operation: Operation,
-    /// Where borrowed payloads are copied to; keeps its capacity.
+    /// Holds copies of borrowed payloads. It keeps its capacity.
     buffer: Vec<u8>,
     payload_len: usize,
-    /// Whether the payload is not here but with the host, which hands it to each `__guest_request`.
+    /// Whether the payload stays with the host, which passes it to each `__guest_request`.
     in_place: bool,
     response: Vec<u8>,
     answered: bool,
-    /// Whether `extra` was touched: the one look that most calls need before they begin and after they end.
+    /// Whether `extra` was touched. Most calls need only this one check before they begin and after
+    /// they end.
     untidy: bool,
     pub(crate) extra: Extra,
 }
 
-/// The limits that every call is checked against, resolved once. Whatever the limit, a length has to fit into wasm's 32
-/// bits.
+/// The limits that every call is checked against, computed once. In any case a length has to fit
+/// the 32 bits of wasm.
 #[derive(Debug)]
 struct Sizes {
     name: u64,
@@ -57,7 +62,8 @@ struct Sizes {
     response: u64,
 }
 
-/// What only some calls have, all of it gone when they end. Written through [`Conversation::extra`].
+/// What only some calls have. All of it is dropped when they end, because it may hold permits and
+/// connections. Written through [`Conversation::extra`].
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
     payload: Stored,
@@ -69,7 +75,7 @@ pub(crate) struct Extra {
     log_dropped: u64,
 }
 
-/// Where the conversation stands, which decides what the imports do.
+/// The state of the conversation, which decides what the imports do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
     #[default]
@@ -80,7 +86,7 @@ pub(crate) enum Phase {
     Call,
 }
 
-/// The payload as the conversation keeps it.
+/// Where the payload is stored.
 #[derive(Debug, Default)]
 enum Stored {
     /// Copied into the reused buffer.
@@ -91,7 +97,7 @@ enum Stored {
 }
 
 impl Stored {
-    /// The bytes, given those of the buffer.
+    /// Returns the bytes, given those of the buffer.
     #[inline(never)]
     fn or<'a>(&'a self, buffer: &'a [u8]) -> &'a [u8] {
         match self {
@@ -115,7 +121,7 @@ pub enum Outcome {
 }
 
 impl Conversation {
-    /// A conversation that has not begun. The limits hold for every call that it serves.
+    /// Creates a conversation that has not begun. The limits hold for every call that it serves.
     #[must_use]
     pub fn new(limits: impl Into<Arc<Limits>>) -> Self {
         let limits = limits.into();
@@ -142,7 +148,8 @@ impl Conversation {
 
     // Commands of the host.
 
-    /// Begins the start of an instance: `__guest_request` has nothing to give, host calls are refused unless allowed.
+    /// Begins the start of an instance. `__guest_request` then writes nothing, and host calls are
+    /// refused unless `host_calls` allows them.
     pub fn begin_init(&mut self, host_calls: bool) {
         self.forget();
         self.operation.set("");
@@ -151,15 +158,16 @@ impl Conversation {
         self.phase = Phase::Init { host_calls };
     }
 
-    /// Ends the start of an instance; a response or an error that it set is dropped.
+    /// Ends the start of an instance, and drops a response or an error that it set.
     pub fn end_init(&mut self) {
         self.reset();
     }
 
-    /// Begins a call, and forgets all of the one before it.
+    /// Begins a call, and forgets everything of the call before it.
     #[inline(always)]
     pub fn begin_call(&mut self, operation: &str, payload: Payload<'_>) -> Result<(), Violation> {
-        // Taken apart first: what may have to be dropped meanwhile is a value in memory, and a borrow is not.
+        // Taken apart first: a value that has to be dropped if the code between panics is kept in
+        // memory, and a borrow is not.
         match payload {
             Payload::Borrowed(bytes) => {
                 self.prepare(operation, bytes)?;
@@ -181,7 +189,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// Begins a call whose payload stays with the host, for [`guest_request_from`](Self::guest_request_from).
+    /// Begins a call whose payload stays with the host, which passes it to
+    /// [`guest_request_from`](Self::guest_request_from).
     #[inline]
     pub fn begin_call_in_place(&mut self, operation: &str, payload: &[u8]) -> Result<(), Violation> {
         self.prepare(operation, payload)?;
@@ -191,7 +200,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Copies the payload of a call that began in place, which its host cannot keep any longer.
+    /// Copies the payload of a call that began in place, when its host cannot lend it any longer.
     pub fn keep_payload(&mut self, payload: &[u8]) {
         refill(&mut self.buffer, payload);
         self.in_place = false;
@@ -210,7 +219,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// The arguments of `__guest_call`: the lengths of the operation and of the payload.
+    /// Returns the arguments of `__guest_call`: the lengths of the operation and of the payload, in
+    /// bytes.
     #[must_use]
     #[inline]
     pub fn lengths(&self) -> (i32, i32) {
@@ -236,20 +246,22 @@ impl Conversation {
         }
     }
 
-    /// Ends a call whose `__guest_call` did not return: what the guest said before it was stopped, if anything.
+    /// Ends a call whose `__guest_call` did not return. Returns the error text that the guest set
+    /// before, if any.
     pub fn abandon_call(&mut self) -> Option<String> {
         self.phase = Phase::Idle;
         self.extra.guest_error.take()
     }
 
-    /// Whether there is nothing to [`release`](Self::release).
+    /// Returns whether there is nothing to [`release`](Self::release).
     #[must_use]
     #[inline]
     pub fn is_tidy(&self) -> bool {
         !self.untidy
     }
 
-    /// Lets go of everything of the call that is not reused: owned payloads, texts, the last host call's answer, counts.
+    /// Drops everything of the call that is not reused: owned payloads, texts, the answer of the
+    /// last host call, and counts.
     #[inline]
     pub fn release(&mut self) {
         if self.untidy {
@@ -257,14 +269,14 @@ impl Conversation {
         }
     }
 
-    /// The answer, leaving an empty buffer behind.
+    /// Takes the answer, and leaves an empty buffer behind.
     #[must_use]
     #[inline]
     pub fn take_response(&mut self) -> Vec<u8> {
         core::mem::take(&mut self.response)
     }
 
-    /// Exchanges the answer's buffer, so that a caller can bring one with capacity.
+    /// Exchanges the answer's buffer, so that a caller can pass one with capacity.
     #[inline]
     pub fn swap_response(&mut self, buffer: &mut Vec<u8>) {
         core::mem::swap(&mut self.response, buffer);
@@ -272,13 +284,15 @@ impl Conversation {
 
     // Imports, called by the guest.
 
-    /// `__guest_request`: writes the payload, then the operation. Outside a call it does nothing.
+    /// Serves `__guest_request`: writes the payload and then the operation. Does nothing outside of
+    /// a call.
     #[inline]
     pub fn guest_request(&self, memory: &mut [u8], op_ptr: i32, msg_ptr: i32) -> Result<(), Violation> {
         self.guest_request_from(memory, op_ptr, msg_ptr, self.payload())
     }
 
-    /// `__guest_request` with the payload of a call that began [in place](Self::begin_call_in_place).
+    /// Serves `__guest_request` with the payload of a call that began [in
+    /// place](Self::begin_call_in_place).
     #[inline]
     pub fn guest_request_from(
         &self,
@@ -294,7 +308,7 @@ impl Conversation {
         write(memory, op_ptr, self.operation.as_bytes(), GUEST_REQUEST_FN)
     }
 
-    /// `__guest_response`: keeps the answer; the last one counts.
+    /// Serves `__guest_response`: keeps the answer. The last answer counts.
     #[inline]
     pub fn guest_response(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<(), Violation> {
         let bytes = self.guest_response_in_place(memory, ptr, len)?;
@@ -302,7 +316,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// `__guest_response` for a host that reads the answer in place: checked and noted, not copied.
+    /// Serves `__guest_response` for a host that reads the answer in place: checks and counts the
+    /// answer without a copy.
     #[inline]
     pub fn guest_response_in_place<'m>(
         &mut self,
@@ -315,14 +330,16 @@ impl Conversation {
         Ok(bytes)
     }
 
-    /// `__guest_error`: keeps the text, decoded lossily and cut at its limit; the last one counts.
+    /// Serves `__guest_error`: keeps the text, decoded lossily and cut at its limit. The last text
+    /// counts.
     pub fn guest_error(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<(), Violation> {
         let bytes = read(memory, Span::new(ptr, len), GUEST_ERROR_FN)?;
         self.extra().guest_error = Some(text::decode(bytes, self.limits.error_text()).into_owned());
         Ok(())
     }
 
-    /// `__console_log`: the line to log, or nothing where the call's log budget is spent.
+    /// Serves `__console_log`: returns the line to log, or `None` if the call's log budget is
+    /// spent.
     pub fn console_log<'m>(
         &mut self,
         memory: &'m [u8],
@@ -333,7 +350,8 @@ impl Conversation {
         Ok(self.log_line(bytes))
     }
 
-    /// A line for the log that did not come through `__console_log` (WASI's stdout): cut, escaped and charged alike.
+    /// Returns a line for the log that did not come through `__console_log` (WASI's stdout). It is
+    /// cut, escaped, and charged in the same way.
     pub fn log_line<'m>(&mut self, bytes: &'m [u8]) -> Option<Cow<'m, str>> {
         let size =
             u64::try_from(bytes.len()).unwrap_or(u64::MAX).min(self.limits.log_line()).max(LOG_LINE_COST);
@@ -346,7 +364,8 @@ impl Conversation {
         Some(text::escape(text::decode(bytes, self.limits.log_line())))
     }
 
-    /// `env.abort`: the text of AssemblyScript's abort, with its place. The engine ends the call with it.
+    /// Serves `env.abort`: returns the text of AssemblyScript's abort, with its source position.
+    /// The engine ends the call with it.
     pub fn abort(&mut self, memory: &[u8], [message, file, line, column]: [i32; 4]) -> String {
         let limit = self.limits.error_text();
         let string = |ptr| text::assembly_script(memory, ptr, limit);
@@ -375,44 +394,44 @@ impl Conversation {
 
     // Getters.
 
-    /// The operation and the payload of the running call; nothing outside a call.
+    /// Returns the operation and the payload of the running call, or `None` outside of a call.
     #[must_use]
     pub fn request(&self) -> Option<(&str, &[u8])> {
         (self.phase == Phase::Call).then(|| (self.operation.as_str(), self.payload()))
     }
 
-    /// Whether the payload of the running call is with its host.
+    /// Returns whether the payload of the running call stays with its host.
     #[must_use]
     #[inline]
     pub fn is_in_place(&self) -> bool {
         self.in_place
     }
 
-    /// The operation of the running call, or of the last one.
+    /// Returns the operation of the running call, or of the last one.
     #[must_use]
     pub fn operation(&self) -> &str {
         self.operation.as_str()
     }
 
-    /// The answer that the guest has set so far.
+    /// Returns the answer that the guest has set so far.
     #[must_use]
     pub fn response(&self) -> Option<&[u8]> {
         self.answered.then_some(self.response.as_slice())
     }
 
-    /// The limits.
+    /// Returns the limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Host calls that the guest has tried in this call.
+    /// Returns how many host calls the guest has tried in this call.
     #[must_use]
     pub fn host_calls(&self) -> u64 {
         self.extra.host_calls
     }
 
-    /// Log lines of this call that went over the budget.
+    /// Returns how many log lines of this call were dropped because they exceeded the budget.
     #[must_use]
     #[inline]
     pub fn log_dropped(&self) -> u64 {
@@ -434,7 +453,8 @@ impl Conversation {
         self.forget();
     }
 
-    /// Forgets the call before. The payload stays in its buffer until the next one: `phase` guards it.
+    /// Forgets the previous call. Its payload stays in the buffer until the next call; `phase`
+    /// keeps guests from reading it.
     #[inline]
     fn forget(&mut self) {
         self.response.clear();
@@ -475,12 +495,12 @@ fn too_large(what: &'static str, size: u64, limit: u64) -> Violation {
     Violation::TooLarge { what, size, limit }
 }
 
-/// Copies bytes over a buffer whose capacity is kept. Nothing is copied for none: the call of a copy costs more than
-/// the look, and many payloads are empty.
+/// Replaces the contents of a buffer whose capacity is kept. Checks for empty contents first,
+/// because a call of a copy costs more than the check, and many payloads are empty.
 #[inline]
 fn refill(buffer: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.len() > buffer.capacity() {
-        // What is in it need not be kept, as a growth would.
+        // A fresh buffer, because growing this one would also copy its old contents.
         *buffer = bytes.to_vec();
         return;
     }

@@ -1,4 +1,5 @@
-//! The guest calls the host: a begin half and a finish half, with the handler of the host between them.
+//! The guest calls the host, in two halves, begin and finish. The handler of the host runs between
+//! them.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -12,8 +13,8 @@ use crate::names::{HOST_CALL, HOST_ERROR_FN, HOST_RESPONSE_FN};
 use crate::text;
 use crate::violation::{HostCallBudget, Violation};
 
-/// A host call that passed every check. Its parts still lie in guest memory, which cannot change before the call is
-/// finished: the guest waits.
+/// A host call that passed every check. Its parts lie in guest memory, which cannot change before
+/// the call is finished, because the guest waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "the four parts are the protocol")]
 pub struct HostCallRequest<'m> {
@@ -27,13 +28,13 @@ pub struct HostCallRequest<'m> {
     pub payload: &'m [u8],
 }
 
-/// What [`Conversation::begin_host_call`] decided.
+/// The decision of [`Conversation::begin_host_call`].
 #[derive(Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a host call runs or it does not")]
 pub enum Begin<'m> {
-    /// Run the handler, then call [`Conversation::finish_host_call`].
+    /// Run the handler, and then call [`Conversation::finish_host_call`].
     Run(HostCallRequest<'m>),
-    /// Return 0 to the guest, which can read the reason as the host's error.
+    /// Return 0 to the guest. It can read the reason as the host's error.
     Refused,
 }
 
@@ -47,11 +48,12 @@ pub(crate) enum HostAnswer {
 }
 
 impl Conversation {
-    /// The first half of `__host_call`, with its eight arguments in their order.
+    /// Runs the first half of `__host_call`, with its eight arguments in their order.
     #[inline]
     pub fn begin_host_call<'m>(&mut self, memory: &'m [u8], args: [i32; 8]) -> Result<Begin<'m>, Violation> {
         let [bd, bd_len, ns, ns_len, op, op_len, msg, msg_len] = args;
-        // All four are checked before anything else, so that a wild pointer is never hidden by another refusal.
+        // All four spans are checked before anything else, so that another refusal never hides a
+        // wild pointer.
         let binding = read(memory, Span::new(bd, bd_len), HOST_CALL)?;
         let namespace = read(memory, Span::new(ns, ns_len), HOST_CALL)?;
         let operation = read(memory, Span::new(op, op_len), HOST_CALL)?;
@@ -68,7 +70,8 @@ impl Conversation {
         Ok(self.refuse_host_call(unfit([binding, namespace, operation], limit)))
     }
 
-    /// [`begin_host_call`](Self::begin_host_call) for an engine that has read the four parts itself.
+    /// Runs the first half, as [`begin_host_call`](Self::begin_host_call) does, for an engine that
+    /// has read the four parts itself.
     pub fn admit_host_call<'m>(&mut self, request: HostCallRequest<'m>) -> Result<Begin<'m>, Violation> {
         let limit = self.limits.name();
         let names = [request.binding, request.namespace, request.operation].map(str::as_bytes);
@@ -76,7 +79,7 @@ impl Conversation {
         self.admit(request, long)
     }
 
-    /// A host call whose names are UTF-8, and what is wrong with them otherwise.
+    /// Admits a host call whose names are UTF-8; `unfit` says what else is wrong with a name.
     #[inline]
     fn admit<'m>(
         &mut self,
@@ -101,7 +104,8 @@ impl Conversation {
         Ok(self.refuse_host_call(refusal))
     }
 
-    /// The second half: keeps what the handler answered for the guest to read, and says what `__host_call` returns.
+    /// Runs the second half: keeps the handler's answer for the guest to read, and returns the
+    /// result of `__host_call`.
     #[inline]
     pub fn finish_host_call(&mut self, answer: Result<Bytes, String>) -> Result<i32, Violation> {
         match answer {
@@ -121,33 +125,35 @@ impl Conversation {
         }
     }
 
-    /// `__host_response_len`: the length of the last host call's answer, in bytes; 0 where there is none.
+    /// Serves `__host_response_len`: returns the length of the last host call's answer in bytes, or
+    /// 0 without one.
     #[must_use]
     #[inline]
     pub fn host_response_len(&self) -> i32 {
         wasm_length(self.host_response_bytes().unwrap_or_default())
     }
 
-    /// `__host_response`: writes the last host call's answer; nothing where there is none.
+    /// Serves `__host_response`: writes the last host call's answer, if there is one.
     #[inline]
     pub fn host_response(&self, memory: &mut [u8], ptr: i32) -> Result<(), Violation> {
         write(memory, ptr, self.host_response_bytes().unwrap_or_default(), HOST_RESPONSE_FN)
     }
 
-    /// `__host_error_len`: the length of the last host call's error, in bytes; 0 where there is none.
+    /// Serves `__host_error_len`: returns the length of the last host call's error in bytes, or 0
+    /// without one.
     #[must_use]
     #[inline]
     pub fn host_error_len(&self) -> i32 {
         wasm_length(self.host_error_text().unwrap_or_default().as_bytes())
     }
 
-    /// `__host_error`: writes the last host call's error; nothing where there is none.
+    /// Serves `__host_error`: writes the last host call's error, if there is one.
     #[inline]
     pub fn host_error(&self, memory: &mut [u8], ptr: i32) -> Result<(), Violation> {
         write(memory, ptr, self.host_error_text().unwrap_or_default().as_bytes(), HOST_ERROR_FN)
     }
 
-    /// The answer of the last host call, for an engine that writes to guest memory itself.
+    /// Returns the answer of the last host call, for an engine that writes to guest memory itself.
     #[must_use]
     #[inline]
     pub fn host_response_bytes(&self) -> Option<&[u8]> {
@@ -157,7 +163,7 @@ impl Conversation {
         }
     }
 
-    /// The error of the last host call, for an engine that writes to guest memory itself.
+    /// Returns the error of the last host call, for an engine that writes to guest memory itself.
     #[must_use]
     pub fn host_error_text(&self) -> Option<&str> {
         match &self.extra.host_answer {
@@ -202,17 +208,18 @@ impl Conversation {
     }
 }
 
-/// A name that is UTF-8 and within its limit. Handed on in registers: a reason beside it would go through memory.
+/// Returns a name that is UTF-8 and within its limit. The result is passed in registers; together
+/// with a reason it would go through memory.
 #[inline(always)]
 fn fit(name: &[u8], limit: u64) -> Option<&str> {
-    // Before the UTF-8 check, whose time grows with the length.
+    // Checked before UTF-8, whose check takes longer for longer names.
     if size(name) > limit {
         return None;
     }
     core::str::from_utf8(name).ok()
 }
 
-/// What is wrong with the first of the three names that does not fit.
+/// Returns what is wrong with the first of the three names that does not fit.
 #[cold]
 fn unfit(names: [&[u8]; 3], limit: u64) -> String {
     let named = ["binding", "namespace", "operation"].into_iter().zip(names);
@@ -233,7 +240,8 @@ fn size(bytes: &[u8]) -> u64 {
     bytes.len().try_into().unwrap_or(u64::MAX)
 }
 
-/// A length as wasm sees it. Limits above 4 GiB are of no use to a 32-bit guest: it could not hold the bytes.
+/// Converts a length for wasm. Limits above 4 GiB are of no use to a 32-bit guest, because it could
+/// not hold the bytes.
 fn wasm_length(bytes: &[u8]) -> i32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX).cast_signed()
 }

@@ -7,10 +7,11 @@ const MIB: u64 = 1024 * KIB;
 
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident, $with:ident: $type:ty = $default:expr;)+) => {
-        /// What a guest may use: safe by default, raised only explicitly.
+        /// What a guest may use. The defaults are safe, and are raised only explicitly.
         ///
-        /// Sizes are in bytes. A limit that was not set has its default; where the host and the provider both set one,
-        /// [`stricter`](Limits::stricter) decides. The largest value of a limit's type means 'no limit'.
+        /// Sizes are in bytes. A limit that was not set has its default. Where the host and the
+        /// provider both set a limit, [`stricter`](Limits::stricter) decides. The largest value of
+        /// a limit's type means 'no limit'.
         ///
         /// ```
         /// use antiphon_protocol::Limits;
@@ -25,13 +26,15 @@ macro_rules! limits {
         }
 
         impl Limits {
-            /// Nothing set: every limit has its default.
+            /// Creates limits with nothing set: every limit has its default.
             #[must_use]
             pub const fn new() -> Self {
                 Self { $($name: None,)+ }
             }
 
-            /// The smaller of the two where both set a limit, the one that is set where only one does.
+            /// Merges two sets of limits. Where both set a limit, the smaller value holds; where
+            /// one does, that value holds. A default never competes with a value that was set, so
+            /// it cannot defeat a raised limit.
             #[must_use]
             pub fn stricter(self, other: Self) -> Self {
                 Self {
@@ -65,62 +68,70 @@ macro_rules! limits {
 }
 
 limits! {
-    /// Linear memory of an instance, in bytes; 64 MiB. A growth beyond it is refused (`memory.grow` returns -1).
+    /// Returns the largest linear memory of an instance, in bytes. The default is 64 MiB. A growth
+    /// beyond it is refused (`memory.grow` returns -1).
     memory, with_memory: u64 = 64 * MIB;
-    /// Elements of each table; 20,000.
+    /// Returns the most elements of each table. The default is 20,000.
     table_elements, with_table_elements: u64 = 20_000;
-    /// Size of a module, in bytes; 16 MiB.
+    /// Returns the largest size of a module, in bytes. The default is 16 MiB.
     module, with_module: u64 = 16 * MIB;
-    /// Wall clock of one call: queueing, rebuilding, guest and host calls together; 2 s.
+    /// Returns the wall-clock time of one call: queueing, rebuilding, guest, and host calls
+    /// together. The default is 2 s.
     deadline, with_deadline: Duration = Duration::from_secs(2);
-    /// Wall clock of the start of an instance, each of its init exports included; 2 s.
+    /// Returns the wall-clock time of the whole start of an instance, including its init exports.
+    /// The default is 2 s.
     init_deadline, with_init_deadline: Duration = Duration::from_secs(2);
-    /// Fuel of one call, and of one start; no limit. What a unit is, is the engine's.
+    /// Returns the fuel of one call, and of one start. The default is no limit. The engine decides
+    /// what a unit is.
     fuel, with_fuel: u64 = u64::MAX;
-    /// Payload of a call, in bytes; 4 MiB.
+    /// Returns the largest payload of a call, in bytes. The default is 4 MiB.
     request, with_request: u64 = 4 * MIB;
-    /// Answer of a call, in bytes; 4 MiB.
+    /// Returns the largest answer of a call, in bytes. The default is 4 MiB.
     response, with_response: u64 = 4 * MIB;
-    /// Payload, and likewise answer, of one host call, in bytes; 4 MiB.
+    /// Returns the largest payload, and the largest answer, of one host call, in bytes. The default
+    /// is 4 MiB.
     host_payload, with_host_payload: u64 = 4 * MIB;
-    /// Operation of a call, and binding, namespace and operation of a host call, in bytes each; 1 KiB.
+    /// Returns the longest name, in bytes: the operation of a call, and the binding, namespace, and
+    /// operation of a host call. The default is 1 KiB.
     name, with_name: u64 = KIB;
-    /// Error text, in bytes; longer ones are cut; 64 KiB.
+    /// Returns the longest error text, in bytes. Longer texts are cut. The default is 64 KiB.
     error_text, with_error_text: u64 = 64 * KIB;
-    /// Host calls in one call; 1,000.
+    /// Returns the most host calls in one call. The default is 1,000.
     host_calls, with_host_calls: u64 = 1_000;
-    /// Bytes that the host calls of one call carry, arguments and answers together; 256 MiB.
+    /// Returns how many bytes the host calls of one call may carry, arguments and answers together.
+    /// The default is 256 MiB.
     host_call_bytes, with_host_call_bytes: u64 = 256 * MIB;
-    /// One log line, in bytes; longer ones are cut; 4 KiB.
+    /// Returns the longest log line, in bytes. Longer lines are cut. The default is 4 KiB.
     log_line, with_log_line: u64 = 4 * KIB;
-    /// Log of one call, in bytes; lines beyond it are counted as dropped; 64 KiB.
+    /// Returns the largest log of one call, in bytes. Lines beyond it are counted as dropped. The
+    /// default is 64 KiB.
     log, with_log: u64 = 64 * KIB;
 }
 
 impl Limits {
-    /// What [`fuel`](Self::fuel) is for a guest whose runs are deterministic, unless it was set: nothing else ends such
-    /// a guest.
+    /// The default of [`fuel`](Self::fuel) for a deterministic guest. Nothing else ends such a
+    /// guest.
     pub const DETERMINISTIC_FUEL: u64 = 2_000_000_000;
 
-    /// The fuel of a call and of a start, if it was set rather than defaulted.
+    /// Returns the fuel of a call and of a start, if it was set.
     #[must_use]
     pub const fn explicit_fuel(&self) -> Option<u64> {
         self.fuel
     }
 
-    /// The deadline of a call, if one was set rather than defaulted.
+    /// Returns the deadline of a call, if it was set.
     #[must_use]
     pub const fn explicit_deadline(&self) -> Option<Duration> {
         self.deadline
     }
 
-    /// The deadline of the start of an instance, if one was set rather than defaulted.
+    /// Returns the deadline of the start of an instance, if it was set.
     #[must_use]
     pub const fn explicit_init_deadline(&self) -> Option<Duration> {
         self.init_deadline
     }
 
-    /// The same, but for the deadlines: one that was not set is none, rather than its default.
+    /// Returns these limits with every unset deadline removed instead of defaulted.
     #[must_use]
     pub fn without_default_deadlines(self) -> Self {
         self.with_deadline(self.deadline.unwrap_or(Duration::MAX))

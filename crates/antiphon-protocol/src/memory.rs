@@ -1,8 +1,10 @@
-//! The one checked door to guest memory.
+//! The one checked door to guest memory. Nothing else in this crate turns a guest's pointer into a
+//! slice, except `text.rs` for AssemblyScript's strings.
 
 use crate::violation::{MemoryFault, Violation};
 
-/// A pointer and a length as a guest gave them: any value, until [`read`] or [`write()`] has checked them.
+/// A pointer and a length as a guest passed them. They can have any value until [`read`] or
+/// [`write()`] has checked them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// The offset of the first byte.
@@ -12,13 +14,14 @@ pub struct Span {
 }
 
 impl Span {
-    /// Reads two wasm `i32` values as the unsigned numbers that they are.
+    /// Takes two wasm `i32` values as the unsigned numbers that they stand for.
     #[must_use]
     pub const fn new(ptr: i32, len: i32) -> Self {
         Self { ptr: ptr.cast_unsigned(), len: len.cast_unsigned() }
     }
 
-    /// The offsets of the first byte and of the byte after the last, which cannot overflow.
+    /// Returns the offsets of the first byte and of the byte after the last. They are added in 64
+    /// bits, so they cannot overflow.
     fn bounds(self) -> Option<(usize, usize)> {
         let end = u64::from(self.ptr).checked_add(u64::from(self.len))?;
         Some((usize::try_from(self.ptr).ok()?, usize::try_from(end).ok()?))
@@ -31,10 +34,11 @@ impl Span {
     }
 }
 
-/// The bytes of a span. An empty span is valid whatever its pointer, and is never dereferenced.
+/// Returns the bytes of a span. An empty span is valid whatever its pointer is, and is never
+/// dereferenced.
 ///
 /// # Errors
-/// [`Violation::Memory`], naming the import, where the span is not inside the memory.
+/// [`Violation::Memory`], with the import's name, if the span is not inside of the memory.
 #[inline]
 pub fn read<'m>(memory: &'m [u8], span: Span, import: &'static str) -> Result<&'m [u8], Violation> {
     if span.len == 0 {
@@ -46,10 +50,11 @@ pub fn read<'m>(memory: &'m [u8], span: Span, import: &'static str) -> Result<&'
     }
 }
 
-/// Copies bytes to a pointer. No bytes need no valid pointer.
+/// Copies bytes to a pointer. The pointer may be invalid if there are no bytes.
 ///
 /// # Errors
-/// [`Violation::Memory`], naming the import, where the bytes would not lie inside the memory; nothing is written then.
+/// [`Violation::Memory`], with the import's name, if the bytes would not lie inside of the memory.
+/// Nothing is written then.
 #[inline]
 pub fn write(memory: &mut [u8], ptr: i32, bytes: &[u8], import: &'static str) -> Result<(), Violation> {
     if bytes.is_empty() {
@@ -67,8 +72,8 @@ pub fn write(memory: &mut [u8], ptr: i32, bytes: &[u8], import: &'static str) ->
     }
 }
 
-/// Copies bytes over as many others. A short name is copied by its two ends, which may overlap: three times as fast as the
-/// call of a copy whose length is not known.
+/// Copies bytes over the same number of bytes. A short name is copied by its two ends, which may
+/// overlap. That is three times as fast as a call of a copy with unknown length.
 #[inline(always)]
 pub(crate) fn copy(target: &mut [u8], source: &[u8]) {
     match source.len() {

@@ -1,4 +1,4 @@
-//! The names of the functions that are part of a waPC conversation.
+//! The names of the functions in a waPC conversation.
 
 /// The import module of every waPC function.
 pub const HOST_NAMESPACE: &str = "wapc";
@@ -13,9 +13,9 @@ pub const GUEST_REQUEST_FN: &str = "__guest_request";
 pub const HOST_RESPONSE_FN: &str = "__host_response";
 /// Import: the length in bytes of the answer of the last host call.
 pub const HOST_RESPONSE_LEN_FN: &str = "__host_response_len";
-/// Import: the guest hands over its answer.
+/// Import: the guest passes its answer to the host.
 pub const GUEST_RESPONSE_FN: &str = "__guest_response";
-/// Import: the guest hands over its error text.
+/// Import: the guest passes its error text to the host.
 pub const GUEST_ERROR_FN: &str = "__guest_error";
 /// Import: the guest reads the error of its last host call.
 pub const HOST_ERROR_FN: &str = "__host_error";
@@ -38,5 +38,6 @@ pub const WAPC_INIT: &str = "wapc_init";
 /// Export: the entry point of a WASI command, which older TinyGo guests use as their initialiser.
 pub const TINYGO_START: &str = "_start";
 
-/// The exports that are called once after instantiation, where present, in this order. Each takes and returns nothing.
+/// The exports that are called once after instantiation, in this order, if a guest has them. Each
+/// takes and returns nothing.
 pub const INIT_EXPORTS: [&str; 3] = [REACTOR_INITIALIZE, TINYGO_START, WAPC_INIT];

@@ -1,10 +1,11 @@
-//! The name of the operation that runs, in a buffer that is used again.
+//! The name of the running operation, in a buffer that is reused.
 
 use alloc::vec::Vec;
 
 use crate::memory::copy;
 
-/// The name of an operation. Bytes rather than a `String`: they can be written over in place, without the call of a copy.
+/// The name of an operation. It is kept as bytes and not as a `String`, because bytes can be
+/// overwritten in place without the call of a copy.
 #[derive(Debug, Default)]
 pub(crate) struct Operation {
     /// As long as the longest name so far.
@@ -35,7 +36,8 @@ impl Operation {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// Checked again on the way out: nothing on the path of a call asks.
+    /// Returns the name as text. UTF-8 is checked again here; nothing on the path of a call uses
+    /// this method.
     pub(crate) fn as_str(&self) -> &str {
         core::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }

@@ -1,23 +1,24 @@
-//! The payload of a call, as its caller has it.
+//! The payload of a call, in the forms in which a caller has it.
 
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-/// The payload of a call: borrowed bytes are copied once into the conversation, owned ones are moved.
+/// The payload of a call. Borrowed bytes are copied once into the conversation; owned ones are
+/// moved.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Payload<'a> {
-    /// Bytes of the caller's; copied once, into a buffer that the conversation reuses.
+    /// Bytes of the caller, which are copied once into a buffer that the conversation reuses.
     Borrowed(&'a [u8]),
-    /// A buffer that the caller gives away; not copied.
+    /// A buffer that the caller gives away; it is not copied.
     Owned(Vec<u8>),
-    /// Shared bytes; not copied.
+    /// Shared bytes; they are not copied.
     Shared(Bytes),
 }
 
 impl Payload<'_> {
-    /// The bytes themselves.
+    /// Returns the bytes.
     #[must_use]
     #[inline]
     pub fn as_slice(&self) -> &[u8] {

@@ -1,13 +1,14 @@
-//! Text that guests wrote: decoded lossily, cut at a character boundary, made harmless for a terminal.
+//! Text that guests wrote: decoded lossily, cut at a character boundary, and made harmless for a
+//! terminal.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt::Write;
 
-/// What marks a text that was cut.
+/// The mark at the end of a text that was cut.
 const CUT: &str = " [truncated]";
 
-/// Decodes bytes of a guest, at most `limit` of them; a cut text says so.
+/// Decodes at most `limit` bytes of a guest's text, and marks a text that was cut.
 pub(crate) fn decode(bytes: &[u8], limit: u64) -> Cow<'_, str> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     match bytes.get(..limit) {
@@ -20,7 +21,7 @@ pub(crate) fn decode(bytes: &[u8], limit: u64) -> Cow<'_, str> {
     }
 }
 
-/// The same for text that the host wrote.
+/// Cuts a text of the host at `limit` bytes, and marks it as [`decode`] does.
 pub(crate) fn cut(mut text: String, limit: u64) -> String {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     if text.len() > limit {
@@ -31,17 +32,17 @@ pub(crate) fn cut(mut text: String, limit: u64) -> String {
     text
 }
 
-/// Without the first bytes of a character whose last bytes were cut off.
+/// Removes the first bytes of a character whose last bytes were cut off.
 fn whole_characters(head: &[u8]) -> &[u8] {
     match core::str::from_utf8(head) {
-        // `error_len` is `None` exactly where the input ends inside a character.
+        // `error_len` is `None` exactly if the input ends inside of a character.
         Err(error) if error.error_len().is_none() => head.get(..error.valid_up_to()).unwrap_or(head),
         _ => head,
     }
 }
 
-/// Escapes what could move a cursor, colour a terminal, fake a line or reorder text: control characters other than the
-/// tab, and Unicode's line separators and bidirectional controls.
+/// Escapes characters that could move a cursor, colour a terminal, fake a line, or reorder text:
+/// control characters other than the tab, and Unicode's line separators and bidirectional controls.
 pub(crate) fn escape(text: Cow<'_, str>) -> Cow<'_, str> {
     if !text.chars().any(is_dangerous) {
         return text;
@@ -63,8 +64,8 @@ fn is_dangerous(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Decodes an AssemblyScript string: UTF-16LE, its length in bytes in the four bytes before it. `None` for a null
-/// pointer, and for one that does not lie in the memory with all that it announces.
+/// Decodes an AssemblyScript string: UTF-16LE, with its length in bytes in the four bytes before
+/// it. Returns `None` for a null pointer, and for a string that is not entirely inside of memory.
 pub(crate) fn assembly_script(memory: &[u8], ptr: i32, limit: u64) -> Option<String> {
     let start = usize::try_from(ptr.cast_unsigned()).ok().filter(|ptr| *ptr != 0)?;
     let header = memory.get(start.checked_sub(4)?..start)?;
@@ -92,7 +93,8 @@ mod tests {
         assert_eq!(decode("aé".as_bytes(), 3), "aé");
         assert_eq!(cut("aé".to_string(), 2), "a [truncated]");
         assert_eq!(decode(b"a\xffb", 9), "a\u{fffd}b");
-        // Only what the cut has broken goes; what was never a character stays marked as such.
+        // Only a character that the cut has broken is removed. A byte that never was a character
+        // stays marked as such.
         assert_eq!(decode(b"a\xffbcd", 4), "a\u{fffd}bc [truncated]");
     }
 

@@ -5,30 +5,30 @@ use core::fmt;
 
 use crate::memory::Span;
 
-/// A breach of the protocol: the engine ends the guest call with it.
+/// A breach of the protocol. The engine ends the guest call with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A pointer and length outside the guest's memory.
+    /// A span outside of the guest's memory.
     Memory(MemoryFault),
-    /// A request or a response above its limit.
+    /// A request or a response over its limit.
     #[non_exhaustive]
     TooLarge {
-        /// What was too large: `request`, `operation` or `response`.
+        /// What was too large: `request`, `operation`, or `response`.
         what: &'static str,
-        /// Its size, in bytes.
+        /// The size in bytes.
         size: u64,
-        /// The limit, in bytes.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// One host call too many, or one byte too many in them.
+    /// The guest made one host call too many, or its host calls carried too many bytes.
     #[non_exhaustive]
     HostCallLimit {
         /// Which of the two budgets ran out.
         budget: HostCallBudget,
         /// The budget: a number of calls, or of bytes.
         limit: u64,
-        /// What it came to with the one that was refused.
+        /// The sum, including the call or the bytes that were refused.
         used: u64,
     },
 }
@@ -38,17 +38,18 @@ pub enum Violation {
 pub enum HostCallBudget {
     /// The number of host calls.
     Calls,
-    /// The bytes that the host calls carry, arguments and answers together.
+    /// The bytes that the host calls carry, arguments and answers together. Without this budget,
+    /// 1,000 calls of 4 MiB each way would copy 8 GiB within the other limits.
     Bytes,
 }
 
-/// A span of guest memory that is not inside guest memory.
+/// A span that is not inside of the guest's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryFault {
     /// The import that the guest called.
     pub import: &'static str,
-    /// Where it pointed.
+    /// The span that the guest passed.
     pub span: Span,
     /// The size of the guest's memory at that moment, in bytes.
     pub memory_size: u64,

@@ -1,5 +1,6 @@
-//! One conversation from start to end, step by step: every row of the outcome table, every limit at its edge, every
-//! getter. The state machine needs no engine, so each of its rules is shown here first.
+//! One conversation from start to end, step by step: every row of the outcome table, every limit at
+//! its edge, every getter. The state machine needs no engine, so each of its rules is tested here
+//! first.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -11,7 +12,7 @@ use antiphon_protocol::{
 };
 use bytes::Bytes;
 
-/// A conversation in a call, with an operation and a payload of known lengths.
+/// A conversation within a call, with an operation and a payload of known lengths.
 fn in_call(limits: Limits) -> Conversation {
     let mut conversation = Conversation::new(limits);
     conversation.begin_call("operation", Payload::from(b"payload")).unwrap();
@@ -25,14 +26,15 @@ fn memory(text: &[u8]) -> Vec<u8> {
     memory
 }
 
-/// `bindingnamespaceoperation` at the beginning of the memory, and a payload of a length behind it.
+/// The arguments of a host call: `bindingnamespaceoperation` at the beginning of memory, and a
+/// payload of this length after it.
 fn names(payload: i32) -> [i32; 8] {
     [0, 7, 7, 9, 16, 9, 25, payload]
 }
 
 const NAMES: &[u8] = b"bindingnamespaceoperation";
 
-/// A host call that is admitted, answered, and what `__host_call` returns.
+/// Makes a host call that is admitted and answered, and returns the result of `__host_call`.
 fn host_call(conversation: &mut Conversation, payload: i32, answer: Result<Bytes, String>) -> i32 {
     let memory = memory(NAMES);
     let begun = conversation.begin_host_call(&memory, names(payload)).unwrap();
@@ -40,7 +42,7 @@ fn host_call(conversation: &mut Conversation, payload: i32, answer: Result<Bytes
     conversation.finish_host_call(answer).unwrap()
 }
 
-/// What a refused host call leaves for the guest to read.
+/// Makes a host call that is refused, and returns the error that the guest can read.
 fn refused(conversation: &mut Conversation, memory: &[u8], args: [i32; 8]) -> String {
     assert_eq!(conversation.begin_host_call(memory, args), Ok(Begin::Refused));
     assert_eq!((conversation.host_response_len(), conversation.host_response_bytes()), (0, None));
@@ -264,7 +266,7 @@ fn an_error_text_is_cut_at_its_limit_and_the_last_one_counts() {
 
 #[test]
 fn an_abort_says_what_and_where_and_is_the_guests_error() {
-    // AssemblyScript's strings: the length in bytes before the pointer, UTF-16.
+    // AssemblyScript's strings are UTF-16, with the length in bytes before the pointer.
     let mut memory = vec![0; 64];
     for (at, text) in [(8, "no"), (24, "a.ts")] {
         let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -283,7 +285,8 @@ fn the_log_has_a_budget_for_each_call_that_every_line_is_charged_to() {
     let line = |conversation: &mut Conversation, length: i32| {
         conversation.console_log(&memory(&[b'x'; 30]), 0, length).unwrap().map(Cow::into_owned)
     };
-    // 20 for a line that is cut, 16 at least for each of the others: 52 together, and not a byte more.
+    // 20 for a line that is cut, and at least 16 for each of the others: 52 together, and not a
+    // byte more.
     assert_eq!(line(&mut conversation, 21), Some(format!("{} [truncated]", "x".repeat(20))));
     assert_eq!(line(&mut conversation, 0).as_deref(), Some(""));
     assert_eq!(conversation.log_line(b"a\tb\n"), Some(Cow::Borrowed("a\tb\\n")));
@@ -368,7 +371,7 @@ fn a_name_that_is_too_long_or_not_utf8_is_refused_with_its_reason() {
         let reason = format!("{what} of the host call is not UTF-8");
         assert_eq!(refused(&mut conversation, &broken, names(0)), reason);
     }
-    // An engine that has read the names itself is held to the same limit.
+    // An engine that has read the names itself has the same limit.
     let nine = HostCallRequest { binding: "123456789", namespace: "", operation: "", payload: b"" };
     assert_eq!(conversation.admit_host_call(nine), Ok(Begin::Run(nine)));
     for (what, long) in [
@@ -455,7 +458,7 @@ fn the_number_and_the_bytes_of_host_calls_have_budgets_and_the_violation_names_t
     assert!(matches!(conversation.begin_host_call(&memory_of_names, names(8)), Ok(Begin::Run(_))));
     let answer = conversation.finish_host_call(Ok(Bytes::from("12"))).unwrap_err();
     assert!(matches!(answer, Violation::HostCallLimit { budget: HostCallBudget::Bytes, .. }), "{answer:?}");
-    // Both budgets are one call's.
+    // Both budgets are for one call.
     conversation.begin_call("op", Payload::from(b"")).unwrap();
     assert_eq!(host_call(&mut conversation, 8, Ok(Bytes::from("1"))), 1);
     assert_eq!((conversation.host_calls(), conversation.limits()), (1, &limits));

@@ -1,5 +1,5 @@
-//! Random sequences of imports with random pointers and lengths: never a panic, never an allocation above the limits,
-//! the same outcome when replayed.
+//! Random sequences of imports with random pointers and lengths: never a panic, never an allocation
+//! above the limits, and the same outcome in a replay.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -10,14 +10,14 @@ use antiphon_protocol::{Begin, Conversation, Limits, Payload, Violation};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-/// What one import of the guest, or one answer of the host, is.
+/// One import of the guest, or one answer of the host.
 #[derive(Clone, Debug)]
 enum Step {
     GuestRequest(i32, i32),
     GuestResponse(i32, i32),
     GuestError(i32, i32),
     ConsoleLog(i32, i32),
-    /// The arguments, and what the handler answers: a length of bytes, or of an error text.
+    /// The arguments, and the handler's answer: a number of bytes, or the length of an error text.
     HostCall([i32; 8], Result<usize, usize>),
     HostResponse(i32),
     HostError(i32),
@@ -25,7 +25,8 @@ enum Step {
 }
 
 const MEMORY: i32 = 4096;
-/// Well below what a wild length would ask for, and above what these limits allow with a buffer's growth.
+/// Well below what a wild length would request, and above what these limits allow with the growth
+/// of a buffer.
 const LARGEST_ALLOCATION: usize = 8 * 1024;
 
 fn limits() -> Limits {
@@ -66,7 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Runs one step; what it leaves is described in a text, so that two runs can be compared.
+/// Runs one step. Describes its effects in a text, so that two runs can be compared.
 fn apply(conversation: &mut Conversation, memory: &mut [u8], step: &Step) -> Result<String, Violation> {
     Ok(match *step {
         Step::GuestRequest(op, msg) => conversation.guest_request(memory, op, msg).map(|()| String::new())?,
@@ -97,10 +98,10 @@ fn apply(conversation: &mut Conversation, memory: &mut [u8], step: &Step) -> Res
     })
 }
 
-/// What each step left, the outcome, the answer and the memory.
+/// What each step left, the outcome, the answer, and the memory.
 type Run = (Vec<Result<String, Violation>>, String, Vec<u8>, Vec<u8>);
 
-/// One call from start to end; stops where a violation would end it.
+/// Runs one call from start to end, and stops where a violation would end it.
 fn run(seed: &[u8], steps: &[Step], returned: i32) -> Run {
     let mut memory: Vec<u8> = seed.iter().copied().cycle().take(MEMORY.unsigned_abs() as usize).collect();
     let mut conversation = Conversation::new(limits());
@@ -128,7 +129,7 @@ proptest! {
         steps in prop::collection::vec(step(), 0..24),
         returned in any::<i32>(),
     ) {
-        // The log of the test itself is bounded by what one step may say.
+        // The effects of one step are bounded, so the test's own log is too.
         let first = LARGEST.with(|largest| {
             largest.set(0);
             let result = run(&seed, &steps, returned);
@@ -152,7 +153,7 @@ proptest! {
             }
         }
         conversation.end_init();
-        // Nothing of the start is left for the call after it.
+        // Nothing of the start is left for the next call.
         conversation.begin_call("op", Payload::from(b"")).unwrap();
         prop_assert_eq!(conversation.end_call(1), antiphon_protocol::Outcome::Misbehaved);
     }
@@ -163,7 +164,8 @@ fn a_refused_host_call_is_not_charged_for_bytes_it_never_carried() {
     let memory = vec![0; 2048];
     let mut conversation = Conversation::new(limits());
     conversation.begin_call("op", Payload::from(b"")).unwrap();
-    // 8 x 1,025 bytes are over the budget of 4,096; each is refused for its own size first.
+    // 8 x 1,025 bytes exceed the budget of 4,096, but each payload is refused for its own size
+    // first.
     for _ in 0..8 {
         let begun = conversation.begin_host_call(&memory, [0, 0, 0, 0, 0, 0, 0, 1025]);
         assert_eq!(begun, Ok(Begin::Refused));
@@ -176,7 +178,7 @@ thread_local! {
     static LARGEST: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Notes the largest single allocation of this thread.
+/// Records the largest single allocation of this thread.
 struct Watching;
 
 #[expect(unsafe_code, reason = "a global allocator cannot be watched otherwise; it only forwards")]

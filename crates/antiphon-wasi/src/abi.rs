@@ -1,29 +1,30 @@
-//! The two module names under which guests import preview 1, and what differs between them.
+//! The two module names under which guests import preview 1, and how they differ.
 
-/// The module names that a guest may import from, each with the layout that it stands for.
+/// The module names that a guest may import from, each with its revision.
 pub const MODULES: [(&str, Abi); 2] =
     [("wasi_snapshot_preview1", Abi::Preview1), ("wasi_unstable", Abi::Preview0)];
 
-/// Which revision of the interface a guest was compiled against.
+/// The revision of the interface that a guest was compiled against.
 ///
-/// They have the same functions (preview 0 lacks `sock_accept`, which is harmless to offer) and differ in the layout
-/// of `filestat` (a link count of 4 bytes instead of 8), in that of `poll_oneoff`'s subscriptions (56 bytes instead
-/// of 48) and in the order of `whence`, which nothing seekable is there to show.
+/// Both have the same functions (preview 0 lacks `sock_accept`, which is harmless to offer). They
+/// differ in the layout of `filestat` (a link count of 4 bytes instead of 8), in that of
+/// `poll_oneoff`'s subscriptions (56 bytes instead of 48), and in the order of `whence`, which
+/// makes no difference because no stream can seek.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Abi {
-    /// `wasi_snapshot_preview1`: what every toolchain since 2020 emits.
+    /// `wasi_snapshot_preview1`, which every toolchain since 2020 emits.
     Preview1,
     /// `wasi_unstable`, also called preview 0 or snapshot 0.
     Preview0,
 }
 
 impl Abi {
-    /// The revision that a module name stands for, if it is one of [`MODULES`].
+    /// Returns the revision of a module name, if it is one of [`MODULES`].
     pub fn of_module(name: &str) -> Option<Abi> {
         MODULES.iter().find(|(module, _)| *module == name).map(|(_, abi)| *abi)
     }
 
-    /// The name of the module that guests of this revision import from.
+    /// Returns the name of the module that guests of this revision import from.
     pub const fn module(self) -> &'static str {
         match self {
             Abi::Preview1 => "wasi_snapshot_preview1",

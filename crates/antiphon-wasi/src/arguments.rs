@@ -17,7 +17,8 @@ impl Call<'_> {
         settle("args_sizes_get", strings.sizes(self.memory, wide(count), wide(size)))
     }
 
-    /// Writes the environment, as `name=value` with a NUL, to `buffer`, and pointers to its entries to `pointers`.
+    /// Writes the environment to `buffer`, as `name=value` with a NUL, and pointers to its entries
+    /// to `pointers`.
     pub fn environ_get(&mut self, pointers: i32, buffer: i32) -> Result<i32, Stop> {
         let strings = self.session.world.environment();
         settle("environ_get", strings.write(self.memory, wide(pointers), buffer.cast_unsigned()))

@@ -6,30 +6,32 @@ use crate::abi::Abi;
 use crate::output::Stream;
 use crate::session::Session;
 
-/// What receives the guest's output: a line at a time, without its newline, never longer than
-/// [`MAX_LINE`](crate::MAX_LINE) bytes and a mark.
+/// A function that receives the guest's output. It gets a line at a time, without its newline, at
+/// most [`MAX_LINE`](crate::MAX_LINE) bytes and a mark long.
 ///
-/// The text is safe to print: invalid UTF-8 is replaced, and control characters other than a tab are escaped
-/// (`\u{1b}`). How many lines a guest may log is for the receiver to bound; an empty line costs something, too.
+/// The text is safe to print: invalid UTF-8 is replaced, and control characters other than a tab
+/// are escaped (`\u{1b}`). The receiver has to limit how many lines a guest may log; even an empty
+/// line costs something.
 pub type LogFn<'a> = dyn FnMut(Stream, &str) + 'a;
 
-/// What a function of the interface works on. An import makes one, and runs the method of its own name.
+/// What a function of the interface works on. An import makes a call, and runs the method of its
+/// own name.
 ///
-/// The methods take the values that the guest passed, as wasm passes them, and return what the import returns to it:
-/// an error number, 0 for success. Every value is hostile.
+/// The methods take the values that the guest passed, as wasm passes them, and return what the
+/// import returns to the guest: an error number, or 0 for success. Every value is hostile.
 ///
 /// # Errors
 ///
-/// A method's `Err(`[`Stop`](crate::Stop)`)` does not return to the guest but ends its call: it passed a pointer or
-/// length that leads outside of its memory, or it exited.
+/// A method's `Err(`[`Stop`](crate::Stop)`)` does not return to the guest but ends its call: the
+/// guest exited, or passed a pointer or length that leads outside of its memory.
 pub struct Call<'a> {
     /// The state of the calling instance.
     pub session: &'a mut Session,
-    /// The whole memory of the calling instance; empty if it has none.
+    /// The whole memory of the calling instance. Empty if it has none.
     pub memory: &'a mut [u8],
     /// The revision under whose name the function was imported.
     pub abi: Abi,
-    /// What receives the lines that the guest writes.
+    /// Receives the lines that the guest writes.
     pub log: &'a mut LogFn<'a>,
 }
 

@@ -1,4 +1,4 @@
-//! The clocks: real time and a monotonic one.
+//! The clocks: real time and a monotonic clock.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,11 +8,11 @@ use crate::memory::{self, wide};
 use crate::stop::{Failure, Stop, settle};
 use crate::world::Mode;
 
-/// What the monotonic clock shows when a session begins, in nanoseconds. Not zero, which Go's runtime takes for a
-/// broken clock.
+/// The time of the monotonic clock when a session begins, in nanoseconds. It is not zero, because
+/// Go's runtime takes zero for a broken clock.
 const MONOTONIC_START: u64 = 1_000_000_000;
 
-/// What both clocks are said to resolve, in nanoseconds.
+/// The resolution that both clocks report, in nanoseconds.
 const RESOLUTION: u64 = 1;
 
 /// A clock that the guest may read.
@@ -23,8 +23,8 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
-    /// The clock of a number. A sealed world keeps no account of CPU time, so the two clocks that show it are as
-    /// unknown as any other number.
+    /// Returns the clock of a number. A sealed world does not count CPU time, so the two clocks
+    /// that show it are as unknown as any other number.
     pub(crate) fn of_id(id: u32) -> Result<Clock, Errno> {
         match id {
             0 => Ok(Clock::Realtime),
@@ -34,7 +34,7 @@ impl Clock {
     }
 }
 
-/// What both clocks show at one moment, in nanoseconds.
+/// The time of both clocks at one moment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Now {
     pub(crate) realtime: u64,
@@ -44,9 +44,10 @@ pub(crate) struct Now {
 /// The clocks of one instance.
 #[derive(Debug)]
 pub(crate) enum Clocks {
-    /// The system's; the monotonic one begins with the session, so that it says nothing of the host.
+    /// The system's clocks. The monotonic one begins with the session, so that it reveals nothing
+    /// about the host.
     System { start: Instant },
-    /// Stands still, but for waits.
+    /// Clocks that only waits move.
     Fixed(Now),
 }
 
@@ -71,7 +72,7 @@ impl Clocks {
 
     pub(crate) fn read(&self, clock: Clock) -> u64 {
         match (self, clock) {
-            // A host whose clock is set before 1970 has a guest at 1970.
+            // If the host's clock is set before 1970, the guest sees 1970.
             (Clocks::System { .. }, Clock::Realtime) => {
                 nanoseconds(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
             }
@@ -83,7 +84,7 @@ impl Clocks {
         }
     }
 
-    /// Lets time pass where it is virtual; whether it is.
+    /// Moves the clocks if they are virtual, and returns whether they are.
     pub(crate) fn advance(&mut self, by: u64) -> bool {
         match self {
             Clocks::System { .. } => false,
@@ -96,13 +97,14 @@ impl Clocks {
     }
 }
 
-/// A duration in nanoseconds, as far as 64 bits reach (the year 2554).
+/// Converts a duration to nanoseconds, up to what 64 bits hold (the year 2554).
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Call<'_> {
-    /// Writes a clock's resolution, in nanoseconds. `EINVAL` for any clock but real time (0) and monotonic (1).
+    /// Writes a clock's resolution, in nanoseconds. `EINVAL` for any clock but real time (0) and
+    /// monotonic (1).
     pub fn clock_res_get(&mut self, clock: i32, resolution: i32) -> Result<i32, Stop> {
         let outcome = Clock::of_id(clock.cast_unsigned())
             .map_err(Failure::from)
@@ -110,7 +112,8 @@ impl Call<'_> {
         settle("clock_res_get", outcome)
     }
 
-    /// Writes what a clock shows, in nanoseconds. `EINVAL` for any clock but real time (0) and monotonic (1).
+    /// Writes a clock's time, in nanoseconds. `EINVAL` for any clock but real time (0) and
+    /// monotonic (1).
     pub fn clock_time_get(&mut self, clock: i32, _precision: i64, time: i32) -> Result<i32, Stop> {
         let outcome = Clock::of_id(clock.cast_unsigned()).map_err(Failure::from).and_then(|clock| {
             let now = self.session.clocks.read(clock);

@@ -1,4 +1,4 @@
-//! The three descriptors that a sealed guest has.
+//! The three descriptors of a sealed guest.
 
 use crate::errno::Errno;
 use crate::output::Stream;
@@ -13,7 +13,7 @@ pub(crate) enum Descriptor {
 }
 
 impl Descriptor {
-    /// The rights that the guest is told it has, base and inheriting alike.
+    /// Returns the rights that the guest is told, base and inheriting alike.
     pub(crate) fn rights(self) -> u64 {
         const FD_READ: u64 = 1 << 1;
         const FD_WRITE: u64 = 1 << 6;
@@ -24,7 +24,7 @@ impl Descriptor {
     }
 }
 
-/// The descriptor table. It can only shrink: nothing opens a descriptor.
+/// The descriptor table. It can only shrink, because no function opens a descriptor.
 #[derive(Debug, Clone)]
 pub(crate) struct Descriptors([Option<Descriptor>; 3]);
 
@@ -39,7 +39,7 @@ impl Default for Descriptors {
 }
 
 impl Descriptors {
-    /// What a number stands for; `EBADF` if it is not open.
+    /// Returns what a number stands for, or `EBADF` if it is not open.
     pub(crate) fn get(&self, fd: i32) -> Result<Descriptor, Errno> {
         let slot = usize::try_from(fd).ok().and_then(|fd| self.0.get(fd));
         slot.copied().flatten().ok_or(Errno::Badf)
@@ -50,13 +50,13 @@ impl Descriptors {
         slot.filter(|slot| slot.is_some()).ok_or(Errno::Badf)
     }
 
-    /// Closes a descriptor; `EBADF` if it is not open.
+    /// Closes a descriptor, or returns `EBADF` if it is not open.
     pub(crate) fn close(&mut self, fd: i32) -> Result<(), Errno> {
         *self.slot(fd)? = None;
         Ok(())
     }
 
-    /// Moves `from` onto `to`; both must be open.
+    /// Moves `from` onto `to`. Both have to be open.
     pub(crate) fn renumber(&mut self, from: i32, to: i32) -> Result<(), Errno> {
         let moved = self.get(from)?;
         *self.slot(to)? = Some(moved);

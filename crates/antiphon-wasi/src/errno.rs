@@ -1,6 +1,6 @@
 //! The error numbers that a sealed world answers with.
 
-/// An error number of preview 1; preview 0 has the same.
+/// An error number of preview 1. Preview 0 has the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Errno {
@@ -21,7 +21,7 @@ pub(crate) enum Errno {
 }
 
 impl Errno {
-    /// The number, as it stands in an event.
+    /// Returns the number, as an event stores it.
     pub(crate) const fn code(self) -> u8 {
         self as u8
     }

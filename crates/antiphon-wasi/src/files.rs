@@ -1,10 +1,10 @@
-//! What only files and directories can do. No descriptor is one, so the answer is the same for all of them.
+//! Functions that only files and directories have. No descriptor is one, so all of them fail.
 
 use crate::call::Call;
 use crate::errno::Errno;
 use crate::stop::{Failure, Stop, settle};
 
-/// Defines functions that answer with one error number whatever they are given.
+/// Defines functions that return one error number for all arguments.
 macro_rules! refused {
     ($($(#[$doc:meta])* fn $name:ident($($type:ty),*) => $errno:ident;)*) => {
         impl $crate::call::Call<'_> {
@@ -36,7 +36,8 @@ refused! {
     fn fd_filestat_set_size(i32, i64) => Badf;
     /// Sets a file's times: `EBADF`.
     fn fd_filestat_set_times(i32, i64, i64, i32) => Badf;
-    /// Describes a preopened directory: `EBADF`, which ends a C library's search for them at once.
+    /// Describes a preopened directory: `EBADF`, which ends a C library's search for such
+    /// directories at once.
     fn fd_prestat_get(i32, i32) => Badf;
     /// Lists a directory: `EBADF`.
     fn fd_readdir(i32, i32, i32, i64, i32) => Badf;
@@ -45,7 +46,8 @@ refused! {
 }
 
 impl Call<'_> {
-    /// Names a preopened directory: `ENOTDIR` for a standard stream, `EBADF` for any other descriptor.
+    /// Names a preopened directory: `ENOTDIR` for a standard stream, `EBADF` for any other
+    /// descriptor.
     pub fn fd_prestat_dir_name(&mut self, fd: i32, _path: i32, _length: i32) -> Result<i32, Stop> {
         let errno = self.session.descriptors.get(fd).map_or_else(|errno| errno, |_| Errno::Notdir);
         settle("fd_prestat_dir_name", Err(Failure::from(errno)))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{Abi, Call, Session, Stream, World};
 
-/// An instance: its memory, its session, and what it logged.
+/// An instance: its memory, its session, and its log.
 pub(crate) struct Guest {
     pub(crate) memory: Vec<u8>,
     pub(crate) session: Session,
@@ -13,12 +13,12 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// An instance of a preview-1 guest with one page of memory.
+    /// Creates an instance of a preview-1 guest with one page of memory.
     pub(crate) fn new(world: &World) -> Guest {
         Guest { memory: vec![0; 65_536], session: world.session(), abi: Abi::Preview1, lines: Vec::new() }
     }
 
-    /// The same in a world where real time stands at 1000 s.
+    /// Creates an instance in a world where real time stands at 1000 s.
     pub(crate) fn deterministic() -> Guest {
         Guest::new(&World::default().deterministic(7, Duration::from_secs(1000)))
     }

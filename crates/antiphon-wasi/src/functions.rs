@@ -1,10 +1,12 @@
-//! The list of all functions, to be expanded by engines.
+//! The list of all functions, which engines expand.
 
-/// Expands a macro of the caller's with the list of all functions, so that an engine writes its imports once.
+/// Expands a macro of the caller with the list of all functions, so that an engine writes its
+/// imports once.
 ///
-/// The macro receives the 44 functions that return to the guest at once, then `poll_oneoff`, which may suspend
-/// ([`Call::begin_poll_oneoff`](crate::Call::begin_poll_oneoff)), then
-/// [`proc_exit`](crate::Call::proc_exit), which ends the call. Types are those of wasm, `i32` and `i64`. Its pattern:
+/// The macro receives three groups: the 44 functions that return to the guest at once;
+/// `poll_oneoff`, which may suspend ([`Call::begin_poll_oneoff`](crate::Call::begin_poll_oneoff));
+/// and [`proc_exit`](crate::Call::proc_exit), which ends the call. The types are those of wasm,
+/// `i32` and `i64`. Its pattern is:
 ///
 /// ```
 /// macro_rules! count {
@@ -19,8 +21,9 @@
 /// assert_eq!(antiphon_wasi::for_each_function!(count), 44);
 /// ```
 ///
-/// The argument may be a path, and a second one, in brackets, is handed to the macro before the list. Names in the macro's body are resolved where it is defined: define it behind the
-/// variables (a linker, say) that its body uses.
+/// The argument may be a path. A second argument, in brackets, is passed to the macro before the
+/// list. Names in the macro's body are resolved where the macro is defined, so define it after the
+/// variables that its body uses, for example a linker.
 #[macro_export]
 macro_rules! for_each_function {
     ($($callback:ident)::+ $(, $given:tt)?) => {
@@ -100,7 +103,7 @@ macro_rules! for_each_function {
 
 #[cfg(test)]
 mod tests {
-    /// Lists every function as a line of `tests/preview1.txt` does.
+    /// Lists every function in the form of a line of `tests/preview1.txt`.
     macro_rules! signatures {
         (
             plain { $(fn $name:ident($($arg:ident: $type:ty),*) -> i32;)* }

@@ -1,5 +1,5 @@
-//! What every engine that runs guests under Antiphon does between this world and the host's conversation: the output of
-//! the guest goes to its log, a [`Stop`] becomes the host's typed error.
+//! What every engine of Antiphon does between this world and the host's conversation: the guest's
+//! output goes to its log, and a [`Stop`] becomes the host's typed error.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ use antiphon::{Conversation, EngineOptions, LogStream, ModuleInfo, WasiParams};
 
 use crate::{Abi, Call, MODULES, Session, Stop, Stream, Wait, World, for_each_function};
 
-/// The world that a module's guests get to see, as the options of its engine say; `None` for a module that imports nothing of
-/// WASI. Directories are none of it.
+/// Creates the world of a module's guests, as the options of its engine say. Returns `None` for a
+/// module that imports nothing of WASI. The world has no directories.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`]: arguments or environment that no guest could be given.
@@ -28,7 +28,8 @@ pub fn world(info: &ModuleInfo, options: &EngineOptions) -> Result<Option<World>
     }))
 }
 
-/// The type of a function of WASI under any of its module names, to check a module's imports against.
+/// Returns the type of a function of WASI under any of its module names, for checking a module's
+/// imports.
 #[must_use]
 pub fn import_type(import: &Import) -> Option<ExternKind> {
     Abi::of_module(&import.module)?;
@@ -50,16 +51,18 @@ pub fn import_type(import: &Import) -> Option<ExternKind> {
     Some(ExternKind::func(params, if returns { &["i32"] } else { &[] }))
 }
 
-/// Defines the functions of WASI under one of its module names, in a linker that has Wasmtime's `func_wrap`, as wasmi's has it
-/// too. In a function that returns the linker's errors, with a linker, a name of [`MODULES`] with its [`Abi`], the type of the
-/// engine's callers, and two functions of the engine's:
+/// Defines the functions of WASI under one of its module names, in a linker with Wasmtime's
+/// `func_wrap`, which wasmi's linker also has. Use it in a function that returns the linker's
+/// errors. It takes a linker, a name of [`MODULES`] with its [`Abi`], the type of the engine's
+/// callers, and two functions of the engine:
 ///
 /// ```ignore
 /// antiphon_wasi::link_functions!(linker, module, abi, Caller<'_, Data>, with, poll);
 /// ```
 ///
-/// `with` runs something for the calling [`Guest`], after a look at the time: some functions take a while. `poll` does what a
-/// guest that waits in `poll_oneoff` wants, and returns what that returns:
+/// `with` checks the time, because some functions take long, and then runs a function for the
+/// calling [`Guest`]. `poll` does the wait of a guest in `poll_oneoff`, and returns the result of
+/// that import:
 ///
 /// ```ignore
 /// fn with<R>(
@@ -70,7 +73,8 @@ pub fn import_type(import: &Import) -> Option<ExternKind> {
 /// fn poll(caller: &mut Caller<'_, Data>, abi: Abi, wait: Wait) -> Result<i32, EngineError>;
 /// ```
 ///
-/// `random_get` is among them, without a look at the time in between: see [`Guest::random_get`].
+/// `random_get` is one of the functions, without a check of the time in between; see
+/// [`Guest::random_get`].
 #[macro_export]
 macro_rules! link_functions {
     (
@@ -98,15 +102,16 @@ macro_rules! link_functions {
     };
 }
 
-/// The guest that calls an import: an engine's import makes one of its store, and runs the function of its own name.
+/// The guest that calls an import. An engine's import makes one from its store, and runs the
+/// function of its own name.
 ///
-/// Whether the guest is still on time is for the import to ask first, of whoever knows: some functions take a while.
+/// The import has to check first that the guest may still run, because some functions take long.
 pub struct Guest<'a> {
     /// The state of the calling instance.
     pub session: &'a mut Session,
     /// The running conversation.
     pub conversation: &'a mut Conversation,
-    /// The whole memory of the calling instance; empty if it has none.
+    /// The whole memory of the calling instance. Empty if it has none.
     pub memory: &'a mut [u8],
     /// The revision under whose name the function was imported.
     pub abi: Abi,
@@ -116,7 +121,7 @@ impl Guest<'_> {
     /// Runs a function of the world over the guest's memory.
     ///
     /// # Errors
-    /// [`ErrorKind::Trapped`], with the code if the guest exited; what the log refuses.
+    /// [`ErrorKind::Trapped`], with the code if the guest exited; or the error of the log.
     #[inline]
     pub fn run<R>(&mut self, run: impl FnOnce(&mut Call<'_>) -> Result<R, Stop>) -> Result<R> {
         let Self { session, conversation, memory, abi } = self;
@@ -135,8 +140,9 @@ impl Guest<'_> {
         returned.map_err(stopped)
     }
 
-    /// `random_get`, the one function of the world that can take long: a whole memory of random bytes is made piece by
-    /// piece, and between them `check` says whether the guest may run on.
+    /// Fills a buffer with random bytes. This is the one function of the world that can take long,
+    /// so it works piece by piece, and between the pieces `check` decides whether the guest may run
+    /// on.
     ///
     /// # Errors
     /// Those of [`run`](Self::run), and those of `check`.
@@ -146,12 +152,12 @@ impl Guest<'_> {
         length: i32,
         mut check: impl FnMut(&Conversation) -> Result<()>,
     ) -> Result<i32> {
-        /// Bytes a piece: some hundred microseconds.
+        /// The size of a piece in bytes; it takes some hundred microseconds.
         const PIECE: u32 = 256 * 1024;
 
         let (from, length_u32) = (buffer.cast_unsigned(), length.cast_unsigned());
         let memory = u64::try_from(self.memory.len()).unwrap_or(u64::MAX);
-        // What leads out of memory is one fault, before any of it is filled.
+        // A buffer that leaves memory is one fault, before any of it is filled.
         if length_u32 <= PIECE || u64::from(from).saturating_add(u64::from(length_u32)) > memory {
             return self.run(|call| call.random_get(buffer, length));
         }
@@ -168,15 +174,15 @@ impl Guest<'_> {
         Ok(0)
     }
 
-    /// Waits on this thread, and tells the guest what its [`Wait`] came to.
+    /// Waits on this thread, and then writes the result of the [`Wait`] to the guest.
     ///
     /// # Errors
-    /// Those of [`run`](Self::run); the deadline passed, or the call was cancelled.
+    /// Those of [`run`](Self::run), and that the deadline passed or the call was cancelled.
     pub fn wait_blocking(&mut self, wait: Wait) -> Result<i32> {
         antiphon::block_on(self.wait(wait))
     }
 
-    /// The same for a guest that can be left while it waits.
+    /// Waits as [`wait_blocking`](Self::wait_blocking) does, for a guest that can be suspended.
     ///
     /// # Errors
     /// Those of [`wait_blocking`](Self::wait_blocking).
@@ -194,11 +200,11 @@ impl fmt::Debug for Guest<'_> {
     }
 }
 
-/// Sends what the guest wrote without ending its line to the log, if it speaks WASI at all. An engine does so after each
-/// call of the guest and after its start, however they ended.
+/// Sends a line that the guest has not ended to the log, if the guest uses WASI. An engine calls
+/// this after each call of the guest and after its start, whatever the result.
 ///
 /// # Errors
-/// What the log refuses.
+/// Those of the log.
 #[inline]
 pub fn flush(session: Option<&mut Session>, conversation: &mut Conversation) -> Result<()> {
     match session {
@@ -268,8 +274,8 @@ mod tests {
         }
     }
 
-    /// Runs a closure as a guest's call in a deterministic world; its answer, which is what went wrong unless it returned
-    /// 1, and the lines of its log.
+    /// Runs a closure as a guest's call in a deterministic world. Returns its answer and the lines
+    /// of its log. The answer is an error unless the closure returned 1.
     fn call(
         mut run: impl FnMut(&mut Session, &mut Conversation) -> Result<i32> + Send + 'static,
     ) -> (Result<Vec<u8>>, Lines) {
@@ -289,7 +295,7 @@ mod tests {
         (answer, lines)
     }
 
-    /// A memory with one buffer listed at 0.
+    /// A memory with a list of one buffer at 0.
     fn memory(size: usize, buffer: u32, bytes: &[u8]) -> Vec<u8> {
         let mut memory = vec![0; size];
         let length = u32::try_from(bytes.len()).unwrap();

@@ -3,10 +3,11 @@
 use crate::abi::Abi;
 use crate::memory::{self, OutOfBounds};
 
-/// File type of a character device, which standard streams are.
+/// The file type of a character device, for standard streams.
 ///
-/// Wasmtime says 'unknown' of a stream that is no terminal. Here they are all terminals in one respect: a C library
-/// then sends each line when it ends, where it would otherwise keep them in a buffer that a reactor never flushes.
+/// Wasmtime reports 'unknown' for a stream that is not a terminal. Here each stream looks like a
+/// terminal, so that a C library writes each line when it ends. Otherwise the library would keep
+/// lines in a buffer that a reactor never flushes.
 const CHARACTER_DEVICE: u8 = 2;
 
 /// Writes the `fdstat` of a standard stream with these rights.
@@ -24,7 +25,7 @@ pub(crate) fn store_filestat(guest: &mut [u8], pointer: u64, abi: Abi) -> Result
         Abi::Preview0 => 56,
     };
     memory::span(guest, pointer, size)?.fill(0);
-    // Behind the device and the inode, 8 bytes each, in both layouts.
+    // In both layouts it follows the device and the inode, 8 bytes each.
     memory::store(guest, pointer.saturating_add(16), &[CHARACTER_DEVICE])
 }
 

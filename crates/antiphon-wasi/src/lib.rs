@@ -1,15 +1,17 @@
-//! The sealed WASI preview-1 world, as pure functions over guest memory, for any WebAssembly engine.
+//! The sealed WASI preview-1 world as pure functions over guest memory, for any WebAssembly engine.
 //!
-//! A guest compiled for `wasm32-wasip1` imports up to 46 functions from `wasi_snapshot_preview1` (older ones from
-//! `wasi_unstable`). This crate answers all of them and grants next to nothing: arguments and environment as given,
-//! two clocks, random bytes, an empty standard input, standard output and error as log lines. No directory is
-//! preopened and no socket exists, so every other function answers as it does for a program that has none.
+//! A guest compiled for `wasm32-wasip1` imports up to 46 functions from `wasi_snapshot_preview1`
+//! (older guests from `wasi_unstable`). This crate answers all of them and grants next to nothing:
+//! the given arguments and environment, two clocks, random bytes, an empty standard input, and
+//! standard output and error as log lines. No directory is preopened and no socket exists, so every
+//! other function answers as it does in a program without any.
 //!
 //! # How an engine uses it
 //!
-//! A [`World`] is built once for a module, a [`Session`] once for each instance. An import takes the guest's memory
-//! and the session, makes a [`Call`] and runs the method of the import's name. [`for_each_function!`] lists them, so
-//! that the imports are written once. With an engine reduced to a map of closures:
+//! A [`World`] is built once for a module, and a [`Session`] once for each instance. An import
+//! takes the guest's memory and the session, makes a [`Call`], and runs the method of the import's
+//! name. [`for_each_function!`] lists them, so that the imports are written once. With an engine
+//! reduced to a map of closures:
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -43,7 +45,7 @@
 //!     }
 //!     antiphon_wasi::for_each_function!(link);
 //!
-//!     // Suspends: the wait is the engine's, under the call's deadline; no borrow is held while it lasts.
+//!     // Suspends: the engine waits, under the call's deadline, and holds no borrow until then.
 //!     linker.insert((module, "poll_oneoff"), Box::new(move |state, a| {
 //!         match with(state, abi, |call| {
 //!             call.begin_poll_oneoff(a[0] as i32, a[1] as i32, a[2] as i32, a[3] as i32)
@@ -69,28 +71,29 @@
 //! # assert_eq!(linker.len(), 92);
 //! ```
 //!
-//! `Err(`[`Stop`]`)` ends the guest's call; it is a [`std::error::Error`], to be boxed as the engine's trap and found
-//! again by downcast. After each call of the guest the host runs [`Session::flush`], which hands over a last line
-//! that had no newline.
+//! `Err(`[`Stop`]`)` ends the guest's call. It is a [`std::error::Error`]: box it as the engine's
+//! trap, and find it again by downcast. After each call of the guest the host runs
+//! [`Session::flush`], which logs a last line without a newline.
 //!
 //! With the feature `antiphon`, the module `host` does all of this for the engines of
-//! [`antiphon`](https://docs.rs/antiphon): the output goes to the conversation's log, a `Stop` becomes its typed error.
+//! [`antiphon`](https://docs.rs/antiphon): the output goes to the conversation's log, and a `Stop`
+//! becomes its typed error.
 //!
 //! # Contract
 //!
-//! - Every number from the guest is hostile. Pointers are unsigned 32-bit, added in 64 bits and checked in one place;
-//!   one that points outside of memory ends the call with [`Stop::Fault`], as the preview-1 specification demands.
-//!   Misaligned pointers are served.
-//! - A descriptor is looked at before anything else of a call.
-//! - Nothing is allocated for an instance but at most 4 KiB for each of the two line buffers, on first use, and one
-//!   line's text while it is logged.
-//! - A call's time is bounded by the guest's memory; at most [`MAX_VECTORS`] buffers and [`MAX_SUBSCRIPTIONS`]
-//!   subscriptions are looked at.
+//! - Every number from the guest is hostile. Pointers are unsigned 32-bit values, added in 64 bits
+//!   and checked in one place. A pointer that leads outside of memory ends the call with
+//!   [`Stop::Fault`], as the preview-1 specification demands. Misaligned pointers are served.
+//! - A function checks its descriptor before anything else.
+//! - An instance allocates nothing but the two line buffers (at most 4 KiB each, on first use) and
+//!   the text of one line while it is logged.
+//! - The guest's memory bounds the time of a call. At most [`MAX_VECTORS`] buffers and
+//!   [`MAX_SUBSCRIPTIONS`] subscriptions are looked at.
 //!
 //! # Differences from `wasmtime-wasi`
 //!
-//! Measured against version 48 without preopened directories; whatever is not listed is alike, error numbers and
-//! bytes in memory.
+//! Measured against version 48 without preopened directories. Everything that is not listed is
+//! equal, in error numbers and bytes in memory.
 //!
 //! | where | `wasmtime-wasi` | here |
 //! |---|---|---|

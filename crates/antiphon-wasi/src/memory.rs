@@ -1,11 +1,11 @@
 //! The one door to the guest's memory.
 //!
-//! Pointers and lengths are 64-bit here: a guest's 32-bit values are widened before anything is added to them, so no
-//! sum of a pointer and an array's extent can wrap.
+//! Pointers and lengths are 64-bit values here. A guest's 32-bit values are widened before anything
+//! is added to them, so the sum of a pointer and the size of an array cannot wrap.
 
 use std::ops::Range;
 
-/// A span that is not inside of the memory.
+/// A span that is outside of the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutOfBounds {
     pub(crate) pointer: u64,
@@ -13,12 +13,13 @@ pub(crate) struct OutOfBounds {
     pub(crate) memory: u64,
 }
 
-/// A pointer, length or other unsigned 32-bit value, as it arrives in a wasm `i32`.
+/// Widens a pointer, a length, or another unsigned 32-bit value that arrives as a wasm `i32`.
 pub(crate) fn wide(value: i32) -> u64 {
     u64::from(value.cast_unsigned())
 }
 
-/// Where a span lies, if it is inside of the memory. An empty one always is, whatever its pointer.
+/// Returns where a span lies, if it is inside of the memory. An empty span always is, whatever its
+/// pointer.
 fn range(memory: &[u8], pointer: u64, length: u64) -> Result<Range<usize>, OutOfBounds> {
     if length == 0 {
         return Ok(0..0);
@@ -32,19 +33,20 @@ fn range(memory: &[u8], pointer: u64, length: u64) -> Result<Range<usize>, OutOf
 }
 
 fn out_of_bounds(memory: &[u8], pointer: u64, length: u64) -> OutOfBounds {
-    // No memory is larger than 64 bits can say.
+    // The size of every memory fits 64 bits.
     OutOfBounds { pointer, length, memory: u64::try_from(memory.len()).unwrap_or(u64::MAX) }
 }
 
-/// The bytes of a span, to be read.
+/// Returns the bytes of a span, for reading.
 pub(crate) fn view(memory: &[u8], pointer: u64, length: u64) -> Result<&[u8], OutOfBounds> {
     let range = range(memory, pointer, length)?;
     memory.get(range).ok_or_else(|| out_of_bounds(memory, pointer, length))
 }
 
-/// The bytes of a span, to be written.
+/// Returns the bytes of a span, for writing.
 pub(crate) fn span(memory: &mut [u8], pointer: u64, length: u64) -> Result<&mut [u8], OutOfBounds> {
-    // Checked first, since a mutable borrow that is returned on one path only is refused on all.
+    // Checked first, because the borrow checker refuses a mutable borrow that is returned on one
+    // path only.
     let range = range(memory, pointer, length)?;
     let failure = out_of_bounds(memory, pointer, length);
     memory.get_mut(range).ok_or(failure)
@@ -77,7 +79,7 @@ pub(crate) fn load_u64(memory: &[u8], pointer: u64) -> Result<u64, OutOfBounds> 
     load(memory, pointer).map(u64::from_le_bytes)
 }
 
-/// Writes bytes; all of them or, if the span is not inside of the memory, none.
+/// Writes all bytes, or none if the span is outside of the memory.
 pub(crate) fn store(memory: &mut [u8], pointer: u64, bytes: &[u8]) -> Result<(), OutOfBounds> {
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     span(memory, pointer, length)?.copy_from_slice(bytes);

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use crate::call::LogFn;
 
-/// The most text of one line that is logged, in bytes; the mark that says how much is missing comes on top.
+/// The longest text of a line that is logged, in bytes. The mark that says how much is missing
+/// comes on top.
 pub const MAX_LINE: usize = 4096;
 
-/// The most bytes of one `fd_write` that are looked at. The guest is told that all of them were written.
+/// How many bytes of one `fd_write` are looked at. The guest is told that all of them were written.
 pub const MAX_LOGGED: usize = 64 * 1024;
 
 /// A stream that the guest writes to.
@@ -20,7 +21,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// `stdout` or `stderr`.
+    /// Returns `stdout` or `stderr`.
     pub const fn name(self) -> &'static str {
         match self {
             Stream::Stdout => "stdout",
@@ -29,7 +30,7 @@ impl Stream {
     }
 }
 
-/// The lines that are not yet complete.
+/// The lines that are not complete yet.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     stdout: Line,
@@ -40,9 +41,9 @@ pub(crate) struct Output {
 /// The beginning of a line.
 #[derive(Debug, Default)]
 struct Line {
-    /// At most `MAX_LINE` bytes; allocated on first use.
+    /// At most `MAX_LINE` bytes. Allocated on first use.
     kept: Vec<u8>,
-    /// How many more there were.
+    /// How many further bytes of the line were dropped.
     dropped: u64,
 }
 
@@ -62,7 +63,7 @@ impl Output {
         }
     }
 
-    /// Takes note of bytes that the guest wrote and nobody looked at.
+    /// Counts bytes that the guest wrote and that are not looked at.
     pub(crate) fn skip(&mut self, stream: Stream, count: u64) {
         let line = self.line(stream);
         line.dropped = line.dropped.saturating_add(count);
@@ -77,7 +78,7 @@ impl Output {
         }
     }
 
-    /// How many bytes were not logged, in all.
+    /// Returns how many bytes were not logged in all.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.saturating_add(self.stdout.dropped).saturating_add(self.stderr.dropped)
     }
@@ -104,11 +105,12 @@ impl Line {
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        // Once something was dropped, what follows would read as if it came right after what was kept.
+        // After something was dropped, further bytes would read as if they followed directly what
+        // was kept.
         let room = if self.dropped == 0 { MAX_LINE.saturating_sub(self.kept.len()) } else { 0 };
         let (kept, rest) = bytes.split_at(room.min(bytes.len()));
         if !kept.is_empty() && self.kept.capacity() == 0 {
-            // Exactly, so that doubling never takes more than a line.
+            // Reserved exactly, because doubling could take more than a line.
             self.kept.reserve_exact(MAX_LINE);
         }
         self.kept.extend_from_slice(kept);
@@ -116,7 +118,7 @@ impl Line {
     }
 }
 
-/// Logs one line, and says how many of its bytes were not.
+/// Logs one line, and returns how many of its bytes were dropped.
 fn emit(stream: Stream, line: &[u8], dropped: u64, log: &mut LogFn<'_>) -> u64 {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if dropped == 0
@@ -139,7 +141,8 @@ fn emit(stream: Stream, line: &[u8], dropped: u64, log: &mut LogFn<'_>) -> u64 {
     dropped
 }
 
-/// Appends as much of a line as a logged line may have, and says how many of its bytes that were.
+/// Appends as much of a line as a logged line may hold, and returns how many of its bytes that
+/// were.
 fn render(line: &[u8], text: &mut String) -> usize {
     let mut shown = 0_usize;
     for chunk in line.utf8_chunks() {
@@ -164,7 +167,7 @@ fn render(line: &[u8], text: &mut String) -> usize {
     shown
 }
 
-/// Appends characters, if they still fit.
+/// Appends characters if they still fit, and returns whether they did.
 fn append<I>(text: &mut String, characters: I) -> bool
 where
     I: IntoIterator<Item = char, IntoIter: Clone>,
@@ -178,7 +181,7 @@ where
     fits
 }
 
-/// Whether a character could move a terminal's cursor, or do worse.
+/// Returns whether a character could move a terminal's cursor or do worse.
 fn is_escaped(character: char) -> bool {
     character.is_control() && character != '\t'
 }
@@ -187,7 +190,7 @@ fn is_escaped(character: char) -> bool {
 mod tests {
     use super::*;
 
-    /// Writes each piece, flushes, and returns what was logged, and how much was not.
+    /// Writes each piece, flushes, and returns what was logged and how many bytes were dropped.
     fn logged(pieces: &[(Stream, &[u8])]) -> (Vec<(Stream, String)>, u64) {
         let mut output = Output::default();
         let mut lines = Vec::new();
@@ -242,7 +245,7 @@ mod tests {
         assert_eq!(stdout(&whole), ["x".repeat(MAX_LINE)]);
         let long = [b'x'; MAX_LINE + 10];
         let expected = format!("{} [10 bytes dropped]", "x".repeat(MAX_LINE));
-        // In one piece, in two, and without its newline.
+        // In one piece, in two, and without a newline.
         let ended = [&long[..], b"\nnext\n"].concat();
         assert_eq!(stdout(&ended), [expected.as_str(), "next"]);
         let (lines, dropped) = logged(&[(Stream::Stdout, &long[..9]), (Stream::Stdout, &ended[9..])]);

@@ -1,4 +1,4 @@
-//! What goes through a directory. No descriptor is one, and without one there is no path.
+//! Functions that go through a directory. No descriptor is a directory, so no path leads anywhere.
 
 use crate::files::refused;
 

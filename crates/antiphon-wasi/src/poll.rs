@@ -1,4 +1,4 @@
-//! `poll_oneoff`, in two halves around a wait that is the engine's.
+//! `poll_oneoff`, in two halves around a wait that the engine does.
 
 use std::time::Duration;
 
@@ -10,22 +10,23 @@ use crate::errno::Errno;
 use crate::memory::{self, OutOfBounds, wide};
 use crate::stop::{Failure, Stop, settle};
 
-/// The most subscriptions that one `poll_oneoff` may have; more are refused with `EINVAL`.
+/// The largest number of subscriptions of one `poll_oneoff`. More are refused with `EINVAL`.
 pub const MAX_SUBSCRIPTIONS: u32 = 1024;
 
 /// The size of an event, in bytes.
 const EVENT: u64 = 32;
 
-/// What the first half of `poll_oneoff` came to.
+/// The result of the first half of `poll_oneoff`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Poll {
-    /// It is over, with this error number: the import returns it.
+    /// The call is over. The import returns this error number.
     Done(i32),
-    /// Nothing is ready yet: the engine suspends the guest for as long as it says, then runs the second half.
+    /// Nothing is ready yet. The engine suspends the guest for this wait, and then runs the second
+    /// half.
     Wait(Wait),
 }
 
-/// A wait that a guest asked for, and what the second half of `poll_oneoff` needs to end it.
+/// A wait that a guest asked for, with what the second half of `poll_oneoff` needs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wait {
     subscriptions: Subscriptions,
@@ -34,13 +35,14 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// How long the guest asked to wait. Anything up to 584 years: the engine's deadline comes first.
+    /// Returns how long the guest asked to wait, up to 584 years. The engine's deadline comes
+    /// first.
     pub fn duration(&self) -> Duration {
         Duration::from_nanos(self.nanoseconds)
     }
 }
 
-/// Where subscriptions are read from, and events go to.
+/// Where subscriptions are read from and events are written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Subscriptions {
     abi: Abi,
@@ -50,12 +52,13 @@ struct Subscriptions {
     stored: u64,
 }
 
-/// What a subscription waits for, and its outcome.
+/// What a subscription waits for, and its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Subscription {
     userdata: u64,
     kind: Kind,
-    /// Nanoseconds until it is ready, or why it never will be (which it is told at once).
+    /// The nanoseconds until it is ready, or why it never will be. The guest learns of the latter
+    /// at once.
     due: Result<u64, Errno>,
 }
 
@@ -67,12 +70,14 @@ enum Kind {
 }
 
 impl Call<'_> {
-    /// The first half of `poll_oneoff`: looks at the subscriptions, and writes events if something is ready.
+    /// Runs the first half of `poll_oneoff`: reads the subscriptions, and writes events if
+    /// something is ready.
     ///
-    /// Standard input is ready to be read (it is at its end), output and error to be written to; any other descriptor
-    /// is an event with `EBADF`, a clock other than real time and monotonic one with `EINVAL`. The whole call is
-    /// `EINVAL` without a subscription, with more than [`MAX_SUBSCRIPTIONS`], or with one of an unknown kind.
-    /// A deterministic world never waits: its clocks are moved to where the wait would have ended.
+    /// Standard input is ready to be read, because it is at its end; standard output and error are
+    /// ready to be written. Any other descriptor gives an event with `EBADF`, and a clock other
+    /// than real time and monotonic gives an event with `EINVAL`. The whole call fails with
+    /// `EINVAL` without a subscription, with more than [`MAX_SUBSCRIPTIONS`], or with one of an
+    /// unknown kind. A deterministic world never waits: its clocks move to the end of the wait.
     pub fn begin_poll_oneoff(
         &mut self,
         subscriptions: i32,
@@ -94,8 +99,9 @@ impl Call<'_> {
         }
     }
 
-    /// The second half of `poll_oneoff`: writes the events of the wait that is over, as if it took exactly as long as
-    /// the guest asked for. Needs the same instance's memory, wherever it is by now, and its session.
+    /// Runs the second half of `poll_oneoff`: writes the events of a wait that is over, as if it
+    /// took exactly as long as the guest asked for. It needs the session and the memory of the same
+    /// instance, wherever that memory is by now.
     pub fn finish_poll_oneoff(&mut self, wait: Wait) -> Result<i32, Stop> {
         settle("poll_oneoff", self.finish(&wait))
     }
@@ -118,7 +124,7 @@ impl Call<'_> {
 
     fn finish(&mut self, wait: &Wait) -> Result<(), Failure> {
         let list = wait.subscriptions;
-        // Again: the memory may be another one, if the engine mixed two instances up.
+        // Checked again, because an engine that mixes up two instances passes another memory.
         list.check(self.memory)?;
         let mut stored = 0_u32;
         let mut event = list.events;
@@ -136,8 +142,8 @@ impl Call<'_> {
 }
 
 impl Subscriptions {
-    /// Where the fields of a clock's subscription lie behind its start, and how large a subscription is. Preview 0 has
-    /// an identifier in front of them, which nobody ever read.
+    /// Returns the offset of a clock's fields within its subscription, and the size of a
+    /// subscription. Preview 0 has an identifier in front of these fields, which is not used.
     fn layout(self) -> (u64, u64) {
         match self.abi {
             Abi::Preview1 => (16, 48),
@@ -145,7 +151,7 @@ impl Subscriptions {
         }
     }
 
-    /// Checks everything but the subscriptions' contents.
+    /// Checks everything but the contents of the subscriptions.
     fn check(self, guest: &mut [u8]) -> Result<(), Failure> {
         if self.count == 0 || self.count > u64::from(MAX_SUBSCRIPTIONS) {
             return Err(Errno::Inval.into());
@@ -157,7 +163,7 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// Reads a subscription, and says when it is due, seen from `now`.
+    /// Reads a subscription, and computes when it is due from `now`.
     fn read(
         self,
         index: u64,
@@ -189,7 +195,7 @@ impl Subscriptions {
     }
 }
 
-/// Reads a clock's subscription, and says when it is due: in how many nanoseconds.
+/// Reads a clock's subscription, and returns in how many nanoseconds it is due.
 fn clock_due(guest: &[u8], at: u64, now: Now) -> Result<Result<u64, Errno>, Failure> {
     const ABSOLUTE: u16 = 1;
     let clock = Clock::of_id(memory::load_u32(guest, at)?);
@@ -207,7 +213,8 @@ impl Subscription {
     fn store_event(self, guest: &mut [u8], at: u64) -> Result<(), OutOfBounds> {
         let (kind, bytes) = match self.kind {
             Kind::Clock => (0, 0),
-            // One byte, like Wasmtime: how many there are, nobody says, and none would read as 'not ready'.
+            // One byte, as in Wasmtime: the real number is unknown, and zero would mean 'not
+            // ready'.
             Kind::Read => (1, 1),
             Kind::Write => (2, 1),
         };
@@ -229,7 +236,7 @@ mod tests {
     const EVENTS: i32 = 4096;
     const STORED: i32 = 8192;
 
-    /// A clock's subscription: id, timeout, flags.
+    /// The fields of a clock's subscription: id, timeout, flags.
     fn clock(id: u32, timeout: u64, flags: u16) -> (u8, Vec<u8>) {
         let fields =
             [&u64::from(id).to_le_bytes()[..], &timeout.to_le_bytes(), &[0; 8], &flags.to_le_bytes()];
@@ -240,7 +247,7 @@ mod tests {
         (kind, fd.to_le_bytes().to_vec())
     }
 
-    /// Writes subscriptions at 0, with 100, 101 and so on as user data.
+    /// Writes subscriptions at 0, with 100, 101, and so on as user data.
     fn subscribe(guest: &mut Guest, subscriptions: &[(u8, Vec<u8>)]) {
         for (index, (kind, fields)) in subscriptions.iter().enumerate() {
             let (size, clock) = if guest.abi == Abi::Preview0 { (56, 24) } else { (48, 16) };
@@ -258,7 +265,7 @@ mod tests {
         guest.call(|call| call.begin_poll_oneoff(0, EVENTS, count, STORED)).expect("inside")
     }
 
-    /// User data, errno, kind and bytes of every event.
+    /// Returns user data, errno, kind, and bytes of every event.
     fn events(guest: &Guest) -> Vec<(u64, u8, u8, u64)> {
         let stored = guest.u32_at(STORED as usize) as usize;
         let event = |index: usize| {
@@ -312,7 +319,7 @@ mod tests {
             let list = [clock(1, 3 * SECOND, 0), clock(0, 2 * SECOND, 0), clock(1, 2 * SECOND, 0)];
             let Poll::Wait(wait) = begin(&mut guest, &list) else { panic!("a wait") };
             assert_eq!(wait.duration(), Duration::from_secs(2));
-            // Nothing was written yet.
+            // Nothing is written yet.
             assert_eq!(guest.u32_at(STORED as usize), u32::MAX);
             guest.memory.resize(131_072, 0);
             assert_eq!(guest.call(|call| call.finish_poll_oneoff(wait)), Ok(0));

@@ -9,7 +9,7 @@ impl Call<'_> {
     ///
     /// # Errors
     ///
-    /// Always [`Stop::Exit`], whatever the code.
+    /// Always [`Stop::Exit`], whatever the code is.
     pub fn proc_exit(&mut self, code: i32) -> Result<(), Stop> {
         let code = code.cast_unsigned();
         self.session.exit_code = Some(code);
@@ -21,7 +21,7 @@ impl Call<'_> {
         Ok(Errno::Notsup.into())
     }
 
-    /// Yields to other threads, of which there are none: 0 at once.
+    /// Yields to other threads, of which there are none: returns 0 at once.
     pub fn sched_yield(&mut self) -> Result<i32, Stop> {
         Ok(0)
     }

@@ -1,4 +1,4 @@
-//! Random bytes: from the system, or from a seed.
+//! Random bytes, from the system or from a seed.
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
@@ -9,11 +9,11 @@ use crate::memory::{self, wide};
 use crate::stop::{Failure, Stop, settle};
 use crate::world::Mode;
 
-/// Up to this many bytes come from the system as they are; more are stretched from a fresh key of its making. The
-/// system takes seconds for a gigabyte, in which no deadline can stop it.
+/// How many bytes come directly from the system. For more, the system makes a key, and a stream
+/// cipher stretches it: the system takes seconds for a gigabyte, and no deadline can interrupt it.
 const DIRECT: usize = 1024;
 
-/// Where random bytes come from.
+/// The source of random bytes.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "an instance is to cost no allocation")]
 pub(crate) enum Random {
@@ -26,7 +26,7 @@ impl Random {
         match mode {
             Mode::System => Random::System,
             Mode::Deterministic { seed, .. } => {
-                // Spelled out, since `seed_from_u64` is free to change from one version to the next.
+                // Written out, because `seed_from_u64` may change from one version to the next.
                 let mut key = [0; 32];
                 for (byte, seed) in key.iter_mut().zip(seed.to_le_bytes()) {
                     *byte = seed;
@@ -36,7 +36,7 @@ impl Random {
         }
     }
 
-    /// Fills a buffer; `EIO` if the system has no entropy to give.
+    /// Fills a buffer. Returns `EIO` if the system has no entropy.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), Errno> {
         match self {
             Random::Seeded(stream) => stream.fill_bytes(buffer),
@@ -52,7 +52,7 @@ impl Random {
 }
 
 impl Call<'_> {
-    /// Fills a buffer with random bytes, in place. `EIO` if the system has none to give.
+    /// Fills a buffer with random bytes, in place. Returns `EIO` if the system has none.
     pub fn random_get(&mut self, buffer: i32, length: i32) -> Result<i32, Stop> {
         let outcome = memory::span(self.memory, wide(buffer), wide(length))
             .map_err(Failure::from)

@@ -7,10 +7,11 @@ use crate::output::Output;
 use crate::random::Random;
 use crate::world::World;
 
-/// The state of one instance: what it wrote and did not end with a newline, which of its descriptors it closed, its
-/// place in a deterministic world's time and random bytes.
+/// The state of one instance: output without a newline yet, closed descriptors, and the position in
+/// a deterministic world's time and random bytes.
 ///
-/// Belongs in the engine's store, next to the rest of the host's state; goes when the instance goes.
+/// It belongs in the engine's store, beside the rest of the host's state, and is dropped with the
+/// instance.
 #[derive(Debug)]
 pub struct Session {
     pub(crate) world: World,
@@ -34,24 +35,25 @@ impl Session {
         }
     }
 
-    /// The world that this instance lives in.
+    /// Returns the world of this instance.
     pub fn world(&self) -> &World {
         &self.world
     }
 
-    /// The code that the guest gave to `proc_exit`, once it did.
+    /// Returns the code that the guest passed to `proc_exit`, if it did.
     pub fn exit_code(&self) -> Option<u32> {
         self.exit_code
     }
 
-    /// Hands over what the guest wrote since its last newline, on each stream.
+    /// Logs what the guest wrote since its last newline, on each stream.
     ///
-    /// The host calls it when a call of the guest ends, however it ends.
+    /// The host calls this when a call of the guest ends, whatever its result.
     pub fn flush(&mut self, log: &mut LogFn<'_>) {
         self.output.flush(log);
     }
 
-    /// How many bytes of output were not handed to the log so far, for being beyond a line's or a write's limit.
+    /// Returns how many bytes of output were dropped so far, because they exceeded the limit of a
+    /// line or of a write.
     pub fn dropped(&self) -> u64 {
         self.output.dropped()
     }

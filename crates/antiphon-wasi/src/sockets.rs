@@ -1,11 +1,12 @@
-//! What only sockets can do. No descriptor is one.
+//! Functions that only sockets have. No descriptor is a socket.
 
 use crate::call::Call;
 use crate::errno::Errno;
 use crate::stop::{Failure, Stop, settle};
 
 impl Call<'_> {
-    /// Accepts a connection: `ENOTSOCK` for a standard stream, `EBADF` for any other descriptor. Preview 0 lacks it.
+    /// Accepts a connection: `ENOTSOCK` for a standard stream, `EBADF` for any other descriptor.
+    /// Preview 0 lacks this function.
     pub fn sock_accept(&mut self, fd: i32, _flags: i32, _accepted: i32) -> Result<i32, Stop> {
         settle("sock_accept", self.no_socket(fd))
     }

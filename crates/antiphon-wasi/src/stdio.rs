@@ -1,4 +1,4 @@
-//! What the standard streams can do: read, write, describe themselves, close.
+//! The functions of the standard streams: read, write, describe, close.
 
 use crate::call::Call;
 use crate::descriptors::Descriptor;
@@ -10,16 +10,17 @@ use crate::stop::{Failure, Stop, settle};
 use crate::vectors::Vectors;
 
 impl Call<'_> {
-    /// Reads from standard input, which is always at its end: zero bytes. `EBADF` for any other descriptor.
+    /// Reads from standard input, which is always at its end: zero bytes. `EBADF` for any other
+    /// descriptor.
     pub fn fd_read(&mut self, fd: i32, buffers: i32, count: i32, read: i32) -> Result<i32, Stop> {
         settle("fd_read", self.read(fd, (buffers, count), read))
     }
 
-    /// Writes buffers to standard output or error: their lines go to the log. `EBADF` for any other descriptor,
-    /// `EINVAL` for more than [`MAX_VECTORS`](crate::MAX_VECTORS) buffers or 4 GiB.
+    /// Writes buffers to standard output or error; their lines go to the log. `EBADF` for any other
+    /// descriptor, `EINVAL` for more than [`MAX_VECTORS`](crate::MAX_VECTORS) buffers or 4 GiB.
     ///
-    /// The guest is told that everything was written, but only the first [`MAX_LOGGED`] bytes are looked at: the same
-    /// buffer may be listed a thousand times.
+    /// The guest is told that everything was written, but only the first [`MAX_LOGGED`] bytes are
+    /// looked at, because a guest may list the same buffer a thousand times.
     pub fn fd_write(&mut self, fd: i32, buffers: i32, count: i32, written: i32) -> Result<i32, Stop> {
         settle("fd_write", self.write(fd, (buffers, count), written))
     }
@@ -36,7 +37,8 @@ impl Call<'_> {
         settle("fd_pread", self.no_offset(fd, |descriptor| descriptor == Descriptor::Stdin))
     }
 
-    /// Writes at an offset: `ESPIPE` for standard output and error, `EBADF` for any other descriptor.
+    /// Writes at an offset: `ESPIPE` for standard output and error, `EBADF` for any other
+    /// descriptor.
     pub fn fd_pwrite(
         &mut self,
         fd: i32,
@@ -48,18 +50,20 @@ impl Call<'_> {
         settle("fd_pwrite", self.no_offset(fd, |descriptor| descriptor != Descriptor::Stdin))
     }
 
-    /// Moves a descriptor's offset: `ESPIPE` for a standard stream, `EBADF` for any other descriptor.
+    /// Moves a descriptor's offset: `ESPIPE` for a standard stream, `EBADF` for any other
+    /// descriptor.
     pub fn fd_seek(&mut self, fd: i32, _offset: i64, _whence: i32, _position: i32) -> Result<i32, Stop> {
         settle("fd_seek", self.no_offset(fd, |_| true))
     }
 
-    /// Writes a descriptor's offset: `ESPIPE` for a standard stream, `EBADF` for any other descriptor.
+    /// Writes a descriptor's offset: `ESPIPE` for a standard stream, `EBADF` for any other
+    /// descriptor.
     pub fn fd_tell(&mut self, fd: i32, _position: i32) -> Result<i32, Stop> {
         settle("fd_tell", self.no_offset(fd, |_| true))
     }
 
-    /// Writes a standard stream's `fdstat`: a character device without flags, with the right to read (descriptor 0)
-    /// or to write (1 and 2). `EBADF` for any other descriptor.
+    /// Writes a standard stream's `fdstat`: a character device without flags, with the right to
+    /// read (descriptor 0) or to write (1 and 2). `EBADF` for any other descriptor.
     pub fn fd_fdstat_get(&mut self, fd: i32, stat: i32) -> Result<i32, Stop> {
         let outcome =
             self.session.descriptors.get(fd).map_err(Failure::from).and_then(|descriptor| {
@@ -68,7 +72,8 @@ impl Call<'_> {
         settle("fd_fdstat_get", outcome)
     }
 
-    /// Writes a standard stream's `filestat`: a character device, all else zero. `EBADF` for any other descriptor.
+    /// Writes a standard stream's `filestat`: a character device, everything else zero. `EBADF` for
+    /// any other descriptor.
     pub fn fd_filestat_get(&mut self, fd: i32, stat: i32) -> Result<i32, Stop> {
         let outcome = self
             .session
@@ -79,7 +84,8 @@ impl Call<'_> {
         settle("fd_filestat_get", outcome)
     }
 
-    /// Closes a standard stream. `EBADF` for any other descriptor, or one that is closed already.
+    /// Closes a standard stream. `EBADF` for any other descriptor, and for a stream that is already
+    /// closed.
     pub fn fd_close(&mut self, fd: i32) -> Result<i32, Stop> {
         settle("fd_close", self.session.descriptors.close(fd).map_err(Failure::from))
     }
@@ -103,7 +109,7 @@ impl Call<'_> {
         match self.session.descriptors.get(fd)? {
             Descriptor::Output(stream) => {
                 let vectors = Vectors::check(self.memory, buffers, count)?;
-                // Nothing may go wrong once a line is out.
+                // Checked first, because nothing may fail after a line was logged.
                 memory::span(self.memory, wide(written), 4)?;
                 self.log_buffers(stream, vectors)?;
                 Ok(memory::store_u32(self.memory, wide(written), vectors.total())?)
@@ -127,7 +133,8 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// The answer of a stream that has no offset, if it can do at all what was asked of it.
+    /// Returns the error of a stream without an offset: `ESPIPE` if it could do at all what was
+    /// asked of it, and `EBADF` otherwise.
     fn no_offset(&self, fd: i32, capable: impl FnOnce(Descriptor) -> bool) -> Result<(), Failure> {
         let descriptor = self.session.descriptors.get(fd)?;
         Err(if capable(descriptor) { Errno::Spipe } else { Errno::Badf }.into())

@@ -5,21 +5,21 @@ use std::fmt;
 use crate::errno::Errno;
 use crate::memory::OutOfBounds;
 
-/// Why a function does not return to the guest: the engine ends the guest's call with this as the reason.
+/// Why a function does not return to the guest. The engine ends the guest's call for this reason.
 ///
-/// It is small, and an error in its own right: box it as the engine's trap, and find it again by downcast.
+/// It is small, and implements `Error`: box it as the engine's trap, and find it again by downcast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {
-    /// The guest called `proc_exit` with this code. Zero is success where an exit is expected (`_start`,
-    /// `_initialize`), and a failure of the guest inside any other call.
+    /// The guest called `proc_exit` with this code. Zero is success where an exit is expected
+    /// (`_start`, `_initialize`), and a failure of the guest in any other call.
     Exit(u32),
     /// A pointer or length leads outside of the guest's memory.
     Fault(Fault),
 }
 
 impl Stop {
-    /// The exit code, if the guest exited.
+    /// Returns the exit code, if the guest exited.
     pub const fn exit_code(&self) -> Option<u32> {
         match self {
             Stop::Exit(code) => Some(*code),
@@ -39,17 +39,18 @@ impl fmt::Display for Stop {
 
 impl std::error::Error for Stop {}
 
-/// A span that is not inside of the guest's memory.
+/// A span that is outside of the guest's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fault {
-    /// The function that was given it.
+    /// The function that received it.
     pub function: &'static str,
-    /// Where the span begins, in bytes. Over 32 bits if it is an element of an array that reaches that far.
+    /// Where the span begins, in bytes. It exceeds 32 bits for an element of an array that reaches
+    /// that far.
     pub pointer: u64,
-    /// How long the span is, in bytes.
+    /// The length of the span in bytes.
     pub length: u64,
-    /// How large the memory is, in bytes.
+    /// The size of the memory in bytes.
     pub memory: u64,
 }
 
@@ -63,7 +64,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What goes wrong inside of a function: an error number for the guest, or the end of its call.
+/// A failure inside of a function: an error number for the guest, or the end of its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
     Errno(Errno),
@@ -82,7 +83,7 @@ impl From<OutOfBounds> for Failure {
     }
 }
 
-/// Turns a function's outcome into what its import returns.
+/// Turns the result of a function into what its import returns.
 pub(crate) fn settle(function: &'static str, outcome: Result<(), Failure>) -> Result<i32, Stop> {
     match outcome {
         Ok(()) => Ok(0),

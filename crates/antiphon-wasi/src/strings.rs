@@ -5,22 +5,22 @@ use std::fmt;
 use crate::memory;
 use crate::stop::Failure;
 
-/// The most that arguments and environment may take together in the guest's memory, in bytes: every string with its
-/// NUL, and a pointer of 4 bytes to each.
+/// The most memory that arguments and environment may take together in the guest, in bytes: every
+/// string with its NUL, and a pointer of 4 bytes to each.
 pub const MAX_STRINGS: usize = 1 << 20;
 
-/// Why a world cannot be made of the arguments and environment given.
+/// Why a world cannot be made from these arguments and this environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WorldError {
     /// A string contains a NUL, which would end it early in the guest.
     InteriorNul {
-        /// The string, as given (`name=value` if it is of the environment).
+        /// The string as given (`name=value` for a variable of the environment).
         text: String,
     },
-    /// A variable's name is empty or contains `=`, so the guest would read another one.
+    /// A variable's name is empty or contains `=`, so the guest would read another variable.
     InvalidName {
-        /// The name, as given.
+        /// The name as given.
         name: String,
     },
     /// Arguments and environment together take more than [`MAX_STRINGS`] bytes.
@@ -46,14 +46,14 @@ impl std::error::Error for WorldError {}
 /// A list of NUL-terminated strings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Strings {
-    /// All strings, one behind the other, each with its NUL.
+    /// All strings, one after the other, each with its NUL.
     bytes: Vec<u8>,
-    /// Where each begins in `bytes`.
+    /// Where each string begins in `bytes`.
     starts: Vec<u32>,
 }
 
 impl Strings {
-    /// Appends the string that `parts` make together.
+    /// Appends the concatenation of `parts` as one string.
     pub(crate) fn push(&mut self, parts: &[&str], room: &mut usize) -> Result<(), WorldError> {
         if parts.iter().any(|part| part.contains('\0')) {
             return Err(WorldError::InteriorNul { text: parts.concat() });
@@ -66,20 +66,20 @@ impl Strings {
         Ok(())
     }
 
-    /// Writes how many strings there are, and how many bytes they take.
+    /// Writes the number of strings, and how many bytes they take.
     pub(crate) fn sizes(&self, guest: &mut [u8], count: u64, size: u64) -> Result<(), Failure> {
         memory::span(guest, size, 4)?;
-        // Both are bounded by `MAX_STRINGS`.
+        // `MAX_STRINGS` bounds both.
         memory::store_u32(guest, count, u32::try_from(self.starts.len()).unwrap_or(u32::MAX))?;
         memory::store_u32(guest, size, u32::try_from(self.bytes.len()).unwrap_or(u32::MAX))?;
         Ok(())
     }
 
-    /// Writes the strings to `buffer`, and pointers to each of them to `pointers`.
+    /// Writes the strings to `buffer`, and pointers to them to `pointers`.
     pub(crate) fn write(&self, guest: &mut [u8], pointers: u64, buffer: u32) -> Result<(), Failure> {
         let count = u64::try_from(self.starts.len()).unwrap_or(u64::MAX);
         memory::span(guest, pointers, count.saturating_mul(4))?;
-        // The strings go first: once they fit, no pointer to one of them can wrap.
+        // The strings are written first. If they fit, no pointer to one of them can wrap.
         memory::store(guest, u64::from(buffer), &self.bytes)?;
         let mut at = pointers;
         for start in &self.starts {

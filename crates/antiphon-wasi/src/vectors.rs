@@ -4,10 +4,10 @@ use crate::errno::Errno;
 use crate::memory::{self, wide};
 use crate::stop::Failure;
 
-/// The most buffers that one read or write may list; more are refused with `EINVAL`, as by Linux.
+/// The largest number of buffers of one read or write. More are refused with `EINVAL`, as in Linux.
 pub const MAX_VECTORS: u32 = 1024;
 
-/// A list of buffers whose every span is inside of the memory.
+/// A list of buffers that are all inside of the memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Vectors {
     pointer: u64,
@@ -16,7 +16,8 @@ pub(crate) struct Vectors {
 }
 
 impl Vectors {
-    /// Checks a list: its length, each buffer, and that the sum of their lengths can be told to the guest.
+    /// Checks a list: its length, each buffer, and that the guest can be told the sum of their
+    /// lengths.
     pub(crate) fn check(guest: &[u8], pointer: i32, count: i32) -> Result<Vectors, Failure> {
         let (pointer, count) = (wide(pointer), wide(count));
         if count > u64::from(MAX_VECTORS) {
@@ -32,12 +33,12 @@ impl Vectors {
         Ok(Vectors { pointer, count, total })
     }
 
-    /// The sum of the buffers' lengths, in bytes.
+    /// Returns the sum of the buffers' lengths, in bytes.
     pub(crate) fn total(self) -> u32 {
         self.total
     }
 
-    /// The buffers, in order.
+    /// Returns the buffers in order.
     pub(crate) fn buffers(self, guest: &[u8]) -> impl Iterator<Item = Result<&[u8], Failure>> {
         (0..self.count).map(move |index| {
             let (buffer, length) = entry(guest, self.pointer, index)?;
@@ -46,7 +47,7 @@ impl Vectors {
     }
 }
 
-/// Pointer and length of one buffer.
+/// Returns pointer and length of one buffer.
 fn entry(guest: &[u8], list: u64, index: u64) -> Result<(u64, u32), Failure> {
     let at = list.saturating_add(index.saturating_mul(8));
     let buffer = u64::from(memory::load_u32(guest, at)?);

@@ -1,4 +1,4 @@
-//! What all instances of a module see alike.
+//! What all instances of a module see.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::session::Session;
 use crate::strings::{MAX_STRINGS, Strings, WorldError};
 
-/// What the guest sees of the world: arguments, environment, and where time and random bytes come from.
+/// What the guest sees of the world: arguments, environment, and the source of time and random
+/// bytes.
 ///
-/// Immutable and cheap to clone. Each instance has a [`Session`] of its own.
+/// A world is immutable and cheap to clone. Each instance has a [`Session`] of its own.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,24 +30,25 @@ struct Inner {
     mode: Mode,
 }
 
-/// Where time and random bytes come from.
+/// The source of time and random bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// From the system.
+    /// The system.
     #[default]
     System,
-    /// From a seed, and a clock that only waiting moves.
+    /// A seed, and a clock that only waiting moves.
     Deterministic { seed: u64, clock: Duration },
 }
 
 impl World {
-    /// A world with these arguments (the first of which is the program's name, if the guest cares) and this
-    /// environment (in the order given). The default world has neither.
+    /// Creates a world with these arguments and this environment, in the given order. The first
+    /// argument is the program's name, for guests that use it. The default world has neither
+    /// arguments nor environment.
     ///
     /// # Errors
     ///
-    /// A string with a NUL inside, a variable's name that is empty or contains `=`, and more than [`MAX_STRINGS`]
-    /// bytes in total.
+    /// Fails if a string contains a NUL, if a variable's name is empty or contains `=`, or if all
+    /// strings take more than [`MAX_STRINGS`] bytes in total.
     pub fn new<A, E, K, V>(arguments: A, environment: E) -> Result<World, WorldError>
     where
         A: IntoIterator<Item: AsRef<str>>,
@@ -69,19 +71,20 @@ impl World {
         Ok(World(Arc::new(inner)))
     }
 
-    /// The same world with time and random bytes fixed, so that each run of a guest is like the one before.
+    /// Fixes time and random bytes of this world, so that all runs of a guest are equal.
     ///
-    /// `random_get` yields the ChaCha20 key stream (nonce and counter zero) of the key that is `seed` in little-endian
-    /// bytes, followed by zeros; each session begins at its start. The real-time clock stands at `clock`, a time since
-    /// the Unix epoch, and the monotonic one at one second; a wait of `poll_oneoff` moves both by what was waited for,
-    /// and is over at once. Not for secrets, and a guest that polls a clock in a loop will see no end.
+    /// `random_get` yields the ChaCha20 key stream (nonce and counter zero) of the key that is
+    /// `seed` in little-endian bytes, followed by zeros; each session begins at its start. The
+    /// real-time clock stands at `clock`, a time since the Unix epoch, and the monotonic one at one
+    /// second. A wait of `poll_oneoff` moves both by the length of the wait, and is over at once.
+    /// Do not use this for secrets. A guest that polls a clock in a loop never ends.
     #[must_use]
     pub fn deterministic(mut self, seed: u64, clock: Duration) -> World {
         Arc::make_mut(&mut self.0).mode = Mode::Deterministic { seed, clock };
         self
     }
 
-    /// The state of one new instance.
+    /// Creates the state of a new instance.
     pub fn session(&self) -> Session {
         Session::new(self.clone())
     }

@@ -1,5 +1,5 @@
-//! Random calls on random memories: nothing panics, nothing is allocated beyond a bound, and a call that fails leaves
-//! the guest's memory as it was.
+//! Random calls on random memories: nothing panics, allocations stay within a bound, and a call
+//! that fails leaves the guest's memory unchanged.
 
 #![expect(unsafe_code, reason = "an allocator that counts is an unsafe trait")]
 #![expect(clippy::expect_used, reason = "it is a test, and helpers of tests are not seen as such")]
@@ -11,23 +11,23 @@ use std::time::Duration;
 use antiphon_wasi::{Abi, Call, Poll, Session, Stop, Stream, World};
 use proptest::prelude::*;
 
-/// The system's allocator, counting what each thread asks for.
+/// The system's allocator, which also counts the bytes that each thread requests.
 struct Counting;
 
 thread_local! {
     static ASKED: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: every call is handed on to the system's allocator as it is.
+// SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ASKED.set(ASKED.get().saturating_add(layout.size()));
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same here.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the caller keeps the contract of `dealloc`, which is the same here.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -35,7 +35,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Runs the function of this number with these arguments, as far as it takes any.
+/// Runs the function of this number, with as many of these arguments as it takes.
 fn run(call: &mut Call<'_>, function: usize, args: &[i64; 9]) -> Result<i32, Stop> {
     let mut args = args.iter().copied();
     let mut number = 0..;
@@ -81,7 +81,7 @@ fn argument() -> impl Strategy<Value = i64> {
 
 fn memory() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
-        // Small numbers make plausible pointers, lengths and kinds.
+        // Small numbers make plausible pointers, lengths, and kinds.
         prop::collection::vec(prop_oneof![3 => Just(0), 2 => 0..4_u8, 1 => any::<u8>()], 0..1024),
         prop::collection::vec(any::<u8>(), 0..256),
     ]
@@ -114,10 +114,11 @@ proptest! {
             let asked = ASKED.get();
             let outcome = run(&mut Call { session: &mut session, memory: &mut bytes, abi, log: &mut log }, function, &args);
             let asked = ASKED.get() - asked;
-            // A line's buffer, and the texts of lines that had to be escaped (at most three bytes for one).
+            // The buffer of a line, and the texts of lines that had to be escaped (at most three
+            // bytes for one).
             prop_assert!(asked <= 4096 + 16 * (bytes_logged + 64), "{asked} bytes asked for, {bytes_logged} logged");
             let failed = !matches!(outcome, Ok(0) | Err(Stop::Exit(_)));
-            // A list of events that overlaps its subscriptions may spoil them while it is written.
+            // If the list of events overlaps the subscriptions, writing it may change them.
             if failed && function != 44 {
                 prop_assert_eq!(&before, &bytes);
             }

@@ -1,8 +1,9 @@
-//! Every function's answer in a world without a file, by value, on every descriptor.
+//! The answer of every function in a world without files, by value, on every descriptor.
 
 use antiphon_wasi::{Abi, Call, MODULES, Poll, Session, Stop, Stream, World};
 
-/// A call with every argument zero, but the first (a descriptor, mostly).
+/// Calls a function with all arguments zero except the first, which is a descriptor in most
+/// functions.
 fn answer(session: &mut Session, abi: Abi, name: &str, first: i32) -> Result<i32, Stop> {
     let mut memory = vec![0; 65_536];
     let mut log = |_: Stream, _: &str| {};
@@ -29,7 +30,7 @@ fn answer(session: &mut Session, abi: Abi, name: &str, first: i32) -> Result<i32
     antiphon_wasi::for_each_function!(dispatch)
 }
 
-/// Each function with its answers for the descriptors 0, 1, 2, 3 and -1.
+/// Each function with its answers for the descriptors 0, 1, 2, 3, and -1.
 const ANSWERS: [(&str, [i32; 5]); 30] = [
     ("fd_advise", [8, 8, 8, 8, 8]),
     ("fd_allocate", [8, 8, 8, 8, 8]),

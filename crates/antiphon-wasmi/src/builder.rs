@@ -1,4 +1,4 @@
-//! Building providers.
+//! Builds providers.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use wasmi::Config;
 
 use crate::compiled::Compiled;
 
-/// Translates a module and makes providers of it, in either mode. The surface of
-/// `antiphon_wasmtime::WasmtimeEngineProviderBuilder`: what wasmi has no answer to is
-/// [`Unsupported`](ErrorKind::Unsupported) when the provider is built, directories among it.
+/// Translates a module and makes providers of it, in either mode. It has the methods of
+/// `antiphon_wasmtime::WasmtimeEngineProviderBuilder`. Options that wasmi cannot serve, such as
+/// directories, are refused as [`Unsupported`](ErrorKind::Unsupported) when the provider is built.
 ///
 /// ```
 /// use antiphon::Limits;
@@ -31,42 +31,48 @@ pub struct WasmiEngineProviderBuilder<'a> {
     module_bytes: Option<&'a [u8]>,
     options: EngineOptions,
     configure: Option<fn(&mut Config)>,
-    /// The first option that wasmi has no answer to.
+    /// The first option that wasmi cannot serve.
     lacks: Option<&'static str>,
 }
 
 impl<'a> WasmiEngineProviderBuilder<'a> {
     antiphon::builder_methods!('a, Compiled, Error, async);
 
-    /// [`Unsupported`](ErrorKind::Unsupported): a module comes as bytes. Its engine has to charge for fuel, and to start it,
-    /// in ways that another's does not.
+    /// Not supported ([`Unsupported`](ErrorKind::Unsupported)): a module has to come as bytes. Its
+    /// engine has to charge for fuel, and to start the module, in ways that another engine does
+    /// not.
     pub fn module(self, _module: wasmi::Module) -> Self {
         self.lacks("modules that were translated before: give `module_bytes`")
     }
 
-    /// [`Unsupported`](ErrorKind::Unsupported): each module has an engine of its own, in which its code goes with it.
+    /// Not supported ([`Unsupported`](ErrorKind::Unsupported)): each module has an engine of its
+    /// own. An engine keeps the code of its modules forever, so a replaced module would stay in a
+    /// shared one. Also, the prices of fuel bound the time of a slice, and they depend on the
+    /// module; with other prices a guest could run out of fuel where wasmi cannot resume it.
     pub fn engine(self, _engine: wasmi::Engine) -> Self {
         self.lacks("an engine of the caller's: give `configure` a function")
     }
 
-    /// Changes the settings of the engine that will be made, for whoever needs a feature that is off, or wants wasmi's
-    /// own limits on modules ([`wasmi::EnforcedLimits::strict`]) besides.
+    /// Changes the settings of the engine that the builder makes, for example to turn a feature on,
+    /// or to set wasmi's own limits on modules ([`wasmi::EnforcedLimits::strict`]).
     pub fn configure(mut self, configure: fn(&mut Config)) -> Self {
         self.configure = Some(configure);
         self
     }
 
-    /// [`Unsupported`](ErrorKind::Unsupported): wasmi has no epochs. Deadlines in time need none.
+    /// Not supported ([`Unsupported`](ErrorKind::Unsupported)): wasmi has no epochs. Deadlines in
+    /// time need none.
     pub fn enable_epoch_interruptions<E>(self, _epoch_deadlines: E) -> Self {
         self.lacks("deadlines in epoch ticks: set deadlines in the limits")
     }
 
-    /// [`Unsupported`](ErrorKind::Unsupported): a guest is ended between slices of fuel, which wasmi counts in any case.
+    /// Not supported ([`Unsupported`](ErrorKind::Unsupported)): a guest is ended between slices of
+    /// fuel, which wasmi counts in any case.
     pub fn dangerously_without_interruption(self) -> Self {
         self.lacks("guests that cannot be interrupted: use the engine wasmtime")
     }
 
-    /// [`Unsupported`](ErrorKind::Unsupported): there is no compiled code to keep.
+    /// Not supported ([`Unsupported`](ErrorKind::Unsupported)): there is no compiled code to store.
     pub fn enable_cache(self, _path: Option<&std::path::Path>) -> Self {
         self.lacks("a cache of compiled modules")
     }

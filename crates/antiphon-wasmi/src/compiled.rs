@@ -1,4 +1,4 @@
-//! One module with the settings of its guests: what every instance of either mode is made from.
+//! One module with the settings of its guests. Every instance of either mode is made from it.
 
 use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::module_info::ModuleInfo;
@@ -18,7 +18,10 @@ pub struct Compiled {
     pub(crate) options: EngineOptions,
     configure: Option<fn(&mut Config)>,
     module: Module,
-    /// The export that its start section was made.
+    /// The export that the start section was turned into. wasmi runs a start section as a part of
+    /// the instantiation, which cannot be resumed. So `ModuleInfo::export_start` removes the
+    /// section from the module's bytes and exports its function under a free name, and that export
+    /// is called first. It then ends by its deadline like other init exports.
     pub(crate) start: Option<String>,
     linker: Linker<Data>,
     shim: Option<Shim>,
@@ -62,10 +65,10 @@ impl Compiled {
         }
     }
 
-    /// The fuel of each call and of a start, within limits that the host has merged.
+    /// Returns the fuel of each call and of a start, within limits that the host has merged.
     ///
     /// # Errors
-    /// Fuel is not priced for those limits.
+    /// Fails if fuel is not priced for these limits.
     pub(crate) fn fuel(&self, limits: &Limits) -> Result<u64> {
         if self.info.code.grows_tables && limits.table_elements() > self.options.limits.table_elements() {
             let what = "a limit of table elements above the provider's, for a module that grows tables: set it on the \

@@ -13,34 +13,34 @@ use crate::limiter::Limiter;
 
 /// The data of a store.
 pub(crate) struct Data {
-    /// The running conversation; one in which nothing runs, between calls.
+    /// The running conversation. Between calls it is one in which nothing runs.
     pub(crate) conversation: Box<Conversation>,
-    /// Known once the instance is there.
+    /// The guest's memory, known once the instance exists.
     pub(crate) memory: Option<Memory>,
     pub(crate) limiter: Limiter,
     pub(crate) fuel: Fuel,
-    /// Whether guest code may be left where it waits for its host, to be resumed later.
+    /// Whether guest code may be suspended where it waits for its host, and resumed later.
     pub(crate) suspends: bool,
-    /// Whether it gives way to its executor at each tick.
+    /// Whether the guest yields to its executor at each tick.
     pub(crate) yields: bool,
-    /// Why an import left guest code.
+    /// Why an import suspended or ended guest code.
     pub(crate) left: Option<Left>,
-    /// In a box: most guests have none, and it is as large as all else.
+    /// Boxed, because most guests have none, and it is as large as everything before it.
     pub(crate) wasi: Option<Box<Session>>,
 }
 
-/// Why an import left guest code. wasmi's own error is a mere mark beside it: what it carries cannot be taken out of a
-/// suspended call.
+/// Why an import suspended or ended guest code. wasmi's own error is only a mark beside it, because
+/// what that error carries cannot be taken out of a suspended call.
 pub(crate) enum Left {
-    /// For good.
+    /// The guest has to end.
     Failed(Error),
-    /// Until the host has answered this call.
+    /// The guest waits until the host has answered this call.
     HostCall([i32; 8]),
-    /// Until this wait is over.
+    /// The guest waits until this wait is over.
     Poll(Abi, Wait),
 }
 
-/// The error of an import that left guest code.
+/// The error of an import that suspended or ended guest code.
 #[derive(Debug)]
 pub(crate) struct Mark;
 
@@ -53,27 +53,29 @@ impl fmt::Display for Mark {
 impl HostError for Mark {}
 
 impl Data {
-    /// Leaves guest code: the error for the import to return.
+    /// Notes why an import stops guest code, and returns the error for that import.
     #[cold]
     pub(crate) fn leave(&mut self, why: Left) -> wasmi::Error {
         self.left = Some(why);
         wasmi::Error::host(Mark)
     }
 
-    /// Leaves it for good.
+    /// Ends guest code with an error.
     #[cold]
     pub(crate) fn fail(&mut self, error: Error) -> wasmi::Error {
         self.leave(Left::Failed(error))
     }
 
-    /// Ends a guest call or a start, however it ended: what the guest wrote without ending its line goes to the log.
+    /// Ends a guest call or a start, whatever its result: a line that the guest has not ended goes
+    /// to the log.
     #[inline]
     pub(crate) fn flush_output(&mut self) -> Result<(), Error> {
         antiphon_wasi::host::flush(self.wasi.as_deref_mut(), &mut self.conversation)
     }
 }
 
-/// The guest's memory and the store's data, both at once. It is known before any of the guest's code runs.
+/// Borrows the guest's memory and the store's data at once. The memory is known before any code of
+/// the guest runs.
 #[inline(always)]
 pub(crate) fn split<'a>(context: impl Into<StoreContextMut<'a, Data>>) -> (&'a mut [u8], &'a mut Data) {
     let context: StoreContextMut<'a, Data> = context.into();

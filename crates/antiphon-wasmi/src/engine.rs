@@ -1,29 +1,42 @@
-//! The wasmi engine: its settings for one module.
+//! The wasmi engine and its settings for one module.
+//!
+//! wasmi's own limits on modules are not set. `EnforcedLimits` are either `strict()` or none, and
+//! large real modules (esbuild, PHP, CPython, CRuby) exceed them by their functions, globals, and
+//! data segments. For every engine, a module is priced before the engine sees it; a caller that
+//! wants wasmi's limits as well sets them through `configure`.
+//!
+//! wasmi needs no native stack of its own for a guest, whose stack is on the heap. Its handlers
+//! jump from one to the next as far as LLVM turns calls into jumps; where calls remain, the end of
+//! each slice unwinds them.
 
 use antiphon::module_info::CodeInfo;
 use antiphon::{EngineOptions, Limits};
 use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, OperatorCost};
 
-/// How deep calls may nest, and how many bytes their values take up: about what the 512 KiB of Wasmtime's stack hold.
+/// How deep calls may nest, and how many bytes their values may take: about what the 512 KiB of
+/// Wasmtime's stack hold.
 const MAX_RECURSION: usize = 20_000;
 const MAX_STACK: usize = 1 << 20;
 
-/// Functions below both are translated when they are first called. Larger ones could hold a call up for too long, or turn
-/// out then to have more values than wasmi can address; a module that has such a one is translated as a whole.
+/// Functions below both limits are translated when they are first called. A larger function could
+/// delay a call for too long, or turn out to have more values than wasmi can address. A module with
+/// such a function is translated as a whole.
 const LAZY_BODY: u64 = 32 << 10;
 const LAZY_LOCALS: u64 = 4096;
 
-/// An engine for one module: wasmi keeps the code of a module for as long as its engine.
+/// Makes an engine for one module. wasmi keeps the code of a module as long as its engine, so a
+/// replaced module takes its code with it.
 pub(crate) fn new(code: &CodeInfo, options: &EngineOptions, configure: Option<fn(&mut Config)>) -> Engine {
     let mut config = config(code);
     if let Some(configure) = configure {
         configure(&mut config);
     }
     if options.deterministic.is_some() {
-        // What it computes may differ from one machine to the next. (NaNs are canonical in any case.)
+        // Relaxed instructions may compute different results on different machines. (NaNs are
+        // canonical in any case.)
         config.wasm_relaxed_simd(false);
     }
-    // Not to be configured away: deadlines hang on it.
+    // Set after `configure`, because deadlines depend on it.
     config.consume_fuel(true);
     charge(&mut config, code, &options.limits);
     Engine::new(&config)
@@ -37,17 +50,17 @@ fn config(code: &CodeInfo) -> Config {
         .ignore_custom_sections(true)
         .set_max_recursion_depth(MAX_RECURSION)
         .set_max_stack_height(MAX_STACK)
-        // Off: nobody's guests need them, and each is one more thing to get wrong. What else is off in every Antiphon
-        // engine, wasmi either lacks or has off.
+        // Off: guests do not need these, and each adds a way to be wrong. Everything else that is
+        // off in every Antiphon engine, wasmi lacks or has off.
         .wasm_multi_memory(false)
         .wasm_relaxed_simd(false);
     config
 }
 
-/// What costs how much fuel, so that a slice of it is over in time whatever it is burnt on.
+/// Sets the prices of fuel, so that a slice is over in time whatever the guest burns it on.
 fn charge(config: &mut Config, code: &CodeInfo, limits: &Limits) {
     let mut bytes_copied_per_fuel = 64;
-    // A call clears the locals of its callee.
+    // A call clears the locals of its callee, so it costs more for a function with many.
     let call = u8::try_from(code.most_locals / 64).unwrap_or(u8::MAX).max(1);
     let mut operators = OperatorCost {
         call,
@@ -57,8 +70,11 @@ fn charge(config: &mut Config, code: &CodeInfo, limits: &Limits) {
         ..OperatorCost::default()
     };
     if code.grows_tables {
-        // wasmi cannot go on with a guest whose fuel runs out in `table.grow`, so that costs nothing by its size. Then
-        // neither does any other bulk operation, to speak of: each costs as much as it can by itself, and slices are short.
+        // wasmi 2.0.0 cannot resume a guest whose fuel runs out in `table.grow`. With a divisor
+        // above the limit of elements, a growth within that limit costs nothing extra, so fuel
+        // never runs out there. The divisor holds for all bulk operations, so each of them gets the
+        // highest fixed price instead, and slices are short. If fuel still runs out there, the
+        // limiter sees it, and the guest is ended, not resumed.
         const ELEMENT: u64 = 8;
         let largest = limits.table_elements().saturating_mul(ELEMENT).saturating_add(1);
         bytes_copied_per_fuel = u32::try_from(largest).unwrap_or(u32::MAX).max(bytes_copied_per_fuel);
@@ -76,7 +92,8 @@ fn charge(config: &mut Config, code: &CodeInfo, limits: &Limits) {
     }
     config.operator_cost(operators).fuel_cost(CustomFuelCosts {
         bytes_copied_per_fuel,
-        // Which guest comes first to a function must not show; nor could a guest go on that runs out of fuel there.
+        // The price must not depend on which guest calls a function first. Also, a guest whose fuel
+        // ran out during a translation could not be resumed.
         fuel_per_bytes_translated: 0,
         fuel_per_bytes_validated: 0,
     });

@@ -1,5 +1,9 @@
-//! Fuel, in slices: what a guest may burn before somebody looks at the time. The limit of fuel, where there is one, is
-//! handed out in the same way.
+//! Fuel in slices. A guest burns a slice of fuel, and then the time is checked. wasmi has no
+//! epochs, but a call whose fuel runs out can be resumed. A limit of fuel is handed out in the same
+//! slices.
+//!
+//! An import that takes long checks the time itself. If a tick has passed, it takes the rest of the
+//! slice away.
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::{FuelUse, ticker};
@@ -7,18 +11,19 @@ use wasmi::{Caller, Store};
 
 use crate::data::Data;
 
-/// Some ten microseconds of plain code; where each unit waits for memory, half a millisecond.
+/// A slice lasts some ten microseconds in plain code, and half a millisecond if each unit waits for
+/// memory.
 ///
-/// Also what bounds the native stack. One piece of wasmi calls the next; that those calls are jumps is up to the compiler,
-/// which makes calls of some of them where it optimises less than in a release, and of all of them, with two kilobytes
-/// each, under debug assertions.
+/// The slice also bounds the native stack. One handler of wasmi calls the next, and the compiler
+/// decides which of these calls become jumps. With less optimisation than in a release some remain
+/// calls; under debug assertions all of them do, with two kilobytes each.
 const SLICE: u64 = if cfg!(debug_assertions) { 128 } else { 4096 };
 
-/// For modules whose bulk operations are not charged by their size: two of them at most, and one of a whole memory, which
-/// takes milliseconds.
+/// The slice for modules whose bulk operations are not charged by their size. It has room for two
+/// such operations, and one of them on a whole memory takes milliseconds.
 const SLICE_OF_TABLE_GROWERS: u64 = if SLICE < 512 { SLICE } else { 512 };
 
-/// What such a module may want for code without a branch: a thousand bulk operations.
+/// The fuel that such a module may need for code without a branch: a thousand bulk operations.
 const MOST_OF_TABLE_GROWERS: u64 = 1 << 18;
 
 /// The fuel of one call, or of one start.
@@ -26,13 +31,13 @@ const MOST_OF_TABLE_GROWERS: u64 = 1 << 18;
 pub(crate) struct Fuel {
     slice: u64,
     grows_tables: bool,
-    /// What each call may burn at most.
+    /// The fuel that each call may burn at most.
     most: u64,
-    /// What this one may.
+    /// The fuel that this call may burn at most.
     limit: u64,
-    /// What was handed out of it.
+    /// The fuel of this call that was handed out.
     granted: u64,
-    /// The tick at which the time was last looked at.
+    /// The tick at which the time was last checked.
     tick: u64,
 }
 
@@ -43,7 +48,7 @@ impl Fuel {
     }
 }
 
-/// Begins a call, or a start, with all of its fuel before it.
+/// Begins a call or a start with all of its fuel.
 #[inline]
 pub(crate) fn refill(store: &mut Store<Data>) -> Result<(), wasmi::Error> {
     let Data { conversation, fuel, .. } = store.data_mut();
@@ -54,8 +59,8 @@ pub(crate) fn refill(store: &mut Store<Data>) -> Result<(), wasmi::Error> {
     store.set_fuel(granted)
 }
 
-/// Hands out the next slice to a guest that needs so much to go on. Whether a tick has passed since the last look, at
-/// which an asynchronous guest gives way.
+/// Hands out the next slice to a guest that needs `required` units to go on. Returns whether a tick
+/// has passed since the last check; an asynchronous guest then yields.
 pub(crate) fn next_slice(store: &mut Store<Data>, required: u64) -> Result<bool, Error> {
     let left = store.get_fuel().map_err(not_counted)?;
     let data = store.data_mut();
@@ -79,7 +84,8 @@ pub(crate) fn next_slice(store: &mut Store<Data>, required: u64) -> Result<bool,
     Ok(ticked)
 }
 
-/// Looks at the time, and whether the call was cancelled. Whether a tick has passed since the last look.
+/// Checks the time, and whether the call was cancelled. Returns whether a tick has passed since the
+/// last check.
 #[inline]
 pub(crate) fn look(data: &mut Data) -> Result<bool, Error> {
     data.conversation.check()?;
@@ -87,8 +93,8 @@ pub(crate) fn look(data: &mut Data) -> Result<bool, Error> {
     Ok(std::mem::replace(&mut data.fuel.tick, now) != now)
 }
 
-/// Looks at the time on behalf of an import that may take a while. If a tick has passed, the guest's slice is over: it
-/// then gives way as soon as it can be left.
+/// Checks the time for an import that may take long. If a tick has passed, the guest's slice is
+/// over, and the guest yields as soon as it can be suspended.
 #[inline(always)]
 pub(crate) fn look_in_import(guest: &mut Caller<'_, Data>) -> Result<(), wasmi::Error> {
     if guest.data().fuel.tick == ticker::now_inside() { Ok(()) } else { end_slice(guest) }
@@ -103,7 +109,7 @@ fn end_slice(guest: &mut Caller<'_, Data>) -> Result<(), wasmi::Error> {
     guest.set_fuel(0)
 }
 
-/// What has been burnt since the last [`refill`].
+/// Returns the fuel that was burnt since the last [`refill`].
 pub(crate) fn used(store: &Store<Data>) -> Option<FuelUse> {
     let Fuel { granted, limit, .. } = store.data().fuel;
     Some(FuelUse { burnt: granted.saturating_sub(store.get_fuel().ok()?), limit })

@@ -10,7 +10,7 @@ use crate::fuel;
 type Guest<'a> = Caller<'a, Data>;
 type Result<T, E = wasmi::Error> = std::result::Result<T, E>;
 
-/// Defines every import of waPC, and AssemblyScript's abort.
+/// Defines every import of waPC, and AssemblyScript's `abort`.
 pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
     antiphon::link_imports!(linker, Guest<'_>, with);
     linker.func_wrap(
@@ -27,8 +27,8 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
     Ok(())
 }
 
-/// Runs an import over the guest's memory, with a look at the time whatever it copies: a slice of fuel has room for a
-/// thousand of those that copy megabytes.
+/// Runs an import over the guest's memory, after a check of the time whatever the import copies: a
+/// slice of fuel has room for a thousand imports that copy megabytes.
 #[inline(always)]
 fn with<R>(
     mut guest: Guest<'_>,

@@ -23,7 +23,7 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Instance {
     store: Store<Data>,
     guest_call: TypedFunc<(i32, i32), i32>,
-    /// What is left of a call that has to wait.
+    /// The rest of a call that has to wait.
     paused: Option<Step<i32>>,
 }
 
@@ -39,7 +39,7 @@ impl Instance {
         self.guest_call.call_resumable(&mut self.store, lengths)
     }
 
-    /// Goes on with a call that did not end within its first slice, as most do.
+    /// Continues a call that did not end within its first slice. Most calls do end there.
     #[inline(never)]
     fn go_on(&mut self, conversation: &mut Box<Conversation>, called: Called<i32>) -> Option<Result<i32>> {
         let returned = match advance(called, &mut self.store) {
@@ -76,7 +76,7 @@ impl antiphon::provider::Instance for Instance {
         spare: Box<Conversation>,
         host: HostKind,
     ) -> Result<Self> {
-        // The host has merged them already; a host that sees this provider through a wrapper may not have.
+        // The host has merged these limits already, unless it sees this provider through a wrapper.
         let limits = conversation.limits().stricter(compiled.limits());
         compiled.info.needs.check(&limits)?;
         let fuel = Fuel::new(compiled.info.code.grows_tables, compiled.fuel(&limits)?);
@@ -130,23 +130,23 @@ impl antiphon::provider::Instance for Instance {
 
 #[cold]
 fn left_in_the_middle() -> Error {
-    let what = "a call that waits was not gone on with: the instance has to be started anew";
+    let what = "a call that waits was not continued: the instance has to be started again";
     Error::new(ErrorKind::Engine, what)
 }
 
-/// What wasmi says of guest code that it ran.
+/// What wasmi returns for guest code that it ran.
 type Called<R> = Result<TypedResumableCall<R>, wasmi::Error>;
 
 /// How far guest code got.
 enum Step<R> {
     Done(R),
-    /// It was left at a tick, and can be resumed: it gives way.
+    /// It was suspended at a tick, and yields before it is resumed.
     Tick(TypedResumableCallOutOfFuel<R>),
-    /// It was left in an import that has to wait; [`Data::left`] says for what.
+    /// It was suspended in an import that has to wait; [`Data::left`] says for what.
     Import(TypedResumableCallHostTrap<R>),
 }
 
-/// Runs guest code, slice by slice, until it ends, waits, or gives way.
+/// Runs guest code slice by slice, until it ends, waits, or yields.
 fn advance<R: WasmResults>(mut called: Called<R>, store: &mut Store<Data>) -> Result<Step<R>> {
     loop {
         called = match called {
@@ -169,14 +169,14 @@ fn advance<R: WasmResults>(mut called: Called<R>, store: &mut Store<Data>) -> Re
     }
 }
 
-/// Runs guest code from where it got to its end, with waits.
+/// Runs guest code from this step to its end, with its waits.
 async fn finish<R: WasmResults>(store: &mut Store<Data>, mut step: Result<Step<R>>) -> Result<R> {
     loop {
         let called = match step? {
             Step::Done(results) => return Ok(results),
             Step::Tick(paused) => {
                 antiphon::Yield::default().await;
-                // Others may have taken their time.
+                // Other tasks may have run for long.
                 fuel::look(store.data_mut())?;
                 paused.resume(&mut *store)
             }
@@ -201,7 +201,7 @@ async fn wait(store: &mut Store<Data>) -> Result<i32> {
     returned.map_err(|error| data.limiter.growth.explain(error))
 }
 
-/// Instantiates the module and runs its init exports, its start section first.
+/// Instantiates the module and runs its init exports, with its start section first.
 async fn init(store: &mut Store<Data>, compiled: &Compiled) -> Result<TypedFunc<(i32, i32), i32>> {
     const START: &str = "start section";
 

@@ -22,6 +22,6 @@ pub use {compiled::Compiled, instance::Instance};
 
 /// Runs one instance of a guest for a [`WapcHost`](antiphon::WapcHost).
 pub type WasmiEngineProvider = antiphon::provider::Provider<Compiled>;
-/// Runs one instance of a guest for a [`WapcHostAsync`](antiphon::WapcHostAsync). Guest code gives way to the executor at
-/// each tick of 5 ms, and leaves its thread where it waits for the host.
+/// Runs one instance of a guest for a [`WapcHostAsync`](antiphon::WapcHostAsync). Guest code yields
+/// to the executor at each tick of 5 ms, and releases its thread while it waits for the host.
 pub type WasmiEngineProviderAsync = antiphon::provider::ProviderAsync<Compiled>;

@@ -1,16 +1,16 @@
-//! Memory and tables of one instance.
+//! Limits memory and tables of one instance.
 
 use antiphon::growth::Growth;
 use wasmi::ResourceLimiter;
 use wasmi::errors::TableError;
 use wasmi_core::LimiterError;
 
-/// Refuses growth beyond the limits, and notes what wasmi could not go on with.
+/// Refuses growth beyond the limits, and notes a state that wasmi cannot resume from.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     pub(crate) growth: Growth,
-    /// Whether the guest ran out of fuel in `table.grow`, where wasmi 2.0.0 does not note how far it got: to resume
-    /// such a guest would run its code with the wrong values.
+    /// Whether the guest ran out of fuel in `table.grow`. wasmi 2.0.0 does not note how far it got
+    /// there, so resuming the guest would run its code with wrong values.
     pub(crate) starved_in_table_grow: bool,
 }
 
@@ -31,7 +31,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn instances(&self) -> usize {
-        // The guest's, and one of the shim's for each import that suspends.
+        // One instance for the guest, and one of the shim for each import that suspends.
         4
     }
 

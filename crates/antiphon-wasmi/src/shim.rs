@@ -1,8 +1,9 @@
-//! What stands between the tail calls of a guest and the imports that suspend it.
+//! Functions between the tail calls of a guest and the imports that suspend it.
 //!
-//! wasmi 2.0.0 resumes a guest in the wrong place where an import was called in the place of a function that returns to
-//! another one: the import's result lands in some local of the latter. So such a guest gets, for these imports, functions
-//! of other instances that call them in the ordinary way.
+//! If an import is tail-called from a function that another function called, wasmi 2.0.0 resumes
+//! the guest in the wrong place: the import's result lands in some local of the outer function. So
+//! a guest with tail calls gets, for these imports, functions of other instances that call them in
+//! the ordinary way.
 
 use antiphon::errors::Error;
 use antiphon::wapc_functions::{HOST_CALL, HOST_NAMESPACE};
@@ -12,11 +13,12 @@ use wasmi::{Engine, Linker, Module, Store};
 
 use crate::data::Data;
 
-/// A module for each import that suspends: it exports a function in the import's name, which calls it.
+/// A module for each import that suspends. It exports a function under the import's name, which
+/// calls the import.
 pub(crate) struct Shim(Vec<(&'static str, Module)>);
 
 impl Shim {
-    /// The shim for a module; `None` if it needs none.
+    /// Makes the shim of a module, or returns `None` if the module needs none.
     pub(crate) fn new(engine: &Engine, info: &ModuleInfo) -> Result<Option<Self>, Error> {
         let polls = MODULES.map(|(module, _)| (module, "poll_oneoff", 4));
         let mut shims = Vec::new();
@@ -35,7 +37,7 @@ impl Shim {
         Ok(Some(Self(shims)).filter(|shims| !shims.0.is_empty()))
     }
 
-    /// A linker for one instance, in which the shim's functions stand for the imports.
+    /// Makes a linker for one instance, in which the shim's functions stand for the imports.
     pub(crate) fn link(
         &self,
         linker: &Linker<Data>,

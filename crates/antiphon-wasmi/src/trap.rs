@@ -1,4 +1,4 @@
-//! From what wasmi reports to what callers get.
+//! Converts wasmi's errors to our typed errors.
 
 use antiphon::errors::{Error, ErrorKind};
 use wasmi::TrapCode;
@@ -6,11 +6,11 @@ use wasmi::errors::ErrorKind as Wasmi;
 
 use crate::data::{Data, Left};
 
-/// The typed error of a guest call or a start that did not return.
+/// Converts the error of a guest call or a start.
 #[cold]
 pub(crate) fn typed(error: wasmi::Error, data: &mut Data) -> Error {
     let error = match data.left.take() {
-        // Returned by one of our imports.
+        // One of our imports returned this error.
         Some(Left::Failed(ours)) => ours,
         _ => from_wasmi(error),
     };
@@ -23,7 +23,7 @@ fn from_wasmi(error: wasmi::Error) -> Error {
         (Some(TrapCode::StackOverflow), _) => ErrorKind::StackOverflow,
         (Some(TrapCode::OutOfFuel), _) => ErrorKind::OutOfFuel,
         (Some(_), _) => ErrorKind::Trapped,
-        // Segments that do not fit where they are put.
+        // Segments do not fit where they are placed.
         (None, Wasmi::Instantiation(_) | Wasmi::Memory(_) | Wasmi::Table(_)) => ErrorKind::Trapped,
         (None, _) => ErrorKind::Engine,
     };

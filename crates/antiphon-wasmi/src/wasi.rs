@@ -11,11 +11,11 @@ use crate::fuel::look_in_import;
 
 type Result<T, E = wasmi::Error> = std::result::Result<T, E>;
 
-/// Defines WASI's functions under the names of the modules from which there are imports.
+/// Defines WASI's functions under the module names that the guest imports from.
 pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo) -> Result<()> {
     for (module, abi) in MODULES.into_iter().filter(|(module, _)| info.imports_from(&[module])) {
         antiphon_wasi::link_functions!(linker, module, abi, Caller<'_, Data>, with, poll);
-        // Once more: a whole memory of random bytes takes long.
+        // Redefined with checks of the time, because a whole memory of random bytes takes long.
         linker.allow_shadowing(true).func_wrap(
             module,
             "random_get",
@@ -28,7 +28,7 @@ pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo) -> Result<()> {
     Ok(())
 }
 
-/// Waits: on this thread, or where the guest may be left, after leaving it.
+/// Waits on this thread, or suspends the guest if that is possible.
 fn poll(caller: &mut Caller<'_, Data>, abi: Abi, wait: Wait) -> Result<i32> {
     if caller.data().suspends {
         return Err(caller.data_mut().leave(Left::Poll(abi, wait)));
@@ -36,7 +36,8 @@ fn poll(caller: &mut Caller<'_, Data>, abi: Abi, wait: Wait) -> Result<i32> {
     with(caller, abi, |guest| guest.wait_blocking(wait))
 }
 
-/// Runs something for the calling guest. Some functions take long enough to look at the time first.
+/// Runs a function for the calling guest, after a check of the time, because some functions take
+/// long.
 fn with<R>(
     caller: &mut Caller<'_, Data>,
     abi: Abi,

@@ -1,4 +1,5 @@
-//! What the builder makes of its options: what wasmi has no answer to is refused, never ignored.
+//! What the builder does with its options. Options that wasmi cannot serve are refused, never
+//! ignored.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -10,7 +11,7 @@ use antiphon::{Limits, WapcHost, WasiParams};
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 use antiphon_wasmi::wasmi::{Config, EnforcedLimits, Engine, Module};
 
-/// Answers one byte; `spin`, of four letters, never does.
+/// Answers one byte; `spin`, an operation of four letters, never does.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
     (memory (export "memory") 1)
@@ -29,7 +30,7 @@ fn host(builder: &Builder, limits: Limits) -> Result<WapcHost, Error> {
     WapcHost::builder(Box::new(builder.build()?)).limits(limits).build()
 }
 
-/// Why a provider is refused, in either mode and as a factory alike.
+/// Returns why a provider is refused. The reason is the same in either mode and for a factory.
 #[track_caller]
 fn refused(builder: &Builder) -> Error {
     let error = builder.build().map(|_| ()).unwrap_err();
@@ -62,12 +63,12 @@ fn what_wasmi_has_no_answer_to_is_refused() {
     let opened = WasiParams { preopened_dirs: vec!["/tmp".into()], ..WasiParams::default() };
     for params in [mapped, opened] {
         unsupported(&builder().wasi_params(params.clone()), "directories");
-        // Nor are they forgotten where nothing would use them.
+        // They are also refused where no guest would use them.
         unsupported(&builder().wasi(false).wasi_params(params), "directories");
     }
-    // What was asked for first is named.
+    // The error names the first such option.
     unsupported(&builder().enable_cache(None).read_only_dir("/tmp", "/"), "a cache");
-    // Before the module is looked at.
+    // Refused before the module is looked at.
     let nothing = WasmiEngineProviderBuilder::new().module_bytes(b"no module");
     unsupported(&nothing.enable_cache(None), "a cache");
     let granted = WasiParams { argv: vec!["guest".into()], ..WasiParams::default() };
@@ -97,12 +98,13 @@ fn neither_fuel_nor_the_deterministic_mode_is_to_be_configured_away() {
         })
     };
     assert_eq!(refused(&configured().deterministic(1, Duration::ZERO)).kind(), ErrorKind::InvalidModule);
-    // Whoever asks for the feature itself has it.
+    // Without the deterministic mode, the feature can be turned on.
     let error = host(&configured(), Limits::new()).unwrap().call("run", b"").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::GuestMisbehaved);
 }
 
-/// A module of so many functions, which weigh enough for each of wasmi's limits but that of their number.
+/// A module of this many functions. They are large enough for each of wasmi's limits except the one
+/// on their number.
 fn crowd(functions: usize) -> String {
     let body = "(drop (i64.const 0x123456789abcdef0))".repeat(4);
     let crowd = format!("(func {body})").repeat(functions - 1);
@@ -124,7 +126,7 @@ fn wasmis_own_limits_on_modules_hold_for_whoever_asks_for_them() {
     assert!(error.message().contains("the limit of 10000 functions"), "{error}");
     let host = WapcHost::new(Box::new(builder().build().unwrap()), None).unwrap();
     assert_eq!(host.call("run", b"").unwrap_err().kind(), ErrorKind::GuestMisbehaved);
-    // One less is served, limits or not.
+    // One function less is accepted, with wasmi's limits or without.
     let crowded = wat::parse_str(crowd(10_000)).unwrap();
     let provider =
         WasmiEngineProviderBuilder::new().module_bytes(&crowded).configure(strict).build().unwrap();

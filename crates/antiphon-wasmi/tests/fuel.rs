@@ -1,4 +1,4 @@
-//! Fuel comes in slices; what is counted and limited is the sum of them, to the unit.
+//! Fuel comes in slices. What is counted and limited is their sum, exact to the unit.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -8,8 +8,8 @@ use antiphon::{
 };
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 
-/// Turns as often as the payload says, and at every 256th asks its host, fills and grows its memory, and calls a
-/// function.
+/// Turns as often as the payload says. At every 256th turn it asks its host, fills and grows its
+/// memory, and calls a function.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_request" (func $request (param i32 i32)))
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
@@ -29,13 +29,13 @@ const GUEST: &str = r#"(module
         (call $response (i32.const 65536) (i32.const 1))
         (i32.const 1)))"#;
 
-/// The same, in a module whose bulk operations have a fixed price.
+/// This guest, in a module whose bulk operations have a fixed price.
 fn growing() -> String {
     let grow = "(table $table 0 funcref) (func (drop (table.grow $table (ref.null func) (i32.const 1))))";
     GUEST.replacen("(func $deed", &format!("{grow} (func $deed"), 1)
 }
 
-/// Has no more to say than that it was there.
+/// Answers without content.
 struct Yes;
 
 #[async_trait::async_trait]
@@ -50,7 +50,7 @@ fn request(turns: u32) -> Request<'static> {
     Request::new("turn", turns.to_le_bytes().to_vec()).usage(true)
 }
 
-/// In both modes; an asynchronous guest is left at each of its host calls.
+/// Calls the guest in both modes. An asynchronous guest is suspended at each of its host calls.
 fn call(text: &str, limits: Limits, turns: u32) -> [Result<Response, Error>; 2] {
     let builder = WasmiEngineProviderBuilder::new().module_bytes(text.as_bytes()).limits(limits);
     let host = WapcHost::builder(Box::new(builder.build().unwrap())).build().unwrap();
@@ -73,7 +73,7 @@ fn burnt(text: &str, limits: Limits, turns: u32) -> u64 {
 #[test]
 fn a_limit_in_the_middle_of_slices_is_exact() {
     for text in [GUEST.to_owned(), growing()] {
-        // Less than a slice, some, and hundreds.
+        // Less than a slice, a few slices, and hundreds.
         for turns in [1, 10, 255, 256, 300, 5_000, 40_000] {
             let used = burnt(&text, Limits::new(), turns);
             assert_eq!(burnt(&text, Limits::new().with_fuel(used), turns), used);
@@ -93,19 +93,20 @@ fn a_limit_in_the_middle_of_slices_is_exact() {
 #[test]
 fn fuel_grows_with_the_work_and_with_nothing_else() {
     let per_turn = |turns| burnt(GUEST, Limits::new(), turns + 128) - burnt(GUEST, Limits::new(), turns);
-    // 128 turns without a deed in them, wherever the slices end.
+    // 128 turns without a deed cost the same wherever the slices end.
     let expected = per_turn(1);
     for turns in [10, 100, 257, 1_025, 5_121, 20_481] {
         assert_eq!(per_turn(turns), expected, "after {turns} turns");
     }
-    // What one call left is not the next one's.
+    // What one call did not burn does not count for the next one.
     let provider = WasmiEngineProviderBuilder::new().module_bytes(GUEST.as_bytes()).build().unwrap();
     let host = WapcHost::new(Box::new(provider), None).unwrap();
     let fuel = || host.call_with(request(1_000)).unwrap().usage.unwrap().fuel.unwrap();
     assert_eq!([fuel(), fuel(), fuel()], [burnt(GUEST, Limits::new(), 1_000); 3]);
 }
 
-/// A module with one function of many locals, or a large body, so that it is translated as a whole; and the same without.
+/// Compares a module with one function of many locals, or with a large body, which is translated as
+/// a whole, with the same module without that function.
 #[test]
 fn a_module_that_is_translated_as_a_whole_does_and_burns_the_same() {
     let body = |extra: &str| GUEST.replacen("(func $deed", &format!("{extra} (func $deed"), 1);
@@ -120,14 +121,15 @@ fn a_module_that_is_translated_as_a_whole_does_and_burns_the_same() {
             assert_eq!(response.usage.unwrap().memory_peak, sync.usage.as_ref().unwrap().memory_peak);
         }
     }
-    // Locals alone cost something, in the calls that clear them.
+    // Only locals cost something, in the calls that clear them.
     assert_eq!(burnt(&large, Limits::new(), turns), burnt(GUEST, Limits::new(), turns));
     assert!(burnt(&locals, Limits::new(), turns) > burnt(GUEST, Limits::new(), turns));
 }
 
 #[test]
 fn functions_too_large_for_wasmi_are_refused_when_the_provider_is_built() {
-    // More values than wasmi can address, which a lazy translation would find out in the middle of a call.
+    // More values than wasmi can address. A lazy translation would notice that in the middle of a
+    // call.
     let (deep, sums) = ("(i64.load (i32.const 8))".repeat(20_000), "i64.add ".repeat(19_999));
     let locals = "i64 ".repeat(49_990);
     let text = format!(

@@ -1,4 +1,4 @@
-//! What wasmi keeps for as long as its engine, its stacks and the code of its modules, must not add up.
+//! What wasmi keeps as long as its engine (stacks, and the code of modules) must not add up.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Waker};
 use antiphon::{Bytes, HostCall, HostCallError, HostHandlerAsync, WapcHost, WapcHostAsync};
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 
-/// Counts its calls. `ask1` waits for its host, `sleep1` for a clock, `spin` for nothing and goes on and on; each does so
-/// twenty calls deep.
+/// Counts its calls. `ask1` waits for its host, `sleep1` waits for a clock, and `spin` loops
+/// forever. Each does so twenty calls deep.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
     (import "wapc" "__host_call" (func $host_call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
@@ -50,7 +50,7 @@ impl HostHandlerAsync for Never {
     }
 }
 
-/// Resident memory is the process's.
+/// One test at a time, because resident memory is that of the process.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn resident() -> u64 {
@@ -58,7 +58,7 @@ fn resident() -> u64 {
     pages.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
-/// Runs something often, and often again; the second time must take no more memory.
+/// Runs something many times, twice. The second time must take no more memory.
 fn stays_flat(what: &str, times: u32, mut run: impl FnMut()) {
     const MOST: u64 = 2 << 20;
 
@@ -86,7 +86,7 @@ fn a_call_that_is_dropped_wherever_it_waits_leaves_nothing() {
                 let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
                 assert!(matches!(polled, Poll::Pending), "{operation} ended: {polled:?}");
             }
-            // A fresh instance, which has seen one call, and then another.
+            // A fresh instance that has seen one call, and then another.
             let answer = || antiphon::block_on(host.call("go", b"")).unwrap();
             assert_eq!(answer(), 1_u32.to_le_bytes());
             assert_eq!(answer(), 2_u32.to_le_bytes());
@@ -97,7 +97,8 @@ fn a_call_that_is_dropped_wherever_it_waits_leaves_nothing() {
 #[test]
 fn a_module_that_was_replaced_leaves_nothing() {
     let _alone = ALONE.lock();
-    // Each with code and data of its own, and functions that are translated when they are called.
+    // Each module has code and data of its own, and functions that are translated when they are
+    // called.
     let module = |number: u32| {
         let code = format!("(drop (i32.add (i32.const {number}) (i32.const 1)))").repeat(400);
         let text = format!(

@@ -1,4 +1,4 @@
-//! How late a deadline comes for guests that make the most of a slice of fuel.
+//! How late a deadline comes for guests that use the time of a slice as much as possible.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -11,7 +11,8 @@ use antiphon::errors::{ErrorKind, Fate};
 use antiphon::{Limits, Request, WapcHost, WapcHostAsync};
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 
-/// `spin`, of four letters, does its deed until it is ended; anything else answers at once.
+/// `spin`, an operation of four letters, does its deed until it is ended. All other operations
+/// answer at once.
 fn guest(extra: &str, deed: &str, pages: u32) -> String {
     format!(
         r#"(module
@@ -60,13 +61,13 @@ const LIMIT: Duration = Duration::from_millis(30);
 /// Two ticks.
 const TICKS: Duration = Duration::from_millis(10);
 
-/// What the machine may add, as in the conformance suite.
+/// Returns the delay that the machine may add, as in the conformance suite.
 fn slack() -> Duration {
     let set = std::env::var("ANTIPHON_CONFORMANCE_SLACK_MS").ok().and_then(|text| text.parse().ok());
     Duration::from_millis(set.unwrap_or(500))
 }
 
-/// How late the end of each of many calls came, worst last.
+/// Checks how late each of many calls ended.
 fn check(name: &str, mut late: Vec<Duration>) {
     late.sort();
     let at = |share: usize| late.get((late.len() - 1) * share / 100).unwrap();
@@ -78,11 +79,11 @@ fn check(name: &str, mut late: Vec<Duration>) {
         at(100)
     );
     assert!(*at(99) <= TICKS + slack(), "{name}: {:?} late", at(99));
-    // One late slice is the machine's; if half of them are, they are too long.
+    // A single late slice is the machine's fault. If half of them are late, slices are too long.
     assert!(*at(50) <= TICKS + slack() / 4, "{name}: {:?} late", at(50));
 }
 
-/// One at a time, on an instance that is there: to build one takes time of its own.
+/// One call at a time, on an instance that exists already, because building one takes time.
 #[test]
 fn a_guest_ends_two_ticks_after_its_deadline_at_the_latest() {
     const CALLS: u32 = 12;
@@ -110,7 +111,8 @@ fn a_guest_ends_two_ticks_after_its_deadline_at_the_latest() {
     }
 }
 
-/// It fails on an answer, where the others would wait for one.
+/// Without a working deadline this guest answers, and the test fails; the guests above would loop
+/// forever.
 #[test]
 fn a_guest_that_would_end_after_a_while_is_ended_before() {
     let text = guest(
@@ -159,7 +161,7 @@ fn a_busy_guest_gives_way_unless_it_was_told_not_to() {
         let host = WapcHostAsync::builder(Box::new(builder.build_async().unwrap())).limits(limits);
         let host = antiphon::block_on(host.build()).unwrap();
         let mut call = pin!(host.call("spin", b""));
-        // It is in the middle of its loop, or at its end.
+        // The guest is in the middle of its loop, or at its end.
         match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => assert!(cooperative),
             Poll::Ready(ended) => {

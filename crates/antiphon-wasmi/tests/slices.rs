@@ -1,5 +1,5 @@
-//! A guest is left and resumed at the end of every slice of fuel. What it computes must be what it computes in one piece:
-//! on plain wasmi, without fuel.
+//! A guest is suspended and resumed at the end of every slice of fuel. Its results must equal those
+//! of a run in one piece, on plain wasmi without fuel.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -12,7 +12,8 @@ use antiphon::{
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 use antiphon_wasmi::wasmi::{Caller, Engine, Extern, Linker, Module, Store};
 
-/// `mix` keeps locals of every type over everything that may end a slice. The payload is its seed and its turns.
+/// `mix` keeps locals of every type across everything that may end a slice. The payload holds its
+/// seed and its number of turns.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_request" (func $request (param i32 i32)))
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
@@ -30,12 +31,12 @@ const GUEST: &str = r#"(module
     (func $late (type $step) (return_call $scale (i64.add (local.get 0) (i64.const 17))))
     (func $later (type $step)
         (return_call_indirect $steps (type $step) (i64.rotl (local.get 0) (i64.const 5)) (i32.const 1)))
-    ;; Tail calls, as many as it is told.
+    ;; As many tail calls as its argument says.
     (func $down (param $turns i32) (param $value i64) (result i64)
         (if (i32.eqz (local.get $turns)) (then (return (local.get $value))))
         (return_call $down (i32.sub (local.get $turns) (i32.const 1))
             (call $fold (i64.add (local.get $value) (i64.extend_i32_u (local.get $turns))))))
-    ;; Calls within calls, each with a value to come back to.
+    ;; Nested calls, each with a value that is used after it.
     (func $nest (param $depth i32) (param $value i64) (result i64)
         (local $own i64)
         (local.set $own (i64.add (i64.mul (local.get $value) (i64.const 3)) (i64.extend_i32_u (local.get $depth))))
@@ -64,7 +65,7 @@ const GUEST: &str = r#"(module
             (local.set $y (i64.add (i64.mul (local.get $y) (i64.const 2862933555777941757)) (i64.const 3037000493)))
             (local.set $x (i32.xor (local.get $x) (i32.wrap_i64 (i64.shr_u (local.get $y) (i64.const 33)))))
             (global.set $count (i64.add (global.get $count) (i64.extend_i32_u (local.get $x))))
-            ;; One of several ways.
+            ;; One branch of several.
             (block $done (block $way3 (block $way2 (block $way1 (block $way0
                 (br_table $way0 $way1 $way2 $way3 (i32.and (local.get $x) (i32.const 3))))
                 (local.set $y (call $nest (i32.and (local.get $x) (i32.const 63)) (local.get $y)))
@@ -91,7 +92,7 @@ const GUEST: &str = r#"(module
             (if (i32.eqz (ref.is_null (local.get $func)))
                 (then (local.set $y (call_indirect $kept (type $step) (local.get $y)
                     (i32.and (local.get $x) (i32.const 7))))))
-            ;; Memory, which grows.
+            ;; Memory that grows.
             (if (i32.eqz (i32.and (local.get $turns) (i32.const 63)))
                 (then (local.set $size (memory.grow (i32.const 1)))
                       (local.set $y (i64.add (local.get $y) (i64.extend_i32_u (local.get $size))))
@@ -118,7 +119,7 @@ const GUEST: &str = r#"(module
         (call $response (i32.const 32) (i32.const 8))
         (i32.const 1)))"#;
 
-/// The guest, with ordinary calls in the place of its tail calls, or with a table that might grow.
+/// Returns the guest, with ordinary calls instead of tail calls, or with a table that might grow.
 fn guest(tail_calls: bool, grows_tables: bool) -> String {
     let mut text = GUEST.to_owned();
     if !tail_calls {
@@ -133,13 +134,13 @@ fn guest(tail_calls: bool, grows_tables: bool) -> String {
     text
 }
 
-/// What the host answers.
+/// Returns the host's answer.
 fn answer(payload: &[u8]) -> Vec<u8> {
     let value = i64::from_le_bytes(payload.try_into().unwrap());
     value.wrapping_mul(31).rotate_left(7).to_le_bytes().to_vec()
 }
 
-/// The same function, run in one piece: on as much native stack as that takes without a slice's end.
+/// Runs this function in one piece, on as much native stack as it takes when no slice ends.
 fn in_one_piece(text: &str, seed: i64, turns: i32) -> i64 {
     let text = text.to_owned();
     let thread = thread::Builder::new().stack_size(1 << 30);
@@ -246,14 +247,14 @@ fn every_kind_of_value_survives_hundreds_of_slices() {
             let expected = in_one_piece(&text, seed, TURNS);
             let (value, usage) = sync(&builder(&text), Limits::new(), seed);
             assert_eq!(value, expected, "{tail_calls} {grows_tables}");
-            // A slice has 4096 units at most.
+            // A slice has at most 4096 units.
             let burnt = usage.fuel.unwrap();
             assert!(burnt / 4096 > 100, "{burnt} units");
             for cooperative in [true, false] {
                 let builder = builder(&text).cooperative(cooperative);
                 let (value, usage) = r#async(&builder, Later, seed);
                 assert_eq!((value, usage.host_calls), (expected, 93), "{tail_calls} {grows_tables}");
-                // Beside tail calls, host calls go through functions of their own.
+                // In a module with tail calls, host calls go through functions of the shim.
                 let more = usage.fuel.unwrap() - burnt;
                 assert!(if tail_calls { more > 0 && more < 93 * 20 } else { more == 0 }, "{more} units more");
             }

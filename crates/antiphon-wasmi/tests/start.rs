@@ -9,7 +9,7 @@ use antiphon::errors::{Error, ErrorKind, Fate};
 use antiphon::{Limits, WapcHost, WapcHostAsync};
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 
-/// A guest whose start section counts to a number; it answers what was counted to.
+/// A guest whose start section counts to a number. It answers the number that it reached.
 fn counts_to(turns: i64) -> String {
     format!(
         r#"(module
@@ -27,12 +27,12 @@ fn counts_to(turns: i64) -> String {
     )
 }
 
-/// One that never ends.
+/// A guest whose start section never ends.
 fn endless() -> String {
     counts_to(-1)
 }
 
-/// What a host says that does not come to be, in either mode, and how long that took.
+/// Returns the error of a host that cannot be built, in either mode, and how long that took.
 fn fails(builder: &WasmiEngineProviderBuilder<'_>, limits: Limits) -> [(Error, Duration); 2] {
     let started = Instant::now();
     let sync = WapcHost::builder(Box::new(builder.build().unwrap())).limits(limits).build().unwrap_err();
@@ -58,7 +58,7 @@ fn it_ends_by_the_deadline_of_a_start() {
         assert!(error.to_string().contains("start section init interrupted"), "{error}");
         assert!(took >= Duration::from_millis(99) && took < Duration::from_secs(2), "{took:?}");
     }
-    // Or by the limit of fuel.
+    // The limit of fuel ends it too.
     for (error, _) in fails(&builder, Limits::new().with_fuel(100_000)) {
         assert_eq!((error.kind(), cause(&error)), (ErrorKind::InitFailed, ErrorKind::OutOfFuel));
     }

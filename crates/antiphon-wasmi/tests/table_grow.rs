@@ -1,4 +1,4 @@
-//! `table.grow`, in the middle of which wasmi cannot be left.
+//! `table.grow`, during which wasmi cannot be interrupted.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,8 +10,8 @@ use antiphon::errors::{ErrorKind, Fate};
 use antiphon::{Limits, Request, WapcHost, WapcHostAsync};
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 
-/// Grows a table and moves memory about, as often as the payload says; answers the size of the table, how many of its
-/// elements are null, and a checksum of the memory.
+/// Grows a table and moves memory about, as often as the payload says. Answers the size of the
+/// table, how many of its elements are null, and a checksum of the memory.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_request" (func $request (param i32 i32)))
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
@@ -23,7 +23,7 @@ const GUEST: &str = r#"(module
         (global.set $state (i64.add (i64.mul (global.get $state) (i64.const 6364136223846793005))
                                     (i64.const 1442695040888963407)))
         (i32.wrap_i64 (i64.shr_u (global.get $state) (i64.const 33))))
-    ;; Zero to 65535, and as often a few as many.
+    ;; A length up to 65535; short lengths are as frequent as long ones.
     (func $length (result i32)
         (i32.shr_u (i32.and (call $random) (i32.const 0xffff)) (i32.and (call $random) (i32.const 15))))
     (func $place (result i32) (i32.and (call $random) (i32.const 0xffff)))
@@ -57,12 +57,12 @@ const GUEST: &str = r#"(module
         (i32.store (i32.const 32) (call $work (i32.load (i32.const 16))))
         (i32.store (i32.const 36) (table.size $table))
         (i32.store (i32.const 40) (call $nulls))
-        ;; Not of what stands below, which the checksum itself changes.
+        ;; The checksum leaves itself out, because it is stored after it is computed.
         (i64.store (i32.const 48) (call $checksum))
         (call $response (i32.const 32) (i32.const 24))
         (i32.const 1)))"#;
 
-/// What the guest has to answer.
+/// Returns the answer that the guest has to give.
 fn computed(turns: u32) -> Vec<u8> {
     let mut state = 1_u64;
     let mut random = move || {
@@ -101,7 +101,7 @@ fn between_thousands_of_slices_it_keeps_every_value() {
     let host = WapcHost::new(Box::new(builder().build().unwrap()), None).unwrap();
     let response = host.call_with(request()).unwrap();
     assert_eq!(response.payload, expected);
-    // A slice has 1024 units at most.
+    // A slice has at most 1024 units.
     let slices = response.usage.unwrap().fuel.unwrap() / 1024;
     assert!(slices > 1_000, "{slices} slices");
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -111,7 +111,8 @@ fn between_thousands_of_slices_it_keeps_every_value() {
     });
 }
 
-/// Turns as often as the payload says, then grows a table by 19,000 elements; answers its size before and after.
+/// Turns as often as the payload says, and then grows a table by 19,000 elements. Answers the
+/// table's size before and after.
 const GROWER: &str = r#"(module
     (import "wapc" "__guest_request" (func $request (param i32 i32)))
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
@@ -148,18 +149,18 @@ fn a_limit_of_elements_that_the_host_alone_raises_is_priced_or_refused() {
     let provider = builder().build().unwrap();
     let error = WapcHost::builder(Box::new(provider)).limits(raised).build().unwrap_err();
     assert_eq!((error.kind(), error.fate()), (ErrorKind::Unsupported, Fate::NeverBorn), "{error:#?}");
-    // On the builder it is known in time.
+    // A limit that is set on the builder is known in time.
     let host = WapcHost::new(Box::new(builder().limits(raised).build().unwrap()), None).unwrap();
     let grown = [10_u32, 9_000_010].map(u32::to_le_bytes).concat();
     assert_eq!(host.call("grow", &3_u32.to_le_bytes()).unwrap(), grown);
-    // Less than the builder's is no matter.
+    // A host may set less than the builder.
     let host = WapcHost::builder(Box::new(builder().limits(raised).build().unwrap()));
     let host = host.limits(Limits::new().with_table_elements(1_000)).build().unwrap();
     let refused = [u32::MAX, 10].map(u32::to_le_bytes).concat();
     assert_eq!(host.call("grow", &3_u32.to_le_bytes()).unwrap(), refused);
 }
 
-/// Fills half of its memory at once; holds a `table.grow` besides.
+/// Fills half of its memory at once. It also contains a `table.grow`.
 const FILLER: &str = r#"(module
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
     (memory (export "memory") 1024)

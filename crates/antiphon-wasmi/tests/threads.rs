@@ -1,5 +1,6 @@
-//! Guests on threads that have little native stack. wasmi keeps a guest's own stack on the heap; its pieces jump from one to
-//! the next, or call one another where the compiler made calls of those jumps, as far as a slice of fuel lets them.
+//! Guests on threads with little native stack. wasmi keeps a guest's own stack on the heap. Its
+//! handlers jump from one to the next. Where the compiler made calls of those jumps, they call one
+//! another until the slice of fuel ends.
 
 use std::thread;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use antiphon::errors::ErrorKind;
 use antiphon::{Bytes, HostCall, HostCallError, HostHandler, Limits, Request, WapcHost};
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 
-/// A guest that does something again and again.
+/// A guest that does its deed again and again.
 fn guest(extra: &str, deed: &str) -> String {
     format!(
         r#"(module
@@ -32,7 +33,7 @@ fn guest(extra: &str, deed: &str) -> String {
     )
 }
 
-/// What a guest may be made of, each as a loop that never ends but by its deadline.
+/// The kinds of code that a guest may consist of, each in a loop that only its deadline ends.
 fn guests() -> Vec<(&'static str, String)> {
     let chain: String = (0..500)
         .map(|link| format!("(func $c{link} (param i32) (result i32) (call $c{} (local.get 0)))", link + 1))
@@ -108,7 +109,7 @@ impl HostHandler for Echo {
 fn loops_of_all_kinds_fit_onto_a_small_thread() {
     for (name, text) in guests() {
         let on_thread = move || {
-            // The text is not what is looked at.
+            // On a thread of its own, because this test is not about parsing text.
             let module = thread::spawn(move || wat::parse_str(text).unwrap()).join().unwrap();
             let limits = Limits::new().with_deadline(Duration::from_millis(40)).with_host_calls(u64::MAX);
             let provider =

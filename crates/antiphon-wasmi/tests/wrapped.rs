@@ -1,4 +1,4 @@
-//! Providers that are wrapped by others, which may pass on only a part of what a host tries.
+//! Providers in wrappers that pass on only a part of what a host tries.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use antiphon::{
 };
 use antiphon_wasmi::{WasmiEngineProviderAsync, WasmiEngineProviderBuilder};
 
-/// Counts its calls, calls its host, and answers its count and what the host answered.
+/// Counts its calls, calls its host, and answers its count and the host's answer.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
     (import "wapc" "__host_response" (func $host_response (param i32)))
@@ -27,8 +27,8 @@ const GUEST: &str = r#"(module
 /// A provider around another one.
 struct Wrapped {
     inner: WasmiEngineProviderAsync,
-    /// Whether it passes on [`converse`](WebAssemblyEngineProviderAsync::converse), or else
-    /// [`converse_async`](WebAssemblyEngineProviderAsync::converse_async).
+    /// Whether it passes on [`converse`](WebAssemblyEngineProviderAsync::converse). Otherwise it
+    /// passes on [`converse_async`](WebAssemblyEngineProviderAsync::converse_async).
     straight: bool,
 }
 
@@ -82,7 +82,8 @@ async fn a_guest_is_called_also_by_who_never_tries_it_without_waiting() {
     }
 }
 
-/// Its calls have begun when they turn out to wait: begun once more, the guest would do twice what it did before it waited.
+/// The call has begun when it turns out to wait. If it began again, the guest would do twice what
+/// it did before the wait.
 #[tokio::test]
 async fn a_call_that_nobody_goes_on_with_is_an_error_and_does_not_begin_again() {
     let host = host(true).await;

@@ -1,13 +1,22 @@
-//! Sealed native code: its format, and how it is opened.
+//! Sealed native code: its format, how it is written, and how it is opened.
 //!
 //! ```text
-//! code      what Wasmtime serialised: an ELF file, which finds all its parts by offsets from its own beginning
-//! manifest  the module's digest, the environment, what the module says about itself
-//! end       length of the code, length of the manifest, version of the format, magic, seal; 68 bytes
+//! code      what Wasmtime serialised: an ELF file
+//! manifest  digest of the module, environment, what the module says about itself
+//! end       lengths of code and manifest, version of the format, magic, seal; 68 bytes
 //! ```
 //!
-//! The seal comes last, so that the file is the ELF file that Wasmtime maps from its beginning: code is never copied. It
-//! is a keyed BLAKE3 hash of everything before it.
+//! The seal is a keyed BLAKE3 hash of every byte before it. It stands behind the code, because
+//! Wasmtime maps a file from its beginning, and an ELF file finds all its parts by offsets from
+//! there; what follows is never looked at. So the code is mapped where it lies. A header in front
+//! of it would cost a copy of the code. To check the seal, the file is read in pieces that stay in
+//! the processor's cache, which is as fast as reading a mapping.
+//!
+//! An artifact does not contain its module. It holds the code and what the module says about
+//! itself, because callers ask for that, and parsing a module again, or taking its SHA-256, takes
+//! longer than loading its code. So an artifact for other settings cannot be compiled again from
+//! itself, and the error says what differs. Native code is three to four times the size of its
+//! module.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -26,51 +35,54 @@ use crate::private;
 
 /// The version of the format.
 const FORMAT: u32 = 1;
-/// What tells a sealed file from any other. Its first byte is in no text, its last ones do not survive one.
+/// Tells a sealed file from any other file. The first byte occurs in no text, and the last ones do
+/// not survive a conversion of line ends.
 const MAGIC: [u8; 16] = *b"\x89antiphon seal\r\n";
-/// Bytes of a seal.
+/// The size of a seal in bytes.
 const SEAL: usize = 32;
-/// Bytes of the end of a file before the seal.
+/// The size in bytes of the end of a file before the seal.
 const LENGTHS: usize = 8 + 8 + 4 + MAGIC.len();
 
-/// Why native code is not loaded. Nothing of it was looked at by the engine, but for [`Engine`](Self::Engine).
+/// Why native code was not loaded. The engine has looked at the code only in the case of
+/// [`Engine`](Self::Engine).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ArtifactError {
     /// The file cannot be read or written.
     Io(io::Error),
-    /// It does not end as sealed code does: something else, or cut off.
+    /// The file does not end as sealed code does: it is something different, or cut off.
     NotAnArtifact,
     /// The format has another version.
     Format {
         /// The version of the file.
         found: u32,
-        /// The version that is read here.
+        /// The version that this crate reads.
         expected: u32,
     },
-    /// There is more of it than a module within its limit could come to.
+    /// The file is larger than the code of any module within the limit.
     TooLarge {
-        /// Bytes of the file.
+        /// The size of the file in bytes.
         size: u64,
-        /// Bytes that are read at most.
+        /// The largest size that is read, in bytes.
         limit: u64,
     },
-    /// Its parts do not add up to its length.
+    /// The lengths of the parts do not add up to the length of the file.
     Damaged,
-    /// The seal is not the one that the key makes: changed, or sealed with another key.
+    /// The seal is not the one that the key makes: the file was changed, or sealed with another
+    /// key.
     NotAuthentic,
-    /// Compiled by or for something else.
+    /// The code was compiled by or for something different.
     Environment {
         /// What differs.
         what: &'static str,
-        /// What it was compiled with.
+        /// What the code was compiled with.
         found: String,
-        /// What is here.
+        /// What this process has.
         expected: String,
     },
-    /// Code of another module than the one that was asked for.
+    /// The code is of another module than the one that was asked for.
     OtherModule,
-    /// The seal is whole, and yet the engine refuses the code.
+    /// The seal is intact, but the engine refuses the code.
     Engine(BoxError),
 }
 
@@ -125,12 +137,13 @@ impl From<ArtifactError> for Error {
     }
 }
 
-/// What is known of code besides the code.
+/// What an artifact holds beside the code.
 #[derive(Debug)]
 pub(crate) struct Manifest {
     pub(crate) module: Digest,
     pub(crate) environment: Environment,
-    /// What the module says about itself, as bytes: another version wrote others, and is told by its environment.
+    /// What the module says about itself, as bytes. Another version of this crate writes other
+    /// bytes; the environment tells them apart.
     pub(crate) info: Vec<u8>,
 }
 
@@ -168,7 +181,7 @@ impl Manifest {
     }
 }
 
-/// What follows the code in a file: the manifest, and the end with its seal.
+/// Returns what follows the code in a file: the manifest, and the end with its seal.
 pub(crate) fn seal(code: &[u8], manifest: &Manifest, key: &SealKey) -> Vec<u8> {
     let mut tail = manifest.to_bytes();
     let end = End { code: length(code.len()), manifest: length(tail.len()) };
@@ -178,17 +191,19 @@ pub(crate) fn seal(code: &[u8], manifest: &Manifest, key: &SealKey) -> Vec<u8> {
     tail
 }
 
-/// What an artifact is made of.
+/// What an artifact is made from.
 pub(crate) struct Written<'a> {
     /// The module as it was handed in.
     pub(crate) bytes: &'a [u8],
-    /// The same, compiled by this process: what was loaded has its seal in it already.
+    /// The module as this process compiled it. Code that was loaded has its seal in it already, and
+    /// cannot be used here.
     pub(crate) module: &'a Module,
     pub(crate) environment: Environment,
     pub(crate) info: ModuleInfo,
 }
 
-/// Writes an artifact to a file, in one step: beside it first, then in its place.
+/// Writes an artifact to a temporary file beside `path`, and renames it. So the artifact appears
+/// whole or not at all.
 pub(crate) fn write(path: &Path, key: &SealKey, written: Written<'_>) -> Result<(), Error> {
     let Written { bytes, module, environment, info } = written;
     let code = module.serialize().map_err(|error| {
@@ -205,7 +220,7 @@ pub(crate) fn write(path: &Path, key: &SealKey, written: Written<'_>) -> Result<
             std::fs::rename(&temporary, path)
         });
         if kept.is_err() {
-            // It may never have been there.
+            // The temporary file may not exist.
             let _ = std::fs::remove_file(&temporary);
         }
         kept
@@ -213,12 +228,13 @@ pub(crate) fn write(path: &Path, key: &SealKey, written: Written<'_>) -> Result<
     kept.map_err(|error| unwritten(error, path))
 }
 
-/// Refuses a place where no artifact can go, before a module is compiled for it.
+/// Refuses a path where no artifact can be written, before a module is compiled for it.
 pub(crate) fn check(path: &Path) -> Result<(), Error> {
     check_place(path).map_err(|error| unwritten(error, path))
 }
 
-/// A rename would put a file in the place of whatever is there: a device, a pipe, a link that others have set up.
+/// A rename would replace whatever is at the path: a device, a pipe, or a link that another user
+/// made. So only a plain file may be there.
 fn check_place(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => {
@@ -249,7 +265,7 @@ impl End {
         [&code.to_le_bytes()[..], &manifest.to_le_bytes(), &FORMAT.to_le_bytes(), &MAGIC].concat()
     }
 
-    /// Reads the end of a file of so many bytes. What it says is not authenticated yet.
+    /// Parses the end of a file of this size. Its contents are not authenticated yet.
     fn parse(end: &[u8; LENGTHS], size: u64) -> Result<Self, ArtifactError> {
         let parts = || {
             let (code, rest) = end.split_first_chunk()?;
@@ -269,7 +285,7 @@ impl End {
     }
 }
 
-/// Checks the seal of a whole file of that size. Gives the length of its code, and its manifest.
+/// Checks the seal of a whole file of this size. Returns the length of its code, and its manifest.
 fn authenticate<'env>(
     file: impl Pieces + Clone + 'env,
     size: u64,
@@ -283,10 +299,10 @@ fn authenticate<'env>(
     let End { code, manifest } = End::parse(end, size)?;
 
     let found = crew.hash_last(file.clone(), sealed, Some(key))?;
-    // As long as they are, they are in what was just hashed, and that is within the limit.
+    // Both lengths are within the bytes that were just hashed, and those are within the limit.
     let rest = file.piece(code, to_usize(size.saturating_sub(code))?, &mut rest)?;
     let seal = rest.last_chunk::<SEAL>().ok_or(ArtifactError::NotAnArtifact)?;
-    // Takes as long whatever they have in common.
+    // This comparison takes equally long however much the two hashes have in common.
     if found != blake3::Hash::from_bytes(*seal) {
         return Err(ArtifactError::NotAuthentic);
     }
@@ -306,7 +322,7 @@ fn to_usize(length: u64) -> Result<usize, ArtifactError> {
     usize::try_from(length).map_err(|_| ArtifactError::Damaged)
 }
 
-/// Code whose seal is whole.
+/// Code whose seal was checked.
 #[derive(Debug)]
 pub(crate) struct Authentic {
     code: Code,
@@ -316,13 +332,13 @@ pub(crate) struct Authentic {
 /// Where authenticated code is.
 #[derive(Debug)]
 pub(crate) enum Code {
-    /// In an open file that only this user can write to.
+    /// In an open file that no other user can write to.
     Mapped(File),
     /// In memory.
     Copied(Vec<u8>),
 }
 
-/// Authenticated code for an engine with the settings of the one at hand.
+/// Authenticated code whose environment matches that of the engine at hand.
 #[derive(Debug)]
 pub(crate) struct Fitting {
     code: Code,
@@ -334,7 +350,7 @@ impl Fitting {
         self.code
     }
 
-    /// Whether the code is still in its file.
+    /// Returns whether the code is still in its file.
     pub(crate) fn is_mapped(&self) -> bool {
         matches!(self.code, Code::Mapped(_))
     }
@@ -344,20 +360,20 @@ impl Fitting {
 #[derive(Clone, Copy)]
 pub(crate) struct Opening<'a, 'env> {
     pub(crate) key: &'a SealKey,
-    /// Bytes that are read at most.
+    /// The largest size that is read, in bytes.
     pub(crate) limit: u64,
-    /// Where the code has to run.
+    /// The environment that the code has to run in.
     pub(crate) environment: &'a Environment,
-    /// The module that it has to be of, if a certain one is wanted.
+    /// The digest of the module that the code has to be of, if a certain one is wanted.
     pub(crate) module: Option<&'a Digest>,
-    /// Who hashes it where it stays in its file; what is copied from there is hashed by whoever copies it.
+    /// Hashes code that stays in its file. The thread that copies code into memory hashes it alone.
     pub(crate) crew: &'a Crew<'env>,
 }
 
 /// Where code may be loaded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// From its file, if nobody else can change it there.
+    /// From its file, if no other user can change it there.
     File,
     /// Only from memory.
     Memory,
@@ -365,6 +381,12 @@ pub(crate) enum Place {
 
 impl Authentic {
     /// Reads all of an open file once, and checks its seal.
+    ///
+    /// The file that is checked is the file that is loaded, because it is opened once: its name may
+    /// be given to another file in between. If another user could write to the file, or that cannot
+    /// be told, the code is copied into memory first, and checked and loaded there. A process of
+    /// this user that writes to the file while it runs is not an enemy, because it can also read
+    /// the key.
     pub(crate) fn open(file: File, how: Opening<'_, '_>, place: Place) -> Result<Self, ArtifactError> {
         let found = file.metadata()?;
         let size = found.len();
@@ -388,7 +410,7 @@ impl Authentic {
         Ok(Self { code: Code::Copied(bytes), manifest })
     }
 
-    /// Makes sure that the code is for an engine like the one at hand, and of the module that is wanted.
+    /// Checks that the code is for this environment, and of the module that is wanted.
     pub(crate) fn fit(self, how: Opening<'_, '_>) -> Result<Fitting, ArtifactError> {
         let Manifest { module, environment, info } = self.manifest;
         environment.fits(how.environment)?;

@@ -1,4 +1,4 @@
-//! Building providers.
+//! Builds providers.
 
 use std::sync::Arc;
 
@@ -54,86 +54,96 @@ pub struct WasmtimeEngineProviderBuilder<'a> {
 impl<'a> WasmtimeEngineProviderBuilder<'a> {
     antiphon::builder_methods!('a, Compiled, Error, #[cfg(feature = "async")] async);
 
-    /// A module that is compiled already. Its engine is the caller's: see [`engine`](Self::engine).
+    /// Sets a module that is already compiled. Its engine belongs to the caller; see
+    /// [`engine`](Self::engine).
     pub fn module(mut self, module: Module) -> Self {
         self.module = Some(module);
         self
     }
 
-    /// An engine of the caller's. Its settings are the caller's, and nobody but the caller ticks its epochs.
+    /// Sets an engine of the caller. The caller decides on its settings, and only the caller ticks
+    /// its epochs.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = Some(engine);
         self
     }
 
-    /// Changes the settings of the engine that will be made, for whoever needs a feature that is off.
+    /// Changes the settings of the engine that the builder makes, for example to turn a feature on.
     pub fn configure(mut self, configure: fn(&mut Config)) -> Self {
         self.configure = Some(configure);
         self
     }
 
-    /// Caps memory and tables as `wasmtime-provider` does: where given, it replaces these two limits.
+    /// Limits memory and tables as `wasmtime-provider` does. These values replace the two limits of
+    /// the builder.
     pub fn enable_resource_limits(mut self, resource_limits: ResourceLimits) -> Self {
         self.resource_limits = Some(resource_limits);
         self
     }
 
-    /// Counts epoch ticks instead of the time; see [`EpochDeadlines`].
+    /// Counts epoch ticks instead of time; see [`EpochDeadlines`].
     pub fn enable_epoch_interruptions(mut self, epoch_deadlines: EpochDeadlines) -> Self {
         self.epochs = Some(epoch_deadlines);
         self
     }
 
-    /// Looks for the compiled module in a cache, and keeps it there once it is compiled. So does whatever comes of the
-    /// builder: a replaced module, [`with_module`](antiphon::EngineProviderFactory::with_module).
+    /// Looks for the compiled module in a cache, and stores it there once it is compiled. Modules
+    /// that later come from this builder do so too: by a replacement, or by
+    /// [`with_module`](antiphon::EngineProviderFactory::with_module).
     #[cfg(feature = "cache")]
     pub fn cache(mut self, cache: ModuleCache) -> Self {
         self.cache = Some(cache);
         self
     }
 
-    /// Compiles guests so that nothing can end them from outside: for trusted code only, by those who measured what it saves
-    /// (up to half of the time of tight loops, nothing in most programs).
+    /// Compiles guests so that nothing can end them from outside. This is for trusted code only,
+    /// after measuring what it saves: up to half of the time of tight loops, and nothing in most
+    /// programs.
     ///
-    /// A guest that loops holds its thread for ever. There are no deadlines: the default ones do not apply, and one that is
-    /// set, here, on the host or for a call, is refused as [`ErrorKind::Unsupported`]. A call cannot be cancelled while guest
-    /// code runs. An asynchronous guest gives way to its executor only where it waits for its host. What still ends a guest
-    /// is fuel, where it is counted.
+    /// A guest that loops holds its thread forever. There are no deadlines: the default deadlines
+    /// do not apply, and a deadline that is set on the builder, on the host, or for a call is
+    /// refused as [`ErrorKind::Unsupported`]. A call cannot be cancelled while guest code runs. An
+    /// asynchronous guest yields to its executor only where it waits for its host. Only fuel still
+    /// ends a guest, if it is counted.
     ///
-    /// Refused as [`ErrorKind::Unsupported`] together with an engine or a module of the caller's, and with
-    /// [`EpochDeadlines`].
+    /// The builder refuses this as [`ErrorKind::Unsupported`] together with an engine or a module
+    /// of the caller, and with [`EpochDeadlines`].
     pub fn dangerously_without_interruption(mut self) -> Self {
         self.uninterrupted = true;
         self
     }
 
-    /// Keeps compiled modules on disk, in a directory or in [`ModuleCache::default_directory`]; see
-    /// [`cache`](Self::cache). A directory that cannot be used is left out with a warning.
+    /// Stores compiled modules on disk, in this directory or in [`ModuleCache::default_directory`];
+    /// see [`cache`](Self::cache). If the directory cannot be used, the builder warns and goes
+    /// without a cache.
     #[cfg(feature = "cache")]
     pub fn enable_cache(mut self, path: Option<&std::path::Path>) -> Self {
         self.cache = cache::open_or_warn(path);
         self
     }
 
-    /// The module as a file of native code that was sealed with this key: [`write_artifact`](Self::write_artifact) makes
-    /// one. It takes the place of [`module_bytes`](Self::module_bytes), and needs an engine with the settings that it was
-    /// compiled for.
+    /// Sets the module as a file of native code that was sealed with this key, instead of
+    /// [`module_bytes`](Self::module_bytes). [`write_artifact`](Self::write_artifact) makes such a
+    /// file. The engine needs the settings that the file was compiled for.
     ///
-    /// What is wrong with the file is an [`ErrorKind::InvalidModule`] with an [`ArtifactError`](crate::ArtifactError) as
-    /// its source. The limits hold as they do for the module itself.
+    /// If the file is not valid, `build` fails with [`ErrorKind::InvalidModule`], with an
+    /// [`ArtifactError`](crate::ArtifactError) as its source. The limits hold as they do for the
+    /// module itself.
     #[cfg(feature = "cache")]
     pub fn artifact(mut self, path: &'a std::path::Path, key: &'a SealKey) -> Self {
         self.artifact = Some((path, key));
         self
     }
 
-    /// Compiles the module and writes its native code to a file, whole or not at all, sealed with a key.
+    /// Compiles the module and writes its native code to a file, sealed with a key. The file
+    /// appears whole or not at all.
     ///
-    /// The file is this user's, on machines like this one, with this version of Wasmtime and these settings of the engine.
+    /// The file can be loaded by this user, on machines like this one, with this version of
+    /// Wasmtime and these settings of the engine.
     ///
     /// # Errors
-    /// The module is refused, as by [`build`](Self::build); or the file cannot be written, or there is something in its place
-    /// that is no plain file.
+    /// Fails if the module is refused, as by [`build`](Self::build), if the file cannot be written,
+    /// or if the path names something that is not a plain file.
     #[cfg(feature = "cache")]
     pub fn write_artifact(&self, path: &std::path::Path, key: &SealKey) -> Result<()> {
         let Some(bytes) = self.module_bytes else {
@@ -146,7 +156,7 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         Ok(())
     }
 
-    /// The compiled module, from which providers are made quickly.
+    /// Compiles the module, for making many providers of it quickly.
     ///
     /// # Errors
     /// Those of [`build`](Self::build).
@@ -154,7 +164,7 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         Ok(WasmtimeEngineProviderPre::new(self.compile()?))
     }
 
-    /// The compiled module, from which asynchronous providers are made quickly.
+    /// Compiles the module, for making many asynchronous providers of it quickly.
     ///
     /// # Errors
     /// Those of [`build`](Self::build).
@@ -239,7 +249,7 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         if let Some(configure) = self.configure {
             configure(&mut config);
         }
-        // Not to be configured away: deadlines hang on it.
+        // Set after `configure`, because deadlines depend on it.
         config.epoch_interruption(!self.uninterrupted);
         if self.options.limits.explicit_fuel().is_some() {
             config.consume_fuel(true);

@@ -1,4 +1,4 @@
-//! Compiled modules that outlive the process.
+//! A cache of compiled modules on disk.
 
 use std::env;
 use std::io;
@@ -18,15 +18,17 @@ use crate::key::SealKey;
 use crate::loading;
 use crate::shelf::{Put, Shelf};
 
-/// A directory of compiled modules, each sealed with a [`SealKey`]: what was compiled once, by whichever process, is loaded
-/// in the time that it takes to hash it.
+/// A directory of compiled modules, each sealed with a [`SealKey`]. A module that any process has
+/// compiled is loaded in the time that it takes to hash it.
 ///
-/// A module is found by its bytes, and by all that its code depends on: the version of Wasmtime, the processor, and the
-/// settings of the engine. Code is loaded only after its seal was found whole. Whatever is wrong with the directory or with
-/// a file in it, the module is compiled instead, with a warning to `tracing`: a cache never makes a caller's call fail.
+/// A module is found by its bytes and by everything that its code depends on: the version of
+/// Wasmtime, the processor, and the settings of the engine. Code is loaded only after its seal was
+/// checked. If anything is wrong with the directory or with a file in it, the module is compiled
+/// instead, with a warning to `tracing`. So a cache never makes a caller fail.
 ///
-/// Once all files together would have more than [`max_bytes`](Self::max_bytes), those go first whose last use is the
-/// longest ago. Any number of threads and processes may share a directory. Clones share their counts.
+/// When all files together would exceed [`max_bytes`](Self::max_bytes), the least recently used
+/// files are removed. Any number of threads and processes may share a directory. Clones share their
+/// counts.
 ///
 /// ```
 /// use antiphon_wasmtime::{ModuleCache, WasmtimeEngineProviderBuilder};
@@ -50,7 +52,7 @@ pub struct ModuleCache {
     counts: Arc<Counts>,
 }
 
-/// What came of a cache, in this process.
+/// The results of a cache in this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheStats {
@@ -58,13 +60,14 @@ pub struct CacheStats {
     pub hits: u64,
     /// Modules that were compiled, for whatever reason.
     pub misses: u64,
-    /// Files that were there and not loaded: damaged, forged, or not readable. Each of them is a miss as well.
+    /// Files that existed and were not loaded, because they were damaged, forged, or not readable.
+    /// Each of them also counts as a miss.
     pub rejected: u64,
-    /// Modules that were kept.
+    /// Modules that were stored.
     pub stored: u64,
-    /// Modules that could not be kept: no room, no permission.
+    /// Modules that could not be stored, for lack of room or permission.
     pub not_stored: u64,
-    /// Files that had to go to make room for others.
+    /// Files that were removed to make room for others.
     pub evicted: u64,
 }
 
@@ -78,12 +81,12 @@ struct Counts {
     evicted: AtomicU64,
 }
 
-/// One module, as an engine would compile it.
+/// A module, with the environment that it is compiled for.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     module: Digest,
     environment: Environment,
-    /// Bytes of its artifact at most.
+    /// The largest size of its artifact, in bytes.
     limit: u64,
 }
 
@@ -94,7 +97,7 @@ impl Wanted {
         limits: &Limits,
         crew: &Crew<'env>,
     ) -> Self {
-        // What is in memory can be read.
+        // Reading bytes in memory does not fail.
         let digest = crew.hash(module, length(module.len()), None).unwrap_or_else(|_| blake3::hash(module));
         Self { module: *digest.as_bytes(), environment, limit: size_limit(limits) }
     }
@@ -109,17 +112,18 @@ impl Wanted {
     }
 }
 
-/// Bytes of an artifact at most, given how large a module may be. Real code has three to four times the bytes of its
-/// module; small modules come with some tens of kilobytes of padding.
+/// Returns the largest size of an artifact in bytes, given the limit on the size of a module.
+/// Native code is three to four times the size of its module, and small modules have some tens of
+/// kilobytes of padding.
 pub(crate) fn size_limit(limits: &Limits) -> u64 {
     limits.module().saturating_mul(64).saturating_add(1 << 20)
 }
 
 impl ModuleCache {
-    /// Bytes of all files together, unless [`max_bytes`](Self::max_bytes) says otherwise: 512 MiB.
+    /// The default of [`max_bytes`](Self::max_bytes): 512 MiB.
     pub const DEFAULT_MAX_BYTES: u64 = 512 << 20;
 
-    /// A cache in a directory, which is made if it is missing, and so is its key.
+    /// Opens a cache in a directory. Makes the directory and its key if they are missing.
     ///
     /// # Errors
     /// Those of [`SealKey::open`]: the directory is not private, or the system refuses.
@@ -133,8 +137,9 @@ impl ModuleCache {
         })
     }
 
-    /// The directory for this user's caches, and in it the one for compiled modules: below `XDG_CACHE_HOME`, or
-    /// `~/.cache`, or `LOCALAPPDATA`; `None` where the environment has none of them.
+    /// Returns the directory for compiled modules within this user's cache directory: below
+    /// `XDG_CACHE_HOME`, `~/.cache`, or `LOCALAPPDATA`. Returns `None` if the environment has none
+    /// of them.
     #[must_use]
     pub fn default_directory() -> Option<PathBuf> {
         let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -144,26 +149,27 @@ impl ModuleCache {
         Some(caches.join("antiphon"))
     }
 
-    /// How many bytes all files together may have. A module with more than that is compiled each time.
+    /// Limits the size of all files together, in bytes. A module whose code exceeds this is
+    /// compiled each time.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// The key that everything in here is sealed with.
+    /// Returns the key that all files of the cache are sealed with.
     #[must_use]
     pub fn key(&self) -> &SealKey {
         &self.key
     }
 
-    /// The directory.
+    /// Returns the directory of the cache.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.shelf.directory()
     }
 
-    /// What came of it so far.
+    /// Returns the results so far.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
         let Counts { hits, misses, rejected, stored, not_stored, evicted } = &*self.counts;
@@ -178,7 +184,7 @@ impl ModuleCache {
         }
     }
 
-    /// The module, if it is there and whole.
+    /// Loads the module, if it is in the cache and intact.
     pub(crate) fn load(
         &self,
         engine: &Clocked,
@@ -200,7 +206,8 @@ impl ModuleCache {
         }
     }
 
-    /// The same once more, after a while: what was wrong with the file has been said.
+    /// Looks again after a wait, as [`load`](Self::load) does but without a warning: the first look
+    /// has already warned.
     pub(crate) fn load_again(&self, engine: &Clocked, wanted: &Wanted) -> Option<(Module, ModuleInfo)> {
         let found = self.find(engine, wanted, &Crew::default()).ok().flatten()?;
         count(&self.counts.hits, 1);
@@ -221,12 +228,12 @@ impl ModuleCache {
         Ok(Some(found))
     }
 
-    /// Notes that a module had to be compiled.
+    /// Counts a module that had to be compiled.
     pub(crate) fn missed(&self) {
         count(&self.counts.misses, 1);
     }
 
-    /// Keeps a module that was compiled just now.
+    /// Stores a module that was just compiled.
     pub(crate) fn store(&self, wanted: Wanted, module: &Module, info: &ModuleInfo) {
         self.missed();
         let name = wanted.name();
@@ -258,7 +265,8 @@ impl ModuleCache {
     }
 }
 
-/// The cache of a directory, or of the default one. None, with a warning, where it cannot be used.
+/// Opens the cache of a directory, or of the default one. Warns and returns `None` if it cannot be
+/// used.
 pub(crate) fn open_or_warn(directory: Option<&Path>) -> Option<ModuleCache> {
     let directory = directory.map(Path::to_owned).or_else(ModuleCache::default_directory);
     let opened = match &directory {
@@ -277,7 +285,7 @@ fn count(counter: &AtomicU64, more: u64) {
     counter.fetch_add(more, Ordering::Relaxed);
 }
 
-/// An error with its sources, in a line.
+/// Formats an error with its sources in one line.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let sources = std::iter::successors(Some(error), |error| error.source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")

@@ -1,4 +1,5 @@
-//! One compiled module with the settings of its guests: what every instance of either mode is made from.
+//! A compiled module with the settings of its guests. Every instance of either mode is made from
+//! it.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,17 +20,17 @@ use crate::linked::Linked;
 use crate::options::EpochDeadlines;
 use crate::{errors, loading};
 
-/// What the builder was told about the guests of an engine.
+/// The builder's settings for the guests of an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) options: EngineOptions,
     pub(crate) epochs: Option<EpochDeadlines>,
-    /// Where compiled modules are kept.
+    /// The cache of compiled modules, if any.
     #[cfg(feature = "cache")]
     pub(crate) cache: Option<crate::ModuleCache>,
 }
 
-/// A module that is ready to be instantiated, in either mode. Cheap to clone but for `info`.
+/// A module that is ready to be instantiated, in either mode. Cheap to clone except for `info`.
 #[derive(Clone)]
 pub struct Compiled {
     pub(crate) info: ModuleInfo,
@@ -37,7 +38,7 @@ pub struct Compiled {
     /// The limits that the host is told about.
     pub(crate) limits: Limits,
     linked: Linked,
-    /// What takes over where the pool of instances has no place left.
+    /// Makes instances on demand when the pool of instances has no place left.
     overflow: Arc<OnceLock<Option<Linked>>>,
     #[cfg(feature = "wasi")]
     pub(crate) world: Option<antiphon_wasi::World>,
@@ -50,7 +51,7 @@ impl Compiled {
         info.check(|import| known_import(import, &settings.options))?;
         info.needs.check(&limits)?;
         let linked = Linked::new(engine, &module, &info, &settings.options)?;
-        // Guests with directories live in a world of their own.
+        // Guests with directories use wasmtime-wasi instead of the sealed world.
         #[cfg(feature = "wasi")]
         let world = match settings.options.grants_directories() {
             true => None,
@@ -67,7 +68,7 @@ impl Compiled {
         })
     }
 
-    /// What an artifact is made of: the module as it was handed in, and its code.
+    /// Returns what an artifact is made from: the module as it was handed in, and its code.
     #[cfg(feature = "cache")]
     pub(crate) fn artifact<'a>(&'a self, bytes: &'a [u8]) -> crate::artifact::Written<'a> {
         crate::artifact::Written {
@@ -78,7 +79,7 @@ impl Compiled {
         }
     }
 
-    /// The same module with other deadlines.
+    /// Returns this module with other epoch deadlines.
     pub(crate) fn with_epochs(this: &Arc<Self>, epochs: Option<EpochDeadlines>) -> errors::Result<Arc<Self>> {
         if epochs == this.settings.epochs {
             return Ok(Arc::clone(this));
@@ -91,16 +92,22 @@ impl Compiled {
         }))
     }
 
-    /// The fuel of each call and of a start, within limits that the host has merged; `None` where none is counted.
+    /// Returns the fuel of each call and of a start, within limits that the host has merged.
+    /// Returns `None` if the engine counts no fuel.
+    ///
+    /// Counting costs the guest time in every loop, so an engine of ours counts fuel only if the
+    /// builder has a limit. That is fixed when a module is compiled. So a limit that only the host
+    /// sets is refused here and not ignored.
     ///
     /// # Errors
-    /// There is a limit, and the engine counts no fuel.
+    /// Fails if there is a limit and the engine counts no fuel.
     pub(crate) fn fuel(&self, limits: &Limits) -> Result<Option<u64>, Error> {
         self.linked.engine.check_fuel(limits)?;
         Ok(self.linked.engine.counts_fuel().then(|| self.settings.options.fuel(limits)))
     }
 
-    /// Starts an instance in the pool, or where there is room for it.
+    /// Starts an instance in the pool if it has a place, and otherwise on the engine beside the
+    /// pool.
     pub(crate) async fn place(
         &self,
         conversation: &mut Box<Conversation>,
@@ -135,7 +142,8 @@ impl Compiled {
         started.map_err(|unstarted| unstarted.error)
     }
 
-    /// Whether the guest imports something that always has to suspend it in asynchronous mode: WASI's `poll_oneoff`.
+    /// Returns whether the guest imports a function that always suspends it in asynchronous mode:
+    /// WASI's `poll_oneoff`.
     #[cfg(feature = "async")]
     pub(crate) fn waits(&self) -> bool {
         self.info.imports.iter().any(|import| import.name == "poll_oneoff" && import.module != "wapc")
@@ -146,10 +154,11 @@ impl Compiled {
         self.info.import(antiphon::HOST_NAMESPACE, antiphon::wapc_functions::HOST_CALL).is_some()
     }
 
-    /// How a guest runs on a host of that kind.
+    /// Returns how a guest runs on a host of this kind.
     pub(crate) fn how(&self, host: HostKind, conversation: &Conversation) -> How {
         match host {
-            // It suspends only where it may have to: instances without such imports can also run straight.
+            // Suspends only guests that may have to wait. A guest without such imports can also run
+            // straight.
             #[cfg(feature = "async")]
             HostKind::Async => {
                 let suspends = self.waits() || (self.calls_host() && conversation.can_suspend());
@@ -159,7 +168,7 @@ impl Compiled {
                     (false, false) => How::STRAIGHT,
                 }
             }
-            // Straight, but for guests with directories, whose functions all suspend.
+            // Runs straight, except for guests with directories, whose functions all suspend.
             #[cfg(feature = "wasi-fs")]
             _ if self.has_directories() => How { mode: Mode::Fiber { yields: false }, suspends: false },
             _ => {
@@ -169,7 +178,7 @@ impl Compiled {
         }
     }
 
-    /// Whether the guest was given real directories, whose functions all suspend.
+    /// Returns whether the guest was given real directories. All their functions suspend.
     #[cfg(any(feature = "async", feature = "wasi-fs"))]
     pub(crate) fn has_directories(&self) -> bool {
         self.settings.options.grants_directories()
@@ -180,7 +189,7 @@ impl Compiled {
 pub(crate) enum Source<'a> {
     /// The binary or the text format.
     Bytes(&'a [u8]),
-    /// Compiled by the caller, on the same engine.
+    /// A module that the caller compiled, on the engine that was given.
     Module(Module),
     /// A file of sealed code.
     #[cfg(feature = "cache")]
@@ -188,7 +197,8 @@ pub(crate) enum Source<'a> {
 }
 
 impl Source<'_> {
-    /// The module, what it says, and the engine that it is on: the given one, or that beside its pool.
+    /// Loads the module. Returns it with its info, and the engine that it is on: the given one, or
+    /// the one beside its pool.
     fn load(
         self,
         engine: Clocked,
@@ -219,7 +229,8 @@ impl Source<'_> {
     }
 }
 
-/// The limits that the provider brings: what was set, and no default deadline where it does not apply.
+/// Returns the limits that the provider brings: those that were set, and no default deadline if the
+/// engine cannot keep one or counts epoch ticks.
 fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Error> {
     let clock = engine.clock;
     let limits = settings.options.provider_limits();
@@ -250,7 +261,7 @@ fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Erro
     Ok(if untimed { limits.without_default_deadlines() } else { limits })
 }
 
-/// The imports that are served beyond waPC's own.
+/// Returns the type of an import that is served beyond waPC's own.
 fn known_import(import: &Import, options: &EngineOptions) -> Option<ExternKind> {
     #[cfg(feature = "wasi")]
     if options.wasi {
@@ -260,9 +271,9 @@ fn known_import(import: &Import, options: &EngineOptions) -> Option<ExternKind> 
     None
 }
 
-/// What a compiled module still says about itself.
+/// Returns what a compiled module still says about itself.
 fn info_of(module: &Module) -> ModuleInfo {
-    /// Bytes of a page of memory.
+    /// The size of a page of memory, in bytes.
     const PAGE: u64 = 64 * 1024;
 
     let mut info = ModuleInfo::default();

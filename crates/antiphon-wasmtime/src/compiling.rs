@@ -1,4 +1,9 @@
 //! How many modules are compiled at once, and by which threads.
+//!
+//! Compilations take turns. Cranelift uses all processors and some hundreds of megabytes for one
+//! module, so two at once are not ready sooner. A turn has no deadline: asynchronous hosts compile
+//! on a thread of their own, and a caller that builds a provider waits for its own compilation
+//! anyway.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -7,21 +12,23 @@ use std::{panic, process, thread};
 use antiphon::errors::{BoxError, Error, ErrorKind};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// Who compiles, and how many may.
+/// The turns of this process.
 static GATE: Gate = Gate { state: Mutex::new(State { running: 0, limit: 1 }), freed: Condvar::new() };
 
-/// Those who compile, and the process that they are threads of: a fork leaves them behind.
+/// The threads that compile, and the process that they belong to: a fork leaves them behind.
 static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
 
-/// Sets how many modules this process compiles at once, on all engines of this crate together; 1 by default.
+/// Sets how many modules this process compiles at once, on all engines of this crate together. The
+/// default is 1.
 ///
-/// Each compilation uses all processors already and takes up to some hundreds of megabytes, so that several at once are
-/// hardly sooner ready than one after the other. The others wait, however long it takes. Loading compiled code does not count.
+/// Each compilation already uses all processors and up to some hundreds of megabytes, so several at
+/// once are hardly ready sooner than one after the other. Other compilations wait, however long it
+/// takes. Loading compiled code does not count.
 pub fn set_parallel_compilations(limit: NonZeroUsize) {
     GATE.set_limit(limit);
 }
 
-/// Waits until this module's turn has come. It is over when the value is dropped.
+/// Waits for a turn to compile. Dropping the value ends the turn.
 pub(crate) fn turn() -> Turn<'static> {
     GATE.enter()
 }
@@ -39,10 +46,10 @@ struct State {
 /// The right to compile.
 pub(crate) struct Turn<'a> {
     gate: &'a Gate,
-    /// Whether somebody else compiled meanwhile, perhaps the same module.
+    /// Whether another module was compiled during the wait; it may have been the same one.
     #[cfg_attr(
         not(any(feature = "cache", test)),
-        expect(dead_code, reason = "only a cache is looked at again after a wait")
+        expect(dead_code, reason = "only a cache looks again after a wait")
     )]
     pub(crate) waited: bool,
 }
@@ -68,14 +75,15 @@ impl Gate {
 }
 
 impl Turn<'_> {
-    /// Compiles, with all processors, on threads that do nothing else.
+    /// Compiles with all processors, on threads that do nothing but compile.
     ///
-    /// Wasmtime shares the functions of a module out among the threads of the rayon pool that it is called in, or among those
-    /// of the global one. Threads of the caller's pool would not do: while one waits for the others, it takes up whatever else
-    /// the pool has to do, and that may be to load another module, which waits for this turn to end.
+    /// Wasmtime shares the functions of a module out among the threads of the rayon pool that it is
+    /// called in, or of the global one. The caller's pool would not do. A thread of it that waits
+    /// for a part of one module takes up other work of the pool, for example loading another module
+    /// (`par_iter`), which waits for this turn to end. Then all of them wait forever.
     ///
     /// # Errors
-    /// The system refuses the threads.
+    /// Fails if the system refuses the threads.
     pub(crate) fn compile<R: Send>(&self, compile: impl FnOnce() -> R + Send) -> Result<R, Error> {
         let pool = pool().map_err(|error| {
             Error::new(ErrorKind::Engine, "the threads that compile modules cannot be started")
@@ -84,7 +92,7 @@ impl Turn<'_> {
         if rayon::current_thread_index().is_none() {
             return Ok(pool.install(compile));
         }
-        // For the same reason a thread of a pool must not wait as rayon does.
+        // For the same reason, a thread of a rayon pool must not wait as rayon does.
         let compiled = thread::scope(|scope| scope.spawn(|| pool.install(compile)).join());
         Ok(compiled.unwrap_or_else(|panicked| panic::resume_unwind(panicked)))
     }
@@ -97,7 +105,8 @@ fn pool() -> Result<Arc<ThreadPool>, BoxError> {
         _ => {
             let builder = ThreadPoolBuilder::new().thread_name(|number| format!("antiphon-compile-{number}"));
             let pool = Arc::new(builder.build()?);
-            // Not dropped: to end threads takes locks of theirs, which one of them may have held as it was left.
+            // Leaked, not dropped: ending the threads takes their locks, and a thread may have held
+            // one of them at the fork.
             std::mem::forget(known.take());
             *known = Some((process::id(), Arc::clone(&pool)));
             Ok(pool)
@@ -121,7 +130,7 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    /// The most that were in at once, of ten.
+    /// Lets ten threads enter, and returns the most that were inside at once.
     fn at_once(gate: &Gate) -> usize {
         let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
@@ -180,7 +189,8 @@ mod tests {
             pool
         };
         let before = compiled_by();
-        // As a fork finds it: another process started them. (None has the number 0.)
+        // This is what a fork finds: another process started the threads. (No process has the
+        // number 0.)
         POOL.lock().unwrap().as_mut().unwrap().0 = 0;
         assert!(!Arc::ptr_eq(&before, &compiled_by()));
     }

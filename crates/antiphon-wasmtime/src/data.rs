@@ -10,18 +10,18 @@ use crate::ticks::Ticks;
 
 /// The data of a store.
 pub(crate) struct Data {
-    /// The running conversation; one in which nothing runs, between calls.
+    /// The running conversation. Between calls it is one in which nothing runs.
     pub(crate) conversation: Box<Conversation>,
-    /// Known once the instance is there. Start sections run earlier.
+    /// The guest's memory, known once the instance exists. Start sections run before that.
     pub(crate) memory: Option<Memory>,
     pub(crate) limiter: Limiter,
-    /// Whether the guest runs on a fiber that gives way to its executor at each tick.
+    /// Whether the guest runs on a fiber that yields to its executor at each tick.
     pub(crate) yields: bool,
-    /// Whether it has just given way, and has not been looked at since.
+    /// Whether it has just yielded, and the time was not checked since.
     pub(crate) yielded: bool,
-    /// Ticks that the guest has left, where they are counted instead of the time.
+    /// The epoch ticks that the guest has left, if ticks are counted instead of time.
     pub(crate) ticks: Option<Ticks>,
-    /// In a box, as its like is: most guests have none, and it is as large as all else.
+    /// Boxed, as `fs` is: most guests have neither, and each is as large as everything before it.
     #[cfg(feature = "wasi")]
     pub(crate) wasi: Option<Box<antiphon_wasi::Session>>,
     #[cfg(feature = "wasi-fs")]
@@ -46,12 +46,13 @@ impl Data {
 
     /// Decides, at each tick that passes while guest code runs, whether it may run on.
     pub(crate) fn on_tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        // Others may have taken their time: without this look the guest would run on for a tick.
+        // Other tasks may have run for long. Without this check the guest would run on for a tick.
         if std::mem::take(&mut self.yielded) {
             self.check()?;
             return Ok(UpdateDeadline::Continue(1));
         }
-        // Our typed error rather than `Interrupt`: it comes out of the guest call as it is.
+        // This returns our typed error instead of `Interrupt`. It comes out of the guest call
+        // unchanged.
         self.conversation.check()?;
         if let Some(ticks) = &mut self.ticks {
             ticks.on_tick()?;
@@ -64,14 +65,15 @@ impl Data {
         Ok(UpdateDeadline::Continue(1))
     }
 
-    /// Whether the guest may run on, asked by an import that takes a while: the engine looks in loops, at the beginning of
-    /// functions and before bulk operations, but not between imports that stand in a straight line.
+    /// Checks whether the guest may run on, for imports that take long. The engine checks in loops,
+    /// at the beginning of functions, and before bulk operations, but not between imports that are
+    /// called in a straight line.
     #[inline]
     pub(crate) fn check(&self) -> Result<(), Error> {
         check(&self.conversation, self.ticks.as_ref())
     }
 
-    /// Whether there is nothing that [`flush_output`](Self::flush_output) would ever flush.
+    /// Returns whether [`flush_output`](Self::flush_output) can never have anything to flush.
     pub(crate) fn is_silent(&self) -> bool {
         #[cfg(feature = "wasi")]
         if self.wasi.is_some() {
@@ -84,7 +86,8 @@ impl Data {
         true
     }
 
-    /// Ends a guest call or a start, however it ended: what the guest wrote without ending its line goes to the log.
+    /// Ends a guest call or a start, whatever its result: a line that the guest has not ended goes
+    /// to the log.
     #[inline]
     pub(crate) fn flush_output(&mut self) -> Result<(), Error> {
         #[cfg(feature = "wasi")]
@@ -97,14 +100,14 @@ impl Data {
     }
 }
 
-/// Whether a guest may run on, given what its store has.
+/// Checks whether a guest may run on, given parts of its store's data.
 #[inline]
 pub(crate) fn check(conversation: &Conversation, ticks: Option<&Ticks>) -> Result<(), Error> {
     conversation.check()?;
     ticks.map_or(Ok(()), Ticks::check)
 }
 
-/// The guest's memory and the store's data, both at once.
+/// Borrows the guest's memory and the store's data at once.
 #[cfg(any(feature = "async", feature = "wasi"))]
 #[inline(always)]
 pub(crate) fn split<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
@@ -114,8 +117,8 @@ pub(crate) fn split<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a 
     split_known(caller)
 }
 
-/// The same where the memory was looked for. None, which only the start section of a module without one can see, is an
-/// empty one.
+/// Borrows both as [`split`] does, after the memory was looked for. A missing memory is an empty
+/// one; only the start section of a module without a memory can see that.
 #[inline(always)]
 pub(crate) fn split_known<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8], &'a mut Data) {
     match caller.data().memory {
@@ -124,7 +127,7 @@ pub(crate) fn split_known<'a>(caller: &'a mut Caller<'_, Data>) -> (&'a mut [u8]
     }
 }
 
-/// Looks for the memory in a start section, where it is not known yet.
+/// Looks for the memory while a start section runs, before it is known.
 #[cold]
 pub(crate) fn find_memory(caller: &mut Caller<'_, Data>) {
     let memory = caller.get_export(antiphon::wapc_functions::MEMORY);

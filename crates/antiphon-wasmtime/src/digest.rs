@@ -1,4 +1,14 @@
-//! BLAKE3 of what is large, by two threads.
+//! BLAKE3 of large inputs, by two threads.
+//!
+//! A load from the cache is mostly two passes of BLAKE3: over the module, whose digest names the
+//! file, and over the file. BLAKE3 is a tree, so any thread can hash a subtree, and the root stays
+//! the same.
+//!
+//! The second thread is started once for both passes, before the first one. If the other processor
+//! sleeps, that thread may arrive after a whole pass is done, and two threads would each have to be
+//! waited for. It leaves with the last piece, while the first thread loads the code. If no second
+//! thread can be had, the first one hashes everything. The threads that compile are not used,
+//! because a load would wait there for a compilation.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{io, mem, thread};
@@ -8,19 +18,21 @@ use blake3::{Hash, Hasher};
 
 use crate::key::SealKey;
 
-/// Bytes that are read and hashed at once: they stay in the processor's cache. A power of two and some chunks of BLAKE3 long,
-/// which makes each piece a subtree.
+/// How many bytes are read and hashed at once; they stay in the processor's cache. The size is a
+/// power of two and at least a chunk of BLAKE3, so each piece is a subtree.
 const PIECE: u64 = 64 << 10;
 
-/// Bytes up to which another thread would take longer to start than it saves.
+/// The size in bytes up to which another thread would take longer to start than it saves.
 const ALONE: u64 = 1 << 20;
 
-/// The digest of a module's bytes as they were handed in: BLAKE3, which takes a third of the time of SHA-256.
+/// The digest of a module's bytes as they were handed in. BLAKE3 takes a third of the time of
+/// SHA-256.
 pub(crate) type Digest = [u8; 32];
 
-/// Something to hash, of which any part can be had at any time.
+/// Bytes to hash, of which any part can be read at any time.
 pub(crate) trait Pieces: Send + Sync {
-    /// So many bytes from an offset on, in `buffer` where they have to be read first.
+    /// Returns `length` bytes from `offset` on. They are read into `buffer` if they are not in
+    /// memory.
     fn piece<'a>(&'a self, offset: u64, length: usize, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]>;
 }
 
@@ -31,18 +43,18 @@ impl Pieces for &[u8] {
     }
 }
 
-/// Hashes one thing after the other, with a key or without.
+/// Creates a hasher, with a key or without, for hashing one input after the other.
 pub(crate) fn hasher(key: Option<&SealKey>) -> Hasher {
     key.map_or_else(Hasher::new, |key| Hasher::new_keyed(key.secret()))
 }
 
-/// A length in memory as one in a file: no machine has more.
+/// Converts a length in memory to a length in a file. No machine has more bytes than that.
 pub(crate) fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// What a thread that needs some hashes, one after the other, shares with one that helps it. The helper is started once for
-/// all of them, and before the first one: to begin may take it longer than a hash takes.
+/// What a thread that needs several hashes shares with the thread that helps it. One helper serves
+/// all hashes and is started before the first one, because its start may take longer than a hash.
 #[derive(Default)]
 pub(crate) struct Crew<'env> {
     state: Mutex<State<'env>>,
@@ -61,14 +73,14 @@ struct Job<'env> {
     bytes: Arc<dyn Pieces + 'env>,
     length: u64,
     key: Option<SealKey>,
-    /// Where the pieces begin that nobody has taken yet.
+    /// The offset of the first piece that no thread has taken.
     next: u64,
-    /// How many are being hashed.
+    /// How many pieces are being hashed.
     running: usize,
     values: Vec<io::Result<ChainingValue>>,
 }
 
-/// One piece of it. Whoever has taken one gives it back by dropping it, whatever has become of it.
+/// A piece of a job. Its drop returns the result, whatever that is.
 struct Piece<'a, 'env> {
     crew: &'a Crew<'env>,
     bytes: Arc<dyn Pieces + 'env>,
@@ -78,7 +90,7 @@ struct Piece<'a, 'env> {
     value: io::Result<ChainingValue>,
 }
 
-/// Runs what needs hashes of about so many bytes in all.
+/// Runs `work`, which needs hashes of about this many bytes in all.
 pub(crate) fn together<'env, R>(bytes: u64, work: impl FnOnce(&Crew<'env>) -> R) -> R {
     let crew = Crew::default();
     if bytes <= ALONE {
@@ -86,13 +98,13 @@ pub(crate) fn together<'env, R>(bytes: u64, work: impl FnOnce(&Crew<'env>) -> R)
     }
     thread::scope(|scope| {
         let _dismissed = Dismissed(&crew);
-        // Where the system has no thread for it, this one does it all.
+        // If the system has no thread for the helper, this thread hashes everything.
         let _ = thread::Builder::new().name("antiphon-hash".into()).spawn_scoped(scope, || crew.help());
         work(&crew)
     })
 }
 
-/// Lets the helper go at the end, also where a panic passes.
+/// Dismisses the helper at the end, also if `work` panics.
 struct Dismissed<'a, 'env>(&'a Crew<'env>);
 
 impl Drop for Dismissed<'_, '_> {
@@ -103,11 +115,11 @@ impl Drop for Dismissed<'_, '_> {
 }
 
 impl<'env> Crew<'env> {
-    /// Hashes the first so many bytes. It is the same hash that [`blake3::Hasher`] makes of them, by the tree of the
-    /// [paper](https://github.com/BLAKE3-team/BLAKE3-specs), section 2.1.
+    /// Hashes the first `length` bytes. The result equals that of [`blake3::Hasher`], by the tree
+    /// of the [paper](https://github.com/BLAKE3-team/BLAKE3-specs), section 2.1.
     ///
     /// # Errors
-    /// A piece cannot be read.
+    /// Fails if a piece cannot be read.
     pub(crate) fn hash(
         &self,
         bytes: impl Pieces + 'env,
@@ -117,8 +129,9 @@ impl<'env> Crew<'env> {
         self.run(bytes, length, key, false)
     }
 
-    /// The same for the last one of the hashes: the helper leaves when there is nothing left of it to do, or at the end where
-    /// it is too small to be helped with.
+    /// Hashes as [`hash`](Self::hash) does, as the last of the hashes. The helper leaves when no
+    /// piece is left to take. If the input is too small to share, it leaves at the end of
+    /// [`together`].
     ///
     /// # Errors
     /// Those of [`hash`](Self::hash).
@@ -152,7 +165,7 @@ impl<'env> Crew<'env> {
         job.map_or_else(|| Err(unfinished()), Job::finish)
     }
 
-    /// Hashes pieces until none is left. Whoever is free takes the next one.
+    /// Hashes pieces until none is left. Each thread takes the next piece when it is free.
     fn work(&self) {
         let mut buffer = Vec::new();
         while let Some(mut piece) = self.take() {
@@ -160,7 +173,7 @@ impl<'env> Crew<'env> {
         }
     }
 
-    /// What the helper does.
+    /// The main loop of the helper.
     fn help(&self) {
         loop {
             self.work();
@@ -225,7 +238,7 @@ impl Drop for Piece<'_, '_> {
         let mut state = self.crew.lock();
         let Some(job) = &mut state.job else { return };
         if value.is_err() {
-            // The others are of no use any more.
+            // The other pieces are of no use after an error.
             job.next = job.length;
         }
         let number = usize::try_from(self.offset / PIECE).ok();
@@ -239,7 +252,7 @@ impl Drop for Piece<'_, '_> {
     }
 }
 
-/// The root of a subtree whose pieces have these values.
+/// Returns the root of the subtree whose pieces have these values.
 fn merged(values: &[ChainingValue], mode: Mode<'_>) -> ChainingValue {
     if let [value] = values {
         return *value;
@@ -248,7 +261,8 @@ fn merged(values: &[ChainingValue], mode: Mode<'_>) -> ChainingValue {
     hazmat::merge_subtrees_non_root(&merged(left, mode), &merged(right, mode), mode)
 }
 
-/// The left half of a tree is as large as a whole tree can be that leaves something for the right one.
+/// Splits a subtree. The left half is the largest complete tree that leaves something for the right
+/// half.
 fn halves(values: &[ChainingValue]) -> (&[ChainingValue], &[ChainingValue]) {
     values.split_at(values.len().next_power_of_two() / 2)
 }
@@ -257,7 +271,7 @@ fn to_usize(length: u64) -> io::Result<usize> {
     usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge.into())
 }
 
-/// What is left of a piece that a panic interrupted.
+/// The value of a piece that a panic interrupted.
 fn unfinished() -> io::Error {
     io::ErrorKind::Interrupted.into()
 }
@@ -278,7 +292,7 @@ mod tests {
         let around = |length: usize| [length - 1, length, length + 1];
         let pieces = [1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33].map(|pieces| pieces * PIECE);
         let lengths: Vec<_> = [1, 1_024].into_iter().chain(pieces).flat_map(around).collect();
-        // By one thread, and by two.
+        // With one thread, and with two.
         for expected in [0, u64::MAX] {
             together(expected, |crew| {
                 for end in lengths.iter().copied() {
@@ -293,7 +307,7 @@ mod tests {
         }
     }
 
-    /// Bytes of which one piece is no good.
+    /// Bytes of which one piece cannot be read.
     struct Broken {
         at: u64,
         panics: bool,
@@ -338,7 +352,7 @@ mod tests {
 
     #[test]
     fn alone_one_thread_hashes_all_and_with_a_helper_two_pieces_are_hashed_at_once() {
-        /// Whoever reads the second piece waits for the other to have read the first one.
+        /// The thread that reads the first piece waits until another thread reads the second one.
         struct Both(AtomicBool);
         impl Pieces for Both {
             fn piece<'a>(

@@ -1,4 +1,4 @@
-//! The Wasmtime engine and who ticks it.
+//! The Wasmtime engine, and who ticks it.
 
 use std::sync::{Arc, Weak};
 
@@ -8,29 +8,30 @@ use antiphon::errors::{Error, ErrorKind};
 use antiphon::ticker::{self, OnTick};
 use wasmtime::{Config, Engine, EngineWeak, WasmFeatures};
 
-/// An engine, with whatever ends its guests in time.
+/// An engine, with what ends its guests in time.
 #[derive(Clone)]
 pub(crate) struct Clocked {
     pub(crate) engine: Engine,
     pub(crate) clock: Clock,
-    /// Ticks the engine for as long as anybody uses it.
+    /// Ticks the engine as long as it is used.
     _ticking: Option<Arc<Ticking>>,
     /// The pool that its instances come from, if any.
     pub(crate) pool: Option<Arc<Pool>>,
 }
 
-/// Who moves the epoch of an engine.
+/// Who advances the epoch of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clock {
-    /// Antiphon's ticker: we made the engine.
+    /// Antiphon's ticker, because we made the engine.
     Ours,
-    /// Whoever gave us the engine.
+    /// The owner of the engine, who gave it to us.
     Theirs,
-    /// Nobody: the engine was made without epoch interruption, by its owner or because the builder was told so, and nothing ends a guest that loops.
+    /// No one. The engine has no epoch interruption, because its owner made it so or the builder
+    /// was told so. Nothing ends a guest that loops.
     Nobody,
 }
 
-/// Holds the engine weakly: the ticker must not keep an engine alive.
+/// Holds the engine weakly, because the ticker must not keep an engine alive.
 struct Ticking(EngineWeak);
 
 impl OnTick for Ticking {
@@ -42,7 +43,7 @@ impl OnTick for Ticking {
 }
 
 impl Clocked {
-    /// An engine of ours.
+    /// Makes an engine of ours, ticked by Antiphon's ticker.
     pub(crate) fn new(config: &Config) -> Result<Self, crate::errors::Error> {
         let engine = Engine::new(config)?;
         if !engine.get_epoch_interruption() {
@@ -53,13 +54,13 @@ impl Clocked {
         Ok(Self { engine, clock: Clock::Ours, _ticking: Some(ticking), pool: None })
     }
 
-    /// An engine that the caller made, and ticks.
+    /// Wraps an engine that the caller made and ticks.
     pub(crate) fn given(engine: &Engine) -> Self {
         let clock = if engine.get_epoch_interruption() { Clock::Theirs } else { Clock::Nobody };
         Self { engine: engine.clone(), clock, _ticking: None, pool: None }
     }
 
-    /// The same with a pool behind it.
+    /// Returns this engine with a pool behind it.
     pub(crate) fn with_pool(self, pool: Pool) -> Self {
         Self { pool: Some(Arc::new(pool)), ..self }
     }
@@ -68,7 +69,7 @@ impl Clocked {
         self.engine.get_consume_fuel()
     }
 
-    /// Refuses a limit of fuel on an engine that counts none.
+    /// Refuses a limit of fuel if the engine counts no fuel.
     pub(crate) fn check_fuel(&self, limits: &Limits) -> Result<(), Error> {
         if limits.fuel() == u64::MAX || self.counts_fuel() {
             return Ok(());
@@ -81,19 +82,23 @@ impl Clocked {
     }
 }
 
-/// The settings of our own engines: the features of every Antiphon engine, and interruption by epochs.
+/// Returns the settings of our own engines: the features of every Antiphon engine, and interruption
+/// by epochs.
 pub(crate) fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
-    // What the system's unwinder reads, which no trap, backtrace of a guest or panic of a handler needs: a seventeenth of all
-    // code, and each module is registered with the unwinder when it is loaded. Windows asks for it.
+    // Leaves out what the system's unwinder reads (`.eh_frame`): a seventeenth of all code, which
+    // would be written, read, hashed, and registered with the unwinder at each load. Wasmtime finds
+    // a guest's frames by frame pointers, and catches panics where a handler returns. Only
+    // debuggers and the backtrace of a handler's panic see less: the backtrace ends at the guest.
+    // Windows requires it.
     if cfg!(not(windows)) {
         config.native_unwind_info(false);
     }
 
-    // On, here as in every other engine: what compilers emit today and all engines run alike.
+    // On, as in every Antiphon engine: compilers emit it today, and all engines run it alike.
     config.wasm_tail_call(true);
-    // Off: nobody's guests need them, and each is one more thing to get wrong.
+    // Off: guests do not need these, and each adds a way to be wrong.
     for feature in [
         WasmFeatures::THREADS,
         WasmFeatures::MEMORY64,
@@ -113,12 +118,12 @@ pub(crate) fn config() -> Config {
     config
 }
 
-/// Makes each run of a guest like the one before, whatever machine it is on. Comes after the settings of the caller's,
-/// which must not take it back.
+/// Makes each run of a guest equal, on every machine. Called after the caller's settings, which
+/// must not undo it.
 pub(crate) fn make_deterministic(config: &mut Config) {
     config.consume_fuel(true);
     config.cranelift_nan_canonicalization(true);
-    // Threads can wait by the clock, and relaxed instructions differ from one processor to the next.
+    // Threads can wait by the clock, and relaxed instructions differ between processors.
     for feature in
         [WasmFeatures::RELAXED_SIMD, WasmFeatures::THREADS, WasmFeatures::SHARED_EVERYTHING_THREADS]
     {
@@ -126,7 +131,7 @@ pub(crate) fn make_deterministic(config: &mut Config) {
     }
 }
 
-/// Refuses a deadline that nobody could keep.
+/// Refuses a deadline that no clock could keep.
 pub(crate) fn unsupported_deadline() -> Error {
     Error::new(
         ErrorKind::Unsupported,

@@ -1,4 +1,9 @@
-//! All that native code depends on besides its module: who compiled it, for what, and how.
+//! Everything that native code depends on besides its module: the compiler, the target, and the
+//! settings.
+//!
+//! Wasmtime's own check is not enough. It accepts code of any patch version, and code with or
+//! without canonical NaNs where its own compiler would differ. Here everything that goes into the
+//! code has to be equal, and the error names what differs if that has a name.
 
 use std::hash::{Hash, Hasher};
 
@@ -7,23 +12,24 @@ use wasmtime::Engine;
 use crate::artifact::ArtifactError;
 use crate::engine::Clocked;
 
-/// What native code was compiled by and for. Code runs only where all of it is the same.
+/// What native code was compiled by and for. Code runs only where all of it is equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Environment {
-    /// The version of Wasmtime, to the patch: each may have fixed what its compiler did wrong.
+    /// The version of Wasmtime, to the patch. A patch may fix a fault of the compiler.
     pub(crate) wasmtime: String,
     /// Processor and system.
     pub(crate) target: String,
-    /// What the processor can do, of what a compiler makes use of.
+    /// The features of the processor that a compiler makes use of.
     pub(crate) features: String,
     /// The settings that have a name here.
     pub(crate) settings: String,
-    /// Everything: the above, all settings of the engine, and the version of what keeps it.
+    /// A hash of everything: the fields above, all settings of the engine, and the version of this
+    /// crate.
     pub(crate) hash: [u8; 32],
 }
 
 impl Environment {
-    /// That of code which this engine compiles.
+    /// Returns the environment of code that this engine compiles.
     pub(crate) fn of(engine: &Clocked, deterministic: bool) -> Self {
         let engine: &Engine = &engine.engine;
         let yes = |flag: bool| if flag { "yes" } else { "no" };
@@ -47,7 +53,7 @@ impl Environment {
         environment
     }
 
-    /// Whether code of `self` runs on an engine of `here`, and if not, what differs.
+    /// Checks that code of `self` runs on an engine of `here`. The error says what differs.
     pub(crate) fn fits(&self, here: &Self) -> Result<(), ArtifactError> {
         let pairs = [
             ("Wasmtime", &self.wasmtime, &here.wasmtime),
@@ -73,7 +79,7 @@ impl Environment {
     }
 }
 
-/// Not of the hash itself, which is made of the rest.
+/// Leaves out the field `hash`, which is made of the others.
 impl Hash for Environment {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { wasmtime, target, features, settings, hash: _ } = self;
@@ -81,7 +87,7 @@ impl Hash for Environment {
     }
 }
 
-/// Collects what hashes itself, to the width that a digest needs.
+/// Collects what implements [`Hash`], at the width of a digest.
 struct Blake3(blake3::Hasher);
 
 impl Hasher for Blake3 {
@@ -95,9 +101,9 @@ impl Hasher for Blake3 {
     }
 }
 
-/// What this processor can do, of what Cranelift looks for.
+/// Returns the features of this processor that Cranelift looks for.
 fn features() -> Vec<&'static str> {
-    /// The names of those that are there.
+    /// The names of the features that are present.
     macro_rules! detected {
         ($detect:ident: $($name:tt)*) => {
             [$(($name, std::arch::$detect!($name))),*]

@@ -1,4 +1,4 @@
-//! What can go wrong before there is a host.
+//! Errors that occur before there is a host.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use antiphon::errors::ErrorKind;
 /// The result of building a provider.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong while a provider was built. Converts into [`antiphon::errors::Error`], which hosts use.
+/// An error of building a provider. It converts into [`antiphon::errors::Error`], which hosts use.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The builder was told things that do not go together.
+    /// The settings of the builder contradict each other.
     BuilderInvalidConfig(String),
-    /// The module was refused, or an option that this build lacks was asked for; the kind says which.
+    /// The module was refused, or this build lacks an option that was set; the kind says which.
     Refused(antiphon::errors::Error),
     /// Wasmtime could not set up its engine.
     Wasmtime(wasmtime::Error),
@@ -35,7 +35,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::BuilderInvalidConfig(_) => None,
-            // Transparent: their own sources.
+            // These variants are transparent, so their sources are those of the inner errors.
             Self::Refused(error) => std::error::Error::source(error),
             Self::Wasmtime(error) => error.source(),
         }
@@ -50,7 +50,7 @@ impl From<antiphon::errors::Error> for Error {
 
 impl From<wasmtime::Error> for Error {
     fn from(error: wasmtime::Error) -> Self {
-        // Ours may have come through one of its functions.
+        // One of our errors may have come through a function of Wasmtime.
         match error.downcast() {
             Ok(ours) => Self::Refused(ours),
             Err(error) => Self::Wasmtime(error),

@@ -10,7 +10,7 @@ use crate::data::{Data, find_memory, split_known};
 
 type Guest<'a> = Caller<'a, Data>;
 
-/// Defines every import of waPC, and AssemblyScript's abort, as plain synchronous functions.
+/// Defines every import of waPC, and AssemblyScript's `abort`, as synchronous functions.
 pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
     antiphon::link_imports!(linker, Guest<'_>, with);
     linker.func_wrap(
@@ -24,22 +24,25 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
     Ok(())
 }
 
-/// Runs an import over the guest's memory, with a look at the time before one that has much to copy: thousands of them in a
-/// straight line, 4 MiB each, would pass the engine's own looks by.
+/// Runs an import over the guest's memory. It first checks the time if the import has much to copy:
+/// thousands of imports in a straight line, each copying 4 MiB, would pass between the engine's own
+/// checks.
 #[inline(always)]
 fn with<R>(
     mut guest: Guest<'_>,
     copies: impl FnOnce(&Conversation) -> i32,
     run: impl FnOnce(&mut [u8], &mut Conversation) -> Result<R, Error>,
 ) -> Result<R> {
-    /// What is copied in less time than the call of the import takes.
+    /// The number of bytes that are copied in less time than the call of the import takes.
     const BRIEF: u32 = 2 << 10;
 
     let copies = copies(&guest.data().conversation).cast_unsigned();
     if copies > BRIEF {
         guest.data().check()?;
     }
-    // To find the memory takes as long as all else that is done for an empty answer.
+    // Looks for the memory only if there are bytes to copy. Finding it is a chain of loads that
+    // each wait for the one before: a twentieth of a null call, and as long as everything else that
+    // an empty answer needs.
     let (memory, data) = match guest.data().memory {
         _ if copies == 0 => (&mut [][..], guest.data_mut()),
         Some(memory) => memory.data_and_store_mut(&mut guest),
@@ -51,7 +54,8 @@ fn with<R>(
     Ok(run(memory, &mut data.conversation)?)
 }
 
-/// Takes the caller and gives it back: if it were lent to a function, it would be a value in memory in every call.
+/// Takes the caller and returns it. If this function borrowed the caller, every call would have to
+/// keep it in memory.
 #[cold]
 fn with_memory(mut guest: Guest<'_>) -> Guest<'_> {
     find_memory(&mut guest);

@@ -25,26 +25,27 @@ use crate::{stack, trap};
 pub struct Instance(Kind);
 
 enum Kind {
-    /// Its guest runs on the caller's stack, to the end.
+    /// The guest runs on the caller's stack, to the end.
     Straight(Guest),
-    /// It runs on a stack of its own, which it can leave to wait.
+    /// The guest runs on a stack of its own, which it can leave to wait.
     #[cfg(any(feature = "async", feature = "wasi-fs"))]
     Fiber(Resident),
 }
 
-/// The guest of an instance: its store, and what it is called through.
+/// The guest of an instance: its store, and the export that it is called through.
 pub(crate) struct Guest {
     store: Store<Data>,
     guest_call: TypedFunc<(i32, i32), i32>,
-    /// Whether it has epochs, and neither ticks nor fuel: one look in place of three.
+    /// Whether the guest has epochs and neither epoch ticks nor fuel. One check then replaces
+    /// three.
     usual: bool,
-    /// Whether it has no output that would have to be flushed.
+    /// Whether the guest has no output that would have to be flushed.
     silent: bool,
     /// Whether an epoch has to be armed before guest code runs.
     epochs: bool,
-    /// Ticks of a call, where they are counted instead of the time.
+    /// The epoch ticks of a call, if ticks are counted instead of time.
     ticks: Option<Ticks>,
-    /// What each call may burn at most, where the engine counts it.
+    /// The fuel that each call may burn at most, if the engine counts it.
     fuel: Option<u64>,
 }
 
@@ -53,7 +54,8 @@ pub(crate) struct Guest {
 pub(crate) enum Mode {
     /// On the caller's stack, to the end.
     Straight,
-    /// On a stack of its own, which can be left while the guest waits; with `yields`, at each tick too.
+    /// On a stack of its own, which the guest leaves while it waits. With `yields` it also does so
+    /// at each tick.
     #[cfg(any(feature = "async", feature = "wasi-fs"))]
     Fiber { yields: bool },
 }
@@ -62,7 +64,7 @@ pub(crate) enum Mode {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct How {
     pub(crate) mode: Mode,
-    /// Whether its imports leave it where they wait.
+    /// Whether its imports suspend the guest where they wait.
     pub(crate) suspends: bool,
 }
 
@@ -73,7 +75,8 @@ impl How {
 /// An instance that did not start.
 pub(crate) struct Unstarted {
     pub(crate) error: Error,
-    /// Its spare conversation, where there was no room for it: no code of the guest's has run.
+    /// The spare conversation, if there was no room for the instance. No code of the guest has run
+    /// then.
     pub(crate) unplaced: Option<Box<Conversation>>,
 }
 
@@ -84,7 +87,8 @@ impl From<Error> for Unstarted {
 }
 
 impl Instance {
-    /// Builds a store and an instance and runs the init exports. In [`Mode::Straight`] the future never waits.
+    /// Builds a store and an instance, and runs the init exports. In [`Mode::Straight`] the future
+    /// never waits.
     async fn start_in(
         compiled: &Compiled,
         linked: &Linked,
@@ -92,7 +96,7 @@ impl Instance {
         spare: Box<Conversation>,
         how: How,
     ) -> Result<Self, Unstarted> {
-        // The host has merged them already; a host that sees this provider through a wrapper may not have.
+        // The host has merged these limits already, unless it sees this provider through a wrapper.
         let limits = conversation.limits().stricter(compiled.limits);
         let clock = linked.engine.clock;
         if clock == Clock::Nobody && limits.deadline().min(limits.init_deadline()) != std::time::Duration::MAX
@@ -122,7 +126,8 @@ impl Instance {
         let ticks = |ticks: fn(&EpochDeadlines) -> u64| {
             compiled.settings.epochs.as_ref().map(|deadlines| Ticks::new(ticks(deadlines), clock))
         };
-        // Once for the whole of a start, unlike the epoch.
+        // Fuel is set once for the whole start, unlike the epoch: it limits how much work a guest
+        // may cause.
         refuel(&mut store, fuel)?;
         let mut starting = Starting {
             store,
@@ -155,8 +160,9 @@ impl Instance {
         }))
     }
 
-    /// The same, also for a guest with directories: files are waited for outside the conversation, so the deadline is kept
-    /// around them.
+    /// Starts an instance as [`start_in`](Self::start_in) does, also for a guest with directories.
+    /// Such a guest waits for files outside its conversation, so the deadline is kept around the
+    /// whole start.
     pub(crate) async fn start_watched(
         compiled: &Compiled,
         linked: &Linked,
@@ -181,7 +187,8 @@ impl Guest {
     /// Runs `__guest_call` on a fiber, however long it waits.
     ///
     /// # Cancel safety
-    /// A dropped call leaves a conversation in which nothing runs; the instance must not be used again.
+    /// A dropped call leaves a conversation in which nothing runs. The instance must not be used
+    /// again.
     #[cfg(any(feature = "async", feature = "wasi-fs"))]
     #[inline]
     pub(crate) async fn run_suspending(
@@ -195,15 +202,15 @@ impl Guest {
         self.run_on_fiber(conversation).await
     }
 
-    /// The same for a guest with directories.
+    /// Runs `__guest_call` of a guest with directories, with the deadline kept around it.
     #[cfg(feature = "wasi-fs")]
     async fn run_watched(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         let watch = conversation.watch();
         let run = crate::wasi_fs::in_tokio(Interruptible::new(self.run_on_fiber(conversation)));
         match watch.over(run).await {
             Ok(Ok(returned)) => returned,
-            // What the guest wrote goes to the log although its call was dropped in the middle, and the conversation, which
-            // knows what was used, back to the host.
+            // The call was dropped in the middle. What the guest wrote still goes to the log, and
+            // the conversation, which knows what the call has used, goes back to the host.
             Ok(Err(error)) | Err(error) => {
                 let flushed = self.store.data_mut().flush_output();
                 mem::swap(&mut self.store.data_mut().conversation, conversation);
@@ -215,8 +222,9 @@ impl Guest {
     /// Runs `__guest_call` straight.
     #[inline(always)]
     fn run(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        // What was armed for an earlier call holds: the callback looks at the time once for all the ticks since, which is
-        // seldom, while to arm costs something each time.
+        // The epoch stays armed from an earlier call. If ticks have passed since, the guest's first
+        // check calls the callback once, which happens at most once a tick; arming would cost
+        // something in each call.
         if !self.usual {
             self.prepare(conversation)?;
         }
@@ -233,7 +241,7 @@ impl Guest {
     #[inline]
     async fn run_on_fiber(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         if self.usual {
-            // One tick from now: a guest that has just begun need not give way.
+            // Armed for one tick from now, because a guest that has just begun need not yield.
             self.store.set_epoch_deadline(1);
         } else {
             self.prepare(conversation)?;
@@ -252,7 +260,7 @@ impl Guest {
         data.conversation.lengths()
     }
 
-    /// What few guests need before they run.
+    /// Prepares what only few guests need before they run.
     #[cold]
     fn prepare(&mut self, conversation: &Conversation) -> Result<(), Error> {
         if self.epochs {
@@ -305,7 +313,7 @@ impl Guest {
         }
     }
 
-    /// The fuel of a call, where the engine counts it.
+    /// Returns the fuel of a call, if the engine counts it.
     #[inline(always)]
     fn fuel_of(&self, conversation: &Conversation) -> Option<u64> {
         self.fuel.map(|limit| conversation.fuel_within(limit))
@@ -361,12 +369,12 @@ impl antiphon::provider::Instance for Instance {
     }
 }
 
-/// Arms the epoch before guest code runs, whichever it is: start-up code runs even without a start function, and an
-/// engine with epochs traps at once where none is armed.
+/// Arms the epoch before any guest code runs. Start-up code runs even without a start function, and
+/// an engine with epochs traps at once if none is armed.
 #[inline]
 fn arm(store: &mut Store<Data>, ticks: Option<Ticks>, conversation: &Conversation) {
     match ticks {
-        // One tick: the callback looks at the wall clock at each.
+        // One tick, because the callback checks the wall clock at each tick.
         None => store.set_epoch_deadline(1),
         Some(ticks) => {
             let (first, ticks) = ticks.start(conversation);
@@ -376,7 +384,8 @@ fn arm(store: &mut Store<Data>, ticks: Option<Ticks>, conversation: &Conversatio
     }
 }
 
-/// Gives guest code its fuel, where it is counted: an engine that counts it traps at once without any.
+/// Gives guest code its fuel, if the engine counts it. An engine that counts fuel traps at once
+/// without any.
 #[inline(always)]
 fn refuel(store: &mut Store<Data>, fuel: Option<u64>) -> Result<(), Error> {
     match fuel {
@@ -392,14 +401,14 @@ fn set_fuel(store: &mut Store<Data>, fuel: u64) -> Result<(), Error> {
         .map_err(|error| Error::new(ErrorKind::Engine, "fuel is not counted").with_source(error))
 }
 
-/// An instance whose init exports are still to run.
+/// An instance whose init exports have not run yet.
 struct Starting {
     store: Store<Data>,
     mode: Mode,
     epochs: bool,
     ticks: Option<Ticks>,
     fuel: Option<u64>,
-    /// Whether it did not start for want of room.
+    /// Whether it did not start because there was no room for it.
     unplaced: bool,
 }
 

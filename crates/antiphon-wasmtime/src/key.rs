@@ -7,25 +7,28 @@ use std::path::Path;
 
 use crate::private::{self, told};
 
-/// The file of the key in its directory.
+/// The name of the key's file in its directory.
 const FILE: &str = "key";
 
-/// Bytes of a key.
+/// The length of a key in bytes.
 const LENGTH: usize = 32;
 
-/// The secret that seals native code: who has it can make this program run anything.
+/// The secret that seals native code. A holder of this key can make this program run any code.
 ///
-/// It is a file, `key`, in a directory of one user, made at random when it is first needed, and readable by that user
-/// alone. What was sealed with one key is worthless with another: to remove the file is to invalidate all that it sealed.
+/// The key is a file, `key`, in a directory of one user. It is made at random when it is first
+/// needed, and only that user can read it. Code that was sealed with one key cannot be loaded with
+/// another, so removing the file invalidates everything that it sealed.
 #[derive(Clone)]
 pub struct SealKey([u8; LENGTH]);
 
 impl SealKey {
-    /// The key of a directory, both of which are made if they are missing. Processes that make one at once agree on it.
+    /// Opens the key of a directory. Makes the directory and the key if they are missing. Processes
+    /// that make a key at the same time agree on one.
     ///
     /// # Errors
-    /// The directory is another user's or others may write to it; the key is no plain file of 32 bytes, is another
-    /// user's, or others may read it; or the system refuses.
+    /// Fails if the directory belongs to another user or others may write to it; if the key is not
+    /// a plain file of 32 bytes, belongs to another user, or others may read it; or if the system
+    /// refuses.
     pub fn open(directory: impl AsRef<Path>) -> io::Result<Self> {
         let directory = directory.as_ref();
         private::directory(directory)?;
@@ -38,11 +41,12 @@ impl SealKey {
             secret => secret,
         };
         let secret = secret.map_err(|error| told(error, "cannot use the key", &path))?;
-        // What is in the file is never a key itself, so that whatever else it may be used for tells nothing of seals.
+        // The contents of the file are never used as a key directly. So no other use of them
+        // reveals anything about seals.
         Ok(Self(blake3::derive_key("antiphon 2026 seal of native code", &secret)))
     }
 
-    /// The key of a hash that only who has it can make.
+    /// Returns the key of the keyed hash, which only its holder can compute.
     pub(crate) fn secret(&self) -> &[u8; LENGTH] {
         &self.0
     }
@@ -64,22 +68,23 @@ fn read(path: &Path) -> io::Result<[u8; LENGTH]> {
     })
 }
 
-/// Makes the key under another name and links it to its own, which is done by one process and once: nobody ever reads
-/// half a key, or one that another process then replaces.
+/// Writes the key under a temporary name and links it to its own name, which succeeds for one
+/// process and once. So no process ever reads half a key, or a key that another process then
+/// replaces.
 fn make(path: &Path) -> io::Result<()> {
     let mut secret = [0; LENGTH];
     getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
     let temporary = private::beside(path)?;
     let written = private::create(&temporary).and_then(|mut file| {
         file.write_all(&secret)?;
-        // An empty file under the key's name would outlive a crash of the machine.
+        // Otherwise a crash of the machine could leave an empty file under the key's name.
         file.sync_all()?;
         match fs::hard_link(&temporary, path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             linked => linked,
         }
     });
-    // It may never have been there.
+    // The temporary file may not exist.
     let _ = fs::remove_file(&temporary);
     written
 }

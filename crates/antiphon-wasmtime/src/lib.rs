@@ -60,7 +60,7 @@ pub use options::{EpochDeadlines, ResourceLimits};
 pub use provider::{WasmtimeEngineProvider, WasmtimeEngineProviderPre};
 #[cfg(feature = "async")]
 pub use provider_async::{WasmtimeEngineProviderAsync, WasmtimeEngineProviderAsyncPre};
-/// The engine itself, for those who bring their own or want this very version.
+/// The engine itself, for programs that bring their own engine or need this exact version.
 pub use wasmtime;
 #[cfg(feature = "wasi-fs")]
 pub use wasmtime_wasi;

@@ -1,9 +1,9 @@
-//! Growth of one instance, as Wasmtime asks about it.
+//! Limits the growth of one instance when Wasmtime asks.
 
 use antiphon::growth::{Growth, MAX_TABLES};
 use wasmtime::ResourceLimiter;
 
-/// What the instance may grow to. Its limits are the whole store's, which has one instance.
+/// What the instance may grow to. Its limits hold for the whole store, which has one instance.
 #[derive(Debug)]
 pub(crate) struct Limiter(pub(crate) Growth);
 

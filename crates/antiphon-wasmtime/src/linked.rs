@@ -1,4 +1,9 @@
-//! A module on one engine, with its imports and exports resolved: what instances are made from.
+//! A module on one engine, with its imports and exports resolved. Instances are made from it.
+//!
+//! There is one linker and two pre-instantiated modules. In the first, every import is a
+//! synchronous function. For guests that may have to wait, `__host_call` and `poll_oneoff` are
+//! redefined as asynchronous functions over the same linker. An instance uses that second form only
+//! if its host's handler can suspend, because a store that has it can never run straight again.
 
 use antiphon::EngineOptions;
 use antiphon::errors::{Error, ErrorKind};
@@ -14,19 +19,21 @@ use crate::{errors, imports, native};
 #[derive(Clone)]
 pub(crate) struct Linked {
     pub(crate) engine: Clocked,
-    /// Every import a synchronous function.
+    /// The form whose imports are all synchronous functions.
     pub(crate) straight: InstancePre<Data>,
-    /// The imports that can wait suspend the guest; the same as `straight` where it has none of them.
+    /// The form whose waiting imports suspend the guest. It equals `straight` if the module has no
+    /// such import.
     #[cfg(feature = "async")]
     pub(crate) suspending: InstancePre<Data>,
     pub(crate) exports: Exports,
 }
 
-/// Where a module's exports are: to look one up by its name in each instance costs a fifth of a microsecond.
+/// Where a module's exports are. Looking an export up by its name in each instance costs a fifth of
+/// a microsecond.
 #[derive(Clone)]
 pub(crate) struct Exports {
     pub(crate) memory: Option<ModuleExport>,
-    /// Those that it has, with their names, in their order.
+    /// The init exports that the module has, with their names, in the order of their calls.
     pub(crate) init: Vec<(&'static str, ModuleExport)>,
     pub(crate) guest_call: ModuleExport,
 }
@@ -62,7 +69,8 @@ impl Linked {
         let straight = linker.instantiate_pre(module)?;
         #[cfg(feature = "async")]
         let suspending = {
-            // The same linker serves both modes: what can wait is defined anew over its synchronous form.
+            // The same linker serves both forms: the imports that can wait are redefined over their
+            // synchronous form.
             linker.allow_shadowing(true);
             imports::link_suspending(&mut linker)?;
             #[cfg(feature = "wasi")]
@@ -79,7 +87,7 @@ impl Linked {
         })
     }
 
-    /// The same code on the engine that takes over from a pool.
+    /// Returns this code on the engine that makes instances on demand beside the pool.
     pub(crate) fn on_demand(&self, info: &ModuleInfo, options: &EngineOptions) -> errors::Result<Self> {
         let pool = self.engine.pool.as_ref();
         let engine = pool.and_then(|pool| pool.on_demand()).ok_or_else(|| {
@@ -89,7 +97,8 @@ impl Linked {
         Self::new(engine.clone(), &module, info, options)
     }
 
-    /// What an instance is made from; `suspends` says whether the guest can be left where it waits.
+    /// Returns the form that instances are made from; `suspends` says whether the imports may
+    /// suspend the guest.
     pub(crate) fn form(&self, suspends: bool) -> &InstancePre<Data> {
         #[cfg(feature = "async")]
         if suspends {

@@ -1,4 +1,4 @@
-//! The ways to a compiled module: compile it, find it in a cache, open an artifact.
+//! The ways to a compiled module: compile it, find it in a cache, or open an artifact.
 
 use antiphon::errors::Error;
 use antiphon::{Limits, ModuleInfo};
@@ -8,10 +8,11 @@ use crate::compiling::{self, Turn};
 use crate::engine::Clocked;
 use crate::errors::Result;
 
-/// A module, what it says about itself, and the engine that it is on: the given one, or that beside its pool.
+/// A module, its info, and the engine that it is on: the given one, or the one beside its pool.
 pub(crate) type Loaded = (Module, ModuleInfo, Clocked);
 
-/// Compiles a module, in the binary or the text format, when its turn has come. What it would cost was looked at before.
+/// Compiles a module in the binary or the text format, when its turn has come. [`ModuleInfo::load`]
+/// has priced it before that.
 pub(crate) fn compile(bytes: &[u8], engine: Clocked, limits: &Limits) -> Result<Loaded> {
     let (bytes, info) = ModuleInfo::load(bytes, limits)?;
     let turn = compiling::turn();
@@ -19,7 +20,7 @@ pub(crate) fn compile(bytes: &[u8], engine: Clocked, limits: &Limits) -> Result<
     Ok((module, info, engine))
 }
 
-/// A module that was read, and what it is held to.
+/// A module that was read, and the limits that hold for it.
 struct Read<'a> {
     bytes: &'a [u8],
     info: &'a ModuleInfo,
@@ -34,7 +35,7 @@ impl Read<'_> {
             Ok(module) => return Ok((module, engine)),
             Err(refused) => refused,
         };
-        // Perhaps it is only that the pool has no place of the kind that it wants.
+        // The pool may only lack a place of the kind that this module needs.
         if let Some(pool) = &engine.pool {
             info.needs.check(limits)?;
             if let Some(engine) = pool.on_demand()
@@ -67,10 +68,11 @@ mod kept {
     use crate::key::SealKey;
     use crate::{native, private};
 
-    /// How many times the bytes of a module have to be hashed, about: once themselves, and its code.
+    /// About how many times the bytes of a module have to be hashed: once for the module, and the
+    /// rest for its code.
     const CODE: u64 = 4;
 
-    /// The same as [`compile`], unless the cache has it.
+    /// Takes a module from the cache, or compiles it as [`compile`] does.
     pub(crate) fn cached(
         bytes: &[u8],
         engine: Clocked,
@@ -88,7 +90,7 @@ mod kept {
         }
         let (bytes, info) = ModuleInfo::load(bytes, limits)?;
         let turn = compiling::turn();
-        // Whoever compiled meanwhile may have wanted the same.
+        // The module that was compiled during the wait may have been this one.
         if turn.waited
             && let Some((module, info)) = cache.load_again(&engine, &wanted)
         {
@@ -99,13 +101,13 @@ mod kept {
         if Engine::same(&compiled_on.engine, &engine.engine) {
             cache.store(wanted, &module, &info);
         } else {
-            // The engine that looks it up the next time would refuse it.
+            // Not stored: the engine that looks the module up next time would refuse it.
             cache.missed();
         }
         Ok((module, info, compiled_on))
     }
 
-    /// Opens an artifact. Its module is held to the limits as if it had been handed in.
+    /// Opens an artifact. Its module has to keep to the limits as if it had been handed in.
     pub(crate) fn artifact(
         (path, key): (&Path, &SealKey),
         engine: Clocked,
@@ -124,7 +126,7 @@ mod kept {
         let beside = || engine.pool.as_ref().and_then(|pool| Some((pool, pool.on_demand()?)));
         let (module, info, engine) = match open(&engine) {
             Ok((module, info)) => (module, info, engine),
-            // As for a module: perhaps it is only that the pool has no place of the kind that it wants.
+            // As with a module, the pool may only lack a place of the kind that the code needs.
             Err(ArtifactError::Engine(refused)) if let Some((pool, engine)) = beside() => {
                 let (module, info) = open(engine).map_err(Error::from)?;
                 pool.warn(&refused);
@@ -140,7 +142,7 @@ mod kept {
         Ok((module, info, engine))
     }
 
-    /// Loads the code of an open file, if its seal is whole.
+    /// Loads the code of an open file, if its seal is intact.
     pub(crate) fn open(
         file: &File,
         how: Opening<'_, '_>,
@@ -152,7 +154,8 @@ mod kept {
             Ok::<_, ArtifactError>((fitting.is_mapped(), native::load(&engine.engine, fitting), info))
         };
         let (_, loaded, info) = match from(Place::File)? {
-            // No code may run from the files of some disks (`noexec`), which is no reason to compile it again.
+            // Some disks allow no code to run from their files (`noexec`). That is no reason to
+            // compile the module again.
             (true, Err(_), _) => from(Place::Memory)?,
             loaded => loaded,
         };
@@ -216,7 +219,7 @@ mod tests {
         let turn = compiling::turn();
         std::thread::scope(|scope| {
             let waits = scope.spawn(build);
-            // It looks at the file, then waits for this turn to end.
+            // The thread looks at the file, and then waits for this turn to end.
             while cache.stats().rejected == 0 {
                 std::thread::yield_now();
             }

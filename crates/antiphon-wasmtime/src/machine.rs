@@ -1,9 +1,10 @@
-//! What the machine says about itself. Whatever it does not say is `None`, and taken for the worse.
+//! What the machine says about itself. A fact that it does not tell is `None`, and the worse case
+//! is assumed.
 
 /// The facts that decide how instances are pooled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Machine {
-    /// Version of the Linux kernel: major, minor.
+    /// The version of the Linux kernel: major, minor.
     pub(crate) kernel: Option<(u32, u32)>,
     /// Whether a page can be swapped out.
     pub(crate) swaps: Option<bool>,
@@ -11,14 +12,14 @@ pub(crate) struct Machine {
     pub(crate) migrates: Option<bool>,
     /// How many mappings a process may have.
     pub(crate) max_mappings: Option<u64>,
-    /// How much address space this process may have, in bytes, where that is limited.
+    /// How much address space this process may have, in bytes, if that is limited.
     pub(crate) address_space: Option<u64>,
-    /// Memory, in bytes.
+    /// The size of memory in bytes.
     pub(crate) memory: Option<u64>,
 }
 
 impl Machine {
-    /// This one.
+    /// Reads the facts of this machine.
     pub(crate) fn this() -> Self {
         if cfg!(target_os = "linux") {
             Self::read(|path| std::fs::read_to_string(path).ok())
@@ -30,7 +31,7 @@ impl Machine {
     fn read(file: impl Fn(&str) -> Option<String>) -> Self {
         Self {
             kernel: file("/proc/sys/kernel/osrelease").and_then(|release| kernel(&release)),
-            // A line of headings, then one for each.
+            // A line of headings, and then one line for each swap device.
             swaps: file("/proc/swaps")
                 .filter(|swaps| swaps.starts_with("Filename"))
                 .map(|swaps| swaps.trim_end().lines().count() > 1),
@@ -45,22 +46,27 @@ impl Machine {
         }
     }
 
-    /// Whether the kernel's scan for written pages finds all of them. It does not say which pages are written among those
-    /// that are swapped out, or on their way from one place in memory to another: Wasmtime 48 takes them for untouched, and
-    /// the next instance in their place would read them.
+    /// Returns whether the kernel's scan for written pages finds all of them.
+    ///
+    /// Wasmtime 48 cleans a slot by a scan for written pages that are present. The scan misses a
+    /// written page that is swapped out, or that is moving to another place in memory at that
+    /// moment. Such a page keeps its bytes for the next instance in the slot. Compaction alone
+    /// causes this: with swap off, some of 100,000 calls that ran beside it read what was there
+    /// before. So pages are scanned only where none can be missed. Most kernels move pages; there,
+    /// slots go back to the kernel in batches.
     pub(crate) fn scans_pages_safely(&self) -> bool {
         let has_scan = self.kernel.is_some_and(|version| version >= (6, 7));
         has_scan && self.swaps == Some(false) && self.migrates == Some(false)
     }
 }
 
-/// The first two numbers of a release such as `6.12.3-generic`.
+/// Parses the first two numbers of a release such as `6.12.3-generic`.
 fn kernel(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.trim().split(|char: char| !char.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// The memory of the machine, or of the control group where that is less.
+/// Returns the memory of the machine, or of the control group if that is less.
 fn memory(file: impl Fn(&str) -> Option<String>) -> Option<u64> {
     let kibibytes = number_after(&file("/proc/meminfo")?, "MemTotal:")?;
     let total = kibibytes.checked_mul(1024)?;
@@ -68,7 +74,7 @@ fn memory(file: impl Fn(&str) -> Option<String>) -> Option<u64> {
     Some(group.map_or(total, |group: u64| group.min(total)))
 }
 
-/// The number that follows a name at the start of a line.
+/// Returns the number that follows a name at the start of a line.
 fn number_after(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
@@ -84,7 +90,7 @@ mod tests {
     const IMMOVABLE: &str = "nr_free_pages 1\npgfault 2\n";
     const MOVABLE: &str = "nr_free_pages 1\npgmigrate_success 0\n";
 
-    /// A machine of so many files, each a path and its text.
+    /// A machine with these files, each a path and its text.
     fn machine(files: &[(&str, &str)]) -> Machine {
         Machine::read(|path| files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned()))
     }

@@ -1,8 +1,8 @@
-//! The door to native code, and all the unsafe code there is.
+//! The door to native code, and the only unsafe code in this crate.
 
 #![expect(
     unsafe_code,
-    reason = "to load native code is to trust it: what comes from a file is a type that only the check of a seal makes"
+    reason = "loading native code means trusting it: code from a file has a type that only the check of a seal makes"
 )]
 
 use wasmtime::{Engine, Module};
@@ -10,13 +10,14 @@ use wasmtime::{Engine, Module};
 #[cfg(feature = "cache")]
 pub(crate) use sealed::load;
 
-/// The code of a module on another engine whose compiler has the same settings.
+/// Copies the code of a module to another engine whose compiler has the same settings.
 ///
 /// # Errors
-/// The settings differ, or there is no memory for it.
+/// Fails if the settings differ, or there is no memory for the code.
 pub(crate) fn copy(module: &Module, engine: &Engine) -> wasmtime::Result<Module> {
     let code = module.serialize()?;
-    // SAFETY: Wasmtime asks for bytes that it serialised itself, unchanged: nobody has seen these.
+    // SAFETY: Wasmtime requires bytes that it serialised itself, unchanged. These bytes come from
+    // `serialize` directly, and no other code has seen them.
     unsafe { Module::deserialize(engine, code) }
 }
 
@@ -27,16 +28,19 @@ mod sealed {
 
     use crate::artifact::{Code, Fitting};
 
-    /// Loads code whose seal was found whole, for an engine like the one that compiled it.
+    /// Loads code whose seal was checked, for an engine like the one that compiled it.
     pub(crate) fn load(engine: &Engine, fitting: Fitting) -> wasmtime::Result<Module> {
         match fitting.into_code() {
-            // SAFETY: Wasmtime asks for bytes that it serialised itself, unchanged then and as long as they are mapped.
-            // A `Fitting` is made nowhere but where its seal was checked, over every byte and with a key that nobody but
-            // this user can read; only this program seals with it, and only what `Module::serialize` returned. It is the
-            // same open file, whatever its name means by now. Nobody but this user may write to it (`Code::Mapped` says
-            // so), and this program never writes to a file that has its name: it writes another one and renames it.
+            // SAFETY: Wasmtime requires bytes that it serialised itself, unchanged since then and
+            // for as long as they are mapped. A `Fitting` is made only where its seal was checked,
+            // over every byte and with a key that only this user can read. Only this program seals
+            // with that key, and it seals only what `Module::serialize` returned. The file is the
+            // open file that was checked, whatever its name refers to by now. No other user may
+            // write to it (`Code::Mapped` says so), and this program never writes to a file that
+            // has its name: it writes another file and renames it.
             Code::Mapped(file) => unsafe { Module::deserialize_open_file(engine, file) },
-            // SAFETY: as above, and the bytes are in this process alone since before their seal was checked.
+            // SAFETY: as above. The bytes have been in this process alone since before their seal
+            // was checked.
             Code::Copied(bytes) => unsafe { Module::deserialize(engine, bytes) },
         }
     }

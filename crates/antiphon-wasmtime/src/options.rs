@@ -2,28 +2,30 @@
 
 /// How many epoch ticks guest code may run.
 ///
-/// Given together with [`engine`](crate::WasmtimeEngineProviderBuilder::engine), a tick is whatever the owner of that
-/// engine makes of it: Antiphon never ticks an engine that it did not make. Without one, a tick is that of
-/// [`antiphon::ticker::TICK`], 5 ms. Either way the default wall-clock deadlines no longer apply.
+/// Together with [`engine`](crate::WasmtimeEngineProviderBuilder::engine), the owner of that engine
+/// decides how long a tick is, because Antiphon never ticks an engine that it did not make. Without
+/// an engine, a tick is [`antiphon::ticker::TICK`], 5 ms. In both cases the default wall-clock
+/// deadlines no longer apply.
 ///
-/// The epochs of another's engine cannot be read, only awaited. A guest on one runs until all its ticks are over, without
-/// giving way to its executor and without seeing its [`CancelHandle`](antiphon::CancelHandle); with a deadline in time
-/// besides, it is looked at in each tick, and ticks that pass during a host call count as one.
+/// The epochs of a caller's engine cannot be read, only awaited. A guest on such an engine runs
+/// until all its ticks are over. Until then it does not yield to its executor and does not see its
+/// [`CancelHandle`](antiphon::CancelHandle). If the call also has a wall-clock deadline, the guest
+/// is checked at each tick, and the ticks that pass during a host call count as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "users of wasmtime-provider build it with a struct expression")]
 pub struct EpochDeadlines {
-    /// Ticks for each of the start section, `_initialize`, `_start` and `wapc_init`.
+    /// The ticks for each of the start section, `_initialize`, `_start`, and `wapc_init`.
     pub wapc_init: u64,
-    /// Ticks for a call.
+    /// The ticks for a call.
     pub wapc_func: u64,
 }
 
-/// Caps on what an instance may allocate. Where it is given it replaces the defaults of [`antiphon::Limits`].
+/// Limits on what an instance may allocate. They replace the defaults of [`antiphon::Limits`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "users of wasmtime-provider build it with a struct expression")]
 pub struct ResourceLimits {
-    /// Bytes of linear memory; `None` for no limit.
+    /// The size of linear memory in bytes; `None` for no limit.
     pub max_memory_size: Option<usize>,
-    /// Elements of each table; `None` for no limit.
+    /// The elements of each table; `None` for no limit.
     pub max_table_elements: Option<usize>,
 }

@@ -1,4 +1,12 @@
-//! The pool that instances of one call come from: how large it is, and what takes over where it ends.
+//! The pool that instances of one call come from: its size, and what makes instances when it is
+//! full.
+//!
+//! A pool is as large as the machine allows, and it never limits how many instances there are. All
+//! pools of the process share a budget of address space and of mappings, and each pool takes an
+//! eighth of what is left. An instance that finds no place, for whatever reason, starts on a second
+//! engine beside the pool. That engine has the same code, which is serialised and loaded again in
+//! this process once, in some milliseconds. If no pool can be had, all instances are made on
+//! demand.
 
 use std::sync::{Mutex, Once, OnceLock, PoisonError};
 
@@ -9,41 +17,44 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 use crate::engine::Clocked;
 use crate::machine::Machine;
 
-/// Instances that one pool holds at once, at most.
+/// The largest number of instances that one pool holds at once.
 const MAX_SLOTS: u64 = 1_000;
 
-/// A pool of fewer is not worth its while.
+/// The smallest pool that is worth making.
 const MIN_SLOTS: u64 = 4;
 
-/// What all pools of the process may take of its address space, in bytes: a quarter of the 47 bits that it has.
+/// The address space that all pools of the process may take, in bytes: a quarter of the 47 bits
+/// that a process has.
 const ADDRESS_SPACE: u64 = 1 << 45;
 
-/// Mappings of an instance in a slot: its memory with an image in it (four), and its stack with a guard page (two).
+/// The mappings of an instance in a slot: four for its memory with an image in it, and two for its
+/// stack with a guard page.
 const MAPPINGS: u64 = 6;
 
-/// What Linux allows a process where nobody has set it.
+/// The limit of Linux on the mappings of a process, unless it was changed.
 const MAX_MAPPINGS: u64 = 65_530;
 
-/// Each pool takes at most this share of what others have left, so that there is always something left.
+/// Each pool takes at most this part of what is left, so that something always remains.
 const SHARE: u64 = 8;
 
-/// Written memory that an instance leaves in its slot for the next one, cleaned, in bytes, where pages are scanned.
+/// The written memory, in bytes, that a slot keeps for its next instance after cleaning it, if
+/// pages are scanned.
 const KEEP: u64 = 4 << 20;
 
-/// Slots that are given back to the system together, where each has to be.
+/// How many slots go back to the system together, if each of them has to.
 const BATCH: usize = 32;
 
-/// Bytes of a table's element.
+/// The size of a table's element in bytes.
 const ELEMENT: u64 = 8;
 
 /// What a pool is made for.
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
-    /// Bytes of address space of one memory, its guard pages included.
+    /// The address space of one memory in bytes, including its guard pages.
     memory: u64,
-    /// Elements that a table may grow to.
+    /// The number of elements that a table may grow to.
     table_elements: u64,
-    /// Bytes of the stack of a guest that can suspend.
+    /// The stack of a guest that can suspend, in bytes.
     stack: u64,
 }
 
@@ -58,14 +69,14 @@ impl Wanted {
         }
     }
 
-    /// Bytes of address space of a slot.
+    /// Returns the address space of a slot in bytes.
     fn slot(&self) -> u64 {
         let tables = self.table_elements.saturating_mul(ELEMENT).saturating_mul(MAX_TABLES);
         self.memory.saturating_add(self.stack).saturating_add(tables)
     }
 }
 
-/// What pools have taken.
+/// What all pools together have taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Taken {
     address_space: u64,
@@ -83,15 +94,16 @@ fn taken() -> std::sync::MutexGuard<'static, Taken> {
 struct Plan {
     slots: u64,
     scan: bool,
-    /// Bytes of memory, and none of them where pages are not scanned: to clean what may have been written costs more than
-    /// to give it back.
+    /// The memory that a slot keeps, in bytes. It is 0 if pages are not scanned, because cleaning
+    /// everything that may have been written costs more than returning it.
     keep: u64,
     takes: Taken,
 }
 
-/// The pool that the machine allows, given what others have taken of it; `None` where it is not worth its while.
+/// Returns the largest pool that the machine allows, given what other pools have taken, or `None`
+/// if it would be too small.
 fn plan(wanted: &Wanted, machine: &Machine, taken: Taken) -> Option<Plan> {
-    // Of a limited address space, and of the mappings, the program needs the most itself.
+    // All slots together may keep an eighth of the machine's memory.
     let address_space = machine.address_space.map_or(ADDRESS_SPACE, |limit| ADDRESS_SPACE.min(limit / 4));
     let mappings = machine.max_mappings.unwrap_or(MAX_MAPPINGS) / 2;
     let left =
@@ -103,7 +115,7 @@ fn plan(wanted: &Wanted, machine: &Machine, taken: Taken) -> Option<Plan> {
         return None;
     }
     let scan = machine.scans_pages_safely();
-    // All slots together, were each of them left as full as can be.
+    // The amount for one slot if every slot keeps as much as it may.
     let affordable = machine.memory.unwrap_or(0) / 8 / slots;
     Some(Plan {
         slots,
@@ -127,11 +139,12 @@ impl Plan {
             .max_tables_per_module(tables)
             .table_elements(usize::try_from(wanted.table_elements).unwrap_or(usize::MAX))
             .max_memories_per_module(1)
-            // As far as the reservation goes: the limits are kept by the store, and a host may raise them.
+            // As large as the reservation, because the store enforces the limits, and a host may
+            // raise them.
             .max_memory_size(usize::try_from(reservation).unwrap_or(usize::MAX))
-            // Only a check: the limits on modules bound it already.
+            // Only a check of Wasmtime; the limits on modules already bound this.
             .max_core_instance_size(1 << 30)
-            // An instance goes where the one before it was, which is mapped already.
+            // An instance takes the place of the one before it, which is already mapped.
             .max_unused_warm_slots(0)
             .decommit_batch_size(if self.scan { 1 } else { BATCH })
             .linear_memory_keep_resident(usize::try_from(self.keep).unwrap_or(0))
@@ -146,27 +159,28 @@ fn narrow(count: u64) -> u32 {
     count.try_into().unwrap_or(u32::MAX)
 }
 
-/// What the engine of a pool has beside it.
+/// What belongs to the engine of a pool.
 pub(crate) struct Pool {
-    /// The settings of an engine whose code is the same, and whose instances are limited by nothing but memory.
+    /// The settings of an engine with the same code, whose instances are limited only by memory.
     on_demand: Config,
     engine: OnceLock<Option<Clocked>>,
-    /// Elements that a table has room for.
+    /// How many elements a table has room for.
     table_elements: u64,
     warned: Once,
     takes: Taken,
 }
 
 impl Pool {
-    /// An engine whose instances come from a pool; from wherever there is room, where the machine has none for a pool.
+    /// Makes an engine whose instances come from a pool, or are made on demand if the machine has
+    /// no room for a pool.
     ///
     /// # Errors
-    /// Wasmtime refuses the settings.
+    /// Fails if Wasmtime refuses the settings.
     pub(crate) fn engine(config: &Config, limits: &Limits) -> Result<Clocked, crate::errors::Error> {
         let first = Clocked::new(config)?;
         let mut on_demand = config.clone();
         on_demand.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-        // A pool of the caller's, made by `configure`.
+        // The caller has made a pool in `configure`.
         if let Some(pool) = first.engine.get_pooling_config() {
             let table_elements = pool.get_table_elements().try_into().unwrap_or(u64::MAX);
             return Ok(first.with_pool(Self::new(on_demand, table_elements, Taken::default())));
@@ -212,17 +226,17 @@ impl Pool {
         Some(plan)
     }
 
-    /// Whether the pool's tables can grow as far as they may.
+    /// Returns whether the pool's tables can grow as far as the limits allow.
     pub(crate) fn fits(&self, limits: &Limits) -> bool {
         limits.table_elements() <= self.table_elements
     }
 
-    /// The engine that takes over; `None` where it cannot be made.
+    /// Returns the engine that makes instances on demand, or `None` if it cannot be made.
     pub(crate) fn on_demand(&self) -> Option<&Clocked> {
         self.engine.get_or_init(|| Clocked::new(&self.on_demand).ok()).as_ref()
     }
 
-    /// Says, once, that instances are made on demand.
+    /// Warns once that instances are made on demand.
     pub(crate) fn warn(&self, why: &dyn std::fmt::Display) {
         self.warned.call_once(|| {
             tracing::warn!(
@@ -248,7 +262,7 @@ mod tests {
 
     const WANTED: Wanted = Wanted { memory: (4 << 30) + (32 << 20), table_elements: 20_000, stack: 2 << 20 };
 
-    /// A machine that says the best of itself.
+    /// A machine on which every fact is favourable.
     const MACHINE: Machine = Machine {
         kernel: Some((6, 7)),
         swaps: Some(false),

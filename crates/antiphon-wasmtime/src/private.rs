@@ -1,12 +1,12 @@
-//! Files that are one user's alone. All that is particular to one system is here.
+//! Files that belong to one user alone. Everything that is specific to one system is here.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::{error, fmt};
 
-/// Makes a directory that only this user can enter, and those above it as they are made usually. One that is there must
-/// be this user's, and nobody else's to write to.
+/// Makes a directory that only this user can enter, and its parents with usual permissions. If the
+/// directory exists, it has to belong to this user, and no other user may write to it.
 pub(crate) fn directory(path: &Path) -> io::Result<()> {
     let create = || {
         if let Some(parent) = path.parent() {
@@ -36,7 +36,7 @@ pub(crate) fn directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A new file that only this user can read and write.
+/// Creates a new file that only this user can read and write.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -44,7 +44,8 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// A name beside a file's own, for a new one that is to take its place. No other process has it, nor thread.
+/// Returns a name beside a file's own, for a new file that will replace it. No other process or
+/// thread uses that name.
 pub(crate) fn beside(path: &Path) -> io::Result<PathBuf> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
@@ -53,7 +54,7 @@ pub(crate) fn beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(name))
 }
 
-/// Opens a file to read it, without a wait for whoever would write to it if it is a pipe.
+/// Opens a file for reading. A pipe is opened without waiting for a writer.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -61,7 +62,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// A file for a lock, made where it is missing.
+/// Opens a file for a lock, and makes it if it is missing.
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
@@ -70,11 +71,11 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Opens a secret. It must be a plain file of this user's that nobody else can read.
+/// Opens a secret. It has to be a plain file of this user that no other user can read.
 pub(crate) fn open_secret(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
-    // Neither another place by way of a link, nor a pipe that nobody ever writes to.
+    // Neither follows a link to another place nor waits for a pipe without a writer.
     system::stay_and_never_wait(&mut options);
     let file = options.open(path)?;
     let found = file.metadata()?;
@@ -90,17 +91,18 @@ pub(crate) fn open_secret(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads from somewhere in an open file, by any number of threads at once.
+/// Reads from an offset of an open file. Any number of threads may do so at once.
 pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
     system::read_at(file, bytes, offset)
 }
 
-/// Whether nobody else can change an open file while it is in use. Where that cannot be told, the answer is no.
+/// Returns whether no other user can change an open file while it is in use. If that cannot be
+/// told, the answer is no.
 pub(crate) fn only_we_change(found: &Metadata) -> bool {
     system::others_may_change(found) == Some(false)
 }
 
-/// An error of the system, with what failed, and where.
+/// Wraps an error of the system with what failed, and where.
 pub(crate) fn told(source: io::Error, what: &str, path: &Path) -> io::Error {
     io::Error::new(source.kind(), Told { what: format!("{what} {}", path.display()), source })
 }
@@ -159,7 +161,7 @@ mod system {
         found.uid() == rustix::process::geteuid().as_raw()
     }
 
-    /// The bits of the group are those of an access control list as well, where a file has one.
+    /// The bits of the group also stand for those of an access control list, if a file has one.
     pub(super) fn others_may_read(found: &Metadata) -> bool {
         !is_ours(found) || found.mode() & 0o077 != 0
     }
@@ -169,8 +171,8 @@ mod system {
     }
 }
 
-/// Where the standard library knows nothing of who may do what: what is in a user's own directories is taken for the
-/// user's own, and files are never used in place.
+/// For systems whose permissions the standard library does not know. Files in a user's own
+/// directories are assumed to belong to that user alone, and code is never loaded from its file.
 #[cfg(not(unix))]
 mod system {
     use std::fs::{DirBuilder, File, Metadata, OpenOptions};
@@ -197,7 +199,7 @@ mod system {
     }
 }
 
-/// What a directory may hold in the place of the files that are looked for.
+/// Other things that a directory may hold where a file is expected.
 #[cfg(all(test, unix))]
 mod tests {
     use std::fs;

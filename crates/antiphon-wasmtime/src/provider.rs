@@ -12,8 +12,8 @@ use crate::options::EpochDeadlines;
 
 /// Runs one instance of a guest for a [`WapcHost`](antiphon::WapcHost).
 ///
-/// Made by [`WasmtimeEngineProviderBuilder::build`](crate::WasmtimeEngineProviderBuilder::build). A clone is a provider
-/// of the same module whose instance has not been started.
+/// Made by [`WasmtimeEngineProviderBuilder::build`](crate::WasmtimeEngineProviderBuilder::build). A
+/// clone is a provider of the same module, with no instance started yet.
 pub type WasmtimeEngineProvider = Provider<Compiled>;
 
 /// A compiled module from which synchronous providers are made quickly.
@@ -27,15 +27,15 @@ impl WasmtimeEngineProviderPre {
         Self { compiled }
     }
 
-    /// A provider of this module, with deadlines in epoch ticks or without.
+    /// Makes a provider of this module, with deadlines in epoch ticks or without.
     ///
     /// # Errors
-    /// Epoch deadlines on an engine without epoch interruption.
+    /// Fails for epoch deadlines on an engine without epoch interruption.
     pub fn rehydrate(&self, epoch_deadlines: Option<EpochDeadlines>) -> Result<WasmtimeEngineProvider> {
         Ok(WasmtimeEngineProvider::new(Compiled::with_epochs(&self.compiled, epoch_deadlines)?))
     }
 
-    /// The same module as a factory.
+    /// Returns a factory of this module.
     #[must_use]
     pub fn factory(&self) -> Arc<dyn EngineProviderFactory> {
         Arc::new(Factory(Arc::clone(&self.compiled)))

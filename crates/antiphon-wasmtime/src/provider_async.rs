@@ -11,11 +11,13 @@ use crate::errors::Result;
 
 /// Runs one instance of a guest for a [`WapcHostAsync`](antiphon::WapcHostAsync).
 ///
-/// Made by [`WasmtimeEngineProviderBuilder::build_async`](crate::WasmtimeEngineProviderBuilder::build_async). A clone
-/// is a provider of the same module whose instance has not been started.
+/// Made by
+/// [`WasmtimeEngineProviderBuilder::build_async`](crate::WasmtimeEngineProviderBuilder::build_async).
+/// A clone is a provider of the same module, with no instance started yet.
 ///
-/// Guest code runs on a stack of its own: while the guest waits for its host, its thread serves other tasks, and at
-/// each tick of 5 ms it gives way to them. `cooperative(false)` on the builder runs guests that cannot wait straight.
+/// Guest code runs on a stack of its own. While the guest waits for its host, its thread serves
+/// other tasks, and the guest yields to them at each tick of 5 ms. With `cooperative(false)` on the
+/// builder, guests that cannot wait run straight.
 pub type WasmtimeEngineProviderAsync = ProviderAsync<Compiled>;
 
 /// A compiled module from which asynchronous providers are made quickly.
@@ -29,15 +31,15 @@ impl WasmtimeEngineProviderAsyncPre {
         Self { compiled }
     }
 
-    /// A provider of this module, with the builder's deadlines.
+    /// Makes a provider of this module, with the builder's deadlines.
     ///
     /// # Errors
-    /// None today; the signature is that of wasmtime-provider.
+    /// None today; the signature is that of `wasmtime-provider`.
     pub fn rehydrate(&self) -> Result<WasmtimeEngineProviderAsync> {
         Ok(WasmtimeEngineProviderAsync::new(Arc::clone(&self.compiled)))
     }
 
-    /// The same module as a factory.
+    /// Returns a factory of this module.
     #[must_use]
     pub fn factory(&self) -> Arc<dyn EngineProviderFactory> {
         Arc::new(Factory(Arc::clone(&self.compiled)))

@@ -1,8 +1,15 @@
-//! A guest that runs on a stack of its own, in a future that never ends: it waits for a call, runs it, and waits for the
-//! next one.
+//! A guest that runs on a stack of its own, in a future that never ends: it waits for a call, runs
+//! it, and waits for the next one.
 //!
-//! A future for each call would borrow the instance, and would have to be made, boxed and dropped with each. This one
-//! owns it, and a call whose guest does not wait is one poll of it.
+//! A future for each call would borrow the instance, would have to be boxed, and would be polled
+//! inside two state machines. This future owns the instance. A call whose guest does not wait is
+//! one poll of it, before the caller's state machine begins.
+//!
+//! So the guest may run before its task is known. A relay is its waker, and wakes the task that
+//! polled last. For that reason a handler's future that keeps its first waker is woken too.
+//!
+//! One stack for many calls, instead of one for each call, was measured in two forms (a loop in
+//! wasm that waits in an import, or at an epoch) and was not cheaper.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -22,22 +29,23 @@ use crate::stack;
 /// A guest, and the future that runs its calls.
 pub(crate) struct Resident {
     running: Pin<Box<dyn Future<Output = Infallible> + Send>>,
-    /// Left with the host while a call runs.
+    /// The conversation that stays with the host while a call runs.
     spare: Option<Box<Conversation>>,
-    /// The relay, as what the guest's futures wake.
+    /// The relay as a waker, which the guest's futures wake.
     waker: Waker,
     relay: Arc<Relay>,
 }
 
-/// A call that has ended: its conversation, and what came of it.
+/// A call that has ended: its conversation, and its result.
 struct Ended {
     conversation: Box<Conversation>,
     returned: Result<i32, Error>,
 }
 
 thread_local! {
-    /// From the host to the future that it is about to poll, and back from the future that it has polled. Empty at all
-    /// other times. Never dropped: a thread that ends may still make calls.
+    /// Passes a call from the host to the future that it is about to poll, and the result back.
+    /// Both are empty at all other times. They are never dropped, because a thread that ends may
+    /// still make calls.
     static CALL: Cell<Option<ManuallyDrop<Box<Conversation>>>> = const { Cell::new(None) };
     static ENDED: Cell<Option<ManuallyDrop<Ended>>> = const { Cell::new(None) };
 }
@@ -75,10 +83,11 @@ impl Resident {
         self.spare.take()
     }
 
-    /// Runs a call as far as it gets without waiting.
+    /// Runs a call until it ends or has to wait.
     #[inline]
     pub(crate) fn begin(&mut self, conversation: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
-        /// What is not taken, since the future panicked, must not be found by another.
+        /// Drops a call that was not taken because the future panicked, so that no other future
+        /// finds it.
         struct Untaken;
 
         impl Drop for Untaken {
@@ -88,7 +97,7 @@ impl Resident {
         }
 
         let Some(spare) = self.spare.take() else {
-            let what = "a call that waits was not gone on with: the instance has to be started anew";
+            let what = "a call that waits was not continued: the instance has to be started again";
             return Some(Err(Error::new(ErrorKind::Engine, what)));
         };
         CALL.set(Some(ManuallyDrop::new(mem::replace(conversation, spare))));
@@ -98,7 +107,7 @@ impl Resident {
         ended
     }
 
-    /// Runs a call to its end, for a synchronous host: where the guest waits, the thread parks.
+    /// Runs a call to its end, for a synchronous host. The thread parks while the guest waits.
     #[cold]
     pub(crate) fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         match self.begin(conversation) {
@@ -107,12 +116,13 @@ impl Resident {
         }
     }
 
-    /// Runs what [`begin`](Self::begin) left of a call, or all of it.
+    /// Runs the rest of a call that [`begin`](Self::begin) has begun, or the whole call.
     ///
     /// # Cancel safety
-    /// That of [`Guest::run_suspending`].
+    /// Dropping the future drops the call as [`Guest::run_suspending`] does.
     pub(crate) async fn go_on(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        // Nobody has begun it: a host that sees the provider through a wrapper may know this half of a call alone.
+        // The call has not begun: a host that sees the provider through a wrapper may use only this
+        // method.
         if self.spare.is_some()
             && let Some(ended) = self.begin(conversation)
         {
@@ -122,7 +132,7 @@ impl Resident {
         let mut first = true;
         poll_fn(|cx| {
             relay.set(cx.waker());
-            // What it waits for may have come since it began to wait.
+            // What the guest waits for may have come since it began to wait.
             if !relay.is_woken() && mem::take(&mut first) {
                 return Poll::Pending;
             }
@@ -147,8 +157,8 @@ impl Drop for Resident {
     }
 }
 
-/// Wakes the task of the call that runs. The guest is polled before its task is known, and what it waits for keeps one
-/// waker throughout.
+/// Wakes the task of the running call. The guest is polled before its task is known, and what it
+/// waits for keeps one waker throughout.
 #[derive(Default)]
 struct Relay {
     woken: AtomicBool,
@@ -161,19 +171,20 @@ impl Relay {
     }
 }
 
-/// The relay of a call that waits: a task that is over must not be kept alive by an idle instance, or by what the guest
-/// waited for.
+/// The relay during a call that waits. Its drop forgets the task, because neither an idle instance
+/// nor what the guest waited for may keep a finished task alive.
 struct Lent(Arc<Relay>);
 
 impl Lent {
     fn set(&self, waker: &Waker) {
-        // Cloned before and dropped after the lock: both are code of the executor's.
+        // The waker is cloned before the lock is taken, and the old one is dropped after it is
+        // released: both run code of the executor.
         let waker = waker.clone();
         let known = self.0.task().replace(waker);
         drop(known);
     }
 
-    /// Whether it was woken since this was asked last.
+    /// Returns whether the relay was woken since the last call of this method.
     fn is_woken(&self) -> bool {
         self.0.woken.swap(false, Ordering::SeqCst)
     }
@@ -193,7 +204,7 @@ impl Wake for Relay {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.woken.store(true, Ordering::SeqCst);
-        // Outside the lock: a waker may run anything.
+        // Called without the lock, because a waker may run any code.
         let task = self.task().clone();
         if let Some(task) = task {
             task.wake();

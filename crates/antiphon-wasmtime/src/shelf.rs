@@ -1,4 +1,9 @@
-//! The files of a cache: put there whole or not at all, and within their room, by any number of processes.
+//! The files of a cache. A file appears whole or not at all, and all files together keep within
+//! their room, for any number of processes.
+//!
+//! A file is written under another name and renamed, under a lock that is waited for at most a
+//! second. So a crash leaves a file that the next writer removes. Reading needs no lock. The
+//! modification times of the files say which were used last, and all processes share them.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
@@ -9,13 +14,14 @@ use std::time::{Duration, SystemTime};
 
 use crate::private;
 
-/// The file that whoever changes the directory holds a lock on.
+/// The file that a process locks while it changes the directory.
 const LOCK: &str = "lock";
-/// What the names of sealed code end with.
+/// The extension of sealed code.
 const SEALED: &str = "sealed";
-/// What the names of files end with that are not whole yet.
+/// The extension of files that are not complete yet.
 const TEMPORARY: &str = "tmp";
-/// How often another process is waited for, and how long each time: a second in all, after which nothing is kept.
+/// How often a process tries to take the lock, and the pause between two tries. After a second in
+/// all, nothing is stored.
 const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -25,12 +31,12 @@ pub(crate) struct Shelf {
     directory: PathBuf,
 }
 
-/// What was done to keep a file.
+/// What was done to store a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Put {
-    /// It is there; so many others had to go.
+    /// The file is stored; this many others were removed.
     Kept { evicted: u64 },
-    /// It alone takes more room than there is.
+    /// The file alone takes more room than there is.
     TooLarge,
 }
 
@@ -43,7 +49,7 @@ impl Shelf {
         &self.directory
     }
 
-    /// Opens a file, if it is there.
+    /// Opens a file, if it exists.
     pub(crate) fn get(&self, name: &str) -> io::Result<Option<File>> {
         match private::open(&self.path(name, SEALED)) {
             Ok(file) => Ok(Some(file)),
@@ -52,12 +58,13 @@ impl Shelf {
         }
     }
 
-    /// Notes that a file was of use just now. Where that cannot be noted, it is evicted the sooner.
+    /// Notes that a file was just used. If that fails, the file is evicted sooner.
     pub(crate) fn touch(file: &File) {
         let _ = file.set_modified(SystemTime::now());
     }
 
-    /// Keeps pieces as a file of that name, and removes what was of use the longest ago until all fits into `room` bytes.
+    /// Stores pieces as a file of this name. First removes the least recently used files until
+    /// everything fits into `room` bytes.
     pub(crate) fn put(&self, name: &str, pieces: [&[u8]; 2], room: u64) -> io::Result<Put> {
         let size = pieces.iter().fold(0_u64, |sum, piece| sum.saturating_add(length(piece)));
         let Some(room) = room.checked_sub(size) else { return Ok(Put::TooLarge) };
@@ -66,12 +73,12 @@ impl Shelf {
         let temporary = self.path(name, TEMPORARY);
         let written = private::create(&temporary).and_then(|mut file| {
             pieces.iter().try_for_each(|piece| file.write_all(piece))?;
-            // By the same clock as a use of it.
+            // Set by the same clock as a later use.
             Self::touch(&file);
             fs::rename(&temporary, self.path(name, SEALED))
         });
         if written.is_err() {
-            // It may never have been there, and where it stays, the next one removes it.
+            // The temporary file may not exist. If it stays, the next writer removes it.
             let _ = fs::remove_file(&temporary);
         }
         written.map(|()| Put::Kept { evicted })
@@ -81,7 +88,8 @@ impl Shelf {
         self.directory.join(format!("{name}.{extension}"))
     }
 
-    /// Waits for those who change the directory, but not for ever: one of them may have been stopped.
+    /// Waits for other processes that change the directory, but not forever, because one of them
+    /// may be stopped.
     fn lock(&self) -> io::Result<File> {
         let file = private::open_lock(&self.directory.join(LOCK))?;
         for _ in 0..TRIES {
@@ -94,8 +102,8 @@ impl Shelf {
         Err(io::Error::new(ErrorKind::TimedOut, "another process has held its lock for too long"))
     }
 
-    /// Removes what a crash has left, and then what was of use the longest ago, until all but the file of this name fit.
-    /// Called with the lock held: nobody else writes meanwhile.
+    /// Removes what a crash has left, and then the least recently used files, until all files but
+    /// the one of this name fit. Called with the lock held, so no other process writes.
     fn make_room(&self, replaced: &str, room: u64) -> io::Result<u64> {
         let mut kept = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
@@ -135,13 +143,14 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether a file's name is one that a cache gives: a digest in hexadecimal. Others in the directory are left alone.
+/// Returns whether a cache gives files this name: a digest in hexadecimal. Other files in the
+/// directory are left alone.
 fn is_name(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 fn length(bytes: &[u8]) -> u64 {
-    // No machine has more of them.
+    // No machine has more bytes than that.
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
@@ -171,11 +180,11 @@ mod tests {
             assert_eq!(put(&shelf, number, 100, 400), Put::Kept { evicted: 0 });
             thread::sleep(Duration::from_millis(2));
         }
-        // The oldest is of use again.
+        // The oldest file is used again.
         Shelf::touch(&shelf.get(&name(1)).unwrap().unwrap());
         assert_eq!(put(&shelf, 5, 150, 400), Put::Kept { evicted: 2 });
         assert_eq!(there(&shelf), [1, 4, 5]);
-        // One that is replaced is not counted twice.
+        // A file that is replaced does not count twice.
         assert_eq!(put(&shelf, 5, 200, 400), Put::Kept { evicted: 0 });
         assert_eq!(there(&shelf), [1, 4, 5]);
         assert_eq!(put(&shelf, 6, 401, 400), Put::TooLarge);
@@ -205,7 +214,8 @@ mod tests {
         let error = shelf.put(&name(1), [b"a", b"b"], 10).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         drop(held);
-        // A process that another test has just started has a copy of the lock's file until its program is loaded.
+        // A process that another test has just started holds a copy of the lock's file until its
+        // program is loaded.
         let kept = (0..60).find_map(|_| shelf.put(&name(1), [b"a", b"b"], 10).ok());
         assert_eq!(kept, Some(Put::Kept { evicted: 0 }));
     }

@@ -1,5 +1,8 @@
-//! Room on the native stack. A straight guest runs on its caller's stack, of which little may be left: the caller's thread
-//! is small, or it is a handler of another guest. Where the stack ends before the guest's own limit does, the process ends.
+//! Makes room on the native stack. A straight guest runs on its caller's stack, which may have
+//! little room left: the caller's thread is small, or the caller is a handler of another guest. If
+//! the stack ended before the guest's own limit, the whole process would end. So the guest gets a
+//! new stack where too little room is left. It always gets one if it is called on the stack of a
+//! guest that can suspend, because the end of that stack cannot be told from within it.
 
 use std::cell::Cell;
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
@@ -7,33 +10,36 @@ use std::pin::Pin;
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
 use std::task::{Context, Poll};
 
-/// What a guest and the host functions that it calls may need: wasmtime ends a guest that uses 512 KiB, and a handler at
-/// that depth has as much again.
+/// The stack that a guest and its host functions may need, in bytes. Wasmtime ends a guest that
+/// uses 512 KiB, and a handler at that depth gets as much again.
 const ROOM: usize = 1 << 20;
 
-/// A stack where there is not enough room, in bytes; mapped, and paid for only as far as it is used.
+/// The size in bytes of a stack that is made for lack of room. It is mapped, and costs memory only
+/// as far as it is used.
 const SEGMENT: usize = 4 << 20;
 
-/// Which stack this thread is on.
+/// The stack that this thread is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Its own.
+    /// The thread's own stack.
     Thread,
-    /// One that was made for want of room.
+    /// A stack that was made for lack of room.
     Segment,
-    /// That of a guest that can suspend. There, where the thread's own stack ends says nothing.
+    /// The stack of a guest that can suspend. There, the end of the thread's own stack says
+    /// nothing.
     Fiber,
 }
 
 thread_local! {
     static PLACE: Cell<Place> = const { Cell::new(Place::Thread) };
-    /// A part of the thread's own stack that is known to have room below it: its lowest address, and its length. No
-    /// address of another stack lies in it, so one look settles the common case. Forgotten where another stack is switched
-    /// to: what another library had switched to, and is gone since, may have been taken for the thread's.
+    /// A part of the thread's own stack that is known to have room below it: its lowest address,
+    /// and its length. No address of another stack lies in it, so one check settles the common
+    /// case. It is forgotten when this thread switches to another stack, because the known part may
+    /// have been a stack of another library that is gone since.
     static ROOMY: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
-/// Whether a guest that runs straight has room here; else it needs [`make_room`].
+/// Returns whether a guest that runs straight has room here. If not, it needs [`make_room`].
 #[inline(always)]
 pub(crate) fn has_room() -> bool {
     let here = 0_u8;
@@ -48,7 +54,8 @@ fn look(here: usize) -> bool {
     if place == Place::Fiber {
         return false;
     }
-    // Unknown where the system does not tell. (A stack that another library switched to is taken for the thread's.)
+    // `None` if the system does not tell. (A stack that another library switched to is taken for
+    // the thread's own.)
     let Some(spare) = stacker::remaining_stack().and_then(|left| left.checked_sub(ROOM)) else {
         return false;
     };
@@ -59,27 +66,29 @@ fn look(here: usize) -> bool {
     true
 }
 
-/// What is known of a stack, given what was known before, perhaps of another one: the ends of one are found to within the
-/// frames of who looks.
+/// Merges what is known of a stack with what was known before, perhaps of another stack. The end of
+/// one stack is found to within the frames of the functions that look.
 fn widened((known, length): (usize, usize), (lowest, reach): (usize, usize)) -> (usize, usize) {
     let is_same = known.abs_diff(lowest) < ROOM / 2;
     (lowest, if is_same { length.max(reach) } else { reach })
 }
 
-/// Runs something on a stack that is made for it.
+/// Runs a function on a new stack.
 #[cold]
 pub(crate) fn make_room<R>(run: impl FnOnce() -> R) -> R {
     let _place = Moved::to(Place::Segment);
     stacker::grow(SEGMENT, run)
 }
 
-/// Runs something that happens once in the life of an instance, with room.
+/// Runs a function with room, on a new stack if necessary. For what happens once in the life of an
+/// instance.
 pub(crate) fn with_room<R>(run: impl FnOnce() -> R) -> R {
     if has_room() { run() } else { make_room(run) }
 }
 
-/// Runs a guest on a stack of its own, which the engine makes, and which the guest can leave to wait. Its future is
-/// pinned where it was made: to move it costs more than all else that is done here.
+/// Runs a guest on a stack of its own, which the engine makes and the guest can leave to wait. Its
+/// future stays pinned where it was made, because moving it would cost more than everything else
+/// here.
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
 pub(crate) struct OnFiber<'a, F>(pub(crate) Pin<&'a mut F>);
 
@@ -94,14 +103,16 @@ impl<F: Future> Future for OnFiber<'_, F> {
     }
 }
 
-/// Drops what a guest may have left on a stack of its own, where it waited: that runs there, and may call other guests.
+/// Drops what a waiting guest left on a stack of its own. Those destructors run on that stack and
+/// may call other guests, which would find no room there. So the place is set to [`Place::Fiber`].
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
 pub(crate) fn drop_on_fiber<T>(value: T) {
     let _place = Moved::to(Place::Fiber);
     drop(value);
 }
 
-/// The same for what is rare, or may be dropped alone in the middle: what is left on the guest's stack is dropped there.
+/// Runs rare work as [`OnFiber`] does, where the future may be dropped in the middle. What is left
+/// on the guest's stack is then dropped there.
 #[cfg(any(feature = "async", feature = "wasi-fs"))]
 pub(crate) struct Interruptible<F>(Option<Pin<Box<F>>>);
 
@@ -134,7 +145,7 @@ impl<F> Drop for Interruptible<F> {
     }
 }
 
-/// Goes back at the end, also where a panic passes.
+/// Restores the previous place at the end, also after a panic.
 struct Moved {
     from: Place,
 }

@@ -1,11 +1,16 @@
-//! Deadlines in epoch ticks rather than in time.
+//! Deadlines in epoch ticks instead of time.
+//!
+//! Epochs of a caller's engine cannot be read, only awaited. So a store is armed with the whole of
+//! `EpochDeadlines`, and its first callback is the last, as in the incumbent. A call that also has
+//! a wall-clock deadline is checked at each tick instead, and ticks that pass during a host call
+//! count as one. Our own epochs are the ticker's, which has counted all of them.
 
 use antiphon::errors::{Error, Phase};
 use antiphon::{Conversation, Exceeded, ticker};
 
 use crate::engine::Clock;
 
-/// How many epochs guest code may run, counted by whoever knows them.
+/// How many epochs guest code may run, and how they are counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticks {
     limit: u64,
@@ -14,13 +19,13 @@ pub(crate) struct Ticks {
 
 #[derive(Clone, Copy, Debug)]
 enum Count {
-    /// Our epochs: the ticker has counted them, also those that passed while the host worked for the guest.
+    /// Our epochs. The ticker has counted them, including those that passed while the host worked
+    /// for the guest.
     Ours { from: u64 },
-    /// The epochs of others cannot be read. The store is armed with all of them at once, and its first callback is the
-    /// last.
+    /// Epochs of a caller's engine, awaited all at once; the first callback is the last.
     AllAtOnce,
-    /// Each of them is looked at, for a call that can also end by its wall clock. Epochs that pass while the host works
-    /// for the guest count as one.
+    /// Epochs of a caller's engine, checked one by one because the call can also end by its wall
+    /// clock. Epochs that pass while the host works for the guest count as one.
     OneByOne { left: u64 },
 }
 
@@ -30,18 +35,20 @@ impl Ticks {
         Self { limit, count }
     }
 
-    /// The ticks of a run that begins now, and after how many of them the callback is wanted first.
+    /// Returns the ticks of a run that begins now, and after how many of them the first callback is
+    /// needed.
     pub(crate) fn start(self, conversation: &Conversation) -> (u64, Self) {
         let (first, count) = match self.count {
             Count::Ours { .. } => (self.limit.min(1), Count::Ours { from: ticker::now() }),
             _ if conversation.has_deadline() => (self.limit.min(1), Count::OneByOne { left: self.limit }),
-            // Wasmtime adds them to the current epoch, and some programs say `u64::MAX` for 'never'.
+            // Wasmtime adds the ticks to the current epoch, and some programs use `u64::MAX` for
+            // 'never'.
             _ => (self.limit.min(u64::MAX / 2), Count::AllAtOnce),
         };
         (first, Self { count, ..self })
     }
 
-    /// Another callback.
+    /// Counts a callback, and ends the guest if its ticks are over.
     pub(crate) fn on_tick(&mut self) -> Result<(), Error> {
         match &mut self.count {
             Count::Ours { .. } => self.check(),
@@ -53,7 +60,7 @@ impl Ticks {
         }
     }
 
-    /// Looks between two callbacks, which only our own epochs allow.
+    /// Checks between two callbacks, which only our own epochs allow.
     #[cold]
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.count {
@@ -62,7 +69,8 @@ impl Ticks {
         }
     }
 
-    /// Ticks that were over before the run began, and the clock late to say so, are none of its own.
+    /// Leaves out ticks that were over before the run began but that a late clock counted
+    /// afterwards.
     fn is_over(&self, from: u64) -> bool {
         let passed = ticker::now().saturating_sub(from);
         passed >= self.limit && passed.saturating_sub(ticker::lateness(from)) >= self.limit

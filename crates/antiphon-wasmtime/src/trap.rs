@@ -1,5 +1,5 @@
-//! From what Wasmtime reports to what callers get. Done here, before the error is boxed: in a box it would no longer
-//! say what it is.
+//! Converts Wasmtime's errors to our typed errors. This happens before an error is boxed, because a
+//! boxed error no longer tells what it is.
 
 use std::fmt::{self, Write as _};
 
@@ -7,12 +7,13 @@ use antiphon::errors::{Error, ErrorKind};
 use antiphon::growth::Growth;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
-/// The typed error of a guest call or a start that did not return, given its growth and the fuel that it had.
+/// Converts the error of a guest call or a start, given the instance's growth and the fuel that it
+/// had.
 #[cold]
 pub(crate) fn typed(error: wasmtime::Error, growth: &Growth, fuel: Option<u64>) -> Error {
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(Frames::new);
     let typed = match error.downcast::<Error>() {
-        // Returned by one of our imports, or by the epoch callback.
+        // One of our imports, or the epoch callback, returned this error.
         Ok(ours) => ours,
         Err(error) => match (error.downcast_ref(), fuel) {
             (Some(&Trap::OutOfFuel), Some(limit)) => Error::out_of_fuel(limit).with_source(Trap::OutOfFuel),
@@ -26,7 +27,7 @@ pub(crate) fn typed(error: wasmtime::Error, growth: &Growth, fuel: Option<u64>) 
     }
 }
 
-/// Whether an instantiation failed before any code of the guest's ran, because there was no room for the instance.
+/// Returns whether an instantiation failed for lack of room, before any code of the guest ran.
 #[cold]
 pub(crate) fn is_want_of_room(error: &wasmtime::Error) -> bool {
     !(error.is::<Trap>() || error.is::<Error>() || error.is::<WasmBacktrace>())
@@ -39,26 +40,29 @@ fn from_trap(error: wasmtime::Error, in_guest: bool) -> Error {
         return exit.with_exit_code(code).with_source(error);
     }
     let Some(trap) = error.downcast_ref::<Trap>().copied() else {
-        // An import that is not ours (wasmtime-wasi's, at a wild pointer) ended the guest; without a guest on the stack
-        // it was the engine itself.
+        // An import that is not ours ended the guest (one of wasmtime-wasi, at a wild pointer).
+        // Without a guest on the stack, the engine itself failed.
         let kind = if in_guest { ErrorKind::Trapped } else { ErrorKind::Engine };
         return Error::new(kind, format!("{}", error.root_cause())).with_source(error);
     };
     let kind = match trap {
         Trap::StackOverflow => ErrorKind::StackOverflow,
         Trap::OutOfFuel => ErrorKind::OutOfFuel,
-        // Only an engine that the caller interrupts by other means gets here: our epochs return typed errors.
+        // Only an engine that the caller interrupts by other means gets here, because our epochs
+        // return typed errors.
         Trap::Interrupt => ErrorKind::DeadlineExceeded,
         _ => ErrorKind::Trapped,
     };
-    // The trap alone: Wasmtime's own text around it is its backtrace, which we have.
+    // Only the trap is kept: the text that Wasmtime puts around it is its backtrace, which we have.
     Error::new(kind, trap.to_string()).with_source(trap)
 }
 
-/// How many frames are kept: the innermost say where, and a deep recursion must not cost a million names.
+/// How many frames are kept. The innermost ones say where the guest was, and a deep recursion must
+/// not cost a million names.
 const MAX_FRAMES: usize = 32;
 
-/// The frames of a guest, one a line, innermost first. Names are demangled only when somebody looks.
+/// The frames of a guest, one a line, innermost first. Names are demangled only when the frames are
+/// formatted.
 struct Frames {
     kept: Vec<Frame>,
     left_out: usize,
@@ -67,7 +71,7 @@ struct Frames {
 struct Frame {
     index: u32,
     name: Option<String>,
-    /// Bytes from the start of the module.
+    /// The offset from the start of the module, in bytes.
     offset: Option<usize>,
 }
 
@@ -84,18 +88,19 @@ impl Frames {
     }
 }
 
-/// How many bytes of a function's name are shown. A mangled name of a few hundred bytes can stand for gigabytes.
+/// How many bytes of a function's name are shown. A mangled name of a few hundred bytes can stand
+/// for gigabytes.
 const MAX_NAME: usize = 512;
 
-/// Writes a function's name, demangled. It is the module's, and hostile: it is cut, and cannot pass for another frame or
-/// steer a terminal.
+/// Writes a function's name, demangled. The name comes from the module and is hostile: it is cut,
+/// and cannot look like another frame or control a terminal.
 fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     let mut shown = Shown { to: f, room: MAX_NAME, cut: false };
     let written = write!(shown, "{:#}", rustc_demangle::demangle(name));
     if shown.cut { f.write_str("...") } else { written }
 }
 
-/// Passes text on, escaped and up to a number of bytes; then it fails, which ends the demangling.
+/// Passes text on, escaped, up to a number of bytes. Then it fails, which ends the demangling.
 struct Shown<'a, 'b> {
     to: &'a mut fmt::Formatter<'b>,
     room: usize,

@@ -11,7 +11,7 @@ use wasmtime::{Caller, Linker, Result};
 use crate::data::{Data, check, split};
 use crate::ticks::Ticks;
 
-/// Defines WASI's functions where the module imports any.
+/// Defines WASI's functions if the module imports any.
 pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo, options: &EngineOptions) -> Result<()> {
     if !info.imports_from(&MODULES.map(|(module, _)| module)) {
         return Ok(());
@@ -28,7 +28,8 @@ pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo, options: &Engin
     Ok(())
 }
 
-/// Redefines the one function of WASI that can take long, with a look at the deadline now and then.
+/// Redefines the one function of WASI that can take long, with a check of the deadline from time to
+/// time.
 fn link_random_get(linker: &mut Linker<Data>, module: &str, abi: Abi) -> Result<()> {
     linker.allow_shadowing(true);
     linker.func_wrap(
@@ -75,7 +76,7 @@ fn poll(caller: &mut Caller<'_, Data>, abi: Abi, wait: Wait) -> Result<i32> {
     with(caller, abi, |guest| guest.wait_blocking(wait))
 }
 
-/// Runs something for the calling guest.
+/// Runs a function of WASI for the calling guest.
 fn with<R>(
     caller: &mut Caller<'_, Data>,
     abi: Abi,
@@ -84,7 +85,8 @@ fn with<R>(
     Ok(run(&mut guest(caller, abi)?.0)?)
 }
 
-/// The calling guest, and the ticks that it has left, after a look at the time: some functions take long enough.
+/// Returns the calling guest and the ticks that it has left, after a check of the time: some
+/// functions take long enough for that.
 #[inline]
 fn guest<'a>(caller: &'a mut Caller<'_, Data>, abi: Abi) -> Result<(Guest<'a>, Option<&'a Ticks>), Error> {
     let (memory, data) = split(caller);

@@ -1,7 +1,12 @@
-//! Real directories for guests: the whole of WASI from wasmtime-wasi instead of the sealed world.
+//! Real directories for guests: all of WASI comes from wasmtime-wasi instead of the sealed world.
 //!
-//! All of its functions suspend the guest, in both modes: a file is read on a thread of tokio's, while an asynchronous
-//! host serves other tasks and a synchronous one parks its thread, up to the call's deadline.
+//! Only guests with directories use it. Its context costs ten microseconds an instance, and most of
+//! its functions suspend. A pointer outside memory ends the guest, as in the sealed world and in
+//! waPC's own imports.
+//!
+//! All of its functions suspend the guest, in both modes. A file is read on a thread of tokio; an
+//! asynchronous host serves other tasks during that time, and a synchronous host parks its thread,
+//! up to the call's deadline.
 
 use std::future::poll_fn;
 use std::io;
@@ -22,10 +27,11 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use crate::data::Data;
 
-/// What a guest writes between two flushes, in bytes, for each stream; more is dropped, as the log would drop it.
+/// How many bytes of each stream are buffered between two flushes. More is dropped, as the log
+/// would drop it.
 const MAX_BUFFERED: usize = 64 * 1024;
 
-/// The directories of one instance, and what it wrote.
+/// The directories of one instance, and its output.
 pub(crate) struct Fs {
     ctx: WasiP1Ctx,
     stdout: Output,
@@ -71,11 +77,12 @@ impl Fs {
     }
 }
 
-/// Runs a guest with directories. wasmtime-wasi panics where it finds no runtime of tokio's to sleep on, of which a
-/// synchronous host has none: there it has its own.
+/// Runs a guest with directories. wasmtime-wasi panics if it finds no tokio runtime to sleep on. A
+/// synchronous host has none, so the guest is polled within a runtime of wasmtime-wasi there.
 ///
 /// # Errors
-/// A runtime that was made without timers, where it panics as well. (The handlers of a host panic elsewhere.)
+/// Fails on a runtime without timers, where wasmtime-wasi panics as well. (A panic of a host's
+/// handler is caught elsewhere.)
 pub(crate) async fn in_tokio<F: Future>(work: F) -> Result<F::Output, Error> {
     let mut work = pin!(work);
     poll_fn(|cx| {
@@ -92,7 +99,7 @@ pub(crate) async fn in_tokio<F: Future>(work: F) -> Result<F::Output, Error> {
     .await
 }
 
-/// Sends what the guest wrote to the log, line by line.
+/// Sends the guest's output to the log, line by line.
 pub(crate) fn flush(data: &mut Data) -> Result<(), Error> {
     let Data { fs: Some(fs), conversation, .. } = data else { return Ok(()) };
     for (stream, output) in [(LogStream::Stdout, &fs.stdout), (LogStream::Stderr, &fs.stderr)] {

@@ -1,4 +1,4 @@
-//! Artifacts: what is loaded, and everything that is not.
+//! Artifacts: which ones are loaded, and everything that is refused.
 
 #![cfg(feature = "cache")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
@@ -25,7 +25,7 @@ const ECHO: &[u8] = br#"(module
 
 type Builder<'a> = WasmtimeEngineProviderBuilder<'a>;
 
-/// Bytes of the seal, and of the lengths, the version and the magic before it.
+/// The bytes of the seal, and of the lengths, the version, and the magic before it.
 const SEAL: usize = 32;
 const END: usize = 8 + 8 + 4 + 16 + SEAL;
 
@@ -56,12 +56,12 @@ impl Fixture {
     }
 }
 
-/// Why an artifact is not loaded; always an invalid module.
+/// Returns why an artifact is not loaded. The error is always an invalid module.
 fn refusal<'a>(builder: Builder<'a>, path: &'a Path, key: &'a SealKey) -> ArtifactError {
     let error = Error::from(builder.artifact(path, key).build().err().unwrap());
     assert_eq!((error.kind(), error.message()), (ErrorKind::InvalidModule, "the artifact is not used"));
     let source = error.source().unwrap();
-    // The variants are told apart by what they look like: an `io::Error` cannot be cloned.
+    // The variant is rebuilt, because an `io::Error` cannot be cloned.
     match source.downcast_ref::<ArtifactError>().unwrap() {
         ArtifactError::NotAnArtifact => ArtifactError::NotAnArtifact,
         ArtifactError::Damaged => ArtifactError::Damaged,
@@ -102,7 +102,7 @@ fn an_artifact_is_its_module() {
         let host = antiphon::WapcHostAsync::builder(loaded.provider_async().unwrap()).build().await.unwrap();
         assert_eq!(host.call("echo", b"hello").await.unwrap(), b"hello");
     });
-    // What was running goes on where the file has gone.
+    // A running guest goes on after its file is gone.
     let host = WapcHost::builder(loaded.provider().unwrap()).build().unwrap();
     fs::remove_file(&path).unwrap();
     assert_eq!(host.call("echo", b"hi").unwrap(), b"hi");
@@ -110,7 +110,7 @@ fn an_artifact_is_its_module() {
 
 #[test]
 fn a_changed_bit_is_found_in_each_part_of_a_large_file() {
-    // Of more than a megabyte, which two threads read in parts of 64 KiB.
+    // The file has more than a megabyte, so two threads read it in pieces of 64 KiB.
     let data = "x".repeat(1_040_000);
     let wat = String::from_utf8(ECHO.to_vec()).unwrap().replace(
         r#"(memory (export "memory") 1)"#,
@@ -130,7 +130,7 @@ fn a_changed_bit_is_found_in_each_part_of_a_large_file() {
         let refused = refusal(Builder::new(), &path, &fixture.key);
         assert!(matches!(refused, ArtifactError::NotAuthentic), "{at}: {refused:?}");
     }
-    // Parts that have changed places.
+    // Two pieces that have changed places.
     let (first, rest) = bytes.split_at_mut(64 << 10);
     first.swap_with_slice(&mut rest[..64 << 10]);
     fs::write(&path, &bytes).unwrap();
@@ -141,7 +141,7 @@ fn a_changed_bit_is_found_in_each_part_of_a_large_file() {
 fn ten_thousand_flipped_bits_and_every_length_are_refused_before_anything_is_loaded() {
     let fixture = Fixture::new();
     let path = fixture.path();
-    // One engine for all: to make thousands of them takes longer.
+    // One engine for all, because making thousands of them takes longer.
     let mut config = Config::new();
     config.epoch_interruption(true);
     let engine = Engine::new(&config).unwrap();
@@ -157,13 +157,14 @@ fn ten_thousand_flipped_bits_and_every_length_are_refused_before_anything_is_loa
     };
     let bits = bytes.len() * 8;
     let mut seals = 0;
-    // A stride that is prime to the number of bits, and so all over the file; and every bit of its end.
+    // A stride that is prime to the number of bits, so it covers the whole file; and every bit of
+    // its end.
     let strided = (0..10_000_usize).map(|number| (number * 7_919 * 13) % bits);
     for bit in strided.chain(bits - END * 8..bits) {
         write(bit / 8, bytes[bit / 8] ^ (1 << (bit % 8)));
         match refusal(open(), &path, &fixture.key) {
             ArtifactError::NotAuthentic => seals += 1,
-            // The lengths, the version and the magic are looked at before there is anything to hash.
+            // The lengths, the version, and the magic are checked before anything is hashed.
             ArtifactError::Damaged | ArtifactError::NotAnArtifact | ArtifactError::Format { .. } => {
                 assert!((bits - END * 8..bits - SEAL * 8).contains(&bit), "bit {bit} of {bits}");
             }
@@ -178,7 +179,7 @@ fn ten_thousand_flipped_bits_and_every_length_are_refused_before_anything_is_loa
         let refused = refusal(open(), &path, &fixture.key);
         assert!(matches!(refused, ArtifactError::NotAnArtifact), "{length}: {refused:?}");
     }
-    // Cut at the front, or with something in between: the end is whole.
+    // Cut at the front, or with something inserted: the end is intact.
     fs::write(&path, &bytes[1..]).unwrap();
     assert!(matches!(refusal(open(), &path, &fixture.key), ArtifactError::Damaged));
     fs::write(&path, [b"x", &bytes[..]].concat()).unwrap();
@@ -194,7 +195,8 @@ fn a_seal_without_the_key_or_with_another_one_is_none() {
     let other = SealKey::open(fixture.directory.path().join("others")).unwrap();
     assert!(matches!(refusal(Builder::new(), &path, &other), ArtifactError::NotAuthentic));
 
-    // Somebody who knows the format, but not the key, claims another version and seals it as well as can be.
+    // An attacker who knows the format but not the key claims another version, and seals the file
+    // as well as possible.
     let bytes = fs::read(&path).unwrap();
     let sealed = bytes.len() - SEAL;
     for key in [None, Some([0; 32]), Some(*blake3::hash(b"key").as_bytes())] {
@@ -232,15 +234,15 @@ fn other_settings_are_named() {
     let plain = || "fuel no, epochs yes, deterministic no".to_owned();
     let fuel = reason(Builder::new().limits(Limits::new().with_fuel(1_000)));
     assert_eq!(fuel, ("engine settings", plain(), "fuel yes, epochs yes, deterministic no".to_owned()));
-    // Canonical NaNs are in the code, and Wasmtime itself would load code that has none.
+    // Canonical NaNs are part of the code, and Wasmtime itself would load code without them.
     let nan = reason(Builder::new().deterministic(7, std::time::Duration::ZERO));
     assert_eq!(nan.2, "fuel yes, epochs yes, deterministic yes");
-    // What has no name of its own is told apart all the same.
+    // Settings that have no name of their own are still told apart.
     let simd = reason(Builder::new().configure(|config| {
         config.wasm_multi_memory(true);
     }));
     assert_eq!(simd, ("engine settings", "others than are visible".to_owned(), plain()));
-    // What changes nothing in the code is no reason.
+    // Settings that do not change the code do not count.
     let path = fixture.path();
     let limits = Limits::new().with_memory(1 << 20);
     answers(
@@ -284,7 +286,8 @@ fn an_artifact_takes_the_place_of_a_module_and_is_made_of_one() {
     let none = Builder::new().write_artifact(&path, &fixture.key).unwrap_err();
     assert!(none.to_string().contains("is made of `module_bytes`"), "{none}");
 
-    // What is no guest is not written, and what was there before stays; nor is anything left where nothing can be.
+    // A module that is not a guest is not written, and the previous file stays. Nothing is left
+    // over where no file can be written.
     let before = fs::read(&path).unwrap();
     let refused = Builder::new().module_bytes(b"(module)").write_artifact(&path, &fixture.key).unwrap_err();
     assert_eq!(Error::from(refused).kind(), ErrorKind::InvalidModule);
@@ -293,7 +296,7 @@ fn an_artifact_takes_the_place_of_a_module_and_is_made_of_one() {
     assert!(Builder::new().module_bytes(ECHO).write_artifact(&nowhere, &fixture.key).is_err());
     let names = || fs::read_dir(fixture.directory.path()).unwrap().count();
     assert_eq!(names(), 2, "the artifact, and the directory of the key");
-    // Nor is anything compiled for such a place: this would be refused as a module.
+    // Nothing is compiled for such a path either: this module would be refused.
     let taken = fixture.directory.path().join("keys");
     for place in [&nowhere, &taken] {
         let refused =
@@ -382,7 +385,7 @@ mod unix {
         fs::create_dir(&key).unwrap();
         assert!(opening(&keys).contains("no plain file"), "{}", opening(&keys));
         fs::remove_dir(&key).unwrap();
-        // A pipe that nobody writes to is not waited for.
+        // The open does not wait for a pipe without a writer.
         assert!(
             std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&key).status().unwrap().success()
         );
@@ -404,7 +407,7 @@ mod unix {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         mode(&path, 0o666);
         let loaded = Builder::new().artifact(&path, &fixture.key).factory().unwrap();
-        // What somebody writes into the file now is not what runs.
+        // What is written into the file now is not what runs.
         let length = fs::metadata(&path).unwrap().len();
         fs::write(&path, vec![0xCC; usize::try_from(length).unwrap()]).unwrap();
         answers(&*loaded);

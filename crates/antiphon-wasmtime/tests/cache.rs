@@ -1,4 +1,5 @@
-//! The cache of compiled modules: hits, misses, and everything that may be wrong with its directory.
+//! The cache of compiled modules: hits, misses, and everything that may be wrong with its
+//! directory.
 
 #![cfg(feature = "cache")]
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
@@ -39,7 +40,7 @@ fn cached(cache: &ModuleCache, digit: u8) {
     run(Builder::new().cache(cache.clone()), digit);
 }
 
-/// Hits, misses and rejected files; files that were stored, not stored, evicted.
+/// Returns hits, misses, and rejected files; and files that were stored, not stored, and evicted.
 fn stats(cache: &ModuleCache) -> ([u64; 3], [u64; 3]) {
     let CacheStats { hits, misses, rejected, stored, not_stored, evicted, .. } = cache.stats();
     ([hits, misses, rejected], [stored, not_stored, evicted])
@@ -50,7 +51,7 @@ fn sealed(directory: &Path) -> Vec<PathBuf> {
     entries.filter(|path| path.extension().is_some_and(|extension| extension == "sealed")).collect()
 }
 
-/// Counts Antiphon's warnings of this thread while something is done.
+/// Counts Antiphon's warnings on this thread while `work` runs.
 fn warnings(work: impl FnOnce()) -> u64 {
     #[derive(Clone, Default)]
     struct Counter(Arc<AtomicU64>);
@@ -84,12 +85,12 @@ fn the_second_of_a_kind_is_a_hit_and_what_differs_is_a_miss() {
     cached(&cache, 2);
     cached(&cache, 1);
     assert_eq!(stats(&cache), ([2, 2, 0], [2, 0, 0]));
-    // Another cache of the same directory has counts of its own, and the same modules.
+    // Another cache of this directory has counts of its own and shares the modules.
     let other = ModuleCache::open(directory.path()).unwrap();
     cached(&other, 2);
     assert_eq!((stats(&other), stats(&cache)), (([1, 0, 0], [0, 0, 0]), ([2, 2, 0], [2, 0, 0])));
 
-    // Settings that are in the code, and some that are not.
+    // Settings that change the code, and some that do not.
     let builder = || Builder::new().cache(cache.clone());
     run(builder().limits(Limits::new().with_fuel(1_000_000)), 1);
     run(builder().deterministic(1, std::time::Duration::ZERO), 1);
@@ -140,7 +141,7 @@ fn instances_of_one_call_come_from_the_same_code() {
         run(Builder::new().isolation(Isolation::PerCall).cache(cache.clone()), 1);
     }
     assert_eq!(stats(&cache), ([2, 1, 0], [1, 0, 0]));
-    // Code that nothing can interrupt is other code.
+    // Code without interruption is different code.
     run(Builder::new().dangerously_without_interruption().cache(cache.clone()), 1);
     run(Builder::new().dangerously_without_interruption().cache(cache.clone()), 1);
     run(Builder::new().cache(cache.clone()), 1);
@@ -169,7 +170,7 @@ fn those_of_use_the_longest_ago_go_first() {
     let cache = ModuleCache::open(directory.path()).unwrap().max_bytes(size * 2 + size / 2);
     cached(&cache, 2);
     cached(&cache, 1);
-    // There is room for two: the second one was of use before the first.
+    // There is room for two modules, and the second one was used before the first.
     cached(&cache, 3);
     assert_eq!((stats(&cache), sealed(directory.path()).len()), (([1, 2, 0], [2, 0, 1]), 2));
     cached(&cache, 1);
@@ -212,7 +213,7 @@ fn whatever_is_wrong_with_a_file_it_is_compiled_instead_with_a_warning_and_kept_
     assert_eq!(warnings(|| cached(&cache, 1)), 0);
     assert_eq!(stats(&cache).0, [1, 8, 7]);
 
-    // The code of another module under this one's name has a whole seal, and is not it.
+    // The code of another module under this module's name has a valid seal, and is still refused.
     cached(&cache, 2);
     let paths = sealed(directory.path());
     let other = paths.iter().find(|other| *other != path).unwrap();
@@ -220,7 +221,7 @@ fn whatever_is_wrong_with_a_file_it_is_compiled_instead_with_a_warning_and_kept_
     assert_eq!(warnings(|| cached(&cache, 1)), 1);
     assert_eq!(stats(&cache).0, [1, 10, 8]);
 
-    // So is everything, once the key is another one.
+    // After a change of the key everything is refused.
     fs::remove_file(directory.path().join("key")).unwrap();
     let cache = ModuleCache::open(directory.path()).unwrap();
     assert_eq!(warnings(|| cached(&cache, 1)), 1);
@@ -231,11 +232,11 @@ fn whatever_is_wrong_with_a_file_it_is_compiled_instead_with_a_warning_and_kept_
 fn a_directory_that_takes_no_file_costs_a_warning() {
     let directory = tempfile::tempdir().unwrap();
     let cache = ModuleCache::open(directory.path()).unwrap();
-    // Where the lock should be is something else: nothing can be written, whoever the user is.
+    // A directory stands where the lock should be, so no user can write anything.
     fs::create_dir(directory.path().join("lock")).unwrap();
     assert_eq!(warnings(|| cached(&cache, 1)), 1);
     assert_eq!(stats(&cache), ([0, 1, 0], [0, 1, 0]));
-    // Gone altogether.
+    // The directory is gone.
     fs::remove_dir_all(directory.path()).unwrap();
     assert_eq!(warnings(|| cached(&cache, 1)), 1);
     assert_eq!(stats(&cache), ([0, 2, 0], [0, 2, 0]));
@@ -260,7 +261,8 @@ fn threads_that_want_one_module_compile_it_once() {
             scope.spawn(|| cached(&cache, 1));
         }
     });
-    // Some may look, and another then compile, before they ask for their turn; but not most of them.
+    // Some threads may look at the cache before another one has compiled, and ask for their turn
+    // after it; but not most of them.
     let CacheStats { hits, misses, .. } = cache.stats();
     assert_eq!(hits + misses, 8);
     assert!(misses <= 4, "{misses}");
@@ -298,7 +300,7 @@ fn processes_share_a_directory() {
     for mut process in processes {
         assert!(process.wait().unwrap().success());
     }
-    // All of them agreed on one key: whatever they kept is good for this one, too.
+    // All processes agreed on one key, so this process can load what they stored.
     let cache = ModuleCache::open(&path).unwrap();
     (0..4).for_each(|digit| cached(&cache, digit));
     assert_eq!(stats(&cache), ([4, 0, 0], [0, 0, 0]));
@@ -309,7 +311,7 @@ fn processes_share_a_directory() {
 mod disks {
     use super::*;
 
-    /// A small disk in memory, where this user may mount one.
+    /// A small disk in memory, if this user may mount one.
     struct Disk(tempfile::TempDir);
 
     impl Disk {

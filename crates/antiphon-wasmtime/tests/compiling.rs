@@ -1,4 +1,4 @@
-//! Modules that are loaded by the threads of a pool which wasmtime would compile with, too.
+//! Modules that are loaded by the threads of a rayon pool, in which wasmtime would also compile.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -10,7 +10,7 @@ use antiphon::WapcHost;
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 use rayon::prelude::*;
 
-/// A guest of many functions, so that its compilation is shared out, and its answer.
+/// A guest with many functions, so that its compilation is shared out. It answers with `number`.
 fn guest(number: u32) -> String {
     let functions: String = (0..200)
         .map(|each| format!("(func (param i32) (result i32) (i32.add (local.get 0) (i32.const {each})))"))
@@ -26,7 +26,7 @@ fn guest(number: u32) -> String {
     )
 }
 
-/// What it answers when it is loaded and called.
+/// Loads and calls the guest, and returns its answer.
 fn loaded(number: u32) -> Vec<u8> {
     let wat = guest(number);
     let engine = WasmtimeEngineProviderBuilder::new().module_bytes(wat.as_bytes()).build().unwrap();
@@ -40,7 +40,7 @@ fn modules_that_are_loaded_in_parallel_do_not_wait_for_each_other_for_ever() {
         let answers: Vec<_> = (0..32_u32).into_par_iter().map(loaded).collect();
         sender.send(answers).unwrap();
     });
-    // Others are loaded beside them, outside the pool.
+    // Other threads load modules at the same time, outside the pool.
     let beside = thread::spawn(|| (0..8).for_each(|_| assert_eq!(loaded(9_999), b"9999")));
     let answers = ended.recv_timeout(Duration::from_secs(60)).expect("they wait for each other");
     let expected: Vec<_> = (0..32).map(|number| format!("{number:04}").into_bytes()).collect();

@@ -8,7 +8,7 @@ use antiphon_conformance::{Mode, Module, Setup, guests_dir, run};
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 
 fn main() -> ExitCode {
-    // Straight guests are started as synchronous ones are.
+    // Straight guests start as synchronous ones do.
     let setup = Setup::new("per call").isolation(Isolation::PerCall).without(Mode::Straight);
     run(setup.guests(guests_dir(Path::new(env!("CARGO_MANIFEST_DIR")))), |module: &Module| {
         let mut builder = WasmtimeEngineProviderBuilder::new()

@@ -10,8 +10,9 @@ use antiphon::errors::{Error, ErrorKind, Fate};
 use antiphon::{Request, WapcHost, WapcHostAsync, WasiParams};
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 
-/// Opens the file of the payload's name in its first directory: `read` answers with its content, `write` (five letters)
-/// creates it and writes its own name into it. Answers with the errno as one byte where something is refused. Prints.
+/// Opens the file that the payload names in its first directory. `read` answers with the file's
+/// content; `write` (five letters) creates the file and writes its name into it. If that is
+/// refused, the guest answers with the errno as one byte. It also prints.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_request" (func $request (param i32 i32)))
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
@@ -51,7 +52,8 @@ const GUEST: &str = r#"(module
 
 fn call_both(builder: &WasmtimeEngineProviderBuilder<'_>, op: &str, file: &str) -> [Vec<u8>; 2] {
     let sync = WapcHost::new(Box::new(builder.build().unwrap()), None).unwrap();
-    // On a runtime, as programs have it, and on none: files are read on threads of tokio's either way.
+    // On a runtime, as programs have it, and without one. Both ways, files are read on threads of
+    // tokio.
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let host = runtime.block_on(WapcHostAsync::new(Box::new(builder.build_async().unwrap()), None)).unwrap();
     [sync.call(op, file.as_bytes()).unwrap(), runtime.block_on(host.call(op, file.as_bytes())).unwrap()]
@@ -117,7 +119,7 @@ fn a_directory_that_is_not_there_is_refused_when_the_guest_starts() {
 
 #[test]
 fn a_wild_pointer_after_a_refused_growth_is_named_after_the_limit() {
-    // Grows by a page for each byte of its payload, then points outside its memory.
+    // Grows by a page for each byte of its payload, and then points outside its memory.
     const GUEST: &str = r#"(module
         (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
         (memory (export "memory") 1)
@@ -139,7 +141,7 @@ fn a_wild_pointer_after_a_refused_growth_is_named_after_the_limit() {
     );
 }
 
-/// Says what it is at, calls its host, and sleeps for ten seconds.
+/// Reports an error text, calls its host, and sleeps for ten seconds.
 const SLEEPER: &str = r#"(module
     (import "wapc" "__guest_error" (func $error (param i32 i32)))
     (import "wapc" "__host_call" (func $host_call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
@@ -171,7 +173,7 @@ fn a_guest_with_directories_whose_time_is_over_says_what_it_used_and_was_at() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let host = runtime.block_on(WapcHostAsync::new(Box::new(builder.build_async().unwrap()), None)).unwrap();
     check(runtime.block_on(host.call_with(request())).unwrap_err());
-    // On an executor of nobody's.
+    // On an executor without a runtime.
     check(antiphon::block_on(host.call_with(request())).unwrap_err());
 }
 

@@ -11,7 +11,8 @@ use antiphon::{Limits, WapcHost, WapcHostAsync, block_on};
 use antiphon_wasmtime::wasmtime::{Config, Engine, Module};
 use antiphon_wasmtime::{EpochDeadlines, ResourceLimits, WasmtimeEngineProviderBuilder};
 
-/// `loop` loops, `grow` answers how many pages it could grow to, anything else echoes. The operations differ in length.
+/// `loop` loops, `grow` answers how many pages it could grow to, and all other operations echo. The
+/// guest tells them apart by their length.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_request" (func $request (param i32 i32)))
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
@@ -36,7 +37,7 @@ const LOOP: &str = "loop!";
 const GROW: &str = "grow!!";
 const GROW_TABLE: &str = "table!!";
 
-/// The guest on either host.
+/// The guest on a host of either kind.
 enum Host {
     Sync(WapcHost),
     Async(WapcHostAsync),
@@ -56,7 +57,7 @@ impl Host {
         }
     }
 
-    /// The guest's loop ends with the text that programs match on, and costs only that instance.
+    /// Checks that a loop ends with the text that programs match on, and costs only that instance.
     fn interrupted(&self, within: Duration) {
         let started = Instant::now();
         let error = self.call(LOOP).unwrap_err();
@@ -70,7 +71,7 @@ impl Host {
     }
 }
 
-/// An engine of the caller's, and the thread that ticks it.
+/// A caller's engine, and the thread that ticks it.
 struct Ticked {
     engine: Engine,
     stop: Arc<AtomicBool>,
@@ -115,7 +116,7 @@ fn epoch_deadlines_count_the_ticks_of_whoever_owns_the_engine() {
 
 #[test]
 fn ticks_that_pass_in_host_calls_count() {
-    /// Calls its host forty times, over less than the deadline of the host.
+    /// Calls its host forty times, in less time than the host's deadline.
     const ASKS: &str = r#"(module
         (import "wapc" "__host_call" (func $ask (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
         (import "wapc" "__guest_response" (func $response (param i32 i32)))
@@ -137,7 +138,7 @@ fn ticks_that_pass_in_host_calls_count() {
         }))
     };
     let ticked = Ticked::every(Duration::from_millis(5));
-    // 30 ticks are far less than the host calls take, and far more than a tick of one.
+    // 30 ticks are far less than the host calls take, and far more than the ticks of one host call.
     let deadlines = EpochDeadlines { wapc_init: 1_000, wapc_func: 30 };
     let ours = WasmtimeEngineProviderBuilder::new().module_bytes(ASKS.as_bytes());
     let theirs =
@@ -206,10 +207,11 @@ fn an_engine_of_the_callers_is_never_ticked_by_us() {
     let host = WapcHost::new(Box::new(builder.build().unwrap()), None).unwrap();
     std::thread::scope(|scope| {
         let looping = scope.spawn(|| host.call_with(antiphon::Request::new(LOOP, b"")).unwrap_err());
-        // Far beyond the deadline of 2 s nothing has ended the guest: its owner ticks, and then it ends at once.
+        // Long after the deadline of 2 s nothing has ended the guest. When the owner ticks, it ends
+        // at once.
         std::thread::sleep(Duration::from_millis(2_300));
         assert!(!looping.is_finished());
-        // More than once: the call may have begun late.
+        // Ticks more than once, because the call may have begun late.
         while !looping.is_finished() {
             engine.increment_epoch();
             std::thread::sleep(Duration::from_millis(10));
@@ -251,7 +253,7 @@ fn a_module_is_compiled_once_and_rehydrated_with_deadlines_of_each() {
     assert_eq!(block_on(host.call("echo", b"hi")).unwrap(), b"hi");
 }
 
-/// A provider in a host, for one call.
+/// Makes one call on a provider in a host.
 trait StartAndCall {
     fn start_and_call(self) -> Vec<u8>;
 }
@@ -303,7 +305,8 @@ fn what_does_not_go_together_is_refused_and_never_ignored() {
     let deadlines = EpochDeadlines { wapc_init: 1, wapc_func: 1 };
     assert_eq!(refused(given().enable_epoch_interruptions(deadlines)).kind(), ErrorKind::Unsupported);
 
-    // Without any, the default deadline is left out with a warning; one of the host's is refused all the same.
+    // Without a deadline of the caller, the default deadline is left out with a warning. A deadline
+    // that the host sets is still refused.
     let host = WapcHost::new(Box::new(given().build().unwrap()), None).unwrap();
     assert_eq!(host.call("echo", b"hi").unwrap(), b"hi");
     let host = WapcHost::builder(Box::new(given().build().unwrap())).limits(explicit).build();

@@ -1,4 +1,5 @@
-//! Fuel and the deterministic mode on this engine: what the builder makes of them, and engines of the caller's.
+//! Fuel and the deterministic mode on this engine: what the builder makes of them, and engines of
+//! the caller.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 
@@ -57,7 +58,7 @@ fn fuel_is_counted_where_it_was_asked_for_and_nowhere_else() {
     assert!(counts(&builder().configure(|config| {
         config.consume_fuel(true);
     })));
-    // Not to be configured away.
+    // `configure` cannot turn it off.
     assert!(counts(&builder().limits(Limits::new().with_fuel(1_000)).configure(|config| {
         config.consume_fuel(false);
     })));
@@ -68,7 +69,7 @@ fn an_engine_of_the_callers_that_counts_fuel_is_held_to_limits_of_it() {
     let engine = engine(true);
     let on_it = || builder().engine(engine.clone());
     assert!(on_it().factory().unwrap().capabilities().fuel);
-    // Without a limit it has all that there is, where the engine itself would give it none.
+    // Without a limit the guest gets all the fuel there is; the engine itself would give it none.
     assert!(fuel_of(&host(&on_it(), Limits::new()).unwrap()).is_some_and(|fuel| fuel > 0));
     let limited = Limits::new().with_fuel(50_000);
     let module = Module::new(&engine, GUEST).unwrap();
@@ -95,12 +96,13 @@ fn an_engine_that_counts_none_refuses_a_limit_of_it() {
         refused(&WasmtimeEngineProviderBuilder::new().module(module).limits(limited)),
         ErrorKind::Unsupported
     );
-    // One that the host alone sets is refused when the host is built, on any engine that counts none.
+    // A limit that only the host sets is refused when the host is built, on any engine that counts
+    // no fuel.
     for builder in [builder().engine(engine.clone()), builder()] {
         let error = host(&builder, limited).unwrap_err();
         assert_eq!((error.kind(), error.fate()), (ErrorKind::Unsupported, Fate::NeverBorn));
     }
-    // No limit asks for nothing.
+    // An unlimited `fuel` requires nothing.
     let endless = Limits::new().with_fuel(u64::MAX);
     assert_eq!(fuel_of(&host(&builder().engine(engine).limits(endless), endless).unwrap()), None);
 }

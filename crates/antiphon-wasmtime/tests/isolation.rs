@@ -1,4 +1,4 @@
-//! Instances of one call: where their pool ends, and where there is none.
+//! Instances of one call: with a full pool, and without a pool.
 
 use std::process::Command;
 use std::sync::{Arc, Barrier};
@@ -11,8 +11,8 @@ use antiphon::{
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 use antiphon_wasmtime::wasmtime::{Config, PoolingAllocationConfig};
 
-/// Answers how often this instance was called, after it has called its host; an operation of four letters grows its table
-/// by 25,000 elements, and answers its size from before, or -1.
+/// Answers how often this instance was called, after it has called its host. With an operation of
+/// four letters it grows its table by 25,000 elements and answers the previous size, or -1.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
     (import "wapc" "__host_call" (func $host_call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
@@ -46,7 +46,7 @@ fn two_slots(config: &mut Config) {
     config.allocation_strategy(pool_of(2, 20_000));
 }
 
-/// All of its calls are in their handlers at once.
+/// Waits until all calls are in their handlers at once.
 struct Meet(Barrier);
 
 impl antiphon::HostHandler for &'static Meet {
@@ -72,7 +72,7 @@ fn ten_busy_hosts_share_a_pool_of_two() {
     }
 }
 
-/// The same without a thread for each.
+/// Does what [`Meet`] does, without a thread for each call.
 struct MeetAsync(tokio::sync::Barrier);
 
 #[async_trait]
@@ -148,7 +148,7 @@ fn a_hundred_engines_find_room_for_their_pools_or_do_without() {
     }
 }
 
-/// Run by the test below, in a process of its own.
+/// Run by the test below in a process of its own.
 #[test]
 #[ignore = "needs a process whose address space is limited"]
 fn calls_with_little_address_space() {

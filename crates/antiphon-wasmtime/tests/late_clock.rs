@@ -1,4 +1,5 @@
-//! Deadlines in ticks on a machine whose ticker waits for a processor. Alone in its process: it holds every clock up.
+//! Deadlines in ticks while the ticker waits for a processor. This test is alone in its process,
+//! because it delays every clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,8 @@ use antiphon::errors::ErrorKind;
 use antiphon::ticker::{self, OnTick, TICK};
 use antiphon_wasmtime::{EpochDeadlines, WasmtimeEngineProviderBuilder};
 
-/// Counts to some millions, which takes some milliseconds; or, by an operation of one letter, for ever.
+/// Counts to some millions, which takes some milliseconds. An operation of one letter counts
+/// forever.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
     (memory (export "memory") 1)
@@ -24,7 +26,8 @@ const GUEST: &str = r#"(module
 
 const TICKS: u32 = 60;
 
-/// Holds the ticker up once, for more ticks than a call has, and says so shortly before it lets it go on.
+/// Delays the ticker once, for more ticks than a call has. Reports shortly before it lets the
+/// ticker go on.
 #[derive(Default)]
 struct Stall {
     begun: AtomicBool,

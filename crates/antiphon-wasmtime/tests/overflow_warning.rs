@@ -1,4 +1,5 @@
-//! What is said where a pool of instances is full; alone in its file, since it listens to the whole process.
+//! The warning about a full pool of instances. Alone in its file, because it listens to the whole
+//! process.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -73,7 +74,7 @@ fn a_pool_that_is_full_is_warned_about_once_and_only_then() {
         .unwrap();
     let host = |handler| WapcHost::builder(factory.provider().unwrap()).handler(handler).build().unwrap();
 
-    // One after the other: each instance is gone with its call, so that one slot is enough.
+    // One call after the other: each instance is gone after its call, so one slot is enough.
     let alone: &'static Meet = Box::leak(Box::new(Meet(Barrier::new(1))));
     let hosts = [(); 3].map(|()| host(alone));
     for host in hosts.iter().cycle().take(30) {

@@ -1,4 +1,5 @@
-//! Guests on threads that have little stack: a process whose native stack overflows ends, and no guest may bring that about.
+//! Guests on threads with little stack. An overflow of the native stack would end the process, and
+//! no guest may cause one.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -14,7 +15,8 @@ use antiphon::{
 };
 use antiphon_wasmtime::{WasmtimeEngineProvider, WasmtimeEngineProviderBuilder, WasmtimeEngineProviderPre};
 
-/// `relay` (five letters) answers what the host answers, `dive` (four) recurses without end.
+/// `relay` (five letters) answers what the host answers; `dive` (four letters) recurses without
+/// end.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_request" (func $request (param i32 i32)))
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
@@ -44,14 +46,14 @@ fn engine() -> WasmtimeEngineProvider {
     COMPILED.get_or_init(|| builder().build_pre().unwrap()).rehydrate(None).unwrap()
 }
 
-/// Answers with what another host says; the last of the chain dives.
+/// Answers with the answer of another host. The last handler of the chain has no other host.
 struct Next(Option<Arc<WapcHost>>);
 
 impl HostHandler for Next {
     fn handle(&self, _call: HostCall<'_>) -> Result<Bytes, HostCallError> {
         let Some(host) = &self.0 else { return Ok("the last".into()) };
         let answer = host.call("relay", b"");
-        // Every level has its guest overflow too, on whatever stack is left there.
+        // At every level the guest overflows too, on whatever stack is left there.
         let error = host.call("dive", b"").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::StackOverflow, "{error:#?}");
         Ok(answer?.into())
@@ -65,12 +67,12 @@ impl HostHandlerAsync for Next {
     }
 }
 
-/// Hundreds of overflows take their time.
+/// A long deadline, because hundreds of overflows take time.
 fn patient() -> Limits {
     Limits::new().with_deadline(Duration::from_secs(100))
 }
 
-/// Hosts whose handlers call one another, as deep as it says.
+/// Makes hosts whose handlers call one another, `depth` levels deep.
 fn chain(depth: usize) -> Arc<WapcHost> {
     let mut next = Next(None);
     for _ in 0..depth {
@@ -118,7 +120,7 @@ fn synchronous_hosts_fit_onto_the_stack_of_an_asynchronous_guest() {
         })
     });
     let host = host.join().unwrap();
-    // On a thread whose stack lies elsewhere, seen from the guest's.
+    // On a thread whose stack lies at an address on the other side of the guest's stack.
     let threads: Vec<_> =
         (0..8).map(|_| thread::Builder::new().stack_size(2 << 20).spawn(thread::park).unwrap()).collect();
     on_a_thread_of(2 << 20, move || {
@@ -155,7 +157,7 @@ impl HostHandlerAsync for Parting {
 #[test]
 fn what_is_dropped_with_a_call_fits_onto_the_stack_of_its_guest() {
     let chain = chain(300);
-    // The guest's stack is made here, and kept for the next call.
+    // The guest's stack is made here and kept for the next call.
     let host = thread::spawn(move || {
         let provider = WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes());
         let provider = provider.cooperative(false).build_async().unwrap();
@@ -167,7 +169,7 @@ fn what_is_dropped_with_a_call_fits_onto_the_stack_of_its_guest() {
         host
     });
     let host = host.join().unwrap();
-    // A thread whose stack lies elsewhere, seen from the guest's.
+    // A thread whose stack lies at an address on the other side of the guest's stack.
     let threads: Vec<_> =
         (0..8).map(|_| thread::Builder::new().stack_size(2 << 20).spawn(thread::park).unwrap()).collect();
     on_a_thread_of(2 << 20, move || {

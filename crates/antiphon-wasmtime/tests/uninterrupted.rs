@@ -13,7 +13,7 @@ use antiphon::{
 use antiphon_wasmtime::wasmtime::{Config, Engine};
 use antiphon_wasmtime::{EpochDeadlines, WasmtimeEngineProviderBuilder};
 
-/// Answers after its host has; an operation of four letters loops for ever.
+/// Answers after its host has answered. An operation of four letters loops forever.
 const GUEST: &str = r#"(module
     (import "wapc" "__guest_response" (func $response (param i32 i32)))
     (import "wapc" "__host_call" (func $host_call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))

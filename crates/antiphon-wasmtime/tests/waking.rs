@@ -1,4 +1,4 @@
-//! Which task is woken for a guest that waits: a guest is called before its task is known.
+//! Which task is woken for a guest that waits. A guest is called before its task is known.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
@@ -32,7 +32,7 @@ const GUEST: &str = r#"(module
 
 async fn host(handler: impl HostHandlerAsync + 'static) -> WapcHostAsync {
     let builder = WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes());
-    // Guests that give way at each tick wake their task for that, too.
+    // Guests that yield at each tick would also wake their task for that.
     let provider = builder.cooperative(false).build_async().unwrap();
     WapcHostAsync::builder(Box::new(provider)).handler(handler).build().await.unwrap()
 }
@@ -53,7 +53,8 @@ impl Task {
     }
 }
 
-/// Waits until it is opened. It knows no waker but that of its first poll, as many a future of a user's.
+/// Waits until it is opened. It keeps the waker of its first poll only, as many futures of users
+/// do.
 #[derive(Clone, Default)]
 struct Door(Arc<(AtomicBool, Mutex<Option<Waker>>)>);
 
@@ -86,7 +87,7 @@ impl HostHandlerAsync for Door {
 async fn whoever_polled_a_call_last_is_woken() {
     let door = Door::default();
     let host = host(door.clone()).await;
-    // The second call finds an instance, and a relay of wakes, that have served before.
+    // The second call finds an instance and a relay that have served before.
     for _ in 0..2 {
         let (first, last) = (Arc::new(Task::default()), Arc::new(Task::default()));
         let mut call = pin!(host.call("go", b""));
@@ -119,7 +120,7 @@ async fn a_host_that_is_idle_keeps_no_task_alive() {
     }
     assert_eq!(Arc::strong_count(&task), 1);
 
-    // Neither does one whose call was dropped in the middle.
+    // Neither does a call that was dropped in the middle.
     {
         let waker = Waker::from(Arc::clone(&task));
         let mut call = pin!(host.call("go", b""));
@@ -156,7 +157,7 @@ async fn a_wake_before_the_task_is_known_is_not_lost() {
         let task = Arc::new(Task::default());
         let waker = Waker::from(Arc::clone(&task));
         let mut call = pin!(host.call("go", b""));
-        // An executor polls what was woken, and nothing else.
+        // An executor polls only tasks that were woken.
         let answer = loop {
             match call.as_mut().poll(&mut Context::from_waker(&waker)) {
                 Poll::Ready(answer) => break answer,
@@ -169,7 +170,7 @@ async fn a_wake_before_the_task_is_known_is_not_lost() {
     }
 }
 
-/// A provider around another one, written when there was but one way to run a call.
+/// A provider around another one, written when there was only one way to run a call.
 struct Wrapped(WasmtimeEngineProviderAsync);
 
 #[async_trait]

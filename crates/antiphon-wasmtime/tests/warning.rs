@@ -1,4 +1,5 @@
-//! What is said once in the life of a process; alone in its file, since it counts for all of the process.
+//! A warning that appears once in the life of a process. Alone in its file, because the count is
+//! for the whole process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

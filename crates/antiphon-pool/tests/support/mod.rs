@@ -1,4 +1,4 @@
-//! What the tests of the pool have in common.
+//! What the tests of the pool share.
 
 #![allow(dead_code, clippy::panic, reason = "each test takes what it needs, and fails")]
 
@@ -18,21 +18,22 @@ use antiphon::{
 use antiphon_engines::{AnyEngine, EngineOptions};
 use antiphon_pool::{HostPool, PoolStats};
 
-/// `ANTIPHON_POOL_FULL=1` asks for all of a count, instead of the part that a debug build has time for.
+/// Returns `full` if `ANTIPHON_POOL_FULL` is set, and otherwise `part`, which a debug build has
+/// time for.
 pub(crate) fn full_or(full: u64, part: u64) -> u64 {
     if env::var_os("ANTIPHON_POOL_FULL").is_some() { full } else { part }
 }
 
-/// The operations of [`guest`]: which one is told by the length of its name.
+/// The operations of [`guest`], which tells them apart by the length of their names.
 pub(crate) const ECHO: &str = "e";
 /// Runs a loop as often as its payload says (32 bits, little-endian).
 pub(crate) const WORK: &str = "wo";
 pub(crate) const SPIN: &str = "spi";
 pub(crate) const TRAP: &str = "trap";
-/// Calls its host, and answers what that answers.
+/// Calls its host and returns the answer.
 pub(crate) const ASK: &str = "ask..";
 
-/// A guest whose answers begin with its version; `init` is what runs when it starts.
+/// A guest whose answers begin with its version. `init` is the code that runs when it starts.
 pub(crate) fn guest(version: u8, init: &str) -> Vec<u8> {
     let text = r#"(module
       (import "wapc" "__guest_request" (func $request (param i32 i32)))
@@ -69,7 +70,7 @@ pub(crate) fn options(isolation: Isolation) -> EngineOptions {
     EngineOptions::new().isolation(isolation)
 }
 
-/// The first version of [`guest`], on an engine.
+/// The first version of [`guest`] on an engine.
 pub(crate) fn factory(engine: AnyEngine, isolation: Isolation) -> Arc<dyn EngineProviderFactory> {
     engine.factory(&guest(1, ""), &options(isolation)).unwrap()
 }
@@ -80,7 +81,7 @@ pub(crate) fn engines() -> Vec<AnyEngine> {
     engines
 }
 
-/// A factory that counts how many of its kind are alive: one for each version that is not gone.
+/// A factory that counts how many of its kind are alive: one for each version that still exists.
 pub(crate) struct Counted {
     factory: Arc<dyn EngineProviderFactory>,
     alive: Arc<AtomicUsize>,
@@ -124,17 +125,17 @@ impl EngineProviderFactory for Counted {
     }
 }
 
-/// A pool of an in-memory engine.
+/// A factory of an in-memory engine.
 pub(crate) fn test_factory(engine: TestEngine) -> Arc<dyn EngineProviderFactory> {
     Arc::new(TestFactory::new(engine))
 }
 
-/// Time enough for everything.
+/// Limits whose deadlines are long enough for everything.
 pub(crate) fn patient() -> Limits {
     Limits::new().with_deadline(Duration::from_secs(120)).with_init_deadline(Duration::from_secs(120))
 }
 
-/// Waits until something holds of the pool's numbers.
+/// Waits until the statistics of the pool satisfy `holds`.
 #[track_caller]
 pub(crate) fn eventually(pool: &HostPool, what: &str, holds: impl Fn(&PoolStats) -> bool) -> PoolStats {
     let patience = Instant::now() + Duration::from_secs(30);
@@ -148,14 +149,14 @@ pub(crate) fn eventually(pool: &HostPool, what: &str, holds: impl Fn(&PoolStats)
     }
 }
 
-/// Nobody has anything of the pool's, and all of its instances are there again.
+/// Checks that no call holds anything of the pool and all of its instances are idle again.
 #[track_caller]
 pub(crate) fn at_rest(pool: &HostPool, instances: usize) {
     let stats = eventually(pool, "all is given back", |stats| stats.idle == instances);
     assert_eq!((stats.busy, stats.starting, stats.queued), (0, 0, 0));
 }
 
-/// A runtime of so many threads, the current one alone for 1.
+/// Creates a runtime with this many threads; for 1, on the current thread.
 pub(crate) fn runtime(threads: usize) -> tokio::runtime::Runtime {
     let mut builder = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),
@@ -171,7 +172,7 @@ pub(crate) fn run<T>(threads: usize, future: impl Future<Output = T>) -> T {
     runtime(threads).block_on(future)
 }
 
-/// Tries up to three times, for what a busy machine may spoil.
+/// Tries up to three times, because a busy machine may spoil an attempt.
 #[track_caller]
 pub(crate) fn at_best<T: std::fmt::Debug>(attempt: impl Fn() -> Result<T, T>) {
     let mut failures = Vec::new();
@@ -184,7 +185,7 @@ pub(crate) fn at_best<T: std::fmt::Debug>(attempt: impl Fn() -> Result<T, T>) {
     panic!("{failures:#?}");
 }
 
-/// What this process holds of the system; Linux only.
+/// What this process holds of the system's resources; Linux only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) resident: u64,
@@ -204,14 +205,15 @@ impl Process {
         })
     }
 
-    /// The open files.
+    /// Returns the names of the open files.
     fn names() -> Vec<String> {
         let links = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
         links.filter_map(|link| Some(fs::read_link(link.path()).ok()?.display().to_string())).collect()
     }
 
-    /// Waits until there are no more files and threads than before, and says what the memory is then. Some files more may be
-    /// open: an engine's own pool keeps the image of a module's memory in a slot until that is used again.
+    /// Waits until there are no more files and threads than before, and returns the memory in use
+    /// then. A few more files may be open, because an engine's own pool keeps the image of a
+    /// module's memory in a slot until the slot is used again.
     #[track_caller]
     pub(crate) fn settles_to(self) -> u64 {
         let patience = Instant::now() + Duration::from_secs(30);
