@@ -1,7 +1,7 @@
-;; CRC-32 of 64 KiB, a byte at a time, by a table: a loop with a dependency from turn to turn.
+;; CRC-32 of 64 KiB, byte by byte with a table: a loop in which each turn depends on the one before.
 ;;
-;; Memory: the operation's name at 0, the table at 0x400, the answer at 0x900, from 0x10000 the bytes, of which each is the
-;; low byte of 31 times its place.
+;; Memory: the operation's name at 0, the table at 0x400, the answer at 0x900, and from 0x10000 the
+;; bytes. Each byte is the low byte of 31 times its index.
 (module
   (import "wapc" "__guest_request" (func $guest_request (param i32 i32)))
   (import "wapc" "__guest_response" (func $guest_response (param i32 i32)))

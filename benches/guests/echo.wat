@@ -1,6 +1,7 @@
 ;; Answers with its payload: one guest call, no host call.
 ;;
-;; Memory: page 0 holds the operation's name, the sixteen pages after it the payload (at most 1 MiB).
+;; Memory: page 0 holds the operation's name, the sixteen pages after it the payload (at most 1
+;; MiB).
 (module
   (import "wapc" "__guest_request" (func $guest_request (param i32 i32)))
   (import "wapc" "__guest_response" (func $guest_response (param i32 i32)))

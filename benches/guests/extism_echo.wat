@@ -1,4 +1,4 @@
-;; An echo as plugins of extism are written by its SDKs: eight bytes at a time through the kernel's functions.
+;; An echo as extism's SDKs write plugins: eight bytes at a time through the kernel's functions.
 (module
   (import "extism:host/env" "input_length" (func $input_length (result i64)))
   (import "extism:host/env" "input_load_u8" (func $input_load_u8 (param i64) (result i32)))

@@ -1,4 +1,4 @@
-;; The 22nd Fibonacci number the slow way: nothing but calls.
+;; The 22nd Fibonacci number by plain recursion: nothing but calls.
 ;;
 ;; Memory: the operation's name at 0, the answer at 0x900.
 (module

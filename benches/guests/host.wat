@@ -1,7 +1,8 @@
-;; Sends its payload to the host and answers with what the host answered: one guest call, one host call.
+;; Sends its payload to the host and answers with the host's answer: one guest call, one host call.
 ;;
-;; Memory: page 0 holds the operation's name and, from 0x8000, the three names of the host call; page 1 the payload
-;; (at most 64 KiB); page 2 the host's answer, apart from the payload, so that an answer that never came is noticed.
+;; Memory: page 0 holds the operation's name and, from 0x8000, the three names of the host call;
+;; page 1 the payload (at most 64 KiB); page 2 the host's answer. The answer is apart from the
+;; payload, so that an answer that never came is noticed.
 (module
   (import "wapc" "__guest_request" (func $guest_request (param i32 i32)))
   (import "wapc" "__guest_response" (func $guest_response (param i32 i32)))

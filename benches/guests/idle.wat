@@ -1,5 +1,5 @@
-;; Answers with its payload, of at most 32 KiB, and otherwise does nothing: of its memory, the two pages of the system's
-;; that a short call writes to are resident.
+;; Answers with its payload of at most 32 KiB, and otherwise does nothing. Of its memory only the
+;; two system pages that a short call writes to are resident.
 (module
   (import "wapc" "__guest_request" (func $guest_request (param i32 i32)))
   (import "wapc" "__guest_response" (func $guest_response (param i32 i32)))

@@ -1,6 +1,8 @@
-;; The sum of 16 Ki words, 16 times: the shortest loop that does anything, so the worst case for whatever each turn costs.
+;; The sum of 16 Ki words, 16 times: the shortest loop that does any work, and so the worst case for
+;; a cost in each turn.
 ;;
-;; Memory: the operation's name at 0, the answer at 0x900, from 0x10000 the words, of which each is its place.
+;; Memory: the operation's name at 0, the answer at 0x900, and from 0x10000 the words, each with its
+;; index as its value.
 (module
   (import "wapc" "__guest_request" (func $guest_request (param i32 i32)))
   (import "wapc" "__guest_response" (func $guest_response (param i32 i32)))

@@ -1,8 +1,8 @@
 ;; SHA-256 of 16 KiB: longer turns with much arithmetic, as in real work.
 ;;
-;; Memory: the operation's name at 0, the constants of the rounds at 0x200, the words of a block at 0x400, the digest at
-;; 0x900 (its words as this machine has them, the first byte last), from 0x10000 the bytes, of which each is the low byte of
-;; 31 times its place, and the last block after them.
+;; Memory: the operation's name at 0, the constants of the rounds at 0x200, the words of a block at
+;; 0x400, the digest at 0x900 (its words as this machine has them, the first byte last), and from
+;; 0x10000 the bytes, each the low byte of 31 times its index, with the last block after them.
 (module
   (import "wapc" "__guest_request" (func $guest_request (param i32 i32)))
   (import "wapc" "__guest_response" (func $guest_response (param i32 i32)))
@@ -20,7 +20,7 @@
       (i32.store8 offset=0x10000 (local.get $i) (i32.mul (local.get $i) (i32.const 31)))
       (br_if $bytes (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 0x4000))))
     (i32.store8 (i32.const 0x14000) (i32.const 0x80))
-    ;; The length in bits, its first byte first.
+    ;; The length in bits, in big-endian order.
     (i32.store16 (i32.const 0x1403d) (i32.const 0x2))
     (i32.store8 (i32.const 0x1403f) (i32.const 0x0)))
   (func $block (param $at i32)

@@ -1,5 +1,5 @@
-;; Answers with 16 bytes of its memory, to which nobody writes: of an instance that stays idle, only what its host keeps is
-;; resident. For the benchmark `idle`.
+;; Answers with 16 bytes of its memory and never writes to it: only what the host keeps for an idle
+;; instance is resident. For the benchmark `idle`.
 (module
   (import "wapc" "__guest_response" (func $guest_response (param i32 i32)))
   (memory (export "memory") 1)

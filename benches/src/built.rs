@@ -1,24 +1,25 @@
-//! Real guests: the modules of `guests/built`, and larger ones made of them.
+//! Real guests: the modules of `guests/built`, and larger modules made from them.
 
 use anyhow::{Result, ensure};
 use wasm_encoder::{CodeSection, FunctionSection, Module, RawSection};
 use wasmparser::{Parser, Payload};
 
-/// Written in AssemblyScript.
+/// A guest in AssemblyScript.
 pub const ASSEMBLYSCRIPT: &[u8] = include_bytes!("../../guests/built/assemblyscript.wasm");
 
-/// Written in Rust.
+/// A guest in Rust.
 pub const RUST: &[u8] = include_bytes!("../../guests/built/rust.wasm");
 
-/// The operation of both that answers with its payload.
+/// The operation of both guests that answers with its payload.
 pub const OPERATION: &str = "echo";
 
-/// The module with every function of its own `times` times. The copies are called by nobody: code like a compiler's,
-/// of which a call needs a part, as in any larger guest.
+/// Returns the module with each of its own functions `times` times. Nothing calls the copies. They
+/// are code as a compiler emits it, and a call needs only a part of all the code, as in any larger
+/// guest.
 ///
 /// # Errors
 ///
-/// When `wasm` is no module, or has not as many functions as bodies.
+/// When `wasm` is not a module, or its numbers of functions and bodies differ.
 pub fn repeated(wasm: &[u8], times: usize) -> Result<Vec<u8>> {
     let (mut types, mut bodies) = (Vec::new(), Vec::new());
     for payload in Parser::new(0).parse_all(wasm) {

@@ -11,20 +11,20 @@ use antiphon_wasmi::WasmiEngineProviderBuilder;
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 use anyhow::{Result, bail};
 
-/// What runs the guest.
+/// The engine that runs the guest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Engine {
-    /// Compiled, by Cranelift.
+    /// Compiles with Cranelift.
     Wasmtime,
-    /// Interpreted.
+    /// Interprets.
     Wasmi,
 }
 
 impl Engine {
-    /// Both.
+    /// Both engines.
     pub const ALL: [Self; 2] = [Self::Wasmtime, Self::Wasmi];
 
-    /// Its name, as on a command line.
+    /// Returns the engine's name, as on a command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Wasmtime => "wasmtime",
@@ -32,11 +32,11 @@ impl Engine {
         }
     }
 
-    /// The engine of that name.
+    /// Returns the engine of this name.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When there is no such engine.
     pub fn named(name: &str) -> Result<Self> {
         match Self::ALL.into_iter().find(|engine| engine.name() == name) {
             Some(engine) => Ok(engine),
@@ -44,7 +44,7 @@ impl Engine {
         }
     }
 
-    /// Antiphon's factory of providers for a module, with the default limits and deadlines.
+    /// Returns Antiphon's factory of providers for a module, with the default limits and deadlines.
     ///
     /// # Errors
     ///

@@ -4,18 +4,20 @@
 //! RUST_BACKTRACE=0 cargo run --release -- COMMAND [--rounds N] [--engine NAME] [--filter TEXT[,TEXT..]] [--json FILE]
 //! ```
 //!
-//! A command is a name from `COMMANDS`, or `all`. Markdown goes to stdout, progress to stderr. `RUST_BACKTRACE` has to be 0 (or
-//! not set): with 1, every error of wasmtime costs 3 to 5 us more.
+//! A command is a name from `COMMANDS`, or `all`. Markdown goes to stdout, progress to stderr.
+//! `RUST_BACKTRACE` must be 0 or unset: with 1, every error of wasmtime costs 3 to 5 us more.
 
 use std::{env, fs};
 
 use antiphon_benches::engine::Engine;
-use antiphon_benches::report::{self, Facts};
-use antiphon_benches::table::Table;
-use antiphon_benches::{bars, echo, fresh, idle, load, loops, measure};
+use antiphon_benches::measure;
+use antiphon_benches::report::table::Table;
+use antiphon_benches::report::{self, Facts, bars};
+use antiphon_benches::topics::{echo, fresh, idle, load, loops};
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// Each with how many rounds it does unless it is told: enough for its noise, and all in some minutes.
+/// Each command and its default number of rounds: enough for its noise, and some minutes for all
+/// commands.
 const COMMANDS: [(&str, u32); 7] = [
     ("echo", 1_000),
     ("fresh", 200),
@@ -27,11 +29,11 @@ const COMMANDS: [(&str, u32); 7] = [
 ];
 
 struct Options {
-    /// Command and rounds.
+    /// Commands and their rounds.
     runs: Vec<(&'static str, u32)>,
-    /// For `echo`; both if it is not named.
+    /// The engines for `echo`; both by default.
     engines: Vec<Engine>,
-    /// For `echo`; empty: every row.
+    /// The rows for `echo`; empty for every row.
     filter: Vec<String>,
     json: Option<String>,
 }
@@ -69,7 +71,7 @@ fn main() -> Result<()> {
     let mut arguments = env::args().skip(1).peekable();
     if arguments.next_if_eq("idle-row").is_some() {
         let arguments: Vec<_> = arguments.collect();
-        let [name, guest, count] = &arguments[..] else { bail!("idle-row is for `idle` alone") };
+        let [name, guest, count] = &arguments[..] else { bail!("idle-row is only for `idle`") };
         return idle::row(name, guest, count);
     }
     let options = Options::parse(arguments)?;
@@ -104,7 +106,7 @@ fn run(command: &str, rounds: u32, options: &Options) -> Result<Vec<Table>> {
         "load" => Ok(vec![load::table(rounds)?]),
         "loops" => Ok(vec![loops::table(rounds)?]),
         #[cfg(feature = "antiphon")]
-        "cold" => antiphon_benches::cold::tables(rounds),
+        "cold" => antiphon_benches::topics::cold::tables(rounds),
         _ => Ok(Vec::new()),
     }
 }

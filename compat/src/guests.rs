@@ -1,29 +1,31 @@
-//! The guests of the programs: small ones in the text format, and those that others' SDKs made.
+//! The guests of the programs: small ones in text format, and those built with third-party SDKs.
 
 use std::path::{Path, PathBuf};
 
-/// A module of `guests/built`.
+/// Reads a module of `guests/built`.
 ///
 /// # Panics
-/// There is no such module.
+/// If there is no such module.
 pub fn built(name: &str) -> Vec<u8> {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/built").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A guest whose operations go by their first letter:
+/// A guest with operations that are selected by their first letters:
 ///
-/// - `echo` answers the payload; `count` answers how many times it was counted;
-/// - `fail` reports the payload as its error; `zero` returns 0 and sets nothing; `none` returns 1 and sets nothing;
-/// - `host` calls the host with the operation and the payload, and passes on what it says;
-/// - `late` calls the host first, and only then fetches its request a second time and answers it;
-/// - `ask` counts, then does as `host` does;
-/// - `log` logs the payload; `grow` grows the memory while it can and answers the pages it then has;
-/// - `table` does the same with a table;
-/// - `break` counts, then traps; `greedy` traps when a growth by a page is refused; `wild` answers with bytes that lie
-///   outside its memory; `utf8` calls the host with an operation that is not UTF-8; `loop` never ends.
+/// - `echo` answers the payload; `count` answers how often it was called.
+/// - `fail` reports the payload as its error; `zero` returns 0 and sets nothing; `none` returns 1
+///   and sets nothing.
+/// - `host` makes a host call with the operation and the payload, and passes the answer on.
+/// - `late` makes a host call first, then fetches its request a second time and answers it.
+/// - `ask` counts, then behaves like `host`.
+/// - `log` logs the payload; `grow` grows the memory as far as it can and answers its pages.
+/// - `table` grows the table in the same way.
+/// - `break` counts, then traps; `greedy` traps if a growth by one page is refused; `wild` answers
+///   with bytes outside its memory; `utf8` makes a host call with an operation that is not UTF-8;
+///   `loop` never ends.
 ///
-/// It has 2 pages of memory of at most 64, and a table of 1 element of at most 2,000.
+/// It has 2 pages of memory, at most 64, and a table of 1 element, at most 2,000.
 pub const TOOLBOX: &str = r#"(module
   (import "wapc" "__guest_request" (func $request (param i32 i32)))
   (import "wapc" "__guest_response" (func $respond (param i32 i32)))
@@ -101,15 +103,15 @@ pub const TOOLBOX: &str = r#"(module
     (if (call $is (i32.const 119 (;w;))) (then (call $respond (i32.const 0x7fff0000) (i32.const 16))))
     (i32.const 0)))"#;
 
-/// The number that the toolbox answered.
+/// Decodes a number that the toolbox answered.
 ///
 /// # Panics
-/// It answered something else.
+/// If the answer is not a number.
 pub fn number(answer: &[u8]) -> u32 {
     u32::from_le_bytes(answer.try_into().unwrap_or_else(|_| panic!("no number: {answer:?}")))
 }
 
-/// A guest that echoes, with more of a module before its functions: imports, start section, exports.
+/// A guest that echoes, with additional imports, and additional fields before its functions.
 pub fn echo_with(imports: &str, more: &str) -> String {
     format!(
         r#"(module

@@ -1,5 +1,6 @@
-//! Programs as users of `wapc` 2.2 and `wasmtime-provider` 2.25 write them. Two packages compile these very sources:
-//! `compat-incumbent` against those two crates, `compat-antiphon` against Antiphon under their names.
+//! Programs as users of `wapc` 2.2 and `wasmtime-provider` 2.25 write them. Two packages compile
+//! these sources: `compat-incumbent` against those two crates, and `compat-antiphon` against
+//! Antiphon under their names.
 
 #![forbid(unsafe_code)]
 

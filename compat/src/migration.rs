@@ -1,11 +1,12 @@
-//! The code of MIGRATING.md, which is compiled where it belongs.
+//! Compares the code in MIGRATING.md with the code that is compiled here.
 
 use crate::sides::{MIGRATING, in_one_line};
 
-/// The parts of its Rust code that come under a comment (`// before`, `// after`); code without either counts as after.
+/// The parts of the document's Rust code under a comment `// before` or `// after`. Code without
+/// such a comment counts as after.
 ///
 /// # Panics
-/// There is none: the document has changed its form.
+/// If there is no such code: the document has changed its form.
 pub fn code(side: &str) -> Vec<String> {
     let mut parts = Vec::new();
     for block in MIGRATING.split("```rust\n").skip(1) {
@@ -24,7 +25,7 @@ pub fn code(side: &str) -> Vec<String> {
 }
 
 /// # Panics
-/// A part of it does not stand in this source, but for white space.
+/// If a part is not in `source`, ignoring white space.
 pub fn assert_compiled(side: &str, source: &str) {
     let source = in_one_line(source);
     for part in code(side) {

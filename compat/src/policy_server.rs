@@ -1,6 +1,6 @@
-//! A policy server, the way Kubewarden's uses the two crates: modules are compiled once and shared, an engine of its own
-//! has its epochs advanced by a thread of its own, and each request gets a fresh instance with a callback that knows
-//! whose request it is.
+//! A policy server that uses the two crates as Kubewarden does. Modules are compiled once and
+//! shared. The server has its own engine and a thread that advances its epochs. Each request gets a
+//! fresh instance, and a callback that knows the request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,23 +11,23 @@ use wapc::WapcHost;
 use wasmtime_provider::wasmtime::{Config, Engine, Module};
 use wasmtime_provider::{EpochDeadlines, WasmtimeEngineProviderBuilder, WasmtimeEngineProviderPre};
 
-/// What the host does for the policies, given whose request it serves.
+/// What the host does for policies, given the context of the request.
 pub type Capability =
     dyn Fn(&Context, &str, &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> + Send + Sync;
 
-/// What a policy's calls of the host are answered from.
+/// What answers a policy's host calls.
 #[derive(Clone)]
 pub struct Context {
-    /// Whose request is evaluated.
+    /// The request that is evaluated.
     pub request: String,
-    /// What policies may ask for.
+    /// The function that policies may call.
     pub capability: Arc<Capability>,
 }
 
-/// Why a request got no answer.
+/// Why a request was not answered.
 #[derive(Debug, PartialEq, Eq)]
 pub enum EvaluationError {
-    /// The policy took longer than it may.
+    /// The policy exceeded its deadline.
     Interrupted,
     /// The policy could not be set up.
     Setup(String),
@@ -35,7 +35,7 @@ pub enum EvaluationError {
     Policy(String),
 }
 
-/// One engine with the thread that advances its epochs.
+/// An engine, and the thread that advances its epochs.
 pub struct Server {
     engine: Engine,
     stop: Arc<AtomicBool>,
@@ -43,7 +43,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the ticker.
+    /// Starts the thread.
     pub fn new(tick: Duration) -> Result<Self, wasmtime_provider::errors::Error> {
         let mut config = Config::new();
         config.epoch_interruption(true);
@@ -61,7 +61,7 @@ impl Server {
         Ok(Self { engine, stop, ticker: Some(ticker) })
     }
 
-    /// Compiles a policy, once.
+    /// Compiles a policy.
     pub fn policy(
         &self,
         module: &[u8],
@@ -91,7 +91,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// A fresh instance for one request.
+    /// Starts a fresh instance for one request.
     pub fn instance(&self, context: Context) -> Result<WapcHost, wapc::errors::Error> {
         let provider = self.pre.rehydrate(Some(self.deadlines))?;
         let callback: Box<wapc::HostCallback> =
@@ -117,7 +117,7 @@ impl Policy {
     }
 }
 
-/// All that there was to tell a deadline from other failures is the text.
+/// The text was the only way to tell a deadline from other failures.
 fn classified(text: &str, otherwise: fn(String) -> EvaluationError) -> EvaluationError {
     if text.contains("interrupted, execution deadline exceeded") {
         EvaluationError::Interrupted

@@ -1,4 +1,4 @@
-//! An asynchronous service: plugins on tokio, which ask their host for what it has to wait for.
+//! An asynchronous service: plugins on tokio whose host calls have to wait.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use wasmtime_provider::{WasmtimeEngineProviderAsyncPre, WasmtimeEngineProviderBu
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A store that takes its time, as one over a network does.
+/// A store with a delay, like one over a network.
 #[derive(Clone, Default)]
 pub struct Store(Arc<Mutex<HashMap<String, Vec<u8>>>>);
 
@@ -26,7 +26,7 @@ impl Store {
     }
 }
 
-/// Plugins of one module, each an instance with the store behind it.
+/// Plugins from one module; each is an instance, and all use one store.
 pub struct Service {
     pre: WasmtimeEngineProviderAsyncPre,
     store: Store,
@@ -38,7 +38,7 @@ impl Service {
         Ok(Self { pre: WasmtimeEngineProviderBuilder::new().module_bytes(module).build_async_pre()?, store })
     }
 
-    /// An instance. `host…` operations of the guest look their payload up in the store.
+    /// Starts an instance. The guest's `host…` operations look up their payload in the store.
     pub async fn plugin(&self) -> Result<Plugin, BoxError> {
         let store = self.store.clone();
         let callback: Box<HostCallbackAsync> =
@@ -54,7 +54,7 @@ impl Service {
     }
 }
 
-/// One instance, shared by tasks. The lock is what users of `wapc` 2.x had to put around it.
+/// An instance that tasks share. Users of `wapc` 2.x needed this lock around it.
 #[derive(Clone)]
 pub struct Plugin(Arc<Mutex<WapcHostAsync>>);
 

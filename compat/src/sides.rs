@@ -1,13 +1,13 @@
-//! Which of the two crates a program was compiled against, and what may differ between them.
+//! Tells which crates a program was compiled against, and what may differ between them.
 
 /// Whether this is the build against Antiphon.
 pub const ANTIPHON: bool = matches!(env!("CARGO_PKG_NAME").as_bytes(), b"compat-antiphon");
 
-/// What MIGRATING.md tells users.
+/// The text of MIGRATING.md.
 pub const MIGRATING: &str = include_str!("../../MIGRATING.md");
 
-/// Takes the value of this side where the two differ. The reason is a passage of MIGRATING.md: nothing may differ that
-/// is not written there, and nothing may be deleted there that still differs.
+/// Selects this side's value where the two differ. The reason must be a passage of MIGRATING.md, so
+/// that every difference is documented, and no passage is deleted while its difference remains.
 #[macro_export]
 macro_rules! differs {
     (incumbent: $incumbent:expr, antiphon: $antiphon:expr, because: $because:expr $(,)?) => {{
@@ -17,13 +17,13 @@ macro_rules! differs {
 }
 
 /// # Panics
-/// MIGRATING.md does not have this passage.
+/// If MIGRATING.md does not have this passage.
 #[track_caller]
 pub fn assert_on_record(because: &str) {
     assert!(in_one_line(MIGRATING).contains(because), "not in MIGRATING.md: {because}");
 }
 
-/// A text with every run of white space as one blank.
+/// Replaces every run of white space in a text by one space.
 pub fn in_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! `WasmtimeEngineProviderBuilder`: everything it can be given, everything it builds.
+//! `WasmtimeEngineProviderBuilder`: every setting, and everything that it builds.
 
 use compat::differs;
 use compat::guests::{self, TOOLBOX, number};
@@ -237,7 +237,7 @@ fn init_exports_run_in_their_order_and_their_failure_is_one_of_the_start() {
 
 #[test]
 fn deadlines_are_part_of_the_builder() {
-    // No ticks pass in this test: the guest has its answer long before.
+    // The epochs never advance in this test, so the deadlines never pass.
     let deadlines = EpochDeadlines { wapc_init: 1_000, wapc_func: 1_000 };
     let builder = WasmtimeEngineProviderBuilder::new()
         .module_bytes(TOOLBOX.as_bytes())

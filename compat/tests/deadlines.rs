@@ -1,4 +1,4 @@
-//! Epoch deadlines on an engine of the program's own, in both modes.
+//! Epoch deadlines on the program's own engine, in both modes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::hosts::Host;
 const INTERRUPTED: &str = "guest code interrupted, execution deadline exceeded";
 const TICK: Duration = Duration::from_millis(10);
 
-/// An engine whose epochs a thread of the program advances.
+/// An engine whose epochs are advanced by a thread of the program.
 struct Ticked {
     engine: Engine,
     stop: Arc<AtomicBool>,
@@ -58,7 +58,7 @@ fn a_guest_that_loops_is_interrupted_and_its_host_serves_on() {
         for _ in 0..2 {
             let started = Instant::now();
             assert_eq!(host.call("loop", b"").unwrap_err(), format!("Guest call failure: {INTERRUPTED}"));
-            // Fifty ticks, of which the first may be half over.
+            // Fifty ticks; the first may be half over.
             assert!(started.elapsed() >= 49 * TICK, "after {:?}", started.elapsed());
             assert_eq!(host.call("echo", b"hi").unwrap(), b"hi");
         }
@@ -75,7 +75,7 @@ fn a_guest_that_loops_in_its_start_is_interrupted() {
         for text in Host::refused(&ticked.builder(&looping, deadlines)) {
             let expected =
                 format!("Initialization failed: {name} init interrupted, execution deadline exceeded");
-            // The incumbent says `Initialization failed: ` twice.
+            // The incumbent writes `Initialization failed: ` twice.
             assert!(text.ends_with(&expected), "{text}");
         }
     }
@@ -88,7 +88,8 @@ fn no_ticks_at_all_and_more_than_will_ever_pass() {
     for host in Host::started(&ticked.builder(TOOLBOX, none), None) {
         assert_eq!(host.call("echo", b"hi").unwrap_err(), format!("Guest call failure: {INTERRUPTED}"));
     }
-    // Far beyond any service's life, and still far from the end of a `u64`, over which the epochs would wrap.
+    // Longer than any service runs, and far enough from `u64::MAX` that adding it to the epoch does
+    // not overflow.
     let ages = EpochDeadlines { wapc_init: u64::MAX / 2, wapc_func: u64::MAX / 2 };
     for host in Host::started(&ticked.builder(TOOLBOX, ages), None) {
         assert_eq!(host.call("echo", b"hi").unwrap(), b"hi");

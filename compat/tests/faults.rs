@@ -1,4 +1,5 @@
-//! Faults of the incumbent, shown on both sides: what MIGRATING.md says is gone for good is there, and is gone.
+//! Faults of the incumbent, shown on both sides: what MIGRATING.md lists as fixed must fail there,
+//! and work here.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +27,7 @@ async fn async_host(callback: Box<HostCallbackAsync>) -> WapcHostAsync {
     WapcHostAsync::new(Box::new(toolbox().build_async().unwrap()), Some(callback)).await.unwrap()
 }
 
-/// What a call came to; a panic that went through it has a name of its own.
+/// The outcome of a call; a panic that passed through it counts as an error.
 fn outcome(call: impl FnOnce() -> Result<Vec<u8>, String>) -> Result<Vec<u8>, String> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err("it panicked".to_owned()))
 }
@@ -51,7 +52,7 @@ fn concurrent_callers_of_one_asynchronous_host() {
             let host = Arc::clone(&host);
             tokio::spawn(async move { host.call(operation, payload).await.unwrap() })
         };
-        // The first caller's guest waits for its host while the second caller comes.
+        // The first caller's guest waits for its host when the second caller arrives.
         let first = call("late", b"of the 1st");
         entered.notified().await;
         let second = call("late", b"of the 2nd");
@@ -119,7 +120,8 @@ fn a_handler_that_calls_its_own_host() {
     });
 }
 
-/// What the first count after something is: 2 where the instance lived on with what was counted in it.
+/// The next count after an event: 2 if the instance lived on with its state, and 1 if it was
+/// replaced.
 fn count_goes_on(because: &str) -> u32 {
     differs! { incumbent: 2, antiphon: 1, because: because }
 }
@@ -187,7 +189,8 @@ fn deadlines_without_an_engine_of_one_s_own() {
             assert_eq!(error, "Guest call failure: guest code interrupted, execution deadline exceeded");
         }
     }
-    // The incumbent's guest would loop for good: nobody ticks, and nobody outside can.
+    // On the incumbent, the guest would loop forever: nothing advances the epochs, and no caller
+    // could.
     compat::sides::assert_on_record("Without an engine of your own there is none to write.");
 }
 
@@ -198,7 +201,7 @@ fn a_replacement_that_fails_in_its_start() {
         host.call("count", b"").unwrap();
         let error = host.replace(broken.as_bytes()).unwrap_err();
         assert!(error.starts_with("Module replacement failed: Initialization failed: "), "{error}");
-        // The broken module echoes; the old one answers a number.
+        // The broken module echoes; the old one answers with a number.
         let expected = differs! {
             incumbent: b"1234".to_vec(),
             antiphon: 2_u32.to_le_bytes().to_vec(),
@@ -233,7 +236,7 @@ fn an_operation_of_a_host_call_that_is_not_utf_8() {
     for host in Host::of(TOOLBOX, Some(parrot)) {
         let error = host.call("utf8", b"").unwrap_err();
         assert!(error.starts_with("Guest call failure: "), "{error}");
-        // A trap names the frames of the guest; an error that the guest read and reported does not.
+        // A trap names the guest's frames; an error that the guest read and reported does not.
         let trapped = differs! {
             incumbent: true,
             antiphon: false,

@@ -1,26 +1,26 @@
-//! A guest on a host of either kind, so that a case is written once.
+//! A guest on a host of either kind, so that each case is written once.
 
 use wapc::{HostCallback, HostCallbackAsync, WapcHost, WapcHostAsync};
 use wasmtime_provider::WasmtimeEngineProviderBuilder;
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the guest's host calls are answered by, on either kind of host.
+/// The function that answers the guest's host calls, on either kind of host.
 pub type Answer = fn(u64, &str, &str, &str, &[u8]) -> Result<Vec<u8>, BoxError>;
 
-/// A host of either kind. The asynchronous one comes with its runtime.
+/// A host of either kind; the asynchronous one has its runtime with it.
 pub enum Host {
     Sync(WapcHost),
     Async(WapcHostAsync, tokio::runtime::Runtime),
 }
 
-/// A runtime of one thread.
+/// A runtime with one thread.
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 
 impl Host {
-    /// The builder's module on a host of each kind.
+    /// Starts the builder's module on a host of each kind.
     pub fn both(
         builder: &WasmtimeEngineProviderBuilder<'_>,
         answer: Option<Answer>,
@@ -44,17 +44,17 @@ impl Host {
         [sync, asynchronous]
     }
 
-    /// The same for a module that starts.
+    /// Starts a module that must start, on a host of each kind.
     pub fn started(builder: &WasmtimeEngineProviderBuilder<'_>, answer: Option<Answer>) -> [Self; 2] {
         Self::both(builder, answer).map(|host| host.unwrap())
     }
 
-    /// A module in the text or binary format, with no settings at all.
+    /// Starts a module in text or binary format with default settings.
     pub fn of(module: impl AsRef<[u8]>, answer: Option<Answer>) -> [Self; 2] {
         Self::started(&WasmtimeEngineProviderBuilder::new().module_bytes(module.as_ref()), answer)
     }
 
-    /// The texts with which a module is refused, by its build or by its start.
+    /// The texts with which a module is refused, by its build or its start.
     pub fn refused(builder: &WasmtimeEngineProviderBuilder<'_>) -> [String; 2] {
         Self::both(builder, None).map(|host| match host {
             Ok(_) => panic!("the module started"),
@@ -86,7 +86,7 @@ impl Host {
     }
 }
 
-/// Answers with who asked for what: `binding/namespace/operation:payload`, and refuses the payload `no`.
+/// Answers with `binding/namespace/operation:payload`, and refuses the payload `no`.
 pub fn parrot(_id: u64, bd: &str, ns: &str, op: &str, payload: &[u8]) -> Result<Vec<u8>, BoxError> {
     match payload {
         b"no" => Err("not today".into()),

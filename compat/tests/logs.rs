@@ -1,4 +1,4 @@
-//! A guest's log lines reach the program's logger, one of the `log` crate.
+//! A guest's log lines reach the program's logger from the `log` crate.
 
 use std::sync::{Mutex, Once};
 
@@ -24,7 +24,8 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
-/// The lines of level `info` that have this text, logged while `run` ran. The text is one that no other test logs.
+/// The lines of level `info` with this text that were logged while `run` ran. No other test may log
+/// this text.
 pub fn lines_with(text: &str, run: impl FnOnce()) -> Vec<String> {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {

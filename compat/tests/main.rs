@@ -1,5 +1,6 @@
-//! What users of `wapc` 2.2 and `wasmtime-provider` 2.25 rely on, name by name, and the programs of this folder. One
-//! source, run against either; where the two differ, `differs!` says what each does, and where MIGRATING.md says so.
+//! What users of `wapc` 2.2 and `wasmtime-provider` 2.25 rely on, name by name, and the programs of
+//! this folder. The sources run against either side. Where the two differ, `differs!` has both
+//! values, and the passage of MIGRATING.md that documents the difference.
 
 mod builder;
 mod deadlines;

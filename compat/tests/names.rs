@@ -1,4 +1,4 @@
-//! Every public name of `wapc` 2.2 with its signature and its traits. Most of these cases pass by compiling.
+//! Every public name of `wapc` 2.2, with its signature and traits. Most cases pass by compiling.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -81,7 +81,7 @@ fn methods_of_the_hosts() {
         callback: Option<Box<HostCallbackAsync>>,
         runtime: &tokio::runtime::Runtime,
     ) {
-        // The futures go to other threads.
+        // The futures must be `Send`.
         runtime.spawn(async move {
             let host = WapcHostAsync::new(engine, callback).await?;
             host.replace_module(b"module").await?;
@@ -167,7 +167,7 @@ fn errors_convert_and_keep_their_source() {
     assert!(boxed.to_string().ends_with("no engine today"));
 }
 
-/// A state as a program that tests its own provider writes it.
+/// A module state, as a program writes it to test its own provider.
 #[derive(Default)]
 struct Recorded(std::sync::Mutex<Vec<String>>);
 
@@ -282,6 +282,6 @@ fn traits_of_the_provider_s_types() {
     provider::<WasmtimeEngineProvider>();
     fn provider_async<T: WebAssemblyEngineProviderAsync + 'static>() {}
     provider_async::<WasmtimeEngineProviderAsync>();
-    // A name of the re-export that programs write out, as `wasmtime_provider::wasmtime_wasi::...`.
+    // A re-exported name that programs spell out, as `wasmtime_provider::wasmtime_wasi::...`.
     let _: fn(i32) -> wasmtime_provider::wasmtime_wasi::I32Exit = wasmtime_provider::wasmtime_wasi::I32Exit;
 }

@@ -1,4 +1,4 @@
-//! The policy server at work.
+//! Runs the policy server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use wasmtime_provider::EpochDeadlines;
 
 const TICK: Duration = Duration::from_millis(10);
 
-/// Answers with whose request it is, and what was asked.
+/// A context that answers with its request and the call's arguments.
 fn context(request: impl Into<String>) -> Context {
     Context {
         request: request.into(),

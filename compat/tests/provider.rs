@@ -1,4 +1,5 @@
-//! A provider that was written against `wapc` 2.2 alone, in both modes. Antiphon's own tests use the same file.
+//! A provider written against `wapc` 2.2 alone, in both modes. Antiphon's own tests use this file
+//! too.
 
 use wapc::{WapcHost, WapcHostAsync};
 
@@ -10,7 +11,7 @@ mod foreign;
 
 use foreign::{ScriptProvider, ScriptProviderAsync, Step};
 
-/// Calls an operation of a script in each mode; both must say the same.
+/// Calls an operation of a script in both modes, which must agree.
 fn run(script: &[Step], operation: &str, payload: &[u8]) -> Result<Vec<u8>, String> {
     let sync = WapcHost::new(Box::new(ScriptProvider::new(script)), Some(Box::new(parrot))).unwrap();
     let sync = sync.call(operation, payload).map_err(|error| error.to_string());

@@ -24,7 +24,7 @@ fn memory_grows_to_its_limit_and_no_further() {
         );
         assert_eq!(number(&host.call("table", b"").unwrap()), 2_000, "the table has no limit");
     }
-    // A limit between two pages is the lower one.
+    // A limit between two page sizes counts as the lower one.
     for host in limited(ResourceLimits { max_memory_size: Some(5 * PAGE - 1), ..Default::default() }) {
         assert_eq!(number(&host.call("grow", b"").unwrap()), 4);
     }

@@ -1,4 +1,4 @@
-//! The asynchronous service at work.
+//! Runs the asynchronous service.
 
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,8 @@ async fn a_plugin_that_loops_is_interrupted_by_a_task_that_ticks() {
     });
     let host = WapcHostAsync::new(Box::new(pre.rehydrate().unwrap()), None).await.unwrap();
     let started = Instant::now();
-    // A guest that is not looked at between its ticks has its thread for itself until then: another one is left.
+    // The guest keeps its thread until its last tick, because it is not checked before. The ticker
+    // needs another thread.
     let error = tokio::spawn(async move {
         let error = host.call("loop", b"").await.unwrap_err().to_string();
         assert_eq!(host.call("echo", b"hi").await.unwrap(), b"hi");

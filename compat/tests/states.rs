@@ -1,4 +1,4 @@
-//! What a provider of somebody's own sees of the module state, in either mode.
+//! The module state, as a third-party provider sees it, in either mode.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use wapc::{
 
 use crate::hosts::{BoxError, parrot, runtime};
 
-/// Its guest is a function over the state.
+/// A provider whose guest is a function over the module state.
 struct Provider {
     guest: fn(&ModuleState, (i32, i32)) -> Result<i32, BoxError>,
     state: Option<Arc<ModuleState>>,
@@ -41,7 +41,7 @@ fn host(guest: fn(&ModuleState, (i32, i32)) -> Result<i32, BoxError>) -> WapcHos
 
 type Future<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
 
-/// The asynchronous twin.
+/// The asynchronous counterpart of [`Provider`].
 struct ProviderAsync {
     guest: fn(&ModuleStateAsync) -> Future<'_, Result<i32, BoxError>>,
     state: Option<Arc<ModuleStateAsync>>,

@@ -1,4 +1,4 @@
-//! Guests that speak WASI, with what `WasiParams` gives them.
+//! Guests that import WASI, with what `WasiParams` gives them.
 
 use compat::differs;
 use wapc::WasiParams;
@@ -7,8 +7,8 @@ use wasmtime_provider::WasmtimeEngineProviderBuilder;
 use crate::hosts::Host;
 use crate::logs::lines_with;
 
-/// `args` and `environ` answer what the guest got, `read` the file that the payload names under its first directory;
-/// `say` writes the payload to standard output.
+/// `args` and `environ` answer what the guest received; `read` answers the file of the payload's
+/// name in its first directory; `say` writes the payload to standard output.
 const GUEST: &str = r#"(module
   (import "wapc" "__guest_request" (func $request (param i32 i32)))
   (import "wapc" "__guest_response" (func $respond (param i32 i32)))
@@ -58,7 +58,7 @@ const GUEST: &str = r#"(module
     (call $respond (i32.const 24) (i32.const 4))
     (i32.const 1)))"#;
 
-/// The guest for a name of WASI's module, whose `_start` exits with a code.
+/// The guest under one of WASI's module names; its `_start` exits with this code.
 fn guest(wasi: &str, exit: &str) -> String {
     GUEST.replace("WASI", wasi).replace("EXIT", exit)
 }

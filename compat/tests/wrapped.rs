@@ -1,4 +1,4 @@
-//! Providers of a program's own around Wasmtime's, and hosts that call each other.
+//! Third-party providers around Wasmtime's, and hosts that call each other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +17,7 @@ fn toolbox() -> WasmtimeEngineProviderBuilder<'static> {
     WasmtimeEngineProviderBuilder::new().module_bytes(TOOLBOX.as_bytes())
 }
 
-/// Counts the calls on their way to the engine.
+/// Counts the calls that reach the engine.
 struct Counting<E>(E, Arc<AtomicU32>);
 
 impl WebAssemblyEngineProvider for Counting<WasmtimeEngineProvider> {
@@ -85,7 +85,7 @@ fn an_asynchronous_provider_around_wasmtime_s_sees_every_call() {
 
 #[test]
 fn a_provider_without_a_host() {
-    // A program that only wants to know whether a module starts needs no host for it.
+    // A program that only checks whether a module starts does not need a host.
     let state = Arc::new(ModuleState::default());
     let mut engine = toolbox().build().unwrap();
     engine.init(Arc::clone(&state)).unwrap();

@@ -1,7 +1,7 @@
-//! `cargo xtask guests`: the modules of the guests in every language.
+//! `cargo xtask guests`: builds and checks the modules of the guests in every language.
 //!
-//! The modules are checked in, so that the tests need no guest toolchain; a
-//! manifest beside them says what each was built from and with.
+//! The modules are checked in, so that tests need no guest toolchain. A manifest beside them
+//! records the sources and tools that each was built with.
 
 mod assemblyscript;
 mod make;
@@ -10,23 +10,23 @@ mod rust;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use manifest::{Fingerprint, Manifest, Module};
 
-/// What to do with the guests; with no flag they are built and written.
+/// The options of `guests`; with none, the guests are built and written.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Rebuild elsewhere and compare with the manifest; nothing is written
+    /// Rebuild in a temporary folder and compare with the manifest; write nothing
     #[arg(long, conflicts_with = "verify")]
     check: bool,
-    /// Compare the checked-in modules with the manifest; nothing is built
+    /// Compare the checked-in modules with the manifest; build nothing
     #[arg(long)]
     verify: bool,
-    /// Pass over the guests whose toolchain is not here, or is another than the manifest's, and say so
+    /// Skip, with a message, guests whose toolchain is missing or differs from the manifest's
     #[arg(long, requires = "check")]
     installed: bool,
     /// Only the guest in this language
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     only: Option<Guest>,
 }
 
-/// The guests, by the language they are written in.
+/// The guests, by their languages.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Guest {
     /// `antiphon-guest`, and `wapc-guest` from crates.io
@@ -42,18 +42,18 @@ pub(crate) enum Guest {
     /// `@wapc/as-guest`, from npm
     #[value(name = "assemblyscript")]
     AssemblyScript,
-    /// One header of ours, with clang
+    /// This project's header, with clang
     C,
-    /// A file or two of ours, with the standard toolchain
+    /// This project's files, with the standard toolchain
     Go,
-    /// A file or two of ours, with zig
+    /// This project's files, with zig
     Zig,
 }
 
-/// What makes the commands of a project take the toolchain that is here.
+/// Settings that make a project's commands use the toolchain on this machine.
 pub(crate) struct Environment {
-    /// The folder that has to come first on the path, if one has to.
-    pub(crate) programs: Option<&'static str>,
+    /// The folder to put first on the path, if one is needed.
+    pub(crate) programs: Option<PathBuf>,
     pub(crate) variables: Vec<(&'static str, &'static str)>,
 }
 
@@ -61,17 +61,17 @@ pub(crate) struct Environment {
 type Versions = BTreeMap<String, String>;
 
 impl Guest {
-    /// Every guest with the name of its language, as the command line has it.
+    /// Every guest with the name of its language on the command line.
     pub(crate) fn languages() -> impl Iterator<Item = (String, Self)> {
         let named = |guest: &Self| Some((guest.to_possible_value()?.get_name().to_owned(), *guest));
         Self::value_variants().iter().filter_map(named)
     }
 
-    /// What makes the commands of a project in this language take the toolchain that is here.
+    /// Returns settings that make a project in this language use the toolchain on this machine.
     ///
     /// # Errors
     ///
-    /// Says what is missing and how it is installed.
+    /// The error says what is missing and how to install it.
     pub(crate) fn environment(self) -> Result<Environment> {
         self.toolchain()?;
         let variables = match self {
@@ -84,7 +84,7 @@ impl Guest {
         Ok(Environment { programs: None, variables })
     }
 
-    /// The folder of the guest's source, from the root of the repository.
+    /// The folder of the guest's source, relative to the root of the repository.
     fn source(self) -> &'static str {
         match self {
             Self::Rust => "guests/rust",
@@ -95,7 +95,7 @@ impl Guest {
         }
     }
 
-    /// The modules the guest is built into, each with the target that it is compiled for, in its compiler's words.
+    /// The modules of the guest, each with its target as the compiler names it.
     fn modules(self) -> Vec<(&'static str, &'static str)> {
         match self {
             Self::Rust => rust::MODULES.map(|built| (built.file, built.target)).to_vec(),
@@ -108,16 +108,16 @@ impl Guest {
         }
     }
 
-    /// The same without the targets.
+    /// The file names of the guest's modules.
     fn files(self) -> impl Iterator<Item = &'static str> {
         self.modules().into_iter().map(|(file, _)| file)
     }
 
-    /// Whether the guest's toolchain is here.
+    /// Checks that the guest's toolchain is installed.
     ///
     /// # Errors
     ///
-    /// Says what is missing and how it is installed.
+    /// The error says what is missing and how to install it.
     fn toolchain(self) -> Result<()> {
         match self {
             Self::Rust => rust::find(),
@@ -167,7 +167,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
 
 /// Builds `guests` and writes their modules and the manifest to `built`.
 fn build(root: &Path, guests: &[Guest], built: &Path) -> Result<()> {
-    // Built elsewhere first: a build that fails leaves what is checked in as it was.
+    // Built in a temporary folder first, so that a failed build changes nothing that is checked in.
     let scratch = tempfile::tempdir()?;
     let modules = build_all(root, guests, scratch.path())?;
     let mut manifest = Manifest::read_or_default(built)?;
@@ -181,8 +181,8 @@ fn build(root: &Path, guests: &[Guest], built: &Path) -> Result<()> {
     manifest.write(built)
 }
 
-/// Rebuilds `guests` and compares their digests with the manifest's; where `installed`, only those that are built here
-/// with the manifest's own tools.
+/// Rebuilds `guests` and compares their digests with the manifest's. With `installed`, only guests
+/// whose tools equal the manifest's are compared.
 fn check(root: &Path, guests: &[Guest], built: &Path, installed: bool) -> Result<()> {
     let manifest = Manifest::read(built)?;
     let scratch = tempfile::tempdir()?;
@@ -190,17 +190,17 @@ fn check(root: &Path, guests: &[Guest], built: &Path, installed: bool) -> Result
     let mut found = BTreeMap::new();
     for guest in guests {
         if installed && let Err(missing) = guest.toolchain() {
-            println!("{}: passed over: {missing:#}", guest.source());
+            println!("{}: skipped: {missing:#}", guest.source());
             continue;
         }
         let rebuilt = guest.build(root, scratch.path())?;
-        // Another compiler is the likeliest cause of a difference, so it is named first.
+        // Printed first, because a different compiler is the likeliest cause of a difference.
         let changes: Vec<_> = rebuilt.iter().flat_map(|module| manifest.toolchain_changes(module)).collect();
         for change in &changes {
             println!("{}: {change}", guest.source());
         }
         if installed && !changes.is_empty() {
-            println!("{}: passed over: it builds, but not with the tools of the manifest", guest.source());
+            println!("{}: skipped: its tools differ from the manifest's", guest.source());
             continue;
         }
         found.extend(rebuilt.into_iter().map(|module| (module.file, module.fingerprint)));
@@ -225,7 +225,7 @@ fn build_all(root: &Path, guests: &[Guest], out: &Path) -> Result<Vec<Module>> {
     Ok(modules)
 }
 
-/// Reports on every module of `guests` and fails if one is not as the manifest has it.
+/// Reports on every module of `guests`, and fails if one differs from the manifest.
 fn compare(
     guests: &[Guest],
     manifest: &Manifest,
@@ -234,7 +234,7 @@ fn compare(
 ) -> Result<()> {
     let mut files: BTreeSet<&str> = guests.iter().flat_map(|guest| guest.files()).collect();
     if guests.len() == Guest::value_variants().len() {
-        // Where all are asked for, one that nobody builds any more stands out.
+        // If all guests are compared, report a file that no guest builds any more.
         files.extend(manifest.files());
         files.extend(found.keys().map(String::as_str));
     }
@@ -243,7 +243,7 @@ fn compare(
         let expected = manifest.get(file).map(|module| &module.fingerprint);
         match (expected, found.get(file)) {
             (Some(expected), Some(found)) if expected == found => {
-                println!("{file}: as in the manifest");
+                println!("{file}: equal to the manifest");
                 continue;
             }
             (Some(expected), Some(found)) => {
@@ -255,7 +255,7 @@ fn compare(
         differences += 1;
     }
     if differences > 0 {
-        bail!("{differences} not as in the manifest; `cargo xtask guests` builds and writes them anew");
+        bail!("{differences} modules differ from the manifest; `cargo xtask guests` rebuilds them");
     }
     Ok(())
 }

@@ -1,6 +1,9 @@
-//! Counts the instructions of guest calls with valgrind, and holds them against the figures that are checked in.
+//! `cargo xtask instructions`: counts the instructions of guest calls with valgrind, and compares
+//! them with the checked-in figures.
 //!
-//! Unlike times, counts do not depend on what else the machine does, so that a few percent can fail a build.
+//! On a shared machine, times drift by tens of percent, but the instructions of a call repeat to a
+//! few in a thousand. So a difference of a few percent can fail a build. Counts see neither cache
+//! misses nor mispredicted branches; the benchmarks do.
 
 mod callgrind;
 mod dump;
@@ -14,32 +17,33 @@ use anyhow::{Result, ensure};
 use self::figures::{Counts, Figures};
 use crate::process;
 
-/// By how much a call may be dearer than its figure, in percent.
+/// The percentage by which a call may exceed its figure.
 const TOLERANCE: u64 = 3;
 
-/// What `instructions` is told.
+/// The options of `instructions`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Write what was counted as the new figures
+    /// Write the counts as the new figures
     #[arg(long)]
     update: bool,
-    /// Show instead in which functions a call spends them, such as "wasmtime sync null"; without a name, all of them
+    /// Show the functions in which a call spends its instructions, such as "wasmtime sync null";
+    /// without a name, of every call
     #[arg(long, value_name = "CALL", conflicts_with = "update")]
     profile: Option<Option<String>>,
 }
 
-/// Counts, and compares or updates.
+/// Counts, then compares or updates.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     ensure!(
         cfg!(all(target_arch = "x86_64", target_os = "linux")),
-        "the figures are those of Linux on x86_64, and hold nowhere else"
+        "the figures hold only for Linux on x86_64"
     );
     if let Some(call) = &args.profile {
         return callgrind::profile(root, call.as_deref());
     }
     let tools = figures::Tools::here(root)?;
     let file = root.join("xtask/instructions/figures.toml");
-    // Before the build, which takes minutes.
+    // Read before the build, which takes minutes, so that a bad file is reported at once.
     let known = if args.update { None } else { Some(Figures::read(&file)?) };
     if let Some(known) = &known {
         known.ensure_same_compiler(&tools)?;

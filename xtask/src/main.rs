@@ -14,29 +14,29 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-/// Chores of the repository.
+/// Maintenance commands of the repository
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
-    /// The chore to do.
+    /// The command to run.
     #[command(subcommand)]
     command: Command,
 }
 
-/// One variant a chore; each lives in a module of its own.
+/// One variant per command; each has a module of its own.
 #[derive(Subcommand)]
 enum Command {
-    /// Build the guests, or check the ones that are checked in
+    /// Build the guests, or check the checked-in ones
     Guests(guests::Args),
-    /// Count the instructions of guest calls, and hold them against the figures that are checked in
+    /// Count the instructions of guest calls, and compare them with the checked-in figures
     Instructions(instructions::Args),
-    /// Put known faults back into the code and show that the suite notices them
+    /// Put known faults back into the code, and check that the tests notice each
     Mutants(mutants::Args),
-    /// Run the README's commands and compare its code
+    /// Run the commands in the README and the guides, and compare their code with its files
     Readme,
-    /// Generate, build and test a guest's project in each language whose toolchain is here
+    /// Generate, build and test a guest project in each language whose toolchain is installed
     Scaffolds,
-    /// Call a provider for minutes, and see whether memory and latency stay where they were
+    /// Call a provider for minutes, and check that memory and latency stay stable
     Soak(soak::Soak),
     /// Run the cases of the stress suite at full size
     Stress(soak::Stress),
@@ -46,14 +46,15 @@ fn main() -> ExitCode {
     match run(&Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not returned from main: with RUST_BACKTRACE set, as in CI, the trace would bury it.
+            // Printed here, not returned from main: with RUST_BACKTRACE set, as in CI, a trace
+            // would bury it.
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Runs the chore that was asked for.
+/// Runs the command.
 fn run(command: &Command) -> Result<()> {
     let root = root()?;
     match command {
@@ -69,7 +70,8 @@ fn run(command: &Command) -> Result<()> {
 
 /// The root of the repository.
 ///
-/// Asked of cargo when it runs, not when it builds, so that the program holds no path.
+/// Taken from cargo's variable at run time and not at compile time, so that the program contains no
+/// path of the machine.
 fn root() -> Result<PathBuf> {
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
     let root = PathBuf::from(xtask);

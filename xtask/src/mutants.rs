@@ -1,8 +1,10 @@
-//! `cargo xtask mutants`: puts known faults back into the code and shows that the suite notices each of them.
+//! `cargo xtask mutants`: puts known faults back into the code, and shows that the tests notice
+//! each of them.
 //!
-//! A test that cannot fail looks like any other. The mutants are the proof: each is a fault that the design promises to
-//! be free of, as a small change of the code, with the command that has to fail and the case that has to be among the
-//! failures. They are data, in `xtask/mutants/*.toml`.
+//! A test that cannot fail looks like any other test; the mutants prove that a test can. Each is a
+//! fault that the design promises to exclude, as a small change of the code. It names the command
+//! that must fail and the case that must be among the failures. The mutants are data, in
+//! `xtask/mutants/*.toml`.
 
 mod catalogue;
 mod scratch;
@@ -18,21 +20,21 @@ use catalogue::Mutant;
 use scratch::Scratch;
 use trial::{Command, Verdict};
 
-/// What to do with the mutants; with no flag all of them are tried.
+/// The options of `mutants`; with none, every mutant is tried.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only the mutants whose name contains this
+    /// Try only the mutants whose names contain this
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
-    /// Print their names; nothing is built
+    /// Print the names; build nothing
     #[arg(long, conflicts_with = "check")]
     list: bool,
-    /// Look whether every mutant still applies and its case is still there; nothing is built
+    /// Check that every mutant applies and that its case exists; build nothing
     #[arg(long)]
     check: bool,
 }
 
-/// Tries the mutants that were asked for.
+/// Tries the selected mutants.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let mut mutants = catalogue::read(&root.join("xtask/mutants"))?;
     if let Some(only) = &args.only {
@@ -53,7 +55,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     try_all(root, &mutants)
 }
 
-/// Every mutant applies to the code as it is, and names a case that exists.
+/// Checks that every mutant applies to the current code, and names an existing case.
 fn check(root: &Path, mutants: &[Mutant]) -> Result<()> {
     let tree = scratch::files(root)?;
     let sources: Vec<String> = tree
@@ -70,10 +72,10 @@ fn check(root: &Path, mutants: &[Mutant]) -> Result<()> {
         if Command::parse(&mutant.by).is_test()
             && !sources.iter().any(|source| source.contains(&format!("fn {case}(")))
         {
-            wrong.push(format!("{:?} names the case {case:?}, which is nowhere", mutant.name));
+            wrong.push(format!("{:?} names the case {case:?}, which does not exist", mutant.name));
         }
     }
-    ensure!(wrong.is_empty(), "{}\nmend them in xtask/mutants", wrong.join("\n"));
+    ensure!(wrong.is_empty(), "{}\nfix them in xtask/mutants", wrong.join("\n"));
     Ok(())
 }
 
@@ -98,12 +100,13 @@ fn try_all(root: &Path, mutants: &[Mutant]) -> Result<()> {
             eprintln!("{output}");
         }
     }
-    ensure!(bad == 0, "{bad} of {} mutants were not noticed as they have to be", mutants.len());
+    ensure!(bad == 0, "{bad} of {} mutants were not noticed as required", mutants.len());
     println!("\nall {} mutants were noticed; {healthy} commands pass without them", mutants.len());
     Ok(())
 }
 
-/// Without a mutant every command has to pass: a failure proves something only where there was none before.
+/// Checks that every command passes without a mutant, because only then does a failure prove
+/// something. Returns the number of commands.
 fn baseline(scratch: &Scratch, mutants: &[Mutant]) -> Result<usize> {
     let mut commands = BTreeMap::new();
     for mutant in mutants {
@@ -111,13 +114,14 @@ fn baseline(scratch: &Scratch, mutants: &[Mutant]) -> Result<usize> {
     }
     for (by, mutant) in &commands {
         println!("without a mutant: {by}");
-        // A second try: a machine that is busy building may be too slow for a case that measures time.
+        // Tried twice, because a machine that is busy building may be too slow for a case that
+        // measures time.
         let mut outcome = Command::parse(by).run(scratch)?;
         if !outcome.is_green() {
             outcome = Command::parse(by).run(scratch)?;
         }
         if !outcome.is_green() {
-            bail!("`{by}`, which {mutant:?} has to turn red, does not pass as it is: {}", outcome.describe());
+            bail!("`{by}`, which {mutant:?} must turn red, fails without it: {}", outcome.describe());
         }
     }
     println!();

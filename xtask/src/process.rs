@@ -1,18 +1,18 @@
-//! Other programs, run so that a failure says which one failed and how.
+//! Runs other programs. An error says which program failed, and how.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// Runs `command` to its end, its output shown.
+/// Runs `command` to its end and shows its output.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("{} did not start", line(command)))?;
     ensure!(status.success(), "{} failed: {status}", line(command));
     Ok(())
 }
 
-/// Runs `command` to its end and gives back what it wrote to its standard output.
+/// Runs `command` to its end and returns its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stderr(Stdio::inherit())
@@ -24,7 +24,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// The command as one would type it.
+/// The command as typed in a shell.
 fn line(command: &Command) -> String {
     let words: Vec<_> = std::iter::once(command.get_program())
         .chain(command.get_args())

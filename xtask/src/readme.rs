@@ -1,5 +1,5 @@
-//! The README and the guides of guests say only what is true: their commands are run, their code is in a file that is
-//! compiled.
+//! Keeps the README and the guides true: runs their commands, and compares their code with files
+//! that are compiled.
 
 use std::fs;
 use std::path::Path;
@@ -7,12 +7,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Announces that the next block is the end of a file.
+/// Says that the next block is the end of a file.
 const FROM_FILE: &str = "<!-- the file ";
-/// Announces that the next block is somewhere in a file.
+/// Says that the next block is a part of a file.
 const PART_OF_FILE: &str = "<!-- part of the file ";
 
-/// Where there is a guide for each language of guests but Rust, whose guide is its crate's README.
+/// The folder of the guides for guest languages.
 const GUIDES: &str = "docs/guests";
 
 /// Checks the README and the guides.
@@ -26,8 +26,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     guides.iter().try_for_each(|guide| check(root, guide))
 }
 
-/// Runs every `$` line of every `console` block of a page and compares what it prints; compares blocks that name their
-/// file with it.
+/// Runs each `$` line in the `console` blocks of a page and compares its output. Compares blocks
+/// that name a file with that file.
 fn check(root: &Path, page: &Path) -> Result<()> {
     let name = page.display();
     let text = fs::read_to_string(root.join(page)).with_context(|| name.to_string())?;
@@ -50,13 +50,13 @@ fn check(root: &Path, page: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A fenced block.
+/// A fenced code block.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Block {
     pub(crate) language: String,
-    /// The file that it shows, if the line before says so.
+    /// The file that the block shows, if the line before names one.
     file: Option<String>,
-    /// Whether it is any part of the file, not its end.
+    /// Whether it is any part of the file, and not its end.
     part: bool,
     pub(crate) text: String,
 }
@@ -90,7 +90,7 @@ pub(crate) fn blocks(markdown: &str) -> Vec<Block> {
     blocks
 }
 
-/// The commands of a `console` block, each with what it prints.
+/// The commands of a `console` block, each with its expected output.
 fn commands_of(block: &str) -> Result<Vec<(String, String)>> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in block.lines() {

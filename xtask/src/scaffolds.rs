@@ -1,5 +1,5 @@
-//! `cargo xtask scaffolds`: what `antiphon new guest` writes builds and passes its own test, by the commands of its README;
-//! and whoever follows the guide for Rust gets a guest that runs.
+//! `cargo xtask scaffolds`: checks that each project of `antiphon new guest` builds and passes its
+//! test by the commands of its README, and that following the Rust guide yields a guest that runs.
 
 mod guide;
 
@@ -12,10 +12,12 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::guests::{Environment, Guest};
 use crate::process::{output, run};
 
-/// A command of a project takes so many seconds at most. Rust's may build a standard library.
+/// The time limit for a project's command, in seconds. A Rust project may have to build a standard
+/// library.
 const TIME: &str = "300";
 
-/// Generates, builds and tests a project of each language whose toolchain is here; says which are left out, and why.
+/// Generates, builds and tests a project in each language whose toolchain is installed. Reports
+/// which languages are skipped, and why.
 pub(crate) fn scaffolds(root: &Path) -> Result<()> {
     let bin = program(root)?;
     let scratch = tempfile::tempdir()?;
@@ -25,7 +27,7 @@ pub(crate) fn scaffolds(root: &Path) -> Result<()> {
         let environment = match guest.environment() {
             Ok(environment) => environment,
             Err(missing) => {
-                println!("{lang}: left out: {missing:#}");
+                println!("{lang}: skipped: {missing:#}");
                 continue;
             }
         };
@@ -47,29 +49,29 @@ pub(crate) fn scaffolds(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where somebody types commands.
+/// A shell as a user has it.
 struct Shell<'a> {
-    /// Where the program is.
+    /// The folder of the `antiphon` program.
     bin: &'a Path,
-    /// What leads to the toolchain, where that is not the one on the path.
+    /// Settings for a toolchain that is not on the path.
     environment: Option<&'a Environment>,
     folder: &'a Path,
 }
 
 impl Shell<'_> {
-    /// What runs this, for a bounded time.
+    /// A command that runs a script within the time limit.
     fn command(&self, script: &str) -> Result<Command> {
         let mut command = Command::new("timeout");
-        let first = self.environment.and_then(|environment| environment.programs).map(Path::new);
+        let first = self.environment.and_then(|environment| environment.programs.as_deref());
         let rest = std::env::var_os("PATH").unwrap_or_default();
         let path = [Some(self.bin), first].into_iter().flatten().map(Path::to_owned);
         command
             .args([TIME, "sh", "-ec", script])
             .current_dir(self.folder)
             .env("PATH", std::env::join_paths(path.chain(std::env::split_paths(&rest)))?)
-            // Set by the cargo that runs xtask; another rustc must not load its libraries.
+            // The cargo that runs xtask sets this, and another rustc must not load its libraries.
             .env_remove("LD_LIBRARY_PATH")
-            // CI's own, which a project does not share.
+            // CI sets this; a user's project does not share it.
             .env_remove("CARGO_TARGET_DIR");
         if let Some(environment) = self.environment {
             command.envs(environment.variables.iter().copied());
@@ -78,7 +80,7 @@ impl Shell<'_> {
     }
 }
 
-/// The folder with the program, built.
+/// Builds the `antiphon` program and returns its folder.
 fn program(root: &Path) -> Result<PathBuf> {
     run(Command::new("cargo").current_dir(root).args(["build", "--quiet", "--locked", "--bin", "antiphon"]))?;
     let metadata = ["metadata", "--format-version", "1", "--no-deps", "--locked"];
@@ -91,9 +93,11 @@ fn program(root: &Path) -> Result<PathBuf> {
     Ok(Path::new(target).join("debug"))
 }
 
-/// The crates are those of this checkout for all projects in this folder: they need not be in a registry yet.
+/// Makes all projects in this folder use the crates of this checkout, which may not be published
+/// yet.
 fn use_these_crates(root: &Path, folder: &Path) -> Result<()> {
-    // One build for all of what they have in common, which for a toolchain without a built standard library is that.
+    // A shared build directory. For a toolchain without a prebuilt standard library, the library is
+    // then built only once.
     let build = folder.join("build").display().to_string();
     let mut config = format!("[build]\nbuild-dir = {build:?}\n\n[patch.crates-io]\n");
     for name in ["antiphon-guest", "antiphon-guest-macros", "antiphon-codec"] {
@@ -104,7 +108,7 @@ fn use_these_crates(root: &Path, folder: &Path) -> Result<()> {
     Ok(fs::write(folder.join(".cargo/config.toml"), config)?)
 }
 
-/// The commands of a project's README: one that builds, one that tests.
+/// The two commands in a project's README: one builds, one tests.
 fn commands(project: &Path) -> Result<Vec<String>> {
     let readme = fs::read_to_string(project.join("README.md"))?;
     let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next());

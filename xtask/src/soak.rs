@@ -1,4 +1,5 @@
-//! Runs the providers for a long time, or under stress. What is called and judged is in `antiphon-conformance`.
+//! Runs the providers for a long time, or under stress. The calls and their checks are in
+//! `antiphon-conformance`.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +8,7 @@ use anyhow::Result;
 
 use crate::process;
 
-/// Whose provider it is.
+/// The engine whose provider runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Engine {
     Wasmtime,
@@ -32,43 +33,43 @@ impl Engine {
     }
 }
 
-/// What `soak` is told.
+/// The options of `soak`.
 #[derive(clap::Args)]
 pub(crate) struct Soak {
-    /// For how long
+    /// How long to run
     #[arg(long, default_value_t = 2.0, value_name = "N")]
     minutes: f64,
-    /// Which calls come in which order
+    /// Seed of the order of calls
     #[arg(long, default_value_t = 1, value_name = "SEED")]
     seed: u64,
-    /// On which engine
+    /// Engine to use
     #[arg(long, value_enum, default_value_t = Engine::Wasmtime)]
     engine: Engine,
-    /// Pools of hosts instead of hosts
+    /// Use pools of hosts instead of hosts
     #[arg(long)]
     pool: bool,
-    /// Optimise the program
+    /// Build with optimisations
     #[arg(long)]
     release: bool,
 }
 
-/// What `stress` is told.
+/// The options of `stress`.
 #[derive(clap::Args)]
 pub(crate) struct Stress {
-    /// How much larger the cases are than in `cargo test`: at 10 a million calls and a thousand replacements
+    /// Factor over the sizes of `cargo test`; at 10, a million calls and a thousand replacements
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     scale: u8,
-    /// On which engine; on all of them unless it is named
+    /// Engine to use; all engines by default
     #[arg(long, value_enum)]
     engine: Option<Engine>,
-    /// Optimise the program
+    /// Build with optimisations
     #[arg(long)]
     release: bool,
-    /// Only the cases whose names hold this
+    /// Run only the cases whose names contain this
     filter: Option<String>,
 }
 
-/// Soaks a provider, or the pool over it; its exit code says whether it held.
+/// Soaks a provider or a pool over it. The exit code says whether it passed.
 pub(crate) fn soak(root: &Path, args: &Soak) -> Result<()> {
     let mut cargo = cargo(root, "run", args.release);
     if args.pool {

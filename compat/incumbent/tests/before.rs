@@ -1,4 +1,4 @@
-//! The code of MIGRATING.md from before, against the crates that it was written for.
+//! MIGRATING.md's code from before the migration, against the crates that it was written for.
 
 use compat::guests::TOOLBOX;
 use wapc::errors::Error;

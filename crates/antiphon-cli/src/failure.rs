@@ -1,4 +1,4 @@
-//! Everything that makes a command fail.
+//! Every reason why a command can fail.
 
 use std::io;
 
@@ -7,17 +7,18 @@ use antiphon::errors::{BoxError, Error};
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// An argument names something that cannot be used: a file that is not there, say.
+    /// An argument cannot be used: it names a file that does not exist, for example.
     Usage(String, io::Error),
     /// The library's own error.
     Library(Error),
-    /// An input over its limit, in bytes; the guest was not called.
+    /// An input is over its limit, in bytes. The guest was not called.
     TooLarge(&'static str, u64),
-    /// The guest answered, but not in the format that was asked for; with the reason.
+    /// The guest answered, but its answer cannot be decoded by the codec of this name; with the
+    /// reason.
     Answer(&'static str, String),
-    /// The answer is there, but standard output does not take it.
+    /// The command succeeded, but standard output does not accept its result.
     Output(io::Error),
-    /// The program itself could not get what it needs from the system.
+    /// The system refused something that the program itself needs.
     System(&'static str, io::Error),
 }
 

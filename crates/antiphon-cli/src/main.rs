@@ -1,76 +1,39 @@
-//! The `antiphon` program: one file for each command, and one for each thing that they share. README.md says what it does.
+//! The `antiphon` program: one file per command, and one file per concern that commands share.
+//! README.md describes what the program does.
 
 #![forbid(unsafe_code)]
 
+mod args;
 mod bench;
-mod bench_args;
-mod bench_report;
-mod call;
-mod callers;
-mod calls;
-mod case_run;
 mod cases;
-mod cases_update;
-mod cli;
-mod code;
-mod compare;
-mod comparison;
-mod compile;
-mod completions;
-mod contender;
-mod echo;
-mod engine;
-mod engines;
+mod commands;
 mod failure;
-mod guest_args;
-mod host_call;
-mod input;
-mod inputs;
-mod inspect;
-mod interrupt;
-mod junit;
-mod latency;
-mod live_line;
-mod messages;
-mod new;
-mod numbers;
-mod options;
-mod output;
 mod payload;
-mod repeat;
-mod replace;
-mod report;
-mod resident;
-mod rival;
-mod spinner;
-mod tally;
-mod templates;
-mod test;
-mod text;
-mod verdict;
-mod watch;
+mod run;
+mod terminal;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command, ErrorFormat};
+use crate::args::{Cli, ErrorFormat, shorten, suggest_bench};
 use crate::failure::Failure;
-use crate::report::Report;
+use crate::terminal::Report;
 
 fn main() -> ExitCode {
-    messages::install();
+    terminal::show_library_warnings();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        // Help and version are no errors.
+        // `--help` and `--version` arrive as clap errors, but they are not failures.
         Err(error) if !error.use_stderr() => {
-            return output::written(error.print())
+            return terminal::flushed(error.print())
                 .map_or_else(failed(ErrorFormat::Text), |()| ExitCode::SUCCESS);
         }
         Err(mut error) => {
-            echo::shorten(&mut error);
+            shorten(&mut error);
+            suggest_bench(&mut error, &arguments);
             match ErrorFormat::guess(&arguments) {
                 ErrorFormat::Text => error.exit(),
                 ErrorFormat::Json => {
@@ -81,22 +44,10 @@ fn main() -> ExitCode {
             }
         }
     };
-    let result = match cli.command {
-        Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Call(args) => call::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Compile(args) => compile::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Compare(args) => compare::run(&args),
-        Command::Engines(args) => engines::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::New(args) => new::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Test(args) => test::run(&args),
-        Command::Watch(args) => watch::run(&args),
-        Command::Completions(args) => completions::run(&args).map(|()| ExitCode::SUCCESS),
-    };
-    result.unwrap_or_else(failed(cli.error_format))
+    commands::run(&cli.command).unwrap_or_else(failed(cli.error_format))
 }
 
-/// Says why a command failed. Its exit code.
+/// Reports why a command failed, and returns the exit code for it.
 fn failed(format: ErrorFormat) -> impl FnOnce(Failure) -> ExitCode {
     move |failure| {
         let report = Report::new(&failure);

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DecodeError, EncodeError};
 
-/// A way to write values as bytes, and to read them back.
+/// A format that encodes values as bytes and decodes them again.
 ///
-/// Implemented by [`MessagePack`](crate::MessagePack), [`Json`](crate::Json) and [`Raw`](crate::Raw), and by whatever
-/// else two sides of a call agree on. An implementation needs a name and the two directions; it makes its errors with
-/// [`EncodeError::new`] and [`DecodeError::new`].
+/// Implemented by [`MessagePack`](crate::MessagePack) and [`Json`](crate::Json), and by whatever
+/// else two sides of a call agree on. An implementation needs a name and the two directions; it
+/// makes its errors with [`EncodeError::new`] and [`DecodeError::new`].
 ///
 /// ```
 /// # #[cfg(feature = "json")] {
@@ -22,32 +22,34 @@ use crate::{DecodeError, EncodeError};
 /// # }
 /// ```
 pub trait Codec {
-    /// What the codec is called, in lower case: `msgpack`, `json`, `raw`.
+    /// What the codec is called, in lower case: `msgpack`, `json`.
     fn name(&self) -> &'static str;
 
-    /// Appends the encoded `value` to `out`, whose contents stay. After an error, what was appended is unspecified.
+    /// Appends the encoded `value` to `out`, and keeps what `out` holds already. After an error,
+    /// the appended bytes are unspecified.
     ///
     /// # Errors
     ///
-    /// The format has no way to write the value, or the value's own `Serialize` failed.
+    /// The format cannot represent the value, or the value's own `Serialize` failed.
     fn encode_into<T: Serialize + ?Sized>(&self, value: &T, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
-    /// Reads the one value that `bytes` hold. What the format keeps as it is in memory is borrowed, not copied, where
-    /// the type has a place for borrowed data.
+    /// Decodes the single value that `bytes` hold. If the type can borrow, text and bytes that the
+    /// format stores unchanged are borrowed instead of copied.
     ///
-    /// `bytes` may be anything. An implementation answers within time and memory that depend on how many bytes there
-    /// are, not on what they say.
+    /// `bytes` may be hostile. The time and memory that an implementation uses must depend on the
+    /// number of bytes, not on their content.
     ///
     /// # Errors
     ///
-    /// `bytes` are no value of the format, or not one of type `T`: see [`DecodeErrorKind`](crate::DecodeErrorKind).
+    /// `bytes` are not a value of the format, or not one of type `T`: see
+    /// [`DecodeErrorKind`](crate::DecodeErrorKind).
     fn decode<'de, T: Deserialize<'de>>(&self, bytes: &'de [u8]) -> Result<T, DecodeError>;
 
-    /// The encoded `value` in a vector of its own.
+    /// Encodes `value` into a new vector.
     ///
     /// # Errors
     ///
-    /// As [`encode_into`](Self::encode_into).
+    /// Those of [`encode_into`](Self::encode_into).
     fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Vec<u8>, EncodeError> {
         let mut out = Vec::new();
         self.encode_into(value, &mut out)?;

@@ -1,11 +1,10 @@
-use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use core::fmt;
 
-/// Why bytes were not decoded, where they went wrong, and in which field.
+/// Why decoding failed: what was wrong, at which byte, and in which field.
 ///
-/// One pointer in size. `Display` says all of it in one line.
+/// The size is one pointer. `Display` writes everything in one line.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DecodeError(Box<Inner>);
 
@@ -18,24 +17,25 @@ struct Inner {
     detail: String,
 }
 
-/// What was wrong with bytes that were not decoded.
+/// The kind of a [`DecodeError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
-    /// They end before the value does.
+    /// The bytes end before the value does.
     Truncated,
-    /// They are not of the format.
+    /// The bytes are not of the format.
     Malformed,
-    /// They are a value of the format, but not one of the type that was asked for.
+    /// The bytes hold a value of the format, but not of the requested type.
     Mismatch,
-    /// Their arrays and maps nest deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
+    /// Arrays and maps nest deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
     TooDeep,
-    /// They go on after the value.
+    /// Bytes follow the value.
     Trailing,
 }
 
 impl DecodeError {
-    /// An error of the codec of that name, at a place in its input, in bytes from the beginning.
+    /// Creates an error of the named codec at `offset`, which counts bytes from the beginning of
+    /// the input.
     ///
     /// `detail` says what was found and what was expected, in lower case and without a full stop.
     #[must_use]
@@ -43,7 +43,8 @@ impl DecodeError {
         Self(Box::new(Inner { codec, kind, offset, path: String::new(), detail: detail.to_string() }))
     }
 
-    /// The same error, in the field at `path`: `person.emails[2]`. An empty path is the whole value.
+    /// Adds the path of the field, such as `person.emails[2]`. An empty path stands for the whole
+    /// value.
     #[must_use]
     pub fn in_field(mut self, path: impl fmt::Display) -> Self {
         self.0.path = path.to_string();
@@ -62,14 +63,15 @@ impl DecodeError {
         self.0.kind
     }
 
-    /// Where it was, in bytes from the beginning of the input: where the value that did not fit begins, or where the
-    /// input stopped to be of the format.
+    /// The offset in bytes from the beginning of the input: where the value that does not fit
+    /// begins, or where the input stops being of the format.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.0.offset
     }
 
-    /// The field that it was in, such as `person.emails[2]`; `None` where it was the value as a whole, or is not known.
+    /// The field, such as `person.emails[2]`; `None` if the whole value is wrong or the field is
+    /// unknown.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         (!self.0.path.is_empty()).then_some(self.0.path.as_str())
@@ -106,7 +108,7 @@ impl fmt::Debug for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
-/// Why a value was not encoded.
+/// Why encoding failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodeError {
     codec: &'static str,
@@ -114,7 +116,8 @@ pub struct EncodeError {
 }
 
 impl EncodeError {
-    /// An error of the codec of that name. `detail` says what could not be written, in lower case and without a full stop.
+    /// Creates an error of the named codec. `detail` says what cannot be encoded, in lower case and
+    /// without a full stop.
     #[must_use]
     pub fn new(codec: &'static str, detail: impl fmt::Display) -> Self {
         Self { codec, detail: detail.to_string() }
@@ -126,7 +129,7 @@ impl EncodeError {
         self.codec
     }
 
-    /// What could not be written.
+    /// What cannot be encoded.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
@@ -140,34 +143,3 @@ impl fmt::Display for EncodeError {
 }
 
 impl core::error::Error for EncodeError {}
-
-/// `text` up to a length in bytes that an error may have, cut at a character's boundary.
-pub(crate) fn bounded(text: &str) -> String {
-    const MOST: usize = 512;
-    if text.len() <= MOST {
-        return text.to_owned();
-    }
-    let mut end = MOST;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut cut = text.get(..end).unwrap_or_default().to_owned();
-    cut.push_str("...");
-    cut
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::format;
-
-    #[test]
-    fn a_long_text_is_cut_in_front_of_the_character_that_does_not_fit() {
-        let fits = "x".repeat(512);
-        assert_eq!(bounded(&fits), fits);
-        assert_eq!(bounded(&format!("{fits}y")), format!("{fits}..."));
-        // The second byte of an `ü` would be the 513th.
-        let text = format!("{}üx", "x".repeat(511));
-        assert_eq!(bounded(&text), format!("{}...", "x".repeat(511)));
-    }
-}

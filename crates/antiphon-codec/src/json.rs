@@ -4,17 +4,17 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
-use crate::error::bounded;
+use crate::bounded::bounded;
 use crate::located::failed_field;
 use crate::{Codec, DecodeError, DecodeErrorKind, EncodeError};
 
-/// The name of the codec, in its errors as well.
+/// The name of the codec, also in its errors.
 const NAME: &str = "json";
 
-/// JSON, without spaces.
+/// JSON without white space.
 ///
-/// Text without escapes is borrowed where the type has room for it. The offset of an error is where reading stopped: for a
-/// value of the wrong type that is behind it.
+/// Text without escapes is borrowed if the type can borrow. An error's offset is where reading
+/// stopped; for a value of the wrong type, that is its end.
 ///
 /// ```
 /// use antiphon_codec::{Codec, Json};
@@ -51,13 +51,13 @@ impl Codec for Json {
     }
 }
 
-/// serde_json's error as ours.
+/// Converts an error of serde_json.
 fn decode_error(bytes: &[u8], error: &serde_json::Error) -> DecodeError {
     let said = bounded_detail(error);
     let kind = match error.classify() {
         Category::Eof => DecodeErrorKind::Truncated,
         Category::Data => DecodeErrorKind::Mismatch,
-        // The library tells these apart by their texts alone.
+        // serde_json distinguishes these by their texts only.
         _ if said.starts_with("recursion limit") => DecodeErrorKind::TooDeep,
         _ if said.starts_with("trailing characters") => DecodeErrorKind::Trailing,
         _ => DecodeErrorKind::Malformed,
@@ -69,14 +69,15 @@ fn decode_error(bytes: &[u8], error: &serde_json::Error) -> DecodeError {
     DecodeError::new(NAME, kind, offset, said)
 }
 
-/// What the error says, without the place, which we give in bytes.
+/// The error's text without its line and column; [`DecodeError`] gives a byte offset instead.
 fn bounded_detail(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let detail = text.rfind(" at line ").and_then(|end| text.get(..end)).unwrap_or(&text);
     bounded(detail)
 }
 
-/// The offset of a place that is given as a line, from 1 on, and how many of its bytes were read.
+/// Converts a line (counted from 1) and a column into an offset. serde_json's column is the number
+/// of bytes read in that line.
 fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
     let mut start = 0;
     for _ in 1..line {
@@ -86,6 +87,6 @@ fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
             None => break,
         }
     }
-    // The byte that was read last is the one that did not fit.
+    // The last byte read is the one that did not fit.
     (start + column.saturating_sub(1)).min(bytes.len())
 }

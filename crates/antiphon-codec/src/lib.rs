@@ -1,12 +1,12 @@
-// Its example needs the feature.
+// The README's example needs this feature.
 #![cfg_attr(any(feature = "messagepack", not(doctest)), doc = include_str!("../README.md"))]
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
-extern crate std;
 
+#[cfg(any(feature = "json", feature = "messagepack"))]
+mod bounded;
 mod codec;
 mod error;
 #[cfg(feature = "json")]
@@ -15,7 +15,6 @@ mod json;
 mod located;
 #[cfg(feature = "messagepack")]
 mod messagepack;
-mod raw;
 
 pub use codec::Codec;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
@@ -23,10 +22,9 @@ pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use json::Json;
 #[cfg(feature = "messagepack")]
 pub use messagepack::MessagePack;
-pub use raw::Raw;
 
-/// How deep arrays and maps may nest in what is decoded.
+/// The deepest nesting of arrays and maps that is decoded.
 ///
-/// Deeper input is refused as [`DecodeErrorKind::TooDeep`]: decoding is recursive, and a guest's stack is one mebibyte by
-/// default.
+/// Deeper input is refused as [`DecodeErrorKind::TooDeep`], because decoding is recursive and a
+/// guest's stack is one mebibyte by default.
 pub const MAX_DEPTH: usize = 127;

@@ -1,21 +1,22 @@
-//! A decoding that failed is done again, to learn in which field.
+//! Finds the field that a decoding failed in, by decoding once more.
 
 use alloc::string::{String, ToString};
 
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
-use crate::error::bounded;
+use crate::bounded::bounded;
 
-/// The field in which `T` is not decoded, as text of bounded length; empty where it is the value as a whole.
+/// Decodes again with a deserializer that tracks the path, and returns the path of the field that
+/// fails: bounded text, empty for the whole value.
 ///
-/// Only called after a failure: to keep the path costs an allocation for each key.
+/// Called only after a failure, because tracking the path costs an allocation per key.
 pub(crate) fn failed_field<'de, T, D>(deserializer: D) -> String
 where
     T: Deserialize<'de>,
     D: Deserializer<'de>,
 {
-    // It succeeds now only for a type whose `Deserialize` does not do the same thing twice.
+    // The second decoding succeeds only if the type's `Deserialize` behaves differently each time.
     let Err(error) = serde_path_to_error::deserialize::<D, T>(deserializer) else { return String::new() };
     let known = error.path().iter().any(|segment| !matches!(segment, Segment::Unknown));
     if known { bounded(&error.path().to_string()) } else { String::new() }

@@ -1,4 +1,9 @@
 //! MessagePack, as waPC's SDKs write it.
+//!
+//! The codec is this crate's own. `rmp-serde` needs the standard library, its errors do not say
+//! where they occurred, and its limit of depth does not count enums, which a guest's bytes can nest
+//! until the stack ends. Tests compare the encoded bytes with those of `rmp-serde`, for values of
+//! every kind.
 
 mod decode;
 mod encode;
@@ -15,15 +20,15 @@ use crate::{Codec, DecodeError, EncodeError};
 use decode::Decoder;
 use encode::Encoder;
 
-/// The name of the codec, in its errors as well.
+/// The name of the codec, also in its errors.
 const NAME: &str = "msgpack";
 
-/// MessagePack as waPC's SDKs write it: a struct is a map by its fields' names, an enum's variant its name.
+/// MessagePack as waPC's SDKs write it: a struct is a map keyed by field names, and an enum variant
+/// is written by its name.
 ///
-/// The bytes are those of `rmp-serde` with `with_struct_map`, which is what `wapc-codec` uses. A struct is also read from
-/// an array, in the order of its fields. Strings and binaries are borrowed where the type has room for it. Extension
-/// types are read, as a pair of their tag and their bytes, and not written.
-///
+/// The bytes equal those of `rmp-serde` with `with_struct_map`, which `wapc-codec` uses. A struct
+/// is also decoded from an array, in the order of its fields. Strings and binaries are borrowed if
+/// the type can borrow. Extension types are decoded, as a pair of tag and bytes, but never encoded.
 /// ```
 /// use antiphon_codec::{Codec, DecodeErrorKind, MessagePack};
 /// use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! MessagePack: what is written is what `rmp-serde` writes, and whatever is read is a value or a typed error.
+//! MessagePack: encoded bytes equal those of `rmp-serde`, and any bytes decode to a value or a
+//! typed error.
 #![cfg(feature = "messagepack")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -80,7 +81,7 @@ prop_compose! {
     }
 }
 
-/// What `wapc-codec` writes.
+/// Encodes as `wapc-codec` does.
 fn incumbent<T: Serialize>(value: &T) -> Vec<u8> {
     let mut out = Vec::new();
     value.serialize(&mut rmp_serde::Serializer::new(&mut out).with_struct_map()).unwrap();
@@ -92,7 +93,7 @@ fn same_both_ways<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T
     assert_eq!(ours, incumbent(value), "{value:?}");
     assert_eq!(&MessagePack.decode::<T>(&ours).unwrap(), value);
     assert_eq!(&rmp_serde::from_slice::<T>(&ours).unwrap(), value);
-    // As arrays, which is how other programs of rmp-serde write structs.
+    // As arrays, because other users of rmp-serde encode structs that way.
     let arrays = rmp_serde::to_vec(value).unwrap();
     assert_eq!(&MessagePack.decode::<T>(&arrays).unwrap(), value);
 }
@@ -127,7 +128,8 @@ proptest! {
     }
 }
 
-/// Reads bytes as types of every kind; what is read must be what it writes, and an error's place within the bytes.
+/// Decodes bytes as types of every kind. A decoded value must encode to bytes that decode to it
+/// again, and an error's offset must lie within the input.
 fn read_as_many_types(bytes: &[u8]) {
     fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) {
         match MessagePack.decode::<T>(bytes) {
@@ -135,7 +137,8 @@ fn read_as_many_types(bytes: &[u8]) {
                 let again = MessagePack.encode(&value).unwrap();
                 let value: T = MessagePack.decode(&again).unwrap();
                 assert_eq!(MessagePack.encode(&value).unwrap(), again);
-                // Nothing is read that is not there: with a byte less it is no value, with one more it is one and a rest.
+                // The value uses all bytes and no more: one byte less is no value, and one byte
+                // more is left over.
                 if let Some((_, shorter)) = bytes.split_last() {
                     assert_eq!(
                         MessagePack.decode::<T>(shorter).err().unwrap().kind(),
@@ -150,7 +153,7 @@ fn read_as_many_types(bytes: &[u8]) {
                 assert!(error.offset() <= bytes.len(), "{error}");
                 assert!(error.detail().len() <= 600);
                 assert!(error.field().is_none_or(|field| field.len() <= 600));
-                // An error is always of the same place, whoever asks.
+                // A repeated decoding fails with an equal error.
                 assert_eq!(MessagePack.decode::<T>(bytes).err(), Some(error));
             }
         }
@@ -275,14 +278,14 @@ fn errors_name_the_field_and_the_offset() {
     assert_eq!(error.detail(), "invalid value: integer `300`, expected u8");
     assert_eq!(&bytes[error.offset()..], [0xcd, 0x01, 0x2c]);
 
-    // A field that is missing: the place of the value that lacks it.
+    // A missing field is reported at the value that lacks it.
     let without = Wrong { id: 7, lines: vec![line(1), BTreeMap::from([("article", either("milk"))])] };
     let bytes = MessagePack.encode(&without).unwrap();
     let error = MessagePack.decode::<Order>(&bytes).unwrap_err();
     assert_eq!((error.field(), error.detail()), (Some("lines[1]"), "missing field `count`"));
     assert_eq!(bytes[error.offset()..], b"\x81\xa7article\xa4milk"[..]);
 
-    // In an enum's variant.
+    // In an enum variant.
     let error =
         MessagePack.decode::<Vec<Shape>>(b"\x91\x81\xa3Box\x82\xa5width\x01\xa6height\xa3low").unwrap_err();
     assert_eq!((error.field(), error.offset()), (Some("[0].Box.height"), 21));
@@ -303,23 +306,23 @@ fn the_field_of_an_error_is_found_in_any_kind_of_value() {
         (error.field().map(str::to_owned), error.offset())
     }
     let found = |path: &str, offset| (Some(path.to_owned()), offset);
-    // By numbers, and by what is neither text nor a number.
+    // Keys that are numbers, and keys that are neither text nor a number.
     assert_eq!(field::<BTreeMap<i16, u8>>(b"\x82\x01\x02\xd1\xff\x00\xc0"), found("-256", 6));
     assert_eq!(field::<BTreeMap<(u8, u8), u8>>(b"\x81\x92\x01\x02\xc3"), found("?", 4));
     assert_eq!(field::<BTreeMap<String, Vec<u8>>>(b"\x82\xa1a\x90\xa1b\x92\x01\xc2"), found("b[1]", 8));
-    // A key that is wrong is the map's fault, and what is in front of the value is not looked at again.
+    // A wrong key is reported at its map, and values before it are not looked at again.
     assert_eq!(field::<Vec<BTreeMap<String, u8>>>(b"\x92\x81\xa1a\x07\x81\x08\x09"), found("[1]", 6));
     assert_eq!(field::<(u8, Vec<u8>, bool)>(b"\x93\x01\x91\x02\x07"), found("[2]", 4));
-    // Structs as arrays have no names.
+    // A struct encoded as an array has no field names.
     assert_eq!(field::<Line>(b"\x92\xa3tea\xc0"), found("[1]", 5));
-    // As a whole, and behind it.
+    // The whole value, and bytes after it.
     assert_eq!(field::<u8>(b"\xc3"), (None, 0));
     assert_eq!(field::<Vec<u8>>(b"\x91\x01\x01"), (None, 2));
-    // Where the bytes end: in the value that is read, in the key, in the array that is too long for them.
+    // Truncated input: within a value, within a key, and in an array that is longer than the input.
     assert_eq!(field::<BTreeMap<String, String>>(b"\x81\xa1k\xa3ab"), found("k", 6));
     assert_eq!(field::<Vec<BTreeMap<String, u8>>>(b"\x91\x81\xa3ab"), found("[0]", 5));
     assert_eq!(field::<Vec<Vec<u8>>>(b"\x92\x90\x95\x01"), found("[1]", 4));
-    // In what nobody asked for, as deep as values may nest and no deeper.
+    // In an ignored value, down to the deepest nesting that is allowed.
     let ignored = [b"\x83\xa7article\xa3tea\xa1x".as_slice(), &[0x91; 300]].concat();
     let (path, offset) = field::<Line>(&ignored);
     assert_eq!((path.unwrap(), offset), (["x", &"[0]".repeat(MAX_DEPTH - 1)].concat(), ignored.len()));
@@ -412,12 +415,12 @@ fn nesting_is_bounded_for_every_kind_of_type() {
         let error = MessagePack.decode::<Nest>(&variants(depth)).unwrap_err();
         assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::TooDeep, MAX_DEPTH * 8));
     }
-    // An array of one in the place of a map: rmp-serde reads on behind it, ever deeper.
+    // An array of one instead of a map. rmp-serde reads on after it, ever deeper.
     let mut arrays_of_variants = vec![0xdc, 0xff, 0xff];
     arrays_of_variants.extend(b"\x91\xa6Deeper".repeat(65_535));
     let error = MessagePack.decode::<Vec<Nest>>(&arrays_of_variants).unwrap_err();
     assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::Mismatch, 3));
-    // What nobody asked for is passed over, however deep.
+    // An ignored value is skipped at any depth.
     MessagePack.decode::<serde::de::IgnoredAny>(&arrays(1_000_000)).unwrap();
 }
 
@@ -558,7 +561,7 @@ fn an_extension_is_a_pair_and_is_passed_over() {
     let timestamp = b"\xd6\xff\x00\x00\x00\x07";
     #[derive(Deserialize, PartialEq, Debug)]
     struct Stamp(i8, #[serde(with = "serde_bytes")] Vec<u8>);
-    // The name by which rmp-serde knows extensions.
+    // The name by which rmp-serde recognises extension types.
     #[derive(Deserialize, PartialEq, Debug)]
     #[serde(rename = "_ExtStruct")]
     struct Wrapped(Stamp);

@@ -11,40 +11,22 @@
     reason = "the crate is a test suite: a failed expectation of a case is a failed test"
 )]
 
-mod bounded;
-mod callee;
-mod case;
 mod cases;
-mod expect;
-mod guest;
-mod handler;
-mod host;
-mod job;
-mod latencies;
-mod module;
-mod others;
-mod process;
+mod load;
 mod run;
-mod soak;
-mod stress;
-mod subject;
-mod traffic;
-mod wat;
+mod suite;
+mod support;
 
-pub use callee::{Callee, Parts};
-pub use case::{Case, Mode, Need};
 pub use cases::cases;
-pub use module::Module;
+pub use load::{Callee, Parts, SoakLength, soak, soak_callees, stress};
 pub use run::{Setup, run};
-pub use soak::{SoakLength, soak, soak_callees};
-pub use stress::stress;
-pub use subject::{Subject, guests_dir};
+pub use suite::{Case, Mode, Module, Need, Subject, guests_dir};
 
 #[doc(hidden)]
 pub mod macro_support {
+    pub use crate::load::soak_main as soak;
+    pub use crate::load::stress_main as stress;
     pub use crate::run::main;
-    pub use crate::soak::main as soak;
-    pub use crate::stress::main as stress;
 }
 
 /// Makes the `main` function of a test target that runs the suite on one provider.
@@ -67,7 +49,8 @@ macro_rules! suite {
     };
 }
 
-/// Makes the `main` function of a test target that puts one provider under stress; see [`stress()`].
+/// Makes the `main` function of a test target that runs the stress cases on one provider; see
+/// [`stress()`].
 ///
 /// The arguments are those of [`suite!`]. The target needs `harness = false`.
 ///
@@ -86,7 +69,8 @@ macro_rules! stress {
     };
 }
 
-/// Makes the `main` function of a program that calls one provider for minutes or hours; see [`soak()`].
+/// Makes the `main` function of a program that calls one provider for minutes or hours; see
+/// [`soak()`].
 ///
 /// The arguments are those of [`suite!`].
 ///

@@ -1,4 +1,4 @@
-//! From a provider to a test run.
+//! Runs the suite on a provider.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,23 +9,22 @@ use antiphon::errors::BoxError;
 use antiphon::{EngineProviderFactory, Isolation};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use crate::bounded::Bound;
-use crate::case::{Case, Mode};
 use crate::cases::cases;
-use crate::module::Module;
-use crate::subject::{Provider, Subject, guests_dir};
+use crate::suite::{Case, Mode, Module, Provider, Subject, guests_dir};
+use crate::support::Bound;
 
-/// An ordinary case that takes longer counts as hanging; its memory is its own affair, as others run beside it. So many
-/// seconds as `ANTIPHON_CONFORMANCE_PATIENCE_S` says, 120 by default.
+/// Returns the bound of an ordinary case, past which it counts as hanging:
+/// `ANTIPHON_CONFORMANCE_PATIENCE_S` seconds, 120 by default. Its memory has no bound, because
+/// other cases run at the same time.
 fn patience() -> Bound {
     let set = std::env::var("ANTIPHON_CONFORMANCE_PATIENCE_S").ok().and_then(|text| text.parse().ok());
     Bound::new(Duration::from_secs(set.unwrap_or(120)), u64::MAX)
 }
 
-/// Held shared by ordinary cases, alone by those that measure the process or a time.
+/// Ordinary cases hold it shared. Cases that measure the process or a time hold it alone.
 static QUIET: RwLock<()> = RwLock::new(());
 
-/// What a run of the suite needs to know besides the provider.
+/// The options of a run, besides the provider.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Setup {
@@ -36,25 +35,27 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A run for the provider of a name.
+    /// Returns a run for the provider of this name.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), guests: None, left_out: Vec::new(), isolation: Isolation::Reuse }
     }
 
-    /// Where the built guests of Antiphon's repository are; the cases that run them are skipped by default.
+    /// Sets the folder of the built guests of Antiphon's repository. Without it the cases that run
+    /// them are skipped.
     pub fn guests(mut self, dir: Option<PathBuf>) -> Self {
         self.guests = dir;
         self
     }
 
-    /// Leaves a mode out: its cases are shown as ignored. For an engine that runs [`Mode::Straight`] no other way than
-    /// [`Mode::Async`].
+    /// Leaves a mode out: its cases are shown as ignored. This is for an engine whose
+    /// [`Mode::Straight`] would only repeat [`Mode::Async`].
     pub fn without(mut self, mode: Mode) -> Self {
         self.left_out.push(mode);
         self
     }
 
-    /// Gives each call of every guest an instance of its own. The cases about what an instance keeps are skipped.
+    /// Sets whether calls share an instance. With [`Isolation::PerCall`] the cases about what an
+    /// instance keeps are skipped.
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.isolation = isolation;
         self
@@ -65,12 +66,14 @@ impl Setup {
     }
 }
 
-/// Runs the suite on a provider as a test target's `main` does: takes the arguments of `cargo test` from the command
-/// line, prints each test and the totals.
+/// Runs the suite on a provider, as the `main` of a test target: takes the arguments of `cargo
+/// test` from the command line, and prints each test and the totals.
 ///
-/// A case that needs what the provider's capabilities lack, or a kind of host that the engine has no provider for
-/// ([`ErrorKind::Unsupported`](antiphon::errors::ErrorKind::Unsupported)), is shown as ignored, with the reason. The exit
-/// code says whether all others passed; a provider that refuses the smallest guest, or has neither mode, passes none.
+/// A case is shown as ignored, with the reason, if it needs a capability that the provider lacks,
+/// or a kind of host that the engine has no provider for
+/// ([`ErrorKind::Unsupported`](antiphon::errors::ErrorKind::Unsupported)). The exit code says
+/// whether all other cases passed. It is a failure if the provider refuses the smallest guest, or
+/// has neither kind of host.
 pub fn run<F, E>(setup: Setup, provider: F) -> ExitCode
 where
     F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
@@ -105,11 +108,11 @@ where
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// The modes that a provider does not have.
+/// The modes that a provider lacks.
 pub(crate) struct Absent(Vec<(Mode, &'static str)>);
 
 impl Absent {
-    /// `None` where there is no mode at all.
+    /// Returns the absent modes; `None` if every mode is absent.
     pub(crate) fn of(provider: &Arc<Provider>, left_out: &[Mode]) -> Option<Self> {
         let absent = |mode: &Mode| {
             let left_out = left_out.contains(mode).then_some("the target leaves this mode out");
@@ -120,13 +123,13 @@ impl Absent {
         (absent.len() < Mode::ALL.len()).then_some(Self(absent))
     }
 
-    /// Why a mode is not there; `None` where it is.
+    /// Returns why a mode is absent; `None` if the provider has it.
     pub(crate) fn reason(&self, mode: Mode) -> Option<&'static str> {
         self.0.iter().find(|(absent, _)| *absent == mode).map(|(_, reason)| *reason)
     }
 }
 
-/// What the `suite!` macro expands to.
+/// Runs the suite: the `suite!` macro expands to this call.
 #[doc(hidden)]
 pub fn main<F, E>(name: &str, manifest_dir: Option<&str>, provider: F) -> ExitCode
 where
@@ -145,7 +148,7 @@ fn trial(case: Case, subject: Subject, missing: Option<&'static str>) -> Trial {
     })
 }
 
-/// Checks a case on a thread of its own, so that one that hangs is a failed test and not a hanging run.
+/// Checks a case on a thread of its own, so that a hanging case fails and the run goes on.
 fn check(case: Case, subject: Subject) -> Result<(), Failed> {
     let (_shared, _alone);
     if case.is_alone() {
@@ -153,11 +156,10 @@ fn check(case: Case, subject: Subject) -> Result<(), Failed> {
     } else {
         _shared = QUIET.read().unwrap_or_else(PoisonError::into_inner);
     }
-    // Here and not in the cases, so that no hostile case can forget its bound.
+    // The runner sets the bound, so no hostile case can forget it.
     within(case.bound().unwrap_or_else(patience), case, subject)
 }
 
-/// Checks a case within a bound.
 pub(crate) fn within(bound: Bound, case: Case, subject: Subject) -> Result<(), Failed> {
     bound.run(format!("{case:?}"), move || case.check(&subject))?.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -197,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_hostile_case_that_fails_says_why() {
-        let fail = |_: &Subject| crate::handler::panic_quietly("not so");
+        let fail = |_: &Subject| crate::support::panic_quietly("not so");
         assert_eq!(check_of(fail, |case| case), Err("not so".into()));
     }
 }

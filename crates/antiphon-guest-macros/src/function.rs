@@ -1,4 +1,4 @@
-//! What the attribute has to know about its function: as much of Rust's grammar as that takes.
+//! Parses the function under the attribute: as much of Rust's grammar as the attribute needs.
 
 use std::iter::Peekable;
 
@@ -7,19 +7,19 @@ use proc_macro::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
 use crate::Refusal;
 
-/// A function that can be an operation.
+/// A function that can become an operation.
 pub(crate) struct Function {
-    /// Its attributes `#[cfg(...)]`: what is made of it is there only where it is.
+    /// Its `#[cfg(...)]` attributes, which the generated items get too.
     pub(crate) conditions: TokenStream,
     /// `pub`, `pub(crate)`, or nothing.
     pub(crate) visibility: TokenStream,
     pub(crate) name: Ident,
-    /// Whether it takes the payload; the alternative is no parameter at all.
+    /// Whether it takes the payload; otherwise it has no parameter.
     pub(crate) has_parameter: bool,
 }
 
 impl Function {
-    /// Reads an item, and says why if it is not such a function.
+    /// Parses an item, and refuses one that cannot become an operation.
     pub(crate) fn parse(item: TokenStream) -> Result<Self, Refusal> {
         let mut tokens = item.into_iter().peekable();
         let conditions = conditions(&mut tokens);
@@ -40,7 +40,7 @@ fn is_punct(token: Option<&TokenTree>, mark: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == mark)
 }
 
-/// Passes over `#[...]`, doc comments among them, and keeps each `#[cfg(...)]`.
+/// Skips attributes, including doc comments, and keeps each `#[cfg(...)]`.
 fn conditions(tokens: &mut Tokens) -> TokenStream {
     let mut out = TokenStream::new();
     while is_punct(tokens.peek(), '#') {
@@ -67,7 +67,7 @@ fn visibility(tokens: &mut Tokens) -> TokenStream {
     out
 }
 
-/// The name, after `fn` and what may be in front of it.
+/// Reads up to the name, through `fn` and the keywords before it.
 fn name(tokens: &mut Tokens) -> Result<Ident, Refusal> {
     const EXPECTED: &str = "an operation is a function: `fn name(payload: &[u8]) -> Vec<u8>`";
     loop {
@@ -91,7 +91,7 @@ fn name(tokens: &mut Tokens) -> Result<Ident, Refusal> {
     }
 }
 
-/// Passes over `<'a, 'b>`. A type parameter has no type that a host could choose.
+/// Skips `<'a, 'b>`. Type parameters are refused, because a host cannot choose a type.
 fn lifetimes_only(tokens: &mut Tokens) -> Result<(), Refusal> {
     if !is_punct(tokens.peek(), '<') {
         return Ok(());
@@ -114,10 +114,10 @@ fn lifetimes_only(tokens: &mut Tokens) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether there is one parameter, or none; anything else is refused.
+/// Whether there is one parameter or none; anything else is refused.
 fn has_parameter(parameters: &Group) -> Result<bool, Refusal> {
     let mut tokens = parameters.stream().into_iter().peekable();
-    // A parameter may have attributes; what they say is the compiler's affair.
+    // A parameter may have attributes, which are left to the compiler.
     let _ = conditions(&mut tokens);
     let mut angles = 0_usize;
     let mut any = false;
@@ -128,7 +128,7 @@ fn has_parameter(parameters: &Group) -> Result<bool, Refusal> {
                 return Err(Refusal::new(ident.span(), "an operation is a free function, not a method"));
             }
             TokenTree::Punct(punct) => match punct.as_char() {
-                // The arrow of a function's type closes nothing.
+                // The arrow of a function type is no closing bracket.
                 '-' if is_punct(tokens.peek(), '>') => drop(tokens.next()),
                 '<' => angles += 1,
                 '>' => angles = angles.saturating_sub(1),

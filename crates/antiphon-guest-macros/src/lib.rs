@@ -8,7 +8,7 @@ use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenSt
 
 use function::Function;
 
-/// Makes an operation of a function, under the function's name or another one.
+/// Turns a function into an operation with the function's name, or with another one.
 ///
 /// ```ignore
 /// #[operation]
@@ -22,22 +22,23 @@ use function::Function;
 /// }
 /// ```
 ///
-/// The function stays as it is, and callable. It has one parameter, of any type that implements `FromRequest`, or none,
-/// and returns anything that implements `IntoResponse`. Beside it comes a type of the same name and visibility that
-/// implements `Operation`; `operations!` takes it by the function's path.
+/// The function itself stays as it is and can be called. It takes no parameter, or one whose type
+/// implements `FromRequest`, and returns a type that implements `IntoResponse`. The attribute adds
+/// a type with the function's name and visibility that implements `Operation`; `operations!` takes
+/// it by the function's path.
 #[proc_macro_attribute]
 pub fn operation(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let adapter = name::parse(arguments).and_then(|name| {
         let function = Function::parse(item.clone())?;
         Ok(adapter(&function, name))
     });
-    // The function is kept in any case: one error is enough.
+    // The function is always kept, so that a mistake causes one error and not several.
     let mut out = item;
     out.extend(adapter.unwrap_or_else(Refusal::into_compile_error));
     out
 }
 
-/// The type that stands for the operation, with its implementation.
+/// Generates the type for the operation, with its implementation.
 fn adapter(function: &Function, name: Option<Literal>) -> TokenStream {
     let ident = function.name.to_string();
     let name = name.unwrap_or_else(|| Literal::string(ident.trim_start_matches("r#")));
@@ -68,7 +69,8 @@ fn adapter(function: &Function, name: Option<Literal>) -> TokenStream {
     fill(template, function, &name)
 }
 
-/// The template with its names replaced by tokens of the source, which keep their places for the compiler's messages.
+/// Replaces the placeholders of the template by tokens of the source, so that the compiler's
+/// messages point to the source.
 fn fill(template: TokenStream, function: &Function, name: &Literal) -> TokenStream {
     let mut out = TokenStream::new();
     for token in template {
@@ -91,7 +93,7 @@ fn fill(template: TokenStream, function: &Function, name: &Literal) -> TokenStre
     out
 }
 
-/// Why a function cannot be an operation, and where.
+/// Why a function cannot become an operation, and where.
 struct Refusal {
     span: Span,
     message: String,
@@ -102,7 +104,7 @@ impl Refusal {
         Self { span, message: message.into() }
     }
 
-    /// `compile_error!("...");` at the place.
+    /// Expands to `compile_error!("...");` at the place of the mistake.
     fn into_compile_error(self) -> TokenStream {
         let mut text = Literal::string(&self.message);
         text.set_span(self.span);

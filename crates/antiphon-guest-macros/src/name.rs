@@ -1,13 +1,13 @@
-//! The attribute's argument.
+//! Parses the attribute's argument.
 
 use proc_macro::{Literal, Span, TokenStream, TokenTree};
 
 use crate::Refusal;
 
-/// What an attribute may say.
+/// The valid forms of the argument.
 const EXPECTED: &str = "expected nothing, or `name = \"...\"`";
 
-/// Reads nothing, or `name = "..."`.
+/// Parses nothing, or `name = "..."`.
 pub(crate) fn parse(arguments: TokenStream) -> Result<Option<Literal>, Refusal> {
     let mut tokens = arguments.into_iter();
     let Some(first) = tokens.next() else { return Ok(None) };
@@ -30,7 +30,7 @@ pub(crate) fn parse(arguments: TokenStream) -> Result<Option<Literal>, Refusal> 
     }
 }
 
-/// Whether it is a string, plain or raw.
+/// Whether a literal is a string, plain or raw.
 fn is_string(literal: &Literal) -> bool {
     let text = literal.to_string();
     text.starts_with('"') || text.starts_with("r\"") || text.starts_with("r#")

@@ -1,4 +1,4 @@
-//! What handlers return.
+//! The return types of handlers.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -9,7 +9,8 @@ use core::fmt::Display;
 
 use crate::imports::{guest_error, guest_response};
 
-/// Proof that a request was answered, well or ill: what an [`Operation`](crate::Operation) ends with.
+/// Proof that a request got an answer or an error. Every [`Operation`](crate::Operation) returns
+/// one.
 #[derive(Debug)]
 #[must_use = "the host is told by what `__guest_call` returns"]
 pub struct Answered {
@@ -17,42 +18,42 @@ pub struct Answered {
 }
 
 impl Answered {
-    /// Hands these bytes to the host as the answer.
+    /// Sends these bytes to the host as the answer.
     #[inline(always)]
     pub fn success(bytes: &[u8]) -> Self {
         guest_response(bytes);
         Self { well: true }
     }
 
-    /// Hands the text of an error to the host.
+    /// Sends the text of an error to the host.
     #[cold]
     pub fn failure(error: &dyn Display) -> Self {
         Self::failure_of(error.to_string().as_bytes())
     }
 
-    /// The same for a text in bytes, which need not be UTF-8.
+    /// Sends an error whose text is bytes, which do not have to be UTF-8.
     pub(crate) fn failure_of(text: &[u8]) -> Self {
         guest_error(text);
         Self { well: false }
     }
 
-    /// Whether it was answered well.
+    /// Whether the request got an answer, and not an error.
     #[inline(always)]
     pub(crate) fn is_well(&self) -> bool {
         self.well
     }
 }
 
-/// What an operation may return: bytes, text, `()` for an empty answer, an encodable value in `Json` or
-/// `MessagePack`, and the `Result` of any of them with any error that implements `Display`.
+/// A return type of operations: bytes, text, `()` for an empty answer, an encodable value in `Json`
+/// or `MessagePack`, or a `Result` of these with any error that implements `Display`.
 ///
-/// Implement it for formats of your own.
+/// Implement it for other formats.
 #[diagnostic::on_unimplemented(
     message = "an operation cannot return `{Self}`",
     note = "it returns bytes, text, `()`, `Json<T>`, `MessagePack<T>`, or a `Result` of these whose error implements `Display`"
 )]
 pub trait IntoResponse {
-    /// Hands the answer to the host.
+    /// Sends the answer to the host.
     fn respond(self) -> Answered;
 }
 

@@ -1,4 +1,4 @@
-//! Decoded payloads and encoded answers.
+//! Wrappers that decode payloads and encode answers.
 
 use alloc::vec::Vec;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{Answered, IntoResponse};
 use crate::request::FromRequest;
 
-/// A payload or an answer of a codec, wrapped in a tuple struct of its name.
+/// Defines a tuple struct with the codec's name that wraps a payload or an answer.
 macro_rules! wrapper {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

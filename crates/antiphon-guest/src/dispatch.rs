@@ -1,4 +1,4 @@
-//! From a request to the handler of its operation.
+//! Finds the handler of a request's operation.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -9,18 +9,20 @@ use crate::errors::CallResult;
 use crate::state::{FALLBACK, REGISTRY, REST, TABLE};
 use crate::table::Table;
 
-/// Installs a table of operations in the place of the one before. What was registered stays.
+/// Installs a table of operations and replaces the previous one. Registered functions stay.
 ///
-/// For guests with a `wapc_init` of their own: [`operations!`](crate::operations) calls it otherwise. With the feature `std`
-/// it also installs the panic hook that tells the host of a panic.
+/// Only a guest with its own `wapc_init` has to call it; otherwise
+/// [`operations!`](crate::operations) does. With the feature `std` it also installs the panic hook
+/// that reports panics to the host.
 pub fn install(table: &'static Table) {
     TABLE.with(|installed| installed.set(*table));
     crate::panic::install_hook();
 }
 
-/// Registers a handler under a name, in the place of the one of the same name, if there is one.
+/// Registers a handler under a name, and replaces an earlier one with that name.
 ///
-/// Operations of a [`Table`] of the same name come first.
+/// An operation of a [`Table`] with that name takes precedence. A guest without registrations does
+/// not contain the registry's code: only this function makes the guest look into it.
 pub fn register_function(name: &str, handler: fn(&[u8]) -> CallResult) {
     REGISTRY.with(|registry| {
         let mut handlers = registry.take();
@@ -38,20 +40,23 @@ pub fn register_function(name: &str, handler: fn(&[u8]) -> CallResult) {
     crate::panic::install_hook();
 }
 
-/// Registers the handler of all operations that have none, in the place of the one before. It is told the operation's name.
+/// Registers a handler for all operations without one, and replaces an earlier such handler. It
+/// receives the operation's name.
 pub fn register_fallback(handler: fn(&str, &[u8]) -> CallResult) {
     FALLBACK.with(|fallback| fallback.set(Some(handler)));
     REST.with(|rest| rest.set(serve_registered));
 }
 
-/// Has a request served by the operation of the table's index, if it is there. Whether it was answered.
+/// Serves a request by the table's index if it has the operation. Returns whether the guest
+/// answered, and did not fail.
 #[inline(always)]
 pub(crate) fn serve_at_once(key: u64, name: &[u8], payload: &[u8]) -> Option<bool> {
     let run = TABLE.with(|table| table.get().find_at_once(key, name))?;
     Some(run(payload).is_well())
 }
 
-/// Has it served by the first that there is of: the table, the registry, the fallback. Whether it was answered.
+/// Serves a request by the first match of table, registry and fallback. Returns whether the guest
+/// answered, and did not fail.
 pub(crate) fn serve(name: &[u8], payload: &[u8]) -> bool {
     match TABLE.with(|table| table.get().find(name)) {
         Some(run) => run(payload).is_well(),
@@ -59,13 +64,13 @@ pub(crate) fn serve(name: &[u8], payload: &[u8]) -> bool {
     }
 }
 
-/// Serves what the table does not have, once something is registered.
+/// Serves operations that are not in the table, once a function is registered.
 fn serve_registered(name: &[u8], payload: &[u8]) -> Answered {
     let registered = REGISTRY.with(|registry| {
         let handlers = registry.take();
         let found = handlers.binary_search_by(|(known, _)| known.as_bytes().cmp(name)).ok();
         let handler = found.and_then(|found| handlers.get(found)).map(|(_, handler)| *handler);
-        // Back before the handler runs: it may register others.
+        // Put back before the handler runs, because the handler may register more.
         registry.set(handlers);
         handler
     });
@@ -78,10 +83,10 @@ fn serve_registered(name: &[u8], payload: &[u8]) -> Answered {
     }
 }
 
-/// Refuses an operation in the words of `wapc-guest`.
+/// Refuses an operation with the text of `wapc-guest`.
 pub(crate) fn refuse_unknown(name: &[u8], _payload: &[u8]) -> Answered {
     const WORDS: &[u8] = b"No handler registered for function ";
-    // In one allocation, and without the code of vectors that grow: it would be most of a small guest.
+    // One allocation of the final size. The code of growing vectors would be most of a small guest.
     let mut text = vec![0; WORDS.len().saturating_add(name.len())];
     for (to, from) in text.iter_mut().zip(WORDS.iter().chain(name)) {
         *to = *from;

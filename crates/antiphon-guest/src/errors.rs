@@ -1,14 +1,14 @@
-//! Errors, named as in `wapc-guest`.
+//! Errors, with the names of `wapc-guest`.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// What a handler of [`register_function`](crate::register_function) answers, and what a call of the host does.
+/// The result of a handler for [`register_function`](crate::register_function), and of a host call.
 pub type CallResult = Result<Vec<u8>, Box<dyn core::error::Error + Sync + Send>>;
 
-/// The result of a handler that answers a `T`.
+/// The result of a handler that returns a `T`.
 pub type HandlerResult<T> = Result<T, Box<dyn core::error::Error + Sync + Send>>;
 
 /// An error of this crate.
@@ -16,18 +16,18 @@ pub struct Error(ErrorKind);
 
 /// What went wrong.
 pub enum ErrorKind {
-    /// The host answered a call with an error, of this text.
+    /// The host refused a call with this text.
     HostError(Vec<u8>),
 }
 
-/// An error of that kind.
+/// Creates an error of that kind.
 #[must_use]
 pub fn new(kind: ErrorKind) -> Error {
     Error(kind)
 }
 
 impl Error {
-    /// What the host said, without what `Display` puts in front of it.
+    /// The host's text, without the prefix that `Display` adds.
     #[must_use]
     pub fn host_text(&self) -> String {
         let ErrorKind::HostError(text) = &self.0;
@@ -48,7 +48,8 @@ impl fmt::Debug for Error {
     }
 }
 
-/// With the text as text: it is what a guest panics with that unwraps a call of the host.
+/// Shows the bytes as text, because a guest that unwraps a failed host call panics with this
+/// output.
 impl fmt::Debug for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::HostError(text) = self;

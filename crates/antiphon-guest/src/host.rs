@@ -1,15 +1,16 @@
-//! What a guest asks of its host.
+//! Calls from the guest to its host.
 
 use alloc::boxed::Box;
 
 use crate::errors::{self, CallResult, ErrorKind};
 use crate::imports::{self, Target};
 
-/// Calls the host: an operation in a namespace of a binding, which are names that guest and host agree on.
+/// Calls an operation of the host. Binding and namespace are names that guest and host agree on.
 ///
 /// # Errors
 ///
-/// The host's own error, as [`errors::Error`], whose `Display` puts `Host error: ` in front of the host's text.
+/// The host's error as [`errors::Error`], whose `Display` puts `Host error: ` before the host's
+/// text.
 pub fn host_call(binding: &str, namespace: &str, operation: &str, payload: &[u8]) -> CallResult {
     let answered = imports::host_call(Target { binding, namespace, operation }, payload);
     let answer = imports::host_answer(answered);

@@ -1,6 +1,6 @@
-//! waPC's imports, its export, and the memory that they share with the host: all the unsafe code there is.
+//! waPC's imports and exports, and the memory that the host writes to: all of the unsafe code.
 //!
-//! On other targets than wasm32 the host is `testing`, and everything else here is the same.
+//! On targets other than wasm32, `testing` is the host; the rest of this file is the same there.
 
 #![expect(
     unsafe_code,
@@ -13,14 +13,14 @@ use core::cell::{Cell, UnsafeCell};
 
 use crate::dispatch::{serve, serve_at_once};
 
-/// Requests whose operation and payload have fewer bytes than this, each, are read into memory that is always there.
+/// Requests whose operation and payload are each shorter than this are read into fixed memory.
 pub(crate) const ROOM: usize = 1024;
-/// Where a name begins: its length is in front of it, so that length and first bytes are one number, its key.
+/// Where a name begins. The byte before it is its length, so that one number is its key.
 const FRONT: usize = 1;
-/// Bytes of a key.
+/// The number of bytes in a key.
 const KEY: usize = 8;
 
-/// The memory of one request.
+/// The fixed memory for one request.
 #[repr(C, align(8))]
 struct Memory {
     name: [u8; ROOM + KEY],
@@ -33,20 +33,20 @@ impl Memory {
         self.name.get_mut(..KEY).unwrap_or_default()
     }
 
-    /// The name's key: see `table.rs`.
+    /// The key of the name: see `table.rs`.
     #[inline(always)]
     fn key(&self) -> u64 {
         self.name.first_chunk().map_or(0, |key| u64::from_le_bytes(*key))
     }
 
-    /// The operation's name and the payload.
+    /// Returns the operation's name and the payload.
     ///
     /// # Safety
     ///
-    /// Both lengths are less than [`ROOM`].
+    /// Both lengths must be less than [`ROOM`].
     #[inline(always)]
     unsafe fn request(&self, name_length: usize, payload_length: usize) -> (&[u8], &[u8]) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller ensures that both lengths are less than `ROOM`.
         unsafe {
             (
                 self.name.get_unchecked(FRONT..FRONT + name_length),
@@ -56,15 +56,15 @@ impl Memory {
     }
 }
 
-/// Where requests are read into: a fixed memory for small ones, a vector that is kept for large ones.
+/// Memory that requests are read into: fixed for small ones, a reused vector for large ones.
 ///
-/// Each is lent to one request at a time. Should a host call the guest while it waits for a call of its own, the second
-/// request gets memory of its own, so that a handler's payload stays what it is.
+/// Both are lent to one request at a time. If the host calls the guest during a host call, that
+/// request gets memory of its own, so that the first handler's payload stays intact.
 pub(crate) struct Area {
     /// [`ROOM`] while the memory is free, 0 while it is lent.
     room: Cell<usize>,
     memory: UnsafeCell<Memory>,
-    /// Empty while it is lent.
+    /// Empty while the vector is lent.
     large: Cell<Vec<u8>>,
 }
 
@@ -77,54 +77,54 @@ impl Area {
         }
     }
 
-    /// Reads the request of which these are the lengths, and has it served. Whether it was answered.
+    /// Reads and serves a request of these lengths. Returns whether the guest answered.
     #[inline(always)]
     pub(crate) fn serve(&self, name_length: usize, payload_length: usize) -> bool {
-        // One comparison for both lengths, and for whether the memory is free.
+        // One comparison checks both lengths, and whether the memory is free.
         if (name_length | payload_length) >= self.room.get() {
             return self.serve_large(name_length, payload_length);
         }
         self.room.set(0);
-        // SAFETY: `room` was not 0, so that nobody else has borrowed the memory, and it is 0 until this borrow has ended.
-        // There is one thread.
+        // SAFETY: `room` was not 0, so nothing else borrows the memory, and it stays 0 until this
+        // borrow has ended. There is only one thread.
         let memory = unsafe { &mut *self.memory.get() };
         memory.key_mut().copy_from_slice(&(name_length as u64).to_le_bytes());
         read_request(&mut memory.name, &mut memory.payload);
-        // SAFETY: both lengths are less than `ROOM`: the bits of both together are.
+        // SAFETY: both lengths are less than `ROOM`, because the OR of both is.
         let (name, payload) = unsafe { memory.request(name_length, payload_length) };
         let answered = match serve_at_once(memory.key(), name, payload) {
             Some(answered) => answered,
-            // SAFETY: the memory is lent to this request, both lengths are less than `ROOM`, and what was borrowed of it is
-            // used no more.
+            // SAFETY: the memory is lent to this request, both lengths are less than `ROOM`, and
+            // the references into the memory are not used again.
             None => unsafe { self.serve_lent(name_length, payload_length) },
         };
         self.room.set(ROOM);
         answered
     }
 
-    /// Serves the request that is in the memory, wherever its operation is. It begins anew, so that the common path has
-    /// nothing to keep for it.
+    /// Serves the request in the fixed memory if the index does not have its operation. It borrows
+    /// the memory again, so that the common path keeps nothing for this path.
     ///
     /// # Safety
     ///
-    /// The memory is lent to the caller: `room` is 0 until this returns. Both lengths are less than [`ROOM`], and no
-    /// reference into the memory is used again.
+    /// The memory must be lent to the caller: `room` is 0 until this returns. Both lengths must be
+    /// less than [`ROOM`], and no earlier reference into the memory may be used again.
     #[cold]
     #[inline(never)]
     unsafe fn serve_lent(&self, name_length: usize, payload_length: usize) -> bool {
-        // SAFETY: the caller's promise: nobody writes to the memory meanwhile, and both lengths are within it.
+        // SAFETY: the caller ensures that nothing else writes, and that both lengths fit.
         let (name, payload) = unsafe { (*self.memory.get()).request(name_length, payload_length) };
         serve(name, payload)
     }
 
-    /// Serves a request that is large, or comes while the memory is lent.
+    /// Serves a request that is large, or that comes while the fixed memory is lent.
     #[cold]
     #[inline(never)]
     fn serve_large(&self, name_length: usize, payload_length: usize) -> bool {
         let length = FRONT.saturating_add(name_length).saturating_add(payload_length);
         let mut memory = self.large.take();
         if memory.len() < length {
-            // The old one first: both at once may not fit.
+            // Drop the old vector first, because there may not be room for both.
             drop(memory);
             memory = vec![0; length];
         }
@@ -137,15 +137,15 @@ impl Area {
     }
 }
 
-/// Has the host write the request: the operation's name behind the `FRONT` of `name`, the payload to `payload`.
+/// Lets the host write the name to `name`, from `FRONT` on, and the payload to `payload`.
 ///
-/// Both have room for the lengths that `__guest_call` was called with: the host writes as much.
+/// Both must hold the lengths of the current `__guest_call`, because the host writes that much.
 #[inline(always)]
 fn read_request(name: &mut [u8], payload: &mut [u8]) {
     let name = name.get_mut(FRONT..).unwrap_or_default();
     #[cfg(target_arch = "wasm32")]
-    // SAFETY: the host writes as many bytes as it said in the call of `__guest_call` that is being served, and both
-    // slices have at least as many.
+    // SAFETY: the host writes as many bytes as it announced in the current `__guest_call`, and both
+    // slices have at least that length.
     unsafe {
         host::__guest_request(name.as_mut_ptr(), payload.as_mut_ptr());
     }
@@ -153,11 +153,11 @@ fn read_request(name: &mut [u8], payload: &mut [u8]) {
     crate::testing::guest_request(name, payload);
 }
 
-/// A value that an instance keeps, in a guest of one thread.
+/// A value that an instance keeps, in a guest with a single thread.
 #[cfg(target_arch = "wasm32")]
 pub(crate) struct Kept<T>(T);
 
-// SAFETY: the crate does not compile for wasm32 with atomics, so that there is one thread.
+// SAFETY: the crate refuses to compile for wasm32 with atomics, so there is only one thread.
 #[cfg(target_arch = "wasm32")]
 unsafe impl<T> Sync for Kept<T> {}
 
@@ -173,7 +173,7 @@ impl<T> Kept<T> {
     }
 }
 
-/// Statics: one of each in a guest, one of each for every thread elsewhere, where tests run.
+/// Defines statics: one per guest on wasm32, and one per thread on other targets, where tests run.
 macro_rules! kept {
     ($($(#[$doc:meta])* $visibility:vis static $name:ident: $type:ty = $value:expr;)*) => {
         $(
@@ -195,7 +195,7 @@ pub(crate) use host::{guest_error, guest_response, host_answer, host_call, log};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use crate::testing::{guest_error, guest_response, host_answer, host_call, log};
 
-/// The names of a call of the host.
+/// The names in a host call.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) binding: &'a str,
@@ -233,34 +233,34 @@ mod host {
         fn __host_error(text: *mut u8);
     }
 
-    /// What the host calls. Both lengths are in bytes; 1 means that there is an answer, 0 that there is an error.
+    /// What the host calls. Lengths are in bytes. Returns 1 after an answer, 0 after an error.
     #[unsafe(no_mangle)]
     extern "C" fn __guest_call(name_length: usize, payload_length: usize) -> u32 {
         AREA.with(|area| area.serve(name_length, payload_length)).into()
     }
 
-    /// Starts what C would start. The host calls it once, before anything else.
+    /// Runs the constructors of C code. The host calls it once, before anything else.
     ///
-    /// A module without it is taken for a program: the linker has every call of an export end it, with what runs at a
-    /// program's end.
+    /// Without this export, the linker takes the module for a program, and makes every call of an
+    /// export end with the code that ends a program.
     #[cfg(target_os = "wasi")]
     #[unsafe(no_mangle)]
     extern "C" fn _initialize() {
         unsafe extern "C" {
             fn __wasm_call_ctors();
         }
-        // SAFETY: the linker makes it, of the constructors that are in the module, and nobody else calls it.
+        // SAFETY: the linker defines it from the module's constructors; nothing else calls it.
         unsafe { __wasm_call_ctors() }
     }
 
-    /// Hands over an answer.
+    /// Sends an answer to the host.
     #[inline(always)]
     pub(crate) fn guest_response(bytes: &[u8]) {
         // SAFETY: the host reads the slice before it returns.
         unsafe { __guest_response(bytes.as_ptr(), bytes.len()) }
     }
 
-    /// Hands over an error.
+    /// Sends an error to the host.
     pub(crate) fn guest_error(text: &[u8]) {
         // SAFETY: the host reads the slice before it returns.
         unsafe { __guest_error(text.as_ptr(), text.len()) }
@@ -272,7 +272,7 @@ mod host {
         unsafe { __console_log(text.as_ptr(), text.len()) }
     }
 
-    /// Calls the host. Whether it answered; what it answered, well or ill, is then to be had from [`host_answer`].
+    /// Calls the host. Returns whether it answered; [`host_answer`] then has the answer or error.
     pub(crate) fn host_call(target: Target<'_>, payload: &[u8]) -> bool {
         let Target { binding, namespace, operation } = target;
         // SAFETY: the host reads the slices before it returns.
@@ -291,9 +291,9 @@ mod host {
         answered == 1
     }
 
-    /// What the host answered to the last call, or its error.
+    /// Returns the host's answer to the last call, or its error.
     pub(crate) fn host_answer(answered: bool) -> Vec<u8> {
-        // Zeroed: a host that writes less than it said leaves no memory to be read that nobody wrote.
+        // Zeroed, so that a host that writes less than it announced leaves no uninitialised memory.
         if answered {
             let mut bytes = vec![0; __host_response_len()];
             // SAFETY: the host writes as many bytes as it has just said.

@@ -48,11 +48,11 @@ pub use table::{Index, sorted};
 
 #[doc(hidden)]
 pub mod __private {
-    //! What the macros name.
+    //! Items that the macros expand to.
     pub use alloc::format;
 }
 
-/// The guide's examples, compiled and run with those of the documentation.
+/// The examples of the guide, compiled and run as doc tests.
 #[cfg(all(doctest, feature = "json", feature = "messagepack", feature = "log"))]
 #[doc = include_str!("../../../docs/guests/rust.md")]
 mod guide {}

@@ -1,6 +1,6 @@
 //! The host's log.
 
-/// Writes a line to the host's log, of a format and its arguments as `format!` takes them.
+/// Formats a line like `format!` and writes it to the host's log.
 ///
 /// ```
 /// antiphon_guest::log!("{} of {}", 1, 2);
@@ -13,9 +13,10 @@ macro_rules! log {
     };
 }
 
-/// Has what is logged with the `log` crate written to the host's log, up to this level, as `LEVEL target: message`.
+/// Sends records of the `log` crate, up to this level, to the host's log, as `LEVEL target:
+/// message`.
 ///
-/// For `wapc_init`. Where there is a logger already it stays.
+/// Call it in `wapc_init`. If a logger is set already, that one stays.
 ///
 /// ```
 /// antiphon_guest::log_to_host(log::LevelFilter::Info);

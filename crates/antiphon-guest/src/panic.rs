@@ -1,4 +1,4 @@
-//! A panic tells the host its message and its place; then the guest traps.
+//! Reports a panic's message and location to the host before the guest traps.
 
 use core::fmt::Display;
 
@@ -6,9 +6,9 @@ use alloc::format;
 
 use crate::imports::guest_error;
 
-/// Installs the hook, where there is the standard library to have one.
+/// Installs the panic hook if the standard library is available.
 ///
-/// Only in guests: elsewhere the hook is that of the tests.
+/// Only in guests: on other targets, tests have their own hook.
 pub(crate) fn install_hook() {
     #[cfg(all(feature = "std", target_arch = "wasm32"))]
     {
@@ -31,15 +31,16 @@ pub(crate) fn install_hook() {
     }
 }
 
-/// Tells the host of a panic.
+/// Reports a panic to the host.
 #[doc(hidden)]
 pub fn report_panic(message: &dyn Display, place: &dyn Display) {
     guest_error(format!("{message}, at {place}").as_bytes());
 }
 
-/// The panic handler of a guest that is `no_std` itself: it tells the host the message and the place, and traps.
+/// Defines the panic handler of a `no_std` guest. It sends the message and the location to the
+/// host, then traps.
 ///
-/// Such a guest needs a global allocator as well.
+/// Such a guest needs a global allocator too.
 ///
 /// ```ignore
 /// #![no_std]

@@ -1,4 +1,4 @@
-//! What most guests use: `use antiphon_guest::prelude::*;`
+//! The items that most guests use: `use antiphon_guest::prelude::*;`
 
 pub use crate::{
     CallResult, HandlerResult, console_log, host_call, operation, operations, register_function,

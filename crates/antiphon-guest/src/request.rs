@@ -1,4 +1,4 @@
-//! What handlers take.
+//! The parameter types of handlers.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -7,24 +7,25 @@ use core::convert::Infallible;
 use core::fmt::Display;
 use core::str::Utf8Error;
 
-/// What an operation may take: the payload as bytes or as text, borrowed or owned, a decoded value in `Json` or
-/// `MessagePack`, or the `Result` of any of these, if it says itself what is wrong with a payload.
+/// A parameter type of operations: the payload as bytes or text, borrowed or owned, or a decoded
+/// value in `Json` or `MessagePack`. It can also be a `Result` of any of these, for an operation
+/// that reports an invalid payload in its own words.
 ///
-/// What is borrowed is borrowed from the memory that the request was read into, and lives until the operation returns.
-/// Implement it for formats of your own.
+/// Borrowed values point into the memory that the request was read into, and live until the
+/// operation returns. Implement it for other formats.
 #[diagnostic::on_unimplemented(
     message = "an operation cannot take `{Self}`",
     note = "it takes `&[u8]`, `Vec<u8>`, `&str`, `String`, `Json<T>`, `MessagePack<T>`, or a `Result` of these and their error"
 )]
 pub trait FromRequest<'a>: Sized {
-    /// Why a payload is refused. The host gets its text.
+    /// Why a payload is refused. The host gets this text.
     type Error: Display;
 
-    /// Makes it of the payload, which may be anything.
+    /// Converts the payload, which may be any bytes.
     ///
     /// # Errors
     ///
-    /// The payload is nothing of the kind.
+    /// The payload is not a valid value.
     fn from_request(payload: &'a [u8]) -> Result<Self, Self::Error>;
 }
 
@@ -61,7 +62,7 @@ impl FromRequest<'_> for String {
     }
 }
 
-/// For an operation that says itself what is wrong with a payload.
+/// For an operation that reports an invalid payload in its own words.
 ///
 /// ```
 /// use antiphon_guest::{operation, operations};

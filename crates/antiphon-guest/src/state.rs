@@ -1,4 +1,4 @@
-//! What an instance keeps from call to call.
+//! The state that an instance keeps between calls.
 
 use core::cell::Cell;
 
@@ -11,22 +11,24 @@ use crate::errors::CallResult;
 use crate::imports::{Area, kept};
 use crate::table::Table;
 
-/// A handler that was registered while the guest runs.
+/// A handler that was registered at run time.
 pub(crate) type Registered = fn(&[u8]) -> CallResult;
-/// Serves a request by its operation's name and its payload.
+/// Serves a request, given its operation's name and its payload.
 pub(crate) type Rest = fn(&[u8], &[u8]) -> Answered;
-/// The handler of operations that nobody has registered, which is told their names.
+/// The handler for operations without one; it receives their names.
 pub(crate) type Fallback = fn(&str, &[u8]) -> CallResult;
 
 kept! {
-    /// Where requests are read into.
+    /// The memory that requests are read into.
     pub(crate) static AREA: Area = Area::new();
     /// The operations of `operations!`.
     pub(crate) static TABLE: Cell<Table> = Cell::new(Table::EMPTY);
-    /// What serves the operations that are not in the table. Nothing of a registry is in a guest that registers nothing.
+    /// Serves operations that are not in the table. Registering a function replaces it, so that a
+    /// guest that registers nothing does not contain the registry's code.
     pub(crate) static REST: Cell<Rest> = Cell::new(refuse_unknown);
-    /// The handlers of `register_function`, sorted by name. Taken out to be used.
+    /// The handlers of `register_function`, sorted by name; empty while one of its users holds
+    /// them.
     pub(crate) static REGISTRY: Cell<Vec<(String, Registered)>> = Cell::new(Vec::new());
-    /// The handler of all else.
+    /// The handler for operations that are neither in the table nor in the registry.
     pub(crate) static FALLBACK: Cell<Option<Fallback>> = Cell::new(None);
 }

@@ -1,24 +1,29 @@
-//! The table of operations, made while the guest is compiled.
+//! The table of operations, built at compile time.
+//!
+//! A binary search by name would cost more than the rest of a call. Therefore the first seven bytes
+//! of a name, after a byte with its length, form one number: the name's key. The host itself writes
+//! the name so that the key can be read in one load. A multiplier, chosen at compile time, turns
+//! the key into a slot of an index, so that one comparison finds a short name.
 
 use crate::answer::Answered;
 
-/// An operation as a type: what `#[operation]` makes of a function.
+/// An operation as a type, generated from a function by `#[operation]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no operation",
     note = "put `#[operation]` above the function"
 )]
 pub trait Operation {
-    /// The name that the host calls it by.
+    /// The name by which the host calls the operation.
     const NAME: &'static str;
 
-    /// Decodes the payload, runs the function, and hands its answer to the host.
+    /// Decodes the payload, calls the function, and sends its answer to the host.
     fn run(payload: &[u8]) -> Answered;
 }
 
-/// What runs an operation.
+/// The function that runs an operation.
 type Run = fn(&[u8]) -> Answered;
 
-/// A line of a table that is yet to be made.
+/// An entry for a table, as [`table!`](crate::table) collects them.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     name: &'static str,
@@ -26,7 +31,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The entry of an operation.
+    /// The entry for an operation.
     #[must_use]
     pub const fn of<O: Operation>() -> Self {
         Self::new(O::NAME, O::run)
@@ -39,22 +44,24 @@ impl Entry {
     }
 }
 
-/// The operations of a guest, in a static that [`operations!`](crate::operations) or [`table!`](crate::table) makes.
+/// The operations of a guest, in a static that [`operations!`](crate::operations) or
+/// [`table!`](crate::table) defines.
 ///
-/// They are sorted by name, and found by a binary search. In front of it is an index of short names, by which most are found
-/// at once: it takes a multiplication and one comparison, however many operations there are.
+/// Entries are sorted by name and found by binary search. Before the search, an index of short
+/// names finds most of them with one multiplication and one comparison, however many operations
+/// there are.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     index: &'static [Slot; SLOTS],
     entries: &'static [Entry],
-    /// What a key is multiplied by, to become a place in the index.
+    /// The factor that turns a key into a slot of the index.
     multiplier: u64,
 }
 
-/// How many names the index has room for.
+/// The number of slots in the index.
 const SLOTS: usize = 32;
 
-/// A place in the index, taken or not.
+/// A slot of the index, used or free.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     key: u64,
@@ -65,20 +72,21 @@ impl Slot {
     const FREE: Self = Self { key: NO_KEY, run: nothing };
 }
 
-/// No name's key: one of no bytes has no first byte.
+/// Not the key of any short name: its length is 0, and yet it has a first byte.
 const NO_KEY: u64 = 1 << 8;
 
-/// Never runs: nothing is found in a free slot.
+/// Never runs, because no key matches a free slot.
 fn nothing(_payload: &[u8]) -> Answered {
     Answered::failure_of(&[])
 }
 
-/// Names of up to so many bytes are wholly in their keys.
+/// Names of up to this many bytes fit into their keys completely.
 const WHOLE: usize = 7;
 
-/// A name's first seven bytes behind its length, as a number: the length modulo 256 is the lowest byte.
+/// The key of a name: a number whose lowest byte is the length modulo 256, followed by the first
+/// seven bytes of the name.
 ///
-/// Two names of up to seven bytes have the same key only if they are the same.
+/// Two different names of up to seven bytes have different keys.
 #[expect(clippy::indexing_slicing, reason = "`get` is not const; both indices are bounded by the condition")]
 const fn key(name: &[u8]) -> u64 {
     let mut bytes = (name.len() as u64).to_le_bytes();
@@ -90,18 +98,18 @@ const fn key(name: &[u8]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// Where in the index a key is.
+/// The slot of a key in the index.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "five bits are left after the shift")]
 const fn place(key: u64, multiplier: u64) -> usize {
     (key.wrapping_mul(multiplier) >> (u64::BITS - SLOTS.trailing_zeros())) as usize
 }
 
-/// Sorts entries by their names. For a const: what is wrong with them ends the compilation.
+/// Sorts entries by name at compile time.
 ///
 /// # Panics
 ///
-/// If two have one name.
+/// If two entries have the same name, which fails the compilation.
 #[doc(hidden)]
 #[must_use]
 #[expect(
@@ -124,7 +132,7 @@ pub const fn sorted<const LENGTH: usize>(mut entries: [Entry; LENGTH]) -> [Entry
     entries
 }
 
-/// Whether one name comes before another, by their bytes.
+/// Whether one name sorts before another, byte by byte.
 #[expect(clippy::indexing_slicing, reason = "`<` of text is not const; the index is less than both lengths")]
 const fn is_less(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
@@ -147,7 +155,8 @@ pub struct Index {
 }
 
 impl Index {
-    /// Of some multipliers, takes the one that leaves the fewest short names without a place.
+    /// Tries several multipliers, and uses the one that leaves the fewest short names without a
+    /// slot.
     #[must_use]
     pub const fn of(entries: &[Entry]) -> Self {
         const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -163,7 +172,7 @@ impl Index {
         best
     }
 
-    /// The index by this multiplier. How many short names have no place in it comes with it.
+    /// Builds the index for a multiplier. Also returns how many short names did not get a slot.
     #[expect(clippy::indexing_slicing, reason = "`get` is not const; a place is always within the index")]
     const fn with(entries: &[Entry], multiplier: u64) -> (Self, usize) {
         let mut slots = [Slot::FREE; SLOTS];
@@ -187,10 +196,10 @@ impl Index {
 }
 
 impl Table {
-    /// The table of no operation.
+    /// A table without operations.
     pub(crate) const EMPTY: Self = Self::new(&[], &const { Index::of(&[]) });
 
-    /// The table of these entries, which are sorted, and their index.
+    /// The table of these sorted entries and their index.
     #[doc(hidden)]
     #[must_use]
     pub const fn new(entries: &'static [Entry], index: &'static Index) -> Self {
@@ -202,7 +211,7 @@ impl Table {
         self.entries.iter().map(|entry| entry.name)
     }
 
-    /// The operation of that name, whose key this is, if it is in the index.
+    /// Returns the operation with this name and key, if the index has it.
     #[inline(always)]
     #[expect(
         clippy::indexing_slicing,
@@ -213,14 +222,14 @@ impl Table {
         (name.len() <= WHOLE && slot.key == key).then_some(slot.run)
     }
 
-    /// The operation of that name, wherever it is.
+    /// Returns the operation with this name, by binary search.
     pub(crate) fn find(&self, name: &[u8]) -> Option<Run> {
         let found = self.entries.binary_search_by(|entry| entry.name.as_bytes().cmp(name)).ok()?;
         self.entries.get(found).map(|entry| entry.run)
     }
 }
 
-/// A [`Table`] of operations, for a static: by the paths of functions that are `#[operation]`s.
+/// A [`Table`] for a static, from the paths of functions with `#[operation]`.
 ///
 /// ```
 /// use antiphon_guest::{Table, operation, table};
@@ -243,7 +252,8 @@ impl Table {
 #[macro_export]
 macro_rules! table {
     ($($operation:path),* $(,)?) => {{
-        // Each as the type in front of a name: as the argument of a generic, a function would be taken for a constant.
+        // Qualified paths, in which the name can only be a type. As a generic argument it could
+        // also mean the function of that name, as a constant.
         const ENTRIES: &[$crate::Entry] = &$crate::sorted([$($crate::Entry::new(
             <$operation as $crate::Operation>::NAME,
             <$operation as $crate::Operation>::run,
@@ -257,12 +267,13 @@ macro_rules! table {
     };
 }
 
-/// Makes a guest of operations: their table, and the `wapc_init` that installs it.
+/// Defines a guest's operations: their table, and the `wapc_init` that installs it.
 ///
-/// Once in a guest. A guest that has a `wapc_init` of its own makes a [`table!`](crate::table) instead, and
-/// [installs](crate::install) it there.
+/// Use it once per guest. A guest with its own `wapc_init` defines a [`table!`](crate::table)
+/// instead, and [installs](crate::install) it there.
 ///
-/// Of a function without the attribute `#[operation]` the compiler says `expected type, found function`.
+/// This is not a link-time registration, because wasm linkers drop such sections or run them twice.
+/// For a function without `#[operation]`, the compiler reports `expected type, found function`.
 ///
 /// ```
 /// use antiphon_guest::{operation, operations};

@@ -1,6 +1,8 @@
-//! A host of a few lines, for tests on the machine that a guest is written on: `cargo test`, with no engine.
+//! A minimal host for `cargo test`, which runs a guest's operations on the developer's machine
+//! without an engine.
 //!
-//! There is one in every thread, so that tests do not meet. It is on every target but wasm32.
+//! Every thread has its own host, so that tests do not affect each other. The module exists on
+//! every target except wasm32.
 //!
 //! ```
 //! use antiphon_guest::{host_call, operation, operations, testing};
@@ -31,7 +33,7 @@ use std::vec::Vec;
 use crate::imports::Target;
 use crate::state::AREA;
 
-/// A call of the host by the guest.
+/// A host call that the guest makes.
 #[derive(Clone, Copy, Debug)]
 pub struct HostCall<'a> {
     /// The binding.
@@ -46,7 +48,7 @@ pub struct HostCall<'a> {
 
 type Handler = Box<dyn FnMut(HostCall<'_>) -> Result<Vec<u8>, String>>;
 
-/// What the host has been told, and what it will say.
+/// What the guest has sent, and what the host answers.
 #[derive(Default)]
 struct Host {
     request: (Vec<u8>, Vec<u8>),
@@ -61,7 +63,7 @@ std::thread_local! {
     static HANDLER: RefCell<Option<Handler>> = const { RefCell::new(None) };
 }
 
-/// Calls an operation of the guest of this thread, as a host does.
+/// Calls an operation of this thread's guest, as a host does.
 ///
 /// # Errors
 ///
@@ -70,7 +72,7 @@ pub fn call(operation: &str, payload: &[u8]) -> Result<Vec<u8>, String> {
     call_bytes(operation.as_bytes(), payload)
 }
 
-/// [`call`], by a name that need not be text.
+/// Like [`call`], with a name that does not have to be UTF-8.
 pub(crate) fn call_bytes(operation: &[u8], payload: &[u8]) -> Result<Vec<u8>, String> {
     let before = HOST.with_borrow_mut(|host| {
         let fresh = Host { request: (operation.to_owned(), payload.to_owned()), ..Host::default() };
@@ -80,7 +82,7 @@ pub(crate) fn call_bytes(operation: &[u8], payload: &[u8]) -> Result<Vec<u8>, St
     });
     let answered = AREA.with(|area| area.serve(operation.len(), payload.len()));
     let after = HOST.with_borrow_mut(|host| {
-        // A call within a call leaves the outer one as it was.
+        // Restores the state of an outer call, which is still running.
         let log = std::mem::take(&mut host.log);
         std::mem::replace(host, Host { log, ..before })
     });
@@ -91,12 +93,12 @@ pub(crate) fn call_bytes(operation: &[u8], payload: &[u8]) -> Result<Vec<u8>, St
     }
 }
 
-/// Has the guest's calls of the host answered by `handler`, on this thread. Without one they fail.
+/// Sets the handler of this thread that answers host calls. Without a handler they fail.
 pub fn on_host_call(handler: impl FnMut(HostCall<'_>) -> Result<Vec<u8>, String> + 'static) {
     HANDLER.set(Some(Box::new(handler)));
 }
 
-/// The lines that the guest has logged on this thread since the last time.
+/// Returns and removes the lines that the guest has logged on this thread.
 #[must_use]
 pub fn take_log() -> Vec<String> {
     HOST.with_borrow_mut(|host| std::mem::take(&mut host.log))
@@ -126,7 +128,8 @@ pub(crate) fn log(text: &[u8]) {
 
 pub(crate) fn host_call(target: Target<'_>, payload: &[u8]) -> bool {
     let Target { binding, namespace, operation } = target;
-    // Out of its cell while it runs: it may call the guest, and that the host.
+    // Taken out of its cell while it runs, because it may call the guest, which may call the host
+    // again.
     let Some(mut handler) = HANDLER.take() else {
         HOST.with_borrow_mut(|host| host.answer = b"Missing host callback function!".to_vec());
         return false;

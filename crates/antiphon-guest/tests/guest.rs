@@ -1,4 +1,4 @@
-//! A guest, run on the machine that it is written on.
+//! A guest whose operations run on the developer's machine.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics is a test that fails")]
 
@@ -35,7 +35,7 @@ pub(crate) const fn constant() -> [u8; 3] {
     *b"abc"
 }
 
-/// Not there, and neither is what would be made of it.
+/// Compiled out, and so must be everything that the attribute generates.
 #[operation]
 #[cfg(any())]
 fn left_out(payload: &NoType) -> NoType {
@@ -50,7 +50,7 @@ fn conditional() -> &'static str {
     "here"
 }
 
-/// In no table.
+/// An operation that is in no table.
 #[operation]
 fn unlisted(payload: &[u8]) -> Result<(), String>
 where
@@ -59,7 +59,7 @@ where
     Err(String::from_utf8_lossy(payload).into_owned())
 }
 
-/// Calls the host, which calls the guest again, and then looks at its own payload.
+/// Calls the host, whose handler calls the guest again; then looks at its own payload.
 #[operation]
 fn again(payload: &[u8]) -> CallResult {
     let answer = host_call("b", "n", "o", payload)?;
@@ -74,7 +74,7 @@ mod other {
         usize_as_text::Text(payload.len())
     }
 
-    /// A type of the guest's own as an answer.
+    /// A type of the guest as an answer.
     pub(crate) mod usize_as_text {
         pub(crate) struct Text(pub(crate) usize);
 
@@ -101,7 +101,7 @@ fn operations_take_and_return_what_they_declare() {
     assert_eq!(call("constant", b"").unwrap(), b"abc");
     assert_eq!(call("raw", b"four").unwrap(), b"4");
     assert_eq!(call("conditional", b"").unwrap(), b"here");
-    // The functions are still functions.
+    // The functions can still be called directly.
     assert_eq!((echo(b"x"), owned(vec![1, 2]), constant()), (&b"x"[..], vec![2, 1], *b"abc"));
     let sorted: Vec<_> = TABLE.names().collect();
     let expected = [
@@ -124,7 +124,7 @@ fn an_unknown_operation_is_refused_in_the_words_of_wapc_guest() {
     assert_eq!(call("echo", b"before any is installed").unwrap_err(), refusal("echo"));
     assert_eq!(call("", b"").unwrap_err(), refusal(""));
     install(&TABLE);
-    // Among them names whose keys are those of a free place or of another name.
+    // Among them are names whose keys equal that of a free slot or of another name.
     for name in ["", "ech", "echo\0", "echoo", "\u{1}", "constan", "constant1", "\0\0\0\0\0\0\0"] {
         assert_eq!(call(name, b"").unwrap_err(), refusal(name), "{name:?}");
     }
@@ -227,7 +227,7 @@ fn a_table_of_many_operations_finds_them_all() {
     }
 }
 
-/// `as` is a keyword: the function is `r#as`, the operation `as`.
+/// `as` is a keyword: the function is `r#as`, and the operation is `as`.
 fn stringify_of(name: &str) -> &str {
     if name == "as" { "r#as" } else { name }
 }

@@ -1,6 +1,7 @@
-//! What the compiler says of a guest that is none: it has to say what to write.
+//! The compiler's messages for mistakes in guests: each must say what to write instead.
 //!
-//! Cargo builds a project of files, each with its mistakes. Every message is expected at its line.
+//! Cargo builds a project of files, each with its mistakes, and every message is expected at its
+//! line. `trybuild` would compare all of rustc's output, which changes with each release.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
@@ -9,11 +10,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What every file begins with, in one line.
+/// The first line of every file.
 const HEAD: &str = "#![allow(unused)] use antiphon_guest::{operation, operations, table}; fn main() {}\n";
 
-/// Mistakes that the macros refuse, each with what they say. A file of its own has the later mistakes: the compiler does not come
-/// to them before.
+/// Mistakes that the macros refuse, and their messages. Later mistakes are in files of their own,
+/// because the compiler stops before it reaches them.
 const REFUSED: &[(&str, &str)] = &[
     ("#[operation] struct S;", "an operation is a function: `fn name(payload: &[u8]) -> Vec<u8>`"),
     ("#[operation] mod m {}", "an operation is a function: `fn name(payload: &[u8]) -> Vec<u8>`"),
@@ -72,13 +73,14 @@ const UNTYPED: &[(&str, &str)] = &[
     ),
 ];
 
-/// A mistake in the table, which is made once the types are right.
+/// A mistake in the table, which is evaluated only once all types are right.
 const TWICE: &[(&str, &str)] = &[(
     "#[operation] fn one() {} #[operation(name = \"one\")] fn other() {} operations![one, other];",
     "two operations have the same name",
 )];
 
-/// A function that lacks its attribute, and one that is not there: the compiler comes to them before types.
+/// A function without its attribute, and one that does not exist. The compiler reports both before
+/// it checks types.
 const UNMARKED: &[(&str, &str)] = &[
     (
         "mod a { pub fn plain() {} antiphon_guest::operations![plain]; }",
@@ -87,7 +89,7 @@ const UNMARKED: &[(&str, &str)] = &[
     ("operations![nowhere];", "cannot find type `nowhere` in this scope"),
 ];
 
-/// A guest that has this crate under the name of the one it used before.
+/// A guest that depends on this crate under the name of `wapc-guest`.
 const RENAMED: &str = "
     extern crate wapc_guest as antiphon_guest;
     use wapc_guest::prelude::*;
@@ -135,13 +137,13 @@ fn operations_and_the_name_of_another_crate_go_together() {
     assert!(built, "{said}");
 }
 
-/// A project of programs.
+/// A cargo project with several binaries.
 struct Project {
     folder: PathBuf,
 }
 
 impl Project {
-    /// One that has this crate under the name of `dependency`.
+    /// Creates a project that depends on this crate under the name `dependency`.
     fn new(name: &str, dependency: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let sdk = env!("CARGO_MANIFEST_DIR");
@@ -151,7 +153,7 @@ impl Project {
              \"antiphon-guest\", path = {sdk:?} }}\n\n[workspace]\n"
         );
         fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-        // The versions that are here: nothing is fetched.
+        // The versions of this workspace, so that nothing is fetched.
         if let Ok(lock) = fs::read(Path::new(sdk).join("../../Cargo.lock")) {
             fs::write(folder.join("Cargo.lock"), lock).unwrap();
         }
@@ -162,7 +164,8 @@ impl Project {
         fs::write(self.folder.join("src/bin").join(name).with_extension("rs"), source).unwrap();
     }
 
-    /// Whether it was built, and what was said. Not only checked: a table is made no earlier.
+    /// Builds the project; returns whether it succeeded, and the messages. A check would not do,
+    /// because it does not evaluate tables.
     fn build(&self) -> (bool, String) {
         let output = Command::new(env!("CARGO"))
             .args(["build", "--offline", "--keep-going", "--color=never"])

@@ -9,7 +9,7 @@ use std::time::Duration;
 use antiphon::errors::Error;
 use antiphon::{Request, Response};
 use antiphon_conformance::{Callee, Parts, Setup, SoakLength, soak_callees};
-use antiphon_engines::{AnyEngine, EngineOptions};
+use antiphon_host::{EngineKind, EngineOptions};
 use antiphon_pool::HostPool;
 use clap::Parser;
 
@@ -26,8 +26,8 @@ struct Arguments {
     #[command(flatten)]
     length: SoakLength,
     /// On which engine
-    #[arg(long, default_value_t = AnyEngine::Wasmtime)]
-    engine: AnyEngine,
+    #[arg(long, default_value_t = EngineKind::Wasmtime)]
+    engine: EngineKind,
 }
 
 struct Pool(HostPool);

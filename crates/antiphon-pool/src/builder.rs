@@ -1,8 +1,8 @@
 //! Builds a pool from its settings.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use antiphon::{EngineProviderFactory, HostHandler, HostHandlerAsync, Isolation, 
 
 use crate::instance::{Blueprint, Handler};
 use crate::keeper::Bell;
-use crate::meters::Meters;
-use crate::pool::{HostPool, Inner, Settings};
+use crate::pool::HostPool;
 use crate::queue::{Bounds, Queue};
-use crate::stats::Tally;
+use crate::report::{Meters, Tally};
+use crate::shared::{Inner, Settings};
 use crate::version::{History, Version};
 
 /// The shortest pause between two starts that fail. Without a pause the pool's thread would do
@@ -55,8 +55,15 @@ pub struct HostPoolBuilder {
     blueprint: Blueprint,
 }
 
+impl HostPool {
+    /// Creates a builder of a pool of instances of this factory's module.
+    pub fn builder(factory: Arc<dyn EngineProviderFactory>) -> HostPoolBuilder {
+        HostPoolBuilder::new(factory)
+    }
+}
+
 impl HostPoolBuilder {
-    pub(crate) fn new(factory: Arc<dyn EngineProviderFactory>) -> Self {
+    fn new(factory: Arc<dyn EngineProviderFactory>) -> Self {
         Self {
             factory,
             name: "antiphon".into(),
@@ -191,21 +198,17 @@ impl HostPoolBuilder {
         let history = Arc::new(History::default());
         let version = Version::new(1, self.factory, &history, settings.max);
         let bounds = Bounds { places: settings.max, kept: settings.min, waiting: settings.queue };
-        let bell = Bell::default();
-        let queue = Queue::new(bounds, (1, Arc::clone(&version)), {
-            let bell = bell.clone();
-            move || bell.ring()
+        let inner = Arc::new_cyclic(|inner| {
+            let bell = Bell::new(Weak::clone(inner));
+            Inner {
+                queue: Queue::new(bounds, (1, Arc::clone(&version)), move || bell.ring()),
+                settings,
+                blueprint,
+                history,
+                tally: Tally::default(),
+                last_version: AtomicU64::new(1),
+            }
         });
-        let inner = Arc::new(Inner {
-            queue,
-            settings,
-            blueprint,
-            history,
-            tally: Tally::default(),
-            last_version: AtomicU64::new(1),
-            bell,
-        });
-        inner.bell.hang_up(Arc::downgrade(&inner));
         inner.serve(version).await?;
         Ok(HostPool::new(inner))
     }

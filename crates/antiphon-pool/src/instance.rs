@@ -8,8 +8,8 @@ use antiphon::{
     Awaiting, CancelHandle, HostHandler, HostHandlerAsync, Isolation, Limits, LogLine, WapcHostAsync,
 };
 
-use crate::meters::{Meters, Present};
 use crate::queue::{Callers, Serves};
+use crate::report::{Meters, Present};
 use crate::version::Version;
 
 /// A host with its one instance. It has its own cache lines, because each call writes into it, and
@@ -107,7 +107,7 @@ impl Blueprint {
             builder = builder.log(move |line| log(line));
         }
         let host = builder.build().await?;
-        version.set_deadline(host.limits().deadline());
+        version.set_deadline(host.limits().deadline_or_default());
         let present = self.meters.present();
         Ok(Box::new(Instance { host, version, calls: 0, idle_since: Instant::now(), _present: present }))
     }

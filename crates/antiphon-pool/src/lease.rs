@@ -12,9 +12,9 @@ use antiphon::ticker::survive;
 use antiphon::{Request, Response, WapcHostAsync};
 
 use crate::instance::Instance;
-use crate::pool::Inner;
-use crate::ticket::Held;
-use crate::trace::CallSpan;
+use crate::queue::Held;
+use crate::report::CallSpan;
+use crate::shared::Inner;
 
 /// A call that can be made on a host, with or without options.
 pub(crate) trait Ask {

@@ -2,21 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use antiphon::errors::{Error, ErrorKind, Result};
-use antiphon::{BoxFuture, EngineProviderFactory, Request, Response, block_on};
+#[cfg(doc)]
+use antiphon::errors::ErrorKind;
+use antiphon::errors::Result;
+use antiphon::{BoxFuture, Request, Response, block_on};
 
-use crate::builder::HostPoolBuilder;
-use crate::instance::{Blueprint, Instance};
-use crate::keeper::Bell;
 use crate::lease::{Lease, Plain};
-use crate::queue::Queue;
-use crate::stats::{PoolStats, Tally};
-use crate::ticket::Refusal;
-use crate::trace::CallSpan;
-use crate::version::History;
+#[cfg(feature = "tower")]
+use crate::promise::Promise;
+use crate::report::{CallSpan, PoolStats};
+use crate::shared::Inner;
 
 /// A pool of instances of one module, for any number of tasks and threads. Clones share the pool.
 ///
@@ -48,45 +46,12 @@ use crate::version::History;
 pub struct HostPool {
     pub(crate) inner: Arc<Inner>,
     #[cfg(feature = "tower")]
-    pub(crate) promise: Option<crate::tower::Promise>,
-}
-
-/// The state that all clones of a pool share.
-pub(crate) struct Inner {
-    pub(crate) queue: Queue<Instance>,
-    pub(crate) settings: Settings,
-    pub(crate) blueprint: Blueprint,
-    pub(crate) history: Arc<History>,
-    pub(crate) tally: Tally,
-    /// The number of the newest version, whether or not it serves yet.
-    pub(crate) last_version: AtomicU64,
-    pub(crate) bell: Bell,
-}
-
-/// The builder's settings for the pool itself.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) min: usize,
-    pub(crate) max: usize,
-    pub(crate) queue: usize,
-    /// How long a call may wait for an instance.
-    pub(crate) wait: Duration,
-    /// How long an instance above `min` may be idle.
-    pub(crate) idle: Duration,
-    /// After how many calls an instance is rebuilt.
-    pub(crate) recycle: u64,
-    /// The first pause after a failed start, and the longest one.
-    pub(crate) backoff: (Duration, Duration),
+    pub(crate) promise: Option<Promise>,
 }
 
 impl HostPool {
     /// The largest number of instances that a pool can have.
     pub const MAX_INSTANCES: usize = 1 << 16;
-
-    /// Creates a builder of a pool of instances of this factory's module.
-    pub fn builder(factory: Arc<dyn EngineProviderFactory>) -> HostPoolBuilder {
-        HostPoolBuilder::new(factory)
-    }
 
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
         Self {
@@ -247,64 +212,11 @@ impl Inner {
         self.blueprint.meters.waited(waited);
         Ok(lease)
     }
-
-    pub(crate) fn refusal(&self, refusal: Refusal<Arc<Error>>) -> Error {
-        match refusal {
-            Refusal::Full => {
-                let Settings { max, queue, .. } = self.settings;
-                let what =
-                    format!("the pool's {max} instances are busy, and {queue} calls wait: the queue is full");
-                Error::new(ErrorKind::Overloaded, what)
-            }
-            Refusal::Failing(failure) => {
-                Error::new(ErrorKind::InitFailed, failure.message().to_owned()).with_source(Failure(failure))
-            }
-            // The table of kinds has none for a drained pool. A caller does what it does with a
-            // full one: it goes elsewhere.
-            Refusal::Closed => {
-                Error::new(ErrorKind::Overloaded, "the pool takes no more calls: it was drained")
-            }
-            Refusal::Circle => {
-                let max = self.settings.max;
-                let what = format!(
-                    "a handler called its own pool, all {max} of whose instances wait for handlers that do so: none would ever be \
-                     free; give the pool a larger `max` than there are such calls at once, or let them call a pool of their own"
-                );
-                Error::new(ErrorKind::Reentrancy, what).never_began()
-            }
-            Refusal::Cut => {
-                let what = "the pool was drained: the call waited until the end of the grace";
-                Error::new(ErrorKind::Cancelled, what).never_began()
-            }
-        }
-    }
-}
-
-/// A failed start, as the source of the errors of many calls.
-#[derive(Debug)]
-struct Failure(Arc<Error>);
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Failure {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.0)
-    }
 }
 
 impl Clone for HostPool {
     fn clone(&self) -> Self {
         Self::new(Arc::clone(&self.inner))
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.bell.wake();
     }
 }
 

@@ -7,8 +7,15 @@ pub(crate) use std::sync::{Mutex, MutexGuard};
 pub(crate) use antiphon::ticker::survive;
 
 use std::cell::Cell;
+use std::sync::PoisonError;
 
 use crossbeam_utils::atomic::AtomicCell;
+
+/// Locks. Code of others that panics under one of these locks leaves nothing half changed, so a
+/// lock is as good after it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Holds a value or nothing. Each method is one atomic exchange, and each exchange is ordered after
 /// the one before it.

@@ -1,53 +1,14 @@
 //! The pool as a `tower::Service`.
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use antiphon::errors::{Error, Result};
 use antiphon::{BoxFuture, Request, Response};
 use tower_service::Service;
 
-use crate::pool::{HostPool, Inner};
-use crate::queue::{Queue, Serves};
-use crate::ticket::Refusal;
-use crate::trace::CallSpan;
-
-/// A promised place in the queue of a pool. Dropping it returns the place.
-pub(crate) struct Promise(Option<Arc<Inner>>);
-
-impl Promise {
-    /// Uses up the promise, because the call that it was made for has come.
-    fn redeem(mut self) {
-        self.0 = None;
-    }
-}
-
-impl<T: Serves> Queue<T> {
-    /// Promises a place in the queue, now or as soon as there is one.
-    pub(crate) fn poll_promise(&self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal<T::Failure>>> {
-        let mut state = self.lock();
-        if state.closed {
-            return Poll::Ready(Err(Refusal::Closed));
-        }
-        // At least one, because otherwise a pool without a queue would never be ready.
-        if state.expected() < state.room(self.bounds).max(1) {
-            state.promised = state.promised.saturating_add(1);
-            return Poll::Ready(Ok(()));
-        }
-        if !state.hopeful.iter().any(|waker| waker.will_wake(cx.waker())) {
-            state.hopeful.push(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Promise {
-    fn drop(&mut self) {
-        if let Some(pool) = self.0.take() {
-            pool.queue.forgo_promise();
-        }
-    }
-}
+use crate::pool::HostPool;
+use crate::promise::Promise;
+use crate::report::CallSpan;
 
 /// A service that is ready has a place in the pool's queue set aside. So the next call is never
 /// refused as [`Overloaded`](antiphon::errors::ErrorKind::Overloaded), except by a drain in
@@ -69,7 +30,7 @@ impl Service<Request<'static>> for HostPool {
         match self.inner.queue.poll_promise(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => {
-                self.promise = Some(Promise(Some(Arc::clone(&self.inner))));
+                self.promise = Some(Promise::new(&self.inner));
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(refusal)) => Poll::Ready(Err(self.inner.refusal(refusal))),

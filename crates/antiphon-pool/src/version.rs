@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use antiphon::EngineProviderFactory;
-use antiphon::errors::{Error, ErrorKind};
+use antiphon::errors::Error;
 
-use crate::histogram::{Histogram, Recorder};
-use crate::stats::{Errors, VersionStats};
+use crate::report::{Errors, Recorder, VersionStats};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// How many versions that are gone are kept in the statistics one by one.
 const REMEMBERED: usize = 16;
@@ -58,7 +58,7 @@ impl Version {
     }
 
     pub(crate) fn deadline(&self) -> Duration {
-        self.deadline.get().copied().unwrap_or_else(|| antiphon::Limits::new().deadline())
+        self.deadline.get().copied().unwrap_or_else(|| antiphon::Limits::new().deadline_or_default())
     }
 
     pub(crate) fn set_deadline(&self, deadline: Duration) {
@@ -125,7 +125,7 @@ pub(crate) struct Known {
 
 impl History {
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Returns the versions that are still known, oldest first, and the sum of all versions.
@@ -157,22 +157,5 @@ impl Known {
         {
             self.forgotten.add(&oldest);
         }
-    }
-}
-
-impl VersionStats {
-    /// Returns how many calls ended in an error of this kind.
-    #[must_use]
-    pub fn errors_of(&self, kind: ErrorKind) -> u64 {
-        self.errors.iter().find(|(known, _)| *known == kind).map_or(0, |(_, count)| *count)
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.calls = self.calls.saturating_add(other.calls);
-        self.dropped = self.dropped.saturating_add(other.dropped);
-        for (kind, count) in &other.errors {
-            crate::stats::add_error(&mut self.errors, *kind, *count);
-        }
-        Histogram::add(&mut self.run, &other.run);
     }
 }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use antiphon::errors::ErrorKind;
 use antiphon::{Isolation, Request};
-use antiphon_engines::AnyEngine;
+use antiphon_host::EngineKind;
 use antiphon_pool::HostPool;
 use support::{SPIN, WORK, at_best, engines, eventually, factory, full_or, patient, runtime};
 
@@ -122,7 +122,7 @@ struct Innocents {
 #[derive(Debug)]
 #[expect(dead_code, reason = "they are printed")]
 struct Beside {
-    engine: AnyEngine,
+    engine: EngineKind,
     threads: usize,
     rounds: u64,
     alone_p50: Duration,
@@ -134,7 +134,7 @@ struct Beside {
     longest_loop: Duration,
 }
 
-fn beside_a_loop(engine: AnyEngine, threads: usize) -> Beside {
+fn beside_a_loop(engine: EngineKind, threads: usize) -> Beside {
     let builder = HostPool::builder(factory(engine, Isolation::Reuse)).max(3).queue(1000);
     let pool = builder.limits(patient()).build_blocking().unwrap();
     let work = work_of(&pool, Duration::from_micros(500));
@@ -188,7 +188,7 @@ fn a_guest_that_loops_ends_by_its_deadline_and_fails_no_innocent() {
 #[derive(Debug)]
 #[expect(dead_code, reason = "they are printed")]
 struct Overload {
-    engine: AnyEngine,
+    engine: EngineKind,
     peak: f64,
     goodput: f64,
     refused: usize,
@@ -220,7 +220,7 @@ fn peak(pool: &HostPool, runtime: &tokio::runtime::Runtime, work: [u8; 4], time:
     calls as f64 / time.as_secs_f64()
 }
 
-fn overload(engine: AnyEngine, time: Duration) -> Overload {
+fn overload(engine: EngineKind, time: Duration) -> Overload {
     let builder = HostPool::builder(factory(engine, Isolation::Reuse)).min(2).max(2).limits(patient());
     let pool = builder.build_blocking().unwrap();
     let work = work_of(&pool, Duration::from_micros(1500));

@@ -341,7 +341,7 @@ fn settings_that_do_not_go_together_are_refused() {
 fn the_deadline_of_calls_that_wait_is_the_one_of_the_limits() {
     run(1, async {
         let (_guest, engine) = Waits::new();
-        let limits = Limits::new().with_deadline(Duration::from_millis(40));
+        let limits = Limits::new().deadline(Duration::from_millis(40));
         let builder = HostPool::builder(test_factory(engine)).max(1).limits(limits);
         let pool = builder.build().await.unwrap();
         let mut busy = Box::pin(pool.call("wait", b""));

@@ -13,7 +13,7 @@ use antiphon::errors::{Error, ErrorKind, Fate};
 use antiphon::{
     Bytes, Caller, HostCall, HostCallError, HostHandlerAsync, Isolation, Request, Response, handler_fn,
 };
-use antiphon_engines::AnyEngine;
+use antiphon_host::EngineKind;
 use antiphon_pool::{HostPool, HostPoolBuilder};
 use support::{ASK, ECHO, TRAP, at_rest, engines, factory, patient, run};
 use tokio::sync::Notify;
@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_secs(30);
 type Known = Arc<OnceLock<HostPool>>;
 type Ended = Arc<Mutex<Vec<Result<Vec<u8>, Error>>>>;
 
-fn builder(engine: AnyEngine, max: usize) -> HostPoolBuilder {
+fn builder(engine: EngineKind, max: usize) -> HostPoolBuilder {
     HostPool::builder(factory(engine, Isolation::Reuse)).min(max).max(max).queue(100).limits(patient())
 }
 

@@ -219,7 +219,7 @@ fn a_start_in_a_loop_ends_by_its_deadline_or_with_the_pool() {
         let looping = engine
             .factory(&support::guest(2, "(loop $ever (br $ever))"), &support::options(Isolation::Reuse))
             .unwrap();
-        let limits = Limits::new().with_init_deadline(Duration::from_secs(60));
+        let limits = Limits::new().init_deadline(Duration::from_secs(60));
         let pool =
             HostPool::builder(factory(engine, Isolation::Reuse)).limits(limits).build_blocking().unwrap();
         let threads = support::Process::now();

@@ -229,7 +229,7 @@ fn an_engine_that_panics_while_it_starts_or_drops_an_instance_costs_no_place() {
 #[test]
 fn a_pool_of_one_with_an_instance_for_each_call_outlives_whatever_a_call_does() {
     for engine in engines() {
-        let limits = Limits::new().with_deadline(Duration::from_secs(60));
+        let limits = Limits::new().deadline(Duration::from_secs(60));
         let builder = HostPool::builder(factory(engine, Isolation::PerCall)).min(0).max(1).limits(limits);
         let pool = builder.isolation(Isolation::PerCall).build_blocking().unwrap();
         run(2, async {

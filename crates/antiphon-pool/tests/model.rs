@@ -8,16 +8,22 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 #![allow(dead_code, reason = "the models do not use all of the queue")]
 
-#[path = "../src/queue.rs"]
-mod queue;
-#[path = "../src/state.rs"]
+#[path = "../src/queue/handover.rs"]
+mod handover;
+#[path = "../src/queue/places.rs"]
+mod places;
+#[path = "../src/queue/state.rs"]
 mod state;
-#[path = "../src/ticket.rs"]
+#[path = "../src/queue/ticket.rs"]
 mod ticket;
 
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap()
+    }
 
     pub(crate) struct Slot<T>(Mutex<Option<Box<T>>>);
 
@@ -56,9 +62,10 @@ use std::task::{Context, Waker};
 use loom::future::block_on;
 use loom::thread;
 
-use queue::{Bounds, Callers, Queue, Serves};
+use handover::Queue;
+use places::{Bounds, Callers, Held, Serves};
 use state::Counts;
-use ticket::{Held, Refusal};
+use ticket::Refusal;
 
 /// What a call runs in. How many exist and how many run is counted outside the model.
 struct Instance {
@@ -72,7 +79,7 @@ struct World {
     running: AtomicUsize,
     most_running: AtomicUsize,
     /// Not 0 while starts fail.
-    barren: AtomicUsize,
+    starts_fail: AtomicUsize,
 }
 
 impl Instance {
@@ -201,9 +208,9 @@ impl Pool {
 
 fn tend(queue: &Queue<Instance>, world: &Arc<World>) {
     while let Some((place, _, version)) = queue.next_start() {
-        if world.barren.load(Ordering::SeqCst) > 0 {
+        if world.starts_fail.load(Ordering::SeqCst) > 0 {
             // The real keeper waits before it tries again.
-            return queue.start_failed(place, version, "barren");
+            return queue.start_failed(place, version, "no start");
         }
         queue.started(Held { place, value: Instance::new(version, world) });
     }
@@ -284,17 +291,17 @@ fn a_place_that_lost_its_instance_gets_another_one() {
 fn who_waits_is_told_when_nothing_can_be_started() {
     model(|| {
         let pool = Pool::new(1, 1);
-        pool.world.barren.store(1, Ordering::SeqCst);
+        pool.world.starts_fail.store(1, Ordering::SeqCst);
         let trap = thread::spawn({
             let pool = pool.clone();
             move || pool.trap()
         });
         let called = pool.call();
-        assert!(matches!(called, Ok(1) | Err(Refusal::Failing("barren"))), "{called:?}");
+        assert!(matches!(called, Ok(1) | Err(Refusal::Failing("no start"))), "{called:?}");
         let trapped = trap.join().unwrap();
         assert!(trapped.is_ok(), "{trapped:?}");
-        assert_eq!(pool.call(), Err(Refusal::Failing("barren")));
-        pool.world.barren.store(0, Ordering::SeqCst);
+        assert_eq!(pool.call(), Err(Refusal::Failing("no start")));
+        pool.world.starts_fail.store(0, Ordering::SeqCst);
         tend(&pool.queue, &pool.world);
         assert_eq!(pool.call(), Ok(1));
         pool.is_at_rest_with(1);

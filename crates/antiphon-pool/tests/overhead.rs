@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use antiphon::{Isolation, WapcHostAsync, block_on};
-use antiphon_engines::AnyEngine;
+use antiphon_host::EngineKind;
 use antiphon_pool::HostPool;
 use support::{ECHO, WORK, at_best, engines, factory, full_or};
 
@@ -37,7 +37,7 @@ fn median(mut times: Vec<u64>) -> u64 {
 #[derive(Debug)]
 #[expect(dead_code, reason = "they are printed")]
 struct Overhead {
-    engine: AnyEngine,
+    engine: EngineKind,
     bare: u64,
     pooled: u64,
 }
@@ -89,7 +89,7 @@ fn threads<C: AsyncFnMut() + Send, const N: usize>(time: Duration, callers: [C; 
 #[derive(Debug)]
 #[expect(dead_code, reason = "they are printed")]
 struct Scaling {
-    engine: AnyEngine,
+    engine: EngineKind,
     operation: &'static str,
     /// Calls of one thread and of two: with a host for each thread, and with a pool that they
     /// share.

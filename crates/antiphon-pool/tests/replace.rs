@@ -136,7 +136,7 @@ fn a_replacement_ends_the_back_off_of_a_module_that_does_not_start() {
 
 /// Makes this many replacements under 64 callers; one module in five is bad. No call fails, no call
 /// that starts after a replacement is answered by an older version, and memory does not grow.
-fn replaces_under_callers(engine: antiphon_engines::AnyEngine, isolation: Isolation, rounds: u64) {
+fn replaces_under_callers(engine: antiphon_host::EngineKind, isolation: Isolation, rounds: u64) {
     let versions = Arc::new(AtomicUsize::new(0));
     let pool = HostPool::builder(Counted::factory(factory(engine, isolation), &versions))
         .max(4)

@@ -52,7 +52,7 @@ fn pool(max: usize) -> (HostPool, Inner) {
                 .handler(handler_fn(|_| Ok(Bytes::from_static(b"once")))),
         )
         .route(Route::any().operation("wait").handler_async(waits));
-    let limits = Limits::new().with_deadline(Duration::from_secs(60));
+    let limits = Limits::new().deadline(Duration::from_secs(60));
     let pool = HostPool::builder(test_factory(guest()))
         .max(max)
         .limits(limits)

@@ -127,9 +127,9 @@ impl Conversation {
         let limits = limits.into();
         let within_wasm = |limit: u64| limit.min(u64::from(u32::MAX));
         let sizes = Sizes {
-            name: within_wasm(limits.name()),
-            request: within_wasm(limits.request()),
-            response: within_wasm(limits.response()),
+            name: within_wasm(limits.name_or_default()),
+            request: within_wasm(limits.request_or_default()),
+            response: within_wasm(limits.response_or_default()),
         };
         Self {
             limits,
@@ -334,7 +334,8 @@ impl Conversation {
     /// counts.
     pub fn guest_error(&mut self, memory: &[u8], ptr: i32, len: i32) -> Result<(), Violation> {
         let bytes = read(memory, Span::new(ptr, len), GUEST_ERROR_FN)?;
-        self.extra().guest_error = Some(text::decode(bytes, self.limits.error_text()).into_owned());
+        self.extra().guest_error =
+            Some(text::decode(bytes, self.limits.error_text_or_default()).into_owned());
         Ok(())
     }
 
@@ -353,21 +354,23 @@ impl Conversation {
     /// Returns a line for the log that did not come through `__console_log` (WASI's stdout). It is
     /// cut, escaped, and charged in the same way.
     pub fn log_line<'m>(&mut self, bytes: &'m [u8]) -> Option<Cow<'m, str>> {
-        let size =
-            u64::try_from(bytes.len()).unwrap_or(u64::MAX).min(self.limits.log_line()).max(LOG_LINE_COST);
-        let (limit, extra) = (self.limits.log(), self.extra());
+        let size = u64::try_from(bytes.len())
+            .unwrap_or(u64::MAX)
+            .min(self.limits.log_line_or_default())
+            .max(LOG_LINE_COST);
+        let (limit, extra) = (self.limits.log_or_default(), self.extra());
         if extra.log_bytes.saturating_add(size) > limit {
             extra.log_dropped = extra.log_dropped.saturating_add(1);
             return None;
         }
         extra.log_bytes = extra.log_bytes.saturating_add(size);
-        Some(text::escape(text::decode(bytes, self.limits.log_line())))
+        Some(text::escape(text::decode(bytes, self.limits.log_line_or_default())))
     }
 
     /// Serves `env.abort`: returns the text of AssemblyScript's abort, with its source position.
     /// The engine ends the call with it.
     pub fn abort(&mut self, memory: &[u8], [message, file, line, column]: [i32; 4]) -> String {
-        let limit = self.limits.error_text();
+        let limit = self.limits.error_text_or_default();
         let string = |ptr| text::assembly_script(memory, ptr, limit);
         let message = string(message).unwrap_or_else(|| "no message".into());
         let file = string(file).unwrap_or_else(|| "unknown file".into());
@@ -389,7 +392,7 @@ impl Conversation {
 
     /// Keeps an error text that the engine has read.
     pub fn set_guest_error(&mut self, error: String) {
-        self.extra().guest_error = Some(text::cut(error, self.limits.error_text()));
+        self.extra().guest_error = Some(text::cut(error, self.limits.error_text_or_default()));
     }
 
     // Getters.

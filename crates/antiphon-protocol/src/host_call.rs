@@ -59,7 +59,7 @@ impl Conversation {
         let operation = read(memory, Span::new(op, op_len), HOST_CALL)?;
         let payload = read(memory, Span::new(msg, msg_len), HOST_CALL)?;
 
-        let limit = self.limits.name();
+        let limit = self.limits.name_or_default();
         if let Some(binding) = fit(binding, limit)
             && let Some(namespace) = fit(namespace, limit)
             && let Some(operation) = fit(operation, limit)
@@ -73,7 +73,7 @@ impl Conversation {
     /// Runs the first half, as [`begin_host_call`](Self::begin_host_call) does, for an engine that
     /// has read the four parts itself.
     pub fn admit_host_call<'m>(&mut self, request: HostCallRequest<'m>) -> Result<Begin<'m>, Violation> {
-        let limit = self.limits.name();
+        let limit = self.limits.name_or_default();
         let names = [request.binding, request.namespace, request.operation].map(str::as_bytes);
         let long = names.iter().any(|name| size(name) > limit).then(|| unfit(names, limit));
         self.admit(request, long)
@@ -93,8 +93,8 @@ impl Conversation {
             }
             (Phase::Idle, _) => "host calls are not allowed outside a call".to_owned(),
             (_, Some(reason)) => reason,
-            _ if size(request.payload) > self.limits.host_payload() => {
-                over("payload", request.payload.len(), self.limits.host_payload())
+            _ if size(request.payload) > self.limits.host_payload_or_default() => {
+                over("payload", request.payload.len(), self.limits.host_payload_or_default())
             }
             _ => {
                 self.charge_bytes(size(request.payload))?;
@@ -109,13 +109,13 @@ impl Conversation {
     #[inline]
     pub fn finish_host_call(&mut self, answer: Result<Bytes, String>) -> Result<i32, Violation> {
         match answer {
-            Ok(bytes) if size(&bytes) <= self.limits.host_payload() => {
+            Ok(bytes) if size(&bytes) <= self.limits.host_payload_or_default() => {
                 self.charge_bytes(size(&bytes))?;
                 self.extra().host_answer = HostAnswer::Response(bytes);
                 Ok(1)
             }
             Ok(bytes) => {
-                self.refuse_host_call(over("answer", bytes.len(), self.limits.host_payload()));
+                self.refuse_host_call(over("answer", bytes.len(), self.limits.host_payload_or_default()));
                 Ok(0)
             }
             Err(reason) => {
@@ -174,13 +174,13 @@ impl Conversation {
 
     #[cold]
     fn refuse_host_call(&mut self, reason: String) -> Begin<'static> {
-        self.extra().host_answer = HostAnswer::Error(text::cut(reason, self.limits.error_text()));
+        self.extra().host_answer = HostAnswer::Error(text::cut(reason, self.limits.error_text_or_default()));
         Begin::Refused
     }
 
     #[inline]
     fn charge_host_call(&mut self) -> Result<(), Violation> {
-        let (limit, extra) = (self.limits.host_calls(), self.extra());
+        let (limit, extra) = (self.limits.host_calls_or_default(), self.extra());
         extra.host_answer = HostAnswer::None;
         extra.host_calls = extra.host_calls.saturating_add(1);
         if extra.host_calls > limit {
@@ -195,7 +195,7 @@ impl Conversation {
 
     #[inline]
     fn charge_bytes(&mut self, bytes: u64) -> Result<(), Violation> {
-        let (limit, extra) = (self.limits.host_call_bytes(), self.extra());
+        let (limit, extra) = (self.limits.host_call_bytes_or_default(), self.extra());
         extra.host_call_bytes = extra.host_call_bytes.saturating_add(bytes);
         if extra.host_call_bytes > limit {
             return Err(Violation::HostCallLimit {

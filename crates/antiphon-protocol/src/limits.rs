@@ -6,7 +6,7 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
 macro_rules! limits {
-    ($($(#[doc = $doc:literal])+ $name:ident, $with:ident: $type:ty = $default:expr;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident / $or_default:ident: $type:ty = $default:expr;)+) => {
         /// What a guest may use. The defaults are safe, and are raised only explicitly.
         ///
         /// Sizes are in bytes. A limit that was not set has its default. Where the host and the
@@ -17,12 +17,16 @@ macro_rules! limits {
         /// use antiphon_protocol::Limits;
         /// use core::time::Duration;
         ///
-        /// let limits = Limits::new().with_memory(256 << 20).with_deadline(Duration::from_millis(50));
-        /// assert_eq!(limits.host_calls(), 1_000);
+        /// let limits = Limits::new().memory(256 << 20).deadline(Duration::from_millis(50));
+        /// assert_eq!((limits.memory, limits.host_calls), (Some(256 << 20), None));
+        /// assert_eq!(limits.host_calls_or_default(), 1_000);
         /// ```
+        ///
+        /// A field is `None` where its limit was not set.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
         pub struct Limits {
-            $($name: Option<$type>,)+
+            $($(#[doc = $doc])+ pub $name: Option<$type>,)+
         }
 
         impl Limits {
@@ -46,21 +50,21 @@ macro_rules! limits {
             }
 
             $(
-                $(#[doc = $doc])+
+                #[doc = concat!("Sets the limit [`", stringify!($name), "`](field@Self::", stringify!($name), ").")]
+                #[must_use]
+                pub const fn $name(mut self, value: $type) -> Self {
+                    self.$name = Some(value);
+                    self
+                }
+
+                #[doc = concat!("Returns [`", stringify!($name), "`](field@Self::", stringify!($name), "), or its default.")]
                 #[must_use]
                 #[inline]
-                pub const fn $name(&self) -> $type {
+                pub const fn $or_default(&self) -> $type {
                     match self.$name {
                         Some(value) => value,
                         None => $default,
                     }
-                }
-
-                #[doc = concat!("Sets [`", stringify!($name), "`](Self::", stringify!($name), ").")]
-                #[must_use]
-                pub const fn $with(mut self, value: $type) -> Self {
-                    self.$name = Some(value);
-                    self
                 }
             )+
         }
@@ -68,44 +72,44 @@ macro_rules! limits {
 }
 
 limits! {
-    /// Returns the largest linear memory of an instance, in bytes. The default is 64 MiB. A growth
+    /// The largest linear memory of an instance, in bytes. The default is 64 MiB. A growth
     /// beyond it is refused (`memory.grow` returns -1).
-    memory, with_memory: u64 = 64 * MIB;
-    /// Returns the most elements of each table. The default is 20,000.
-    table_elements, with_table_elements: u64 = 20_000;
-    /// Returns the largest size of a module, in bytes. The default is 16 MiB.
-    module, with_module: u64 = 16 * MIB;
-    /// Returns the wall-clock time of one call: queueing, rebuilding, guest, and host calls
+    memory / memory_or_default: u64 = 64 * MIB;
+    /// The most elements of each table. The default is 20,000.
+    table_elements / table_elements_or_default: u64 = 20_000;
+    /// The largest size of a module, in bytes. The default is 16 MiB.
+    module / module_or_default: u64 = 16 * MIB;
+    /// The wall-clock time of one call: queueing, rebuilding, guest, and host calls
     /// together. The default is 2 s.
-    deadline, with_deadline: Duration = Duration::from_secs(2);
-    /// Returns the wall-clock time of the whole start of an instance, including its init exports.
+    deadline / deadline_or_default: Duration = Duration::from_secs(2);
+    /// The wall-clock time of the whole start of an instance, including its init exports.
     /// The default is 2 s.
-    init_deadline, with_init_deadline: Duration = Duration::from_secs(2);
-    /// Returns the fuel of one call, and of one start. The default is no limit. The engine decides
+    init_deadline / init_deadline_or_default: Duration = Duration::from_secs(2);
+    /// The fuel of one call, and of one start. The default is no limit. The engine decides
     /// what a unit is.
-    fuel, with_fuel: u64 = u64::MAX;
-    /// Returns the largest payload of a call, in bytes. The default is 4 MiB.
-    request, with_request: u64 = 4 * MIB;
-    /// Returns the largest answer of a call, in bytes. The default is 4 MiB.
-    response, with_response: u64 = 4 * MIB;
-    /// Returns the largest payload, and the largest answer, of one host call, in bytes. The default
+    fuel / fuel_or_default: u64 = u64::MAX;
+    /// The largest payload of a call, in bytes. The default is 4 MiB.
+    request / request_or_default: u64 = 4 * MIB;
+    /// The largest answer of a call, in bytes. The default is 4 MiB.
+    response / response_or_default: u64 = 4 * MIB;
+    /// The largest payload, and the largest answer, of one host call, in bytes. The default
     /// is 4 MiB.
-    host_payload, with_host_payload: u64 = 4 * MIB;
-    /// Returns the longest name, in bytes: the operation of a call, and the binding, namespace, and
+    host_payload / host_payload_or_default: u64 = 4 * MIB;
+    /// The longest name, in bytes: the operation of a call, and the binding, namespace, and
     /// operation of a host call. The default is 1 KiB.
-    name, with_name: u64 = KIB;
-    /// Returns the longest error text, in bytes. Longer texts are cut. The default is 64 KiB.
-    error_text, with_error_text: u64 = 64 * KIB;
-    /// Returns the most host calls in one call. The default is 1,000.
-    host_calls, with_host_calls: u64 = 1_000;
-    /// Returns how many bytes the host calls of one call may carry, arguments and answers together.
+    name / name_or_default: u64 = KIB;
+    /// The longest error text, in bytes. Longer texts are cut. The default is 64 KiB.
+    error_text / error_text_or_default: u64 = 64 * KIB;
+    /// The most host calls in one call. The default is 1,000.
+    host_calls / host_calls_or_default: u64 = 1_000;
+    /// The most bytes that the host calls of one call carry, arguments and answers together.
     /// The default is 256 MiB.
-    host_call_bytes, with_host_call_bytes: u64 = 256 * MIB;
-    /// Returns the longest log line, in bytes. Longer lines are cut. The default is 4 KiB.
-    log_line, with_log_line: u64 = 4 * KIB;
-    /// Returns the largest log of one call, in bytes. Lines beyond it are counted as dropped. The
+    host_call_bytes / host_call_bytes_or_default: u64 = 256 * MIB;
+    /// The longest log line, in bytes. Longer lines are cut. The default is 4 KiB.
+    log_line / log_line_or_default: u64 = 4 * KIB;
+    /// The largest log of one call, in bytes. Lines beyond it are counted as dropped. The
     /// default is 64 KiB.
-    log, with_log: u64 = 64 * KIB;
+    log / log_or_default: u64 = 64 * KIB;
 }
 
 impl Limits {
@@ -113,29 +117,11 @@ impl Limits {
     /// guest.
     pub const DETERMINISTIC_FUEL: u64 = 2_000_000_000;
 
-    /// Returns the fuel of a call and of a start, if it was set.
-    #[must_use]
-    pub const fn explicit_fuel(&self) -> Option<u64> {
-        self.fuel
-    }
-
-    /// Returns the deadline of a call, if it was set.
-    #[must_use]
-    pub const fn explicit_deadline(&self) -> Option<Duration> {
-        self.deadline
-    }
-
-    /// Returns the deadline of the start of an instance, if it was set.
-    #[must_use]
-    pub const fn explicit_init_deadline(&self) -> Option<Duration> {
-        self.init_deadline
-    }
-
     /// Returns these limits with every unset deadline removed instead of defaulted.
     #[must_use]
     pub fn without_default_deadlines(self) -> Self {
-        self.with_deadline(self.deadline.unwrap_or(Duration::MAX))
-            .with_init_deadline(self.init_deadline.unwrap_or(Duration::MAX))
+        self.deadline(self.deadline.unwrap_or(Duration::MAX))
+            .init_deadline(self.init_deadline.unwrap_or(Duration::MAX))
     }
 }
 
@@ -145,30 +131,39 @@ mod tests {
 
     #[test]
     fn a_raised_limit_holds_against_a_default_and_the_stricter_of_two_set_ones_wins() {
-        let raised = Limits::new().with_memory(128 * MIB);
-        assert_eq!(raised.stricter(Limits::new()).memory(), 128 * MIB);
-        assert_eq!(Limits::new().stricter(raised).memory(), 128 * MIB);
-        assert_eq!(raised.stricter(Limits::new().with_memory(MIB)).memory(), MIB);
-        assert_eq!(Limits::new().memory(), 64 * MIB);
+        let raised = Limits::new().memory(128 * MIB);
+        assert_eq!(raised.stricter(Limits::new()).memory_or_default(), 128 * MIB);
+        assert_eq!(Limits::new().stricter(raised).memory_or_default(), 128 * MIB);
+        assert_eq!(raised.stricter(Limits::new().memory(MIB)).memory_or_default(), MIB);
+        assert_eq!(Limits::new().memory_or_default(), 64 * MIB);
     }
 
     #[test]
     fn fuel_has_no_limit_unless_one_is_set() {
-        assert_eq!((Limits::new().fuel(), Limits::new().explicit_fuel()), (u64::MAX, None));
-        let (strict, lax) = (Limits::new().with_fuel(10), Limits::new().with_fuel(u64::MAX));
-        assert_eq!(lax.explicit_fuel(), Some(u64::MAX));
-        assert_eq!(strict.stricter(lax).explicit_fuel(), Some(10));
-        assert_eq!(Limits::new().stricter(strict).fuel(), 10);
+        assert_eq!((Limits::new().fuel_or_default(), Limits::new().fuel), (u64::MAX, None));
+        let (strict, lax) = (Limits::new().fuel(10), Limits::new().fuel(u64::MAX));
+        assert_eq!(lax.fuel, Some(u64::MAX));
+        assert_eq!(strict.stricter(lax).fuel, Some(10));
+        assert_eq!(Limits::new().stricter(strict).fuel_or_default(), 10);
     }
 
     #[test]
     fn default_deadlines_go_and_explicit_ones_stay() {
         let second = Duration::from_secs(1);
         let limits = Limits::new().without_default_deadlines();
-        assert_eq!((limits.deadline(), limits.init_deadline()), (Duration::MAX, Duration::MAX));
-        let limits = Limits::new().with_deadline(second).without_default_deadlines();
-        assert_eq!((limits.deadline(), limits.init_deadline()), (second, Duration::MAX));
-        let limits = Limits::new().with_init_deadline(second).without_default_deadlines();
-        assert_eq!((limits.deadline(), limits.init_deadline()), (Duration::MAX, second));
+        assert_eq!(
+            (limits.deadline_or_default(), limits.init_deadline_or_default()),
+            (Duration::MAX, Duration::MAX)
+        );
+        let limits = Limits::new().deadline(second).without_default_deadlines();
+        assert_eq!(
+            (limits.deadline_or_default(), limits.init_deadline_or_default()),
+            (second, Duration::MAX)
+        );
+        let limits = Limits::new().init_deadline(second).without_default_deadlines();
+        assert_eq!(
+            (limits.deadline_or_default(), limits.init_deadline_or_default()),
+            (Duration::MAX, second)
+        );
     }
 }

@@ -140,7 +140,7 @@ fn outside_a_call_there_is_no_request() {
 
 #[test]
 fn a_request_is_taken_up_to_its_limits_and_refused_above_them() {
-    let mut conversation = Conversation::new(Limits::new().with_name(4).with_request(8));
+    let mut conversation = Conversation::new(Limits::new().name(4).request(8));
     conversation.begin_call("four", Payload::from(b"12345678")).unwrap();
     let (what, size, limit) = ("operation", 5, 4);
     let error = conversation.begin_call("fiver", Payload::from(b"")).unwrap_err();
@@ -156,7 +156,7 @@ fn a_request_is_taken_up_to_its_limits_and_refused_above_them() {
 
 #[test]
 fn a_refused_call_leaves_nothing_of_one_that_was_dropped_in_the_middle() {
-    let limits = Limits::new().with_name(4).with_request(8);
+    let limits = Limits::new().name(4).request(8);
     for (operation, payload) in [("longer", &b"1"[..]), ("op", b"123456789")] {
         let (before, given) = (Bytes::from(vec![7; 8]), Bytes::copy_from_slice(payload));
         let mut conversation = Conversation::new(limits);
@@ -210,7 +210,7 @@ fn a_conversation_is_tidy_unless_there_is_something_to_release() {
 
 #[test]
 fn the_last_response_counts_up_to_its_limit() {
-    let mut conversation = in_call(Limits::new().with_response(6));
+    let mut conversation = in_call(Limits::new().response(6));
     assert_eq!(conversation.response(), None);
     conversation.guest_response(&memory(b"first"), 0, 5).unwrap();
     conversation.guest_response(&memory(b"second"), 0, 6).unwrap();
@@ -253,7 +253,7 @@ fn an_answer_as_long_as_the_callers_buffer_is_written_into_that_buffer() {
 
 #[test]
 fn a_response_that_is_read_in_place_is_checked_and_noted_but_not_kept() {
-    let mut conversation = in_call(Limits::new().with_response(6));
+    let mut conversation = in_call(Limits::new().response(6));
     assert_eq!(conversation.guest_response_in_place(&memory(b"answer"), 0, 6), Ok(&b"answer"[..]));
     assert!(conversation.guest_response_in_place(&memory(b"answer."), 0, 7).is_err());
     assert_eq!(conversation.end_call(1), Outcome::Answered);
@@ -262,7 +262,7 @@ fn a_response_that_is_read_in_place_is_checked_and_noted_but_not_kept() {
 
 #[test]
 fn an_engine_that_reads_memory_itself_is_held_to_the_same_limits() {
-    let mut conversation = in_call(Limits::new().with_response(6).with_error_text(4));
+    let mut conversation = in_call(Limits::new().response(6).error_text(4));
     conversation.set_response(b"answer".to_vec()).unwrap();
     let error = conversation.set_response(b"answer!".to_vec()).unwrap_err();
     assert_eq!(error.to_string(), "response of 7 bytes is over its limit of 6 bytes");
@@ -277,7 +277,7 @@ fn an_engine_that_reads_memory_itself_is_held_to_the_same_limits() {
 
 #[test]
 fn an_error_text_is_cut_at_its_limit_and_the_last_one_counts() {
-    let mut conversation = in_call(Limits::new().with_error_text(4));
+    let mut conversation = in_call(Limits::new().error_text(4));
     conversation.guest_error(&memory(b"first"), 0, 5).unwrap();
     conversation.guest_error(&memory(b"last"), 0, 4).unwrap();
     assert_eq!(conversation.end_call(0), Outcome::Failed(Some("last".into())));
@@ -303,7 +303,7 @@ fn an_abort_says_what_and_where_and_is_the_guests_error() {
 
 #[test]
 fn the_log_has_a_budget_for_each_call_that_every_line_is_charged_to() {
-    let mut conversation = in_call(Limits::new().with_log_line(20).with_log(52));
+    let mut conversation = in_call(Limits::new().log_line(20).log(52));
     let line = |conversation: &mut Conversation, length: i32| {
         conversation.console_log(&memory(&[b'x'; 30]), 0, length).unwrap().map(Cow::into_owned)
     };
@@ -381,7 +381,7 @@ fn what_a_host_call_left_is_forgotten_at_the_next_one_and_at_the_next_call() {
 
 #[test]
 fn a_name_that_is_too_long_or_not_utf8_is_refused_with_its_reason() {
-    let mut conversation = in_call(Limits::new().with_name(9));
+    let mut conversation = in_call(Limits::new().name(9));
     for (which, what) in [(0, "binding"), (1, "namespace"), (2, "operation")] {
         let mut args = names(0);
         args[which * 2 + 1] = 10;
@@ -410,7 +410,7 @@ fn a_name_that_is_too_long_or_not_utf8_is_refused_with_its_reason() {
 
 #[test]
 fn a_payload_and_an_answer_are_taken_up_to_their_limit() {
-    let mut conversation = in_call(Limits::new().with_host_payload(5));
+    let mut conversation = in_call(Limits::new().host_payload(5));
     assert_eq!(host_call(&mut conversation, 5, Ok(Bytes::from("12345"))), 1);
     assert_eq!(
         refused(&mut conversation, &memory(NAMES), names(6)),
@@ -425,7 +425,7 @@ fn a_payload_and_an_answer_are_taken_up_to_their_limit() {
 
 #[test]
 fn an_error_of_the_host_is_cut_at_its_limit() {
-    let mut conversation = in_call(Limits::new().with_error_text(4));
+    let mut conversation = in_call(Limits::new().error_text(4));
     assert_eq!(host_call(&mut conversation, 0, Err("four".into())), 0);
     assert_eq!(conversation.host_error_text(), Some("four"));
     assert_eq!(host_call(&mut conversation, 0, Err("fiver".into())), 0);
@@ -453,7 +453,7 @@ fn host_calls_of_a_start_and_outside_a_call_are_refused_unless_allowed() {
 
 #[test]
 fn the_number_and_the_bytes_of_host_calls_have_budgets_and_the_violation_names_the_one_that_ran_out() {
-    let mut conversation = in_call(Limits::new().with_host_calls(2));
+    let mut conversation = in_call(Limits::new().host_calls(2));
     host_call(&mut conversation, 0, Ok(Bytes::new()));
     host_call(&mut conversation, 0, Ok(Bytes::new()));
     let third = conversation.begin_host_call(&memory(NAMES), names(0)).unwrap_err();
@@ -464,7 +464,7 @@ fn the_number_and_the_bytes_of_host_calls_have_budgets_and_the_violation_names_t
     assert_eq!(third.to_string(), "more than 2 host calls in one call");
 
     // 4 + 3 + 2 bytes, arguments and answers together, and not one more on either side.
-    let limits = Limits::new().with_host_call_bytes(9);
+    let limits = Limits::new().host_call_bytes(9);
     let mut conversation = in_call(limits);
     assert_eq!(host_call(&mut conversation, 4, Ok(Bytes::from("123"))), 1);
     assert_eq!(host_call(&mut conversation, 2, Ok(Bytes::new())), 1);
@@ -488,7 +488,7 @@ fn the_number_and_the_bytes_of_host_calls_have_budgets_and_the_violation_names_t
 
 #[test]
 fn every_wild_pointer_of_a_host_call_is_a_fault_and_is_charged_to_nobody() {
-    let mut conversation = in_call(Limits::new().with_host_calls(0));
+    let mut conversation = in_call(Limits::new().host_calls(0));
     for which in 0..4 {
         let mut args = names(0);
         (args[which * 2], args[which * 2 + 1]) = (255, 2);
@@ -526,7 +526,7 @@ fn a_payload_that_stays_with_the_host_is_copied_by_each_request_and_kept_when_as
     conversation.begin_call("op", Payload::from(&b"next"[..])).unwrap();
     assert!(!conversation.is_in_place());
     assert_eq!(conversation.lengths(), (2, 4));
-    let refused = Conversation::new(Limits::new().with_request(3)).begin_call_in_place("op", b"four");
+    let refused = Conversation::new(Limits::new().request(3)).begin_call_in_place("op", b"four");
     assert!(
         matches!(refused, Err(Violation::TooLarge { what: "request", size: 4, limit: 3, .. })),
         "{refused:?}"
@@ -541,24 +541,35 @@ fn a_payload_that_stays_with_the_host_is_copied_by_each_request_and_kept_when_as
 fn the_defaults_are_those_of_the_documents() {
     let limits = Limits::new();
     assert_eq!(
-        [limits.memory(), limits.module(), limits.host_call_bytes()],
+        [limits.memory_or_default(), limits.module_or_default(), limits.host_call_bytes_or_default()],
         [64 << 20, 16 << 20, 256 << 20],
         "memory, module, bytes of host calls"
     );
-    assert_eq!([limits.request(), limits.response(), limits.host_payload()], [4 << 20; 3]);
     assert_eq!(
-        [limits.name(), limits.log_line(), limits.error_text(), limits.log()],
+        [limits.request_or_default(), limits.response_or_default(), limits.host_payload_or_default()],
+        [4 << 20; 3]
+    );
+    assert_eq!(
+        [
+            limits.name_or_default(),
+            limits.log_line_or_default(),
+            limits.error_text_or_default(),
+            limits.log_or_default()
+        ],
         [1 << 10, 4 << 10, 64 << 10, 64 << 10]
     );
-    assert_eq!([limits.host_calls(), limits.table_elements()], [1_000, 20_000]);
-    assert_eq!([limits.deadline(), limits.init_deadline()], [Duration::from_secs(2); 2]);
+    assert_eq!([limits.host_calls_or_default(), limits.table_elements_or_default()], [1_000, 20_000]);
+    assert_eq!(
+        [limits.deadline_or_default(), limits.init_deadline_or_default()],
+        [Duration::from_secs(2); 2]
+    );
 }
 
 #[test]
 fn a_deadline_that_was_set_is_told_apart_from_the_default() {
     let limits = Limits::new();
-    assert_eq!((limits.explicit_deadline(), limits.explicit_init_deadline()), (None, None));
+    assert_eq!((limits.deadline, limits.init_deadline), (None, None));
     let (call, start) = (Duration::from_secs(3), Duration::from_secs(4));
-    let limits = limits.with_deadline(call).with_init_deadline(start);
-    assert_eq!((limits.explicit_deadline(), limits.explicit_init_deadline()), (Some(call), Some(start)));
+    let limits = limits.deadline(call).init_deadline(start);
+    assert_eq!((limits.deadline, limits.init_deadline), (Some(call), Some(start)));
 }

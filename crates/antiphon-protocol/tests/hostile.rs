@@ -31,15 +31,15 @@ const LARGEST_ALLOCATION: usize = 8 * 1024;
 
 fn limits() -> Limits {
     Limits::new()
-        .with_request(1024)
-        .with_response(2048)
-        .with_host_payload(1024)
-        .with_name(64)
-        .with_error_text(128)
-        .with_host_calls(8)
-        .with_host_call_bytes(4096)
-        .with_log_line(64)
-        .with_log(512)
+        .request(1024)
+        .response(2048)
+        .host_payload(1024)
+        .name(64)
+        .error_text(128)
+        .host_calls(8)
+        .host_call_bytes(4096)
+        .log_line(64)
+        .log(512)
 }
 
 /// Values that are likely to be wrong: the edges of memory and of the type, and anything between.

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::abi::Abi;
-use crate::output::Stream;
 use crate::session::Session;
+use crate::stdio::Stream;
 
 /// A function that receives the guest's output. It gets a line at a time, without its newline, at
 /// most [`MAX_LINE`](crate::MAX_LINE) bytes and a mark long.

@@ -114,40 +114,26 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod abi;
-mod arguments;
 mod call;
-mod clocks;
-mod descriptors;
-mod errno;
 mod files;
 #[cfg(test)]
 mod fixture;
 mod functions;
 #[cfg(feature = "antiphon")]
 pub mod host;
-mod layout;
-mod memory;
-mod output;
-mod paths;
-mod poll;
 mod process;
 mod random;
 mod session;
-mod sockets;
 mod stdio;
-mod stop;
-mod strings;
-mod vectors;
+mod time;
 mod world;
 
-pub use abi::{Abi, MODULES};
+pub use abi::{Abi, Fault, MAX_VECTORS, MODULES, Stop};
 pub use call::{Call, LogFn};
-pub use output::{MAX_LINE, MAX_LOGGED, Stream};
-pub use poll::{MAX_SUBSCRIPTIONS, Poll, Wait};
+pub use process::{MAX_STRINGS, WorldError};
 pub use session::Session;
-pub use stop::{Fault, Stop};
-pub use strings::{MAX_STRINGS, WorldError};
-pub use vectors::MAX_VECTORS;
+pub use stdio::{MAX_LINE, MAX_LOGGED, Stream};
+pub use time::{MAX_SUBSCRIPTIONS, Poll, Wait};
 pub use world::World;
 
 /// Runs the README's example.

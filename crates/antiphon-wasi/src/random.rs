@@ -3,10 +3,9 @@
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 
+use crate::abi::memory::{self, wide};
+use crate::abi::{Errno, Failure, Stop, settle};
 use crate::call::Call;
-use crate::errno::Errno;
-use crate::memory::{self, wide};
-use crate::stop::{Failure, Stop, settle};
 use crate::world::Mode;
 
 /// How many bytes come directly from the system. For more, the system makes a key, and a stream

@@ -1,10 +1,9 @@
 //! The state of one instance.
 
 use crate::call::LogFn;
-use crate::clocks::Clocks;
-use crate::descriptors::Descriptors;
-use crate::output::Output;
 use crate::random::Random;
+use crate::stdio::{Descriptors, Output};
+use crate::time::Clocks;
 use crate::world::World;
 
 /// The state of one instance: output without a newline yet, closed descriptors, and the position in

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::process::{MAX_STRINGS, Strings, WorldError};
 use crate::session::Session;
-use crate::strings::{MAX_STRINGS, Strings, WorldError};
 
 /// What the guest sees of the world: arguments, environment, and the source of time and random
 /// bytes.

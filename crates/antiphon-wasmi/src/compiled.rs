@@ -70,7 +70,9 @@ impl Compiled {
     /// # Errors
     /// Fails if fuel is not priced for these limits.
     pub(crate) fn fuel(&self, limits: &Limits) -> Result<u64> {
-        if self.info.code.grows_tables && limits.table_elements() > self.options.limits.table_elements() {
+        if self.info.code.grows_tables
+            && limits.table_elements_or_default() > self.options.limits.table_elements_or_default()
+        {
             let what = "a limit of table elements above the provider's, for a module that grows tables: set it on the \
                         builder, where its fuel is priced";
             return Err(Error::new(ErrorKind::Unsupported, what));

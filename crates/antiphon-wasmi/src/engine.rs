@@ -76,7 +76,7 @@ fn charge(config: &mut Config, code: &CodeInfo, limits: &Limits) {
         // highest fixed price instead, and slices are short. If fuel still runs out there, the
         // limiter sees it, and the guest is ended, not resumed.
         const ELEMENT: u64 = 8;
-        let largest = limits.table_elements().saturating_mul(ELEMENT).saturating_add(1);
+        let largest = limits.table_elements_or_default().saturating_mul(ELEMENT).saturating_add(1);
         bytes_copied_per_fuel = u32::try_from(largest).unwrap_or(u32::MAX).max(bytes_copied_per_fuel);
         operators = OperatorCost {
             memory_copy: u8::MAX,

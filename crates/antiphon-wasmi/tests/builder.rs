@@ -3,13 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
-use std::path::Path;
 use std::time::Duration;
 
 use antiphon::errors::{Error, ErrorKind, Fate};
 use antiphon::{Limits, WapcHost, WasiParams};
 use antiphon_wasmi::WasmiEngineProviderBuilder;
-use antiphon_wasmi::wasmi::{Config, EnforcedLimits, Engine, Module};
+use antiphon_wasmi::wasmi::{Config, EnforcedLimits};
 
 /// Answers one byte; `spin`, an operation of four letters, never does.
 const GUEST: &str = r#"(module
@@ -50,15 +49,7 @@ fn unsupported(builder: &Builder, what: &str) {
 #[test]
 fn what_wasmi_has_no_answer_to_is_refused() {
     unsupported(&builder().read_only_dir("/tmp", "/"), "directories");
-    unsupported(&builder().enable_epoch_interruptions((10, 10)), "epoch ticks");
-    let engine = Engine::default();
-    let module = Module::new(&engine, wat::parse_str(GUEST).unwrap()).unwrap();
-    unsupported(&builder().engine(engine), "an engine of the caller's");
-    unsupported(&WasmiEngineProviderBuilder::new().module(module), "give `module_bytes`");
     unsupported(&WasmiEngineProviderBuilder::new(), "no `module_bytes`");
-    unsupported(&builder().dangerously_without_interruption(), "cannot be interrupted");
-    unsupported(&builder().enable_cache(None), "a cache");
-    unsupported(&builder().enable_cache(Some(Path::new("config.toml"))), "a cache");
     let mapped = WasiParams { map_dirs: vec![("/".into(), "/tmp".into())], ..WasiParams::default() };
     let opened = WasiParams { preopened_dirs: vec!["/tmp".into()], ..WasiParams::default() };
     for params in [mapped, opened] {
@@ -66,11 +57,9 @@ fn what_wasmi_has_no_answer_to_is_refused() {
         // They are also refused where no guest would use them.
         unsupported(&builder().wasi(false).wasi_params(params), "directories");
     }
-    // The error names the first such option.
-    unsupported(&builder().enable_cache(None).read_only_dir("/tmp", "/"), "a cache");
     // Refused before the module is looked at.
     let nothing = WasmiEngineProviderBuilder::new().module_bytes(b"no module");
-    unsupported(&nothing.enable_cache(None), "a cache");
+    unsupported(&nothing.read_only_dir("/tmp", "/"), "directories");
     let granted = WasiParams { argv: vec!["guest".into()], ..WasiParams::default() };
     assert_eq!(host(&builder().wasi_params(granted), Limits::new()).unwrap().call("run", b"").unwrap(), [0]);
 }
@@ -84,7 +73,7 @@ fn neither_fuel_nor_the_deterministic_mode_is_to_be_configured_away() {
     assert!(capabilities.fuel && capabilities.deadline && !capabilities.deterministic);
     let fixed = builder().deterministic(1, Duration::from_secs(1)).factory().unwrap();
     assert!(fixed.capabilities().deterministic);
-    let limits = Limits::new().with_deadline(Duration::from_millis(50));
+    let limits = Limits::new().deadline(Duration::from_millis(50));
     let error = host(&without, limits).unwrap().call("spin", b"").unwrap_err();
     assert_eq!((error.kind(), error.fate()), (ErrorKind::DeadlineExceeded, Fate::Discarded));
 

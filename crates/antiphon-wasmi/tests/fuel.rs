@@ -76,9 +76,9 @@ fn a_limit_in_the_middle_of_slices_is_exact() {
         // Less than a slice, a few slices, and hundreds.
         for turns in [1, 10, 255, 256, 300, 5_000, 40_000] {
             let used = burnt(&text, Limits::new(), turns);
-            assert_eq!(burnt(&text, Limits::new().with_fuel(used), turns), used);
+            assert_eq!(burnt(&text, Limits::new().fuel(used), turns), used);
             for limit in [used - 1, used / 2, used / 3, 1, 0] {
-                for response in call(&text, Limits::new().with_fuel(limit), turns) {
+                for response in call(&text, Limits::new().fuel(limit), turns) {
                     let error = response.unwrap_err();
                     assert_eq!((error.kind(), error.fate()), (ErrorKind::OutOfFuel, Fate::Discarded));
                     assert_eq!(error.message(), format!("the fuel ran out: the limit is {limit} units"));

@@ -90,7 +90,7 @@ fn a_guest_ends_two_ticks_after_its_deadline_at_the_latest() {
 
     for (name, text) in guests() {
         let provider = WasmiEngineProviderBuilder::new().module_bytes(text.as_bytes()).build().unwrap();
-        let limits = Limits::new().with_deadline(Duration::from_secs(30));
+        let limits = Limits::new().deadline(Duration::from_secs(30));
         let host = WapcHost::builder(Box::new(provider)).limits(limits).build().unwrap();
         let mut late = Vec::new();
         for _ in 0..CALLS {
@@ -122,7 +122,7 @@ fn a_guest_that_would_end_after_a_while_is_ended_before() {
         1,
     );
     let builder = WasmiEngineProviderBuilder::new().module_bytes(text.as_bytes());
-    let limits = Limits::new().with_deadline(LIMIT);
+    let limits = Limits::new().deadline(LIMIT);
     let host = WapcHost::builder(Box::new(builder.build().unwrap())).limits(limits).build().unwrap();
     assert_eq!(host.call("answer", b"").unwrap_err().kind(), ErrorKind::DeadlineExceeded);
 }
@@ -136,7 +136,7 @@ fn on_an_executor_it_ends_in_time_too() {
         runtime.block_on(async {
             let provider =
                 WasmiEngineProviderBuilder::new().module_bytes(text.as_bytes()).build_async().unwrap();
-            let limits = Limits::new().with_deadline(Duration::from_secs(30));
+            let limits = Limits::new().deadline(Duration::from_secs(30));
             let host = WapcHostAsync::builder(Box::new(provider)).limits(limits).build().await.unwrap();
             let mut late = Vec::new();
             for _ in 0..CALLS {
@@ -157,7 +157,7 @@ fn a_busy_guest_gives_way_unless_it_was_told_not_to() {
     for cooperative in [true, false] {
         let builder =
             WasmiEngineProviderBuilder::new().module_bytes(text.as_bytes()).cooperative(cooperative);
-        let limits = Limits::new().with_deadline(Duration::from_millis(200));
+        let limits = Limits::new().deadline(Duration::from_millis(200));
         let host = WapcHostAsync::builder(Box::new(builder.build_async().unwrap())).limits(limits);
         let host = antiphon::block_on(host.build()).unwrap();
         let mut call = pin!(host.call("spin", b""));

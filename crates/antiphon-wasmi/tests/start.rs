@@ -51,7 +51,7 @@ fn cause(error: &Error) -> ErrorKind {
 fn it_ends_by_the_deadline_of_a_start() {
     let text = endless();
     let builder = WasmiEngineProviderBuilder::new().module_bytes(text.as_bytes());
-    let limits = Limits::new().with_init_deadline(Duration::from_millis(100));
+    let limits = Limits::new().init_deadline(Duration::from_millis(100));
     for (error, took) in fails(&builder, limits) {
         assert_eq!((error.kind(), error.fate()), (ErrorKind::InitFailed, Fate::NeverBorn), "{error:#?}");
         assert_eq!(cause(&error), ErrorKind::DeadlineExceeded);
@@ -59,7 +59,7 @@ fn it_ends_by_the_deadline_of_a_start() {
         assert!(took >= Duration::from_millis(99) && took < Duration::from_secs(2), "{took:?}");
     }
     // The limit of fuel ends it too.
-    for (error, _) in fails(&builder, Limits::new().with_fuel(100_000)) {
+    for (error, _) in fails(&builder, Limits::new().fuel(100_000)) {
         assert_eq!((error.kind(), cause(&error)), (ErrorKind::InitFailed, ErrorKind::OutOfFuel));
     }
 }

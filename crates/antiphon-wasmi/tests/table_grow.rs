@@ -144,7 +144,7 @@ fn no_slice_ends_in_it() {
 #[test]
 fn a_limit_of_elements_that_the_host_alone_raises_is_priced_or_refused() {
     let large = GROWER.replace("(i32.const 19000)", "(i32.const 9000000)");
-    let raised = Limits::new().with_table_elements(10_000_000);
+    let raised = Limits::new().table_elements(10_000_000);
     let builder = || WasmiEngineProviderBuilder::new().module_bytes(large.as_bytes());
     let provider = builder().build().unwrap();
     let error = WapcHost::builder(Box::new(provider)).limits(raised).build().unwrap_err();
@@ -155,7 +155,7 @@ fn a_limit_of_elements_that_the_host_alone_raises_is_priced_or_refused() {
     assert_eq!(host.call("grow", &3_u32.to_le_bytes()).unwrap(), grown);
     // A host may set less than the builder.
     let host = WapcHost::builder(Box::new(builder().limits(raised).build().unwrap()));
-    let host = host.limits(Limits::new().with_table_elements(1_000)).build().unwrap();
+    let host = host.limits(Limits::new().table_elements(1_000)).build().unwrap();
     let refused = [u32::MAX, 10].map(u32::to_le_bytes).concat();
     assert_eq!(host.call("grow", &3_u32.to_le_bytes()).unwrap(), refused);
 }

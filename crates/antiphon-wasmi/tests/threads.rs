@@ -111,7 +111,7 @@ fn loops_of_all_kinds_fit_onto_a_small_thread() {
         let on_thread = move || {
             // On a thread of its own, because this test is not about parsing text.
             let module = thread::spawn(move || wat::parse_str(text).unwrap()).join().unwrap();
-            let limits = Limits::new().with_deadline(Duration::from_millis(40)).with_host_calls(u64::MAX);
+            let limits = Limits::new().deadline(Duration::from_millis(40)).host_calls(u64::MAX);
             let provider =
                 WasmiEngineProviderBuilder::new().module_bytes(&module).limits(limits).build().unwrap();
             let host = WapcHost::builder(Box::new(provider)).handler(Echo).build().unwrap();

@@ -1,23 +1,21 @@
 //! Builds providers.
 
+#[cfg(feature = "cache")]
+mod cache;
+
 use std::sync::Arc;
 
 use antiphon::errors::ErrorKind;
 use antiphon::{EngineOptions, Isolation};
 use wasmtime::{Config, Engine, Module};
 
-#[cfg(feature = "cache")]
-use crate::cache::{self, ModuleCache};
-use crate::compiled::{Compiled, Settings, Source};
-use crate::engine::{self, Clocked};
+use crate::compile::Source;
+use crate::compile::cache::{Artifact, ModuleCache};
+use crate::engine::{self, Clocked, Pool};
 use crate::errors::{Error, Result};
-#[cfg(feature = "cache")]
-use crate::key::SealKey;
-use crate::options::{EpochDeadlines, ResourceLimits};
-use crate::pooling::Pool;
+use crate::instance::Compiled;
+use crate::options::{EpochDeadlines, ResourceLimits, Settings};
 use crate::provider::WasmtimeEngineProviderPre;
-#[cfg(feature = "async")]
-use crate::provider_async::WasmtimeEngineProviderAsyncPre;
 
 /// Compiles a module and makes providers of it, in either mode.
 ///
@@ -29,7 +27,7 @@ use crate::provider_async::WasmtimeEngineProviderAsyncPre;
 ///   (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#;
 /// let factory = WasmtimeEngineProviderBuilder::new()
 ///     .module_bytes(module)
-///     .limits(Limits::new().with_memory(8 << 20))
+///     .limits(Limits::new().memory(8 << 20))
 ///     .factory()?;
 /// assert!(factory.capabilities().deadline);
 /// # Ok::<(), antiphon_wasmtime::errors::Error>(())
@@ -42,9 +40,7 @@ pub struct WasmtimeEngineProviderBuilder<'a> {
     module_bytes: Option<&'a [u8]>,
     configure: Option<fn(&mut Config)>,
     resource_limits: Option<ResourceLimits>,
-    #[cfg(feature = "cache")]
-    artifact: Option<(&'a std::path::Path, &'a SealKey)>,
-    #[cfg(feature = "cache")]
+    artifact: Option<Artifact<'a>>,
     cache: Option<ModuleCache>,
     options: EngineOptions,
     epochs: Option<EpochDeadlines>,
@@ -74,28 +70,6 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         self
     }
 
-    /// Limits memory and tables as `wasmtime-provider` does. These values replace the two limits of
-    /// the builder.
-    pub fn enable_resource_limits(mut self, resource_limits: ResourceLimits) -> Self {
-        self.resource_limits = Some(resource_limits);
-        self
-    }
-
-    /// Counts epoch ticks instead of time; see [`EpochDeadlines`].
-    pub fn enable_epoch_interruptions(mut self, epoch_deadlines: EpochDeadlines) -> Self {
-        self.epochs = Some(epoch_deadlines);
-        self
-    }
-
-    /// Looks for the compiled module in a cache, and stores it there once it is compiled. Modules
-    /// that later come from this builder do so too: by a replacement, or by
-    /// [`with_module`](antiphon::EngineProviderFactory::with_module).
-    #[cfg(feature = "cache")]
-    pub fn cache(mut self, cache: ModuleCache) -> Self {
-        self.cache = Some(cache);
-        self
-    }
-
     /// Compiles guests so that nothing can end them from outside. This is for trusted code only,
     /// after measuring what it saves: up to half of the time of tight loops, and nothing in most
     /// programs.
@@ -113,71 +87,9 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         self
     }
 
-    /// Stores compiled modules on disk, in this directory or in [`ModuleCache::default_directory`];
-    /// see [`cache`](Self::cache). If the directory cannot be used, the builder warns and goes
-    /// without a cache.
-    #[cfg(feature = "cache")]
-    pub fn enable_cache(mut self, path: Option<&std::path::Path>) -> Self {
-        self.cache = cache::open_or_warn(path);
-        self
-    }
-
-    /// Sets the module as a file of native code that was sealed with this key, instead of
-    /// [`module_bytes`](Self::module_bytes). [`write_artifact`](Self::write_artifact) makes such a
-    /// file. The engine needs the settings that the file was compiled for.
-    ///
-    /// If the file is not valid, `build` fails with [`ErrorKind::InvalidModule`], with an
-    /// [`ArtifactError`](crate::ArtifactError) as its source. The limits hold as they do for the
-    /// module itself.
-    #[cfg(feature = "cache")]
-    pub fn artifact(mut self, path: &'a std::path::Path, key: &'a SealKey) -> Self {
-        self.artifact = Some((path, key));
-        self
-    }
-
-    /// Compiles the module and writes its native code to a file, sealed with a key. The file
-    /// appears whole or not at all.
-    ///
-    /// The file can be loaded by this user, on machines like this one, with this version of
-    /// Wasmtime and these settings of the engine.
-    ///
-    /// # Errors
-    /// Fails if the module is refused, as by [`build`](Self::build), if the file cannot be written,
-    /// or if the path names something that is not a plain file.
-    #[cfg(feature = "cache")]
-    pub fn write_artifact(&self, path: &std::path::Path, key: &SealKey) -> Result<()> {
-        let Some(bytes) = self.module_bytes else {
-            return Err(invalid("an artifact is made of `module_bytes`"));
-        };
-        crate::artifact::check(path)?;
-        let settings = Settings { cache: None, ..self.settings()? };
-        let compiled = Compiled::new(self.clocked(&settings)?, Source::Bytes(bytes), settings)?;
-        crate::artifact::write(path, key, compiled.artifact(bytes))?;
-        Ok(())
-    }
-
-    /// Compiles the module, for making many providers of it quickly.
-    ///
-    /// # Errors
-    /// Those of [`build`](Self::build).
-    pub fn build_pre(&self) -> Result<WasmtimeEngineProviderPre> {
-        Ok(WasmtimeEngineProviderPre::new(self.compile()?))
-    }
-
-    /// Compiles the module, for making many asynchronous providers of it quickly.
-    ///
-    /// # Errors
-    /// Those of [`build`](Self::build).
-    #[cfg(feature = "async")]
-    pub fn build_async_pre(&self) -> Result<WasmtimeEngineProviderAsyncPre> {
-        Ok(WasmtimeEngineProviderAsyncPre::new(self.compile()?))
-    }
-
     fn compile(&self) -> Result<Arc<Compiled>> {
         let source = match (self.module_bytes, &self.module) {
-            #[cfg(feature = "cache")]
-            (None, None) if let Some((path, key)) = self.artifact => Source::Artifact(path, key),
-            #[cfg(feature = "cache")]
+            (None, None) if let Some(artifact) = self.artifact => Source::Artifact(artifact),
             _ if self.artifact.is_some() => {
                 return Err(invalid("`artifact` takes the place of `module_bytes` and `module`"));
             }
@@ -205,20 +117,16 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     }
 
     fn settings(&self) -> Result<Settings> {
-        let mut settings = Settings {
-            options: self.options.clone(),
-            epochs: self.epochs,
-            #[cfg(feature = "cache")]
-            cache: self.cache.clone(),
-        };
+        let mut settings =
+            Settings { options: self.options.clone(), epochs: self.epochs, cache: self.cache.clone() };
         if let Some(ResourceLimits { max_memory_size, max_table_elements }) = self.resource_limits {
             let wide =
                 |limit: Option<usize>| limit.map_or(u64::MAX, |limit| limit.try_into().unwrap_or(u64::MAX));
             settings.options.limits = settings
                 .options
                 .limits
-                .with_memory(wide(max_memory_size))
-                .with_table_elements(wide(max_table_elements));
+                .memory(wide(max_memory_size))
+                .table_elements(wide(max_table_elements));
         }
         let directories = settings.options.grants_directories();
         if directories && cfg!(not(feature = "wasi-fs")) {
@@ -251,13 +159,56 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         }
         // Set after `configure`, because deadlines depend on it.
         config.epoch_interruption(!self.uninterrupted);
-        if self.options.limits.explicit_fuel().is_some() {
+        if self.options.limits.fuel.is_some() {
             config.consume_fuel(true);
         }
         if self.options.deterministic.is_some() {
             engine::make_deterministic(&mut config);
         }
         Ok(config)
+    }
+}
+
+/// The names of `wasmtime-provider` 2.x, for programs that were written for it. The rest of its
+/// builder has the names above.
+impl WasmtimeEngineProviderBuilder<'_> {
+    /// Limits memory and tables as `wasmtime-provider` does. These values replace the two limits of
+    /// the builder.
+    pub fn enable_resource_limits(mut self, resource_limits: ResourceLimits) -> Self {
+        self.resource_limits = Some(resource_limits);
+        self
+    }
+
+    /// Counts epoch ticks instead of time; see [`EpochDeadlines`].
+    pub fn enable_epoch_interruptions(mut self, epoch_deadlines: EpochDeadlines) -> Self {
+        self.epochs = Some(epoch_deadlines);
+        self
+    }
+
+    /// Stores compiled modules on disk, in this directory or in [`ModuleCache::default_directory`];
+    /// see [`cache`](Self::cache). If the directory cannot be used, the builder warns and goes
+    /// without a cache.
+    #[cfg(feature = "cache")]
+    pub fn enable_cache(mut self, path: Option<&std::path::Path>) -> Self {
+        self.cache = crate::compile::cache::open_or_warn(path);
+        self
+    }
+
+    /// Compiles the module, for making many providers of it quickly.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build).
+    pub fn build_pre(&self) -> Result<WasmtimeEngineProviderPre> {
+        Ok(WasmtimeEngineProviderPre::new(self.compile()?))
+    }
+
+    /// Compiles the module, for making many asynchronous providers of it quickly.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build).
+    #[cfg(feature = "async")]
+    pub fn build_async_pre(&self) -> Result<crate::WasmtimeEngineProviderAsyncPre> {
+        Ok(crate::WasmtimeEngineProviderAsyncPre::new(self.compile()?))
     }
 }
 

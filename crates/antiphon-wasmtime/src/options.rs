@@ -1,4 +1,8 @@
-//! The options that users of `wasmtime-provider` know.
+//! The options that users of `wasmtime-provider` know, and all that the builder was told.
+
+use antiphon::EngineOptions;
+
+use crate::compile::cache::ModuleCache;
 
 /// How many epoch ticks guest code may run.
 ///
@@ -28,4 +32,13 @@ pub struct ResourceLimits {
     pub max_memory_size: Option<usize>,
     /// The elements of each table; `None` for no limit.
     pub max_table_elements: Option<usize>,
+}
+
+/// The builder's settings for the guests of an engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) options: EngineOptions,
+    pub(crate) epochs: Option<EpochDeadlines>,
+    /// The cache of compiled modules, if any.
+    pub(crate) cache: Option<ModuleCache>,
 }

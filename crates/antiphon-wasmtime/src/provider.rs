@@ -6,8 +6,8 @@ use std::sync::Arc;
 use antiphon::EngineProviderFactory;
 use antiphon::provider::{Factory, Provider};
 
-use crate::compiled::Compiled;
 use crate::errors::Result;
+use crate::instance::Compiled;
 use crate::options::EpochDeadlines;
 
 /// Runs one instance of a guest for a [`WapcHost`](antiphon::WapcHost).

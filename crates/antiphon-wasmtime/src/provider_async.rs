@@ -6,8 +6,8 @@ use std::sync::Arc;
 use antiphon::EngineProviderFactory;
 use antiphon::provider::{Factory, ProviderAsync};
 
-use crate::compiled::Compiled;
 use crate::errors::Result;
+use crate::instance::Compiled;
 
 /// Runs one instance of a guest for a [`WapcHostAsync`](antiphon::WapcHostAsync).
 ///

@@ -232,7 +232,7 @@ fn other_settings_are_named() {
         other => panic!("{other:?}"),
     };
     let plain = || "fuel no, epochs yes, deterministic no".to_owned();
-    let fuel = reason(Builder::new().limits(Limits::new().with_fuel(1_000)));
+    let fuel = reason(Builder::new().limits(Limits::new().fuel(1_000)));
     assert_eq!(fuel, ("engine settings", plain(), "fuel yes, epochs yes, deterministic no".to_owned()));
     // Canonical NaNs are part of the code, and Wasmtime itself would load code without them.
     let nan = reason(Builder::new().deterministic(7, std::time::Duration::ZERO));
@@ -244,7 +244,7 @@ fn other_settings_are_named() {
     assert_eq!(simd, ("engine settings", "others than are visible".to_owned(), plain()));
     // Settings that do not change the code do not count.
     let path = fixture.path();
-    let limits = Limits::new().with_memory(1 << 20);
+    let limits = Limits::new().memory(1 << 20);
     answers(
         &*Builder::new().limits(limits).cooperative(false).artifact(&path, &fixture.key).factory().unwrap(),
     );
@@ -262,10 +262,10 @@ fn limits_hold_for_artifacts_as_for_modules() {
     };
     let size = Builder::new().artifact(&path, &fixture.key).factory().unwrap().module_info().size;
     assert_eq!(
-        refused(Limits::new().with_module(size - 1)),
+        refused(Limits::new().module(size - 1)),
         format!("the module has {size} bytes, over the limit of {} bytes", size - 1)
     );
-    assert!(refused(Limits::new().with_memory(1_000)).starts_with("the module starts with 65536 bytes"));
+    assert!(refused(Limits::new().memory(1_000)).starts_with("the module starts with 65536 bytes"));
 
     // A file that is longer than any code of such a module is not read at all.
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();

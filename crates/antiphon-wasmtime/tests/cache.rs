@@ -92,10 +92,10 @@ fn the_second_of_a_kind_is_a_hit_and_what_differs_is_a_miss() {
 
     // Settings that change the code, and some that do not.
     let builder = || Builder::new().cache(cache.clone());
-    run(builder().limits(Limits::new().with_fuel(1_000_000)), 1);
+    run(builder().limits(Limits::new().fuel(1_000_000)), 1);
     run(builder().deterministic(1, std::time::Duration::ZERO), 1);
     assert_eq!(stats(&cache).0, [2, 4, 0]);
-    run(builder().limits(Limits::new().with_memory(1 << 20).with_fuel(1_000_000)), 1);
+    run(builder().limits(Limits::new().memory(1 << 20).fuel(1_000_000)), 1);
     run(builder().deterministic(2, std::time::Duration::from_secs(1)), 1);
     run(builder().cooperative(false), 1);
     assert_eq!(stats(&cache).0, [5, 4, 0]);
@@ -113,9 +113,9 @@ fn a_module_from_the_cache_is_held_to_its_limits_and_knows_all_about_itself() {
     assert_eq!(stats(&cache).0, [1, 1, 0]);
     let over = |limits| factory(limits).err().unwrap().to_string();
     let size = module.len() as u64;
-    assert!(over(Limits::new().with_module(size - 1)).contains("over the limit of"));
-    assert!(over(Limits::new().with_memory(65_535)).contains("over the limit of 65535"));
-    assert!(factory(Limits::new().with_module(size).with_memory(65_536)).is_ok());
+    assert!(over(Limits::new().module(size - 1)).contains("over the limit of"));
+    assert!(over(Limits::new().memory(65_535)).contains("over the limit of 65535"));
+    assert!(factory(Limits::new().module(size).memory(65_536)).is_ok());
 }
 
 #[test]

@@ -298,9 +298,9 @@ fn what_does_not_go_together_is_refused_and_never_ignored() {
     );
     let module = Module::new(&plain, GUEST).unwrap();
     assert_eq!(refused(given().module(module)).kind(), ErrorKind::Unsupported);
-    let explicit = Limits::new().with_deadline(Duration::from_millis(10));
+    let explicit = Limits::new().deadline(Duration::from_millis(10));
     assert_eq!(refused(given().limits(explicit)).kind(), ErrorKind::Unsupported);
-    let one_of_two = Limits::new().with_deadline(Duration::MAX).with_init_deadline(Duration::from_millis(10));
+    let one_of_two = Limits::new().deadline(Duration::MAX).init_deadline(Duration::from_millis(10));
     assert_eq!(refused(given().limits(one_of_two)).kind(), ErrorKind::Unsupported);
     let deadlines = EpochDeadlines { wapc_init: 1, wapc_func: 1 };
     assert_eq!(refused(given().enable_epoch_interruptions(deadlines)).kind(), ErrorKind::Unsupported);

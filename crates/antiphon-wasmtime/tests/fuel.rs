@@ -52,14 +52,14 @@ fn fuel_is_counted_where_it_was_asked_for_and_nowhere_else() {
         declared
     };
     assert!(!counts(&builder()));
-    assert!(counts(&builder().limits(Limits::new().with_fuel(1_000))));
-    assert!(counts(&builder().limits(Limits::new().with_fuel(u64::MAX))));
+    assert!(counts(&builder().limits(Limits::new().fuel(1_000))));
+    assert!(counts(&builder().limits(Limits::new().fuel(u64::MAX))));
     assert!(counts(&builder().deterministic(0, Duration::ZERO)));
     assert!(counts(&builder().configure(|config| {
         config.consume_fuel(true);
     })));
     // `configure` cannot turn it off.
-    assert!(counts(&builder().limits(Limits::new().with_fuel(1_000)).configure(|config| {
+    assert!(counts(&builder().limits(Limits::new().fuel(1_000)).configure(|config| {
         config.consume_fuel(false);
     })));
 }
@@ -71,7 +71,7 @@ fn an_engine_of_the_callers_that_counts_fuel_is_held_to_limits_of_it() {
     assert!(on_it().factory().unwrap().capabilities().fuel);
     // Without a limit the guest gets all the fuel there is; the engine itself would give it none.
     assert!(fuel_of(&host(&on_it(), Limits::new()).unwrap()).is_some_and(|fuel| fuel > 0));
-    let limited = Limits::new().with_fuel(50_000);
+    let limited = Limits::new().fuel(50_000);
     let module = Module::new(&engine, GUEST).unwrap();
     let as_module = || WasmtimeEngineProviderBuilder::new().module(module.clone());
     for host in [
@@ -90,7 +90,7 @@ fn an_engine_of_the_callers_that_counts_fuel_is_held_to_limits_of_it() {
 fn an_engine_that_counts_none_refuses_a_limit_of_it() {
     let engine = engine(false);
     let module = Module::new(&engine, GUEST).unwrap();
-    let limited = Limits::new().with_fuel(50_000);
+    let limited = Limits::new().fuel(50_000);
     assert_eq!(refused(&builder().engine(engine.clone()).limits(limited)), ErrorKind::Unsupported);
     assert_eq!(
         refused(&WasmtimeEngineProviderBuilder::new().module(module).limits(limited)),
@@ -103,7 +103,7 @@ fn an_engine_that_counts_none_refuses_a_limit_of_it() {
         assert_eq!((error.kind(), error.fate()), (ErrorKind::Unsupported, Fate::NeverBorn));
     }
     // An unlimited `fuel` requires nothing.
-    let endless = Limits::new().with_fuel(u64::MAX);
+    let endless = Limits::new().fuel(u64::MAX);
     assert_eq!(fuel_of(&host(&builder().engine(engine).limits(endless), endless).unwrap()), None);
 }
 

@@ -127,12 +127,12 @@ fn a_host_may_allow_larger_tables_than_the_pool_was_made_for() {
         i32::from_le_bytes(before.try_into().unwrap())
     };
     assert_eq!(grow(Limits::new()), -1);
-    assert_eq!(grow(Limits::new().with_table_elements(30_000)), 100);
+    assert_eq!(grow(Limits::new().table_elements(30_000)), 100);
 }
 
 #[test]
 fn tables_without_a_limit_leave_no_room_for_a_pool_and_are_served() {
-    let builder = builder().limits(Limits::new().with_table_elements(u64::MAX));
+    let builder = builder().limits(Limits::new().table_elements(u64::MAX));
     let host = WapcHost::new(Box::new(builder.build().unwrap()), None).unwrap();
     assert_eq!(host.call("grow", b"").unwrap(), 100i32.to_le_bytes());
     assert_eq!(host.call("", b"").unwrap(), ONE);

@@ -69,7 +69,7 @@ impl HostHandlerAsync for Next {
 
 /// A long deadline, because hundreds of overflows take time.
 fn patient() -> Limits {
-    Limits::new().with_deadline(Duration::from_secs(100))
+    Limits::new().deadline(Duration::from_secs(100))
 }
 
 /// Makes hosts whose handlers call one another, `depth` levels deep.

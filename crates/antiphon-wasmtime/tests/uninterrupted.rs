@@ -53,12 +53,15 @@ fn the_default_deadline_is_left_out_and_the_engine_says_that_it_keeps_none() {
     let host = WapcHost::builder(factory.provider().unwrap()).handler(Slow).build().unwrap();
     let begun = Instant::now();
     assert_eq!(host.call("answer", b"").unwrap(), [0, 0]);
-    assert!(begun.elapsed() > Limits::new().deadline(), "a call that the default deadline would have ended");
+    assert!(
+        begun.elapsed() > Limits::new().deadline_or_default(),
+        "a call that the default deadline would have ended"
+    );
 }
 
 #[test]
 fn a_deadline_that_is_set_is_refused_wherever_it_is() {
-    let limits = Limits::new().with_deadline(Duration::from_secs(1));
+    let limits = Limits::new().deadline(Duration::from_secs(1));
     refused(&builder().limits(limits));
     let host = WapcHost::builder(Box::new(builder().build().unwrap())).limits(limits).build();
     assert_eq!(host.unwrap_err().kind(), ErrorKind::Unsupported);
@@ -85,7 +88,7 @@ fn configure_does_not_turn_interruption_on_again() {
 
 #[test]
 fn fuel_still_ends_a_guest() {
-    let with_fuel = builder().limits(Limits::new().with_fuel(1_000_000));
+    let with_fuel = builder().limits(Limits::new().fuel(1_000_000));
     for builder in [with_fuel, builder().deterministic(1, Duration::ZERO)] {
         let host = WapcHost::new(Box::new(builder.build().unwrap()), None).unwrap();
         assert_eq!(host.call("spin", b"").unwrap_err().kind(), ErrorKind::OutOfFuel);

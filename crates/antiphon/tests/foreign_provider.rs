@@ -22,7 +22,7 @@ mod provider;
 
 use provider::{ScriptProvider, ScriptProviderAsync, Step};
 
-/// The same script on either host.
+/// A host of either kind, whose guest runs the same script.
 enum Host {
     Sync(WapcHost),
     Async(WapcHostAsync),
@@ -140,7 +140,7 @@ fn a_callback_that_panics_is_typed_and_costs_the_instance() {
 
 #[test]
 fn limits_hold_for_a_provider_that_knows_none() {
-    let limits = Limits::new().with_response(100).with_request(10).with_host_calls(2).with_name(4);
+    let limits = Limits::new().response(100).request(10).host_calls(2).name(4);
     for host in Host::both(&[Step::Answer(101)], limits) {
         let error = host.call("op", b"").unwrap_err();
         assert_eq!((error.kind(), error.fate()), (ErrorKind::TooLarge, Fate::Discarded));
@@ -151,7 +151,7 @@ fn limits_hold_for_a_provider_that_knows_none() {
         assert_eq!(host.call("name5", b"").unwrap_err().kind(), ErrorKind::TooLarge);
         assert_eq!(host.call("op", &[7; 10]).unwrap(), [7; 10]);
     }
-    for host in Host::both(&[Step::HostCall; 3], Limits::new().with_host_calls(2)) {
+    for host in Host::both(&[Step::HostCall; 3], Limits::new().host_calls(2)) {
         assert_eq!(host.call("op", b"").unwrap_err().kind(), ErrorKind::HostCallLimit);
     }
 }
@@ -185,7 +185,7 @@ fn the_budget_of_a_route_is_for_one_call_of_such_a_provider_too() {
 
 #[test]
 fn a_handler_that_never_answers_ends_at_the_deadline() {
-    let [_, host] = Host::both(&[Step::HostCall], Limits::new().with_deadline(Duration::from_millis(40)));
+    let [_, host] = Host::both(&[Step::HostCall], Limits::new().deadline(Duration::from_millis(40)));
     let started = std::time::Instant::now();
     let error = host.call("never", b"").unwrap_err();
     assert!(error.is_deadline(), "{error:?}");
@@ -210,17 +210,17 @@ fn replace_swaps_the_module_and_a_refused_one_changes_nothing() {
 #[test]
 fn an_answer_is_read_in_place_and_a_reader_that_panics_or_calls_its_host_is_refused() {
     let [Host::Sync(host), _] = hosts(&[Step::Echo]) else { unreachable!("the first is synchronous") };
-    assert_eq!(host.call_ref("op", b"payload", <[u8]>::len).unwrap(), 7);
-    let inner = host.call_ref("op", b"", |_| host.call("op", b"").unwrap_err().kind());
+    assert_eq!(host.call_ref(Request::new("op", b"payload"), <[u8]>::len).unwrap(), 7);
+    let inner = host.call_ref(Request::new("op", b""), |_| host.call("op", b"").unwrap_err().kind());
     assert_eq!(inner.unwrap(), ErrorKind::Reentrancy);
-    let error = host.call_ref("op", b"", |_| panic!("broken reader")).unwrap_err();
+    let error = host.call_ref(Request::new("op", b""), |_| panic!("broken reader")).unwrap_err();
     assert_eq!((error.kind(), error.fate()), (ErrorKind::HostPanicked, Fate::Discarded));
     assert_eq!(host.call("op", b"again").unwrap(), b"again");
 }
 
 #[test]
 fn a_buffer_that_the_caller_brings_is_empty_after_every_error() {
-    let [Host::Sync(host), _] = Host::both(&[Step::Echo], Limits::new().with_request(4)) else {
+    let [Host::Sync(host), _] = Host::both(&[Step::Echo], Limits::new().request(4)) else {
         unreachable!("the first is synchronous")
     };
     let mut answer = b"of the call before".to_vec();
@@ -285,7 +285,7 @@ fn a_caller_kept_after_its_handler_ended_is_no_reentrancy() {
     std::thread::scope(|scope| {
         scope.spawn(|| host.call("slow", b"").unwrap());
         std::thread::sleep(Duration::from_millis(20));
-        // The host is busy, with somebody else's call: this one waits for its turn.
+        // The host is busy with another caller's call: this one waits for its turn.
         host.call_with(Request::new("slow", b"").caller(caller)).unwrap();
     });
 }

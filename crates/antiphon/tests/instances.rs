@@ -1,4 +1,5 @@
-//! What one instance must never do to another: an old one that is not quite gone, a new one on its way.
+//! Checks that instances do not disturb each other: an old one that is not quite gone, a new one on
+//! its way.
 
 #![cfg(feature = "async")]
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
@@ -17,7 +18,8 @@ use antiphon::{
     block_on,
 };
 
-/// An engine of `wapc` 2.x's shape, whose abandoned calls go on writing to the state of their instance.
+/// An engine of `wapc` 2.x's shape, whose abandoned calls go on writing to the state of their
+/// instance.
 struct Leftover {
     states: Arc<Mutex<Vec<Arc<ModuleStateAsync>>>>,
 }
@@ -33,7 +35,7 @@ impl WebAssemblyEngineProviderAsync for Leftover {
         if op_length == 4 {
             std::future::pending::<()>().await;
         }
-        // What the call before has left behind answers now; this one answers nothing.
+        // The call before answers now, through the state that it kept. This call answers nothing.
         let first = Arc::clone(&self.states.lock().unwrap()[0]);
         first.set_guest_response(b"of the call before".to_vec()).await;
         Ok(1)
@@ -53,7 +55,7 @@ fn what_a_dropped_call_or_replacement_still_writes_never_reaches_the_next_call()
     leaves_nothing(|host| Box::pin(async { drop(host.replace_module(b"hang").await) }));
 }
 
-/// Begins something that hangs, drops it, and calls.
+/// Begins a call or a replacement that hangs, drops it, and calls.
 fn leaves_nothing(begin: for<'a> fn(&'a WapcHostAsync) -> BoxFuture<'a, ()>) {
     let states = Arc::default();
     let engine = Leftover { states: Arc::clone(&states) };
@@ -67,14 +69,14 @@ fn leaves_nothing(begin: for<'a> fn(&'a WapcHostAsync) -> BoxFuture<'a, ()>) {
     assert_eq!(states.lock().unwrap().len(), 2);
 }
 
-/// What happens on the way of a replacement: once while it is compiled, once while it is started.
+/// Runs twice during a replacement: while the module is compiled, and while it is started.
 type OnTheWay = Arc<dyn Fn() + Send + Sync>;
 
 /// An engine in memory, with a factory that takes its time.
 #[derive(Clone)]
 struct Slow {
     engine: TestEngine,
-    /// For those that are made of a module that came later.
+    /// Runs at the start of an instance of a replaced module.
     start: Option<OnTheWay>,
     compile: OnTheWay,
     info: ModuleInfo,
@@ -166,7 +168,7 @@ impl EngineProviderFactory for Slow {
     }
 }
 
-/// Where the steps of a replacement ran, each of which has made a call of the host.
+/// The threads on which the steps of a replacement ran. Each step has made a call of the host.
 type Steps = Arc<Mutex<Vec<ThreadId>>>;
 
 #[test]

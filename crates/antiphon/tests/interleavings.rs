@@ -1,5 +1,5 @@
-//! What happens at an awkward moment: a wake in the middle of another wait, a call while its thread ends, a handle that is used
-//! while an inner call runs.
+//! What happens at awkward moments: a wake in the middle of another wait, a call while its thread
+//! ends, a handle that is used while an inner call runs.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -18,10 +18,10 @@ use antiphon::{
     async_trait, block_on, handler_fn,
 };
 
-/// Longer than anything here takes, and much shorter than for ever.
+/// Longer than anything here takes, and much shorter than forever.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A guest whose `relay` answers what its host answers, whose `rest` waits for ever, and whose `echo` needs no host.
+/// A guest whose `relay` answers what its host answers, and whose `echo` needs no host.
 fn engine() -> TestEngine {
     TestEngine::new()
         .operation("echo", |payload| Ok(payload.to_vec()))
@@ -37,7 +37,7 @@ fn a_wake_that_comes_while_the_same_thread_waits_for_something_else_is_not_lost(
             if std::mem::replace(&mut polled, true) {
                 return Poll::Ready(());
             }
-            // Within a poll, a handler that blocks: the task outside is woken meanwhile.
+            // A handler that blocks within the poll. While it does, the outer task is woken.
             let answered = Arc::new(AtomicBool::new(false));
             let mut asked = false;
             block_on(poll_fn(|inner| {
@@ -80,7 +80,8 @@ fn a_host_answers_a_thread_that_ends() {
     let handler = handler_fn(|_| Ok("still here".into()));
     let host = WapcHost::builder(Box::new(engine())).handler(handler).build().unwrap();
     let thread = thread::spawn(move || {
-        // Before the first call: what the call needs of the thread is gone when this is.
+        // Set before the first call, so that it is dropped after the thread-locals that the call
+        // needs.
         LAST.set(Some(Last(host, said)));
         LAST.with_borrow(|last| last.as_ref().unwrap().0.call("relay", b"")).unwrap()
     });
@@ -99,10 +100,10 @@ fn an_inner_call_ends_with_the_outer_one_although_it_has_a_handle_of_its_own() {
         let _ = released.lock().unwrap().recv_timeout(PATIENCE);
         Ok(Bytes::new())
     });
-    let patient = || Limits::new().with_deadline(PATIENCE * 2);
+    let patient = || Limits::new().deadline(PATIENCE * 2);
     let inner = WapcHost::builder(Box::new(engine())).limits(patient()).handler(hold).build().unwrap();
     let inner = Arc::new(inner);
-    // The only instance of the inner guest is taken: whoever comes waits in its queue.
+    // The only instance of the inner guest is taken, so that another caller waits in its queue.
     let taken = thread::spawn({
         let inner = Arc::clone(&inner);
         move || inner.call("relay", b"").unwrap()

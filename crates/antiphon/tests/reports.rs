@@ -1,4 +1,4 @@
-//! What a host tells `tracing` of its own accord.
+//! What a host reports to `tracing` without being asked.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -11,7 +11,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Keeps how many lines each warning says were dropped.
+/// Collects the number of dropped lines from each warning.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<u64>>>);
 
@@ -51,7 +51,7 @@ impl Visit for Dropped<'_> {
     fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
 }
 
-/// An engine whose guest logs so many lines at its start, and one fewer in each call.
+/// An engine whose guest logs this many lines at its start, and one fewer in each call.
 struct Chatty(usize, Option<Arc<ModuleState>>);
 
 impl WebAssemblyEngineProvider for Chatty {
@@ -78,7 +78,7 @@ fn lines_over_the_budget_are_counted_in_a_warning_for_each_start_and_each_call()
     let warnings = Warnings::default();
     tracing::subscriber::with_default(warnings.clone(), || {
         // Two lines of at least 16 bytes fit.
-        let limits = Limits::new().with_log(32);
+        let limits = Limits::new().log(32);
         for lines in [2, 10] {
             let host = WapcHost::builder(Box::new(Chatty(lines, None))).limits(limits).build().unwrap();
             assert_eq!(host.call("op", b"").unwrap(), b"");

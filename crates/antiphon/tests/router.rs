@@ -1,4 +1,5 @@
-//! A router beside a single handler: what it costs, how its guest runs, what it leaves behind.
+//! Compares a router with a single handler: what it costs, how its guest runs, what it leaves
+//! behind.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
@@ -45,7 +46,7 @@ fn fine() -> impl HostHandler {
     handler_fn(|_| Ok(Bytes::from_static(b"fine")))
 }
 
-/// Allocations of one call, when everything that is kept from call to call is there.
+/// Returns the allocations of one call, when everything that is kept from call to call is there.
 fn allocations(handler: impl HostHandler + 'static) -> usize {
     let host = WapcHost::builder(Box::new(caller())).handler(handler).build().unwrap();
     let call = || assert_eq!(host.call("call", b"payload").unwrap(), b"fine");
@@ -82,7 +83,7 @@ mod asynchronous {
 
     use super::*;
 
-    /// The engine in memory, noting whether its guest is told that it may have to wait.
+    /// The engine in memory. It notes whether its guest is told that it may have to wait.
     struct Asking {
         engine: TestEngine,
         suspends: Arc<Mutex<Option<bool>>>,
@@ -111,7 +112,7 @@ mod asynchronous {
         }
     }
 
-    /// Whether the guest of a host with that router may have to wait.
+    /// Returns whether the guest of a host with that router may have to wait.
     fn suspends(router: HostRouter) -> bool {
         let suspends = Arc::default();
         let engine = Asking { engine: caller(), suspends: Arc::clone(&suspends) };
@@ -126,9 +127,9 @@ mod asynchronous {
         let waiting =
             || Route::any().handler_async(handler_fn_async(|_| Box::pin(async { Ok("fine".into()) })));
         assert!(!suspends(plain()));
-        // A route that is never taken counts: who knows what the guest calls.
+        // A route that is never taken counts too: the guest might call it at any time.
         assert!(suspends(plain().route(waiting().binding("other"))));
-        // A router within a router, and one that is shared, are asked as well.
+        // A router within a router is asked as well, and so is a shared one.
         assert!(!suspends(HostRouter::new().route(Route::any().handler_async(plain()))));
         assert!(!suspends(HostRouter::new().route(Route::any().handler_async(Arc::new(plain())))));
         assert!(suspends(HostRouter::new().route(Route::any().handler_async(plain().route(waiting())))));

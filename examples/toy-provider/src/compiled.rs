@@ -1,10 +1,10 @@
-//! From bytes to a module that is a waPC guest, or to every reason why it is none.
+//! Compiles bytes to a module that is a waPC guest, or reports every reason why they are not.
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::{Limits, ModuleInfo};
 use wasmi::{CompilationMode, Config, Engine, Module};
 
-/// A module that may be instantiated any number of times.
+/// A module that can be instantiated many times.
 pub(crate) struct Compiled {
     pub(crate) engine: Engine,
     pub(crate) module: Module,
@@ -17,7 +17,7 @@ impl Compiled {
         Self::changed(engine, bytes, limits, |_module| None)
     }
 
-    /// The same, compiled from what `change` makes of the module, if anything.
+    /// Compiles the result of `change` instead of the module, if it returns one.
     pub(crate) fn changed(
         engine: &Engine,
         bytes: &[u8],
@@ -25,9 +25,10 @@ impl Compiled {
         change: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
     ) -> Result<Self, Error> {
         supported(&limits)?;
-        // Refuses what is over the limit of its size, and what would take up a compiler. Text becomes binary.
+        // Refuses modules over the size limit, and modules that would be too costly to compile.
+        // Text becomes binary.
         let (binary, info) = ModuleInfo::load(bytes, &limits)?;
-        // No import beyond waPC's own: no WASI.
+        // Refuses imports other than waPC's own, such as WASI.
         info.check(|_import| None)?;
         let mut module = compile(engine, &binary)?;
         if let Some(changed) = change(&binary) {
@@ -37,9 +38,9 @@ impl Compiled {
     }
 }
 
-/// Refuses the options that this engine does not have.
+/// Refuses options that this engine lacks.
 pub(crate) fn supported(limits: &Limits) -> Result<(), Error> {
-    match limits.explicit_fuel() {
+    match limits.fuel {
         None => Ok(()),
         Some(_) => Err(Error::new(ErrorKind::Unsupported, "this engine counts no fuel for its callers")),
     }
@@ -50,15 +51,16 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<Module, Error> {
         .map_err(|error| Error::new(ErrorKind::InvalidModule, error.to_string()).with_source(error))
 }
 
-/// The WebAssembly that every Antiphon engine runs, no more and no less.
+/// The WebAssembly features that every Antiphon engine has, no more and no less.
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config
         .wasm_multi_memory(false)
         .wasm_relaxed_simd(false)
-        // As deep as compiled guests go. A thousand, the default, is less than what compilers make of recursive programs.
+        // Enough for compiled guests. The default of a thousand is too little for recursive
+        // programs.
         .set_max_recursion_depth(10_000)
-        // Refuse a bad function now, not when it is first called.
+        // Refuse an invalid function now, and not at its first call.
         .compilation_mode(CompilationMode::Eager);
     config
 }

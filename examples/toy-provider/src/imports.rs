@@ -1,4 +1,4 @@
-//! waPC's imports: for each a method of the conversation, which lives in the store.
+//! waPC's imports. Each calls a method of the conversation, which is in the store.
 
 use antiphon::wapc_functions as wapc;
 use antiphon::{Conversation, HOST_NAMESPACE, Limits};
@@ -6,11 +6,11 @@ use wasmi::{Caller, Error, Extern, Linker, StoreLimits, StoreLimitsBuilder};
 
 use crate::trap::raise;
 
-/// What a store carries.
+/// The data of a store.
 pub(crate) struct Data {
-    /// The running conversation; between calls one in which nothing runs.
+    /// The running conversation; between calls, a spare one.
     pub(crate) conversation: Box<Conversation>,
-    /// Memory and tables.
+    /// Limits of memory and tables.
     pub(crate) limits: StoreLimits,
 }
 
@@ -18,8 +18,8 @@ impl Data {
     pub(crate) fn new(conversation: Box<Conversation>, limits: &Limits) -> Self {
         let size = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
         let limits = StoreLimitsBuilder::new()
-            .memory_size(size(limits.memory()))
-            .table_elements(size(limits.table_elements()))
+            .memory_size(size(limits.memory_or_default()))
+            .table_elements(size(limits.table_elements_or_default()))
             .tables(10)
             .build();
         Self { conversation, limits }
@@ -29,9 +29,10 @@ impl Data {
 /// The guest, as an import sees it.
 pub(crate) type Guest<'a> = Caller<'a, Data>;
 
-/// The guest's memory and the conversation, both at once.
+/// Returns the guest's memory and the conversation, both at once.
 pub(crate) fn enter<'a>(guest: &'a mut Guest<'_>) -> Result<(&'a mut [u8], &'a mut Conversation), Error> {
-    // An import may copy megabytes, and imports may stand in a row without a loop.
+    // Checked here too, because an import may copy megabytes, and a guest can make many such calls
+    // without a loop.
     guest.data().conversation.check().map_err(raise)?;
     Ok(match guest.get_export(wapc::MEMORY) {
         Some(Extern::Memory(memory)) => {
@@ -42,7 +43,7 @@ pub(crate) fn enter<'a>(guest: &'a mut Guest<'_>) -> Result<(&'a mut [u8], &'a m
     })
 }
 
-/// Defines every import but `__host_call`, the one that may have to wait.
+/// Defines every import except `__host_call`, which may have to wait.
 pub(crate) fn link(linker: &mut Linker<Data>) -> Result<(), Error> {
     linker
         .func_wrap(HOST_NAMESPACE, wapc::GUEST_REQUEST_FN, |mut guest: Guest<'_>, op: i32, msg: i32| {

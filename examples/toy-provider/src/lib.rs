@@ -1,5 +1,6 @@
-//! A provider of waPC guests on the interpreter wasmi, as small as can be: the one that the guide
-//! `docs/writing-a-provider.md` builds, step by step. The provider to use is another one; this one is to be read.
+//! A minimal provider of waPC guests on the interpreter wasmi. The guide
+//! `docs/writing-a-provider.md` builds it step by step. It is meant for reading; for use there is
+//! antiphon-wasmi.
 #![forbid(unsafe_code)]
 
 mod compiled;

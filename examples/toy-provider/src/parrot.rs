@@ -1,11 +1,11 @@
-//! The three methods that a provider has to have, with a guest that is no WebAssembly.
+//! The three required methods of a provider, with a guest that is not WebAssembly.
 
 use std::sync::Arc;
 
 use antiphon::errors::BoxError;
 use antiphon::{ModuleState, WebAssemblyEngineProvider};
 
-/// A guest that repeats what it is told, and does not know the operation `sing`.
+/// A guest that repeats its payload, and refuses the operation `sing`.
 #[derive(Debug, Default)]
 pub struct Parrot {
     state: Option<Arc<ModuleState>>,

@@ -1,4 +1,4 @@
-//! A provider that runs its guest straight: no deadline, no waiting, no asynchronous mode.
+//! A provider that runs its guest without a stop: no deadline, no waiting, no asynchronous mode.
 
 use std::mem;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::compiled::{Compiled, config, supported};
 use crate::imports::{Data, Guest, enter, link};
 use crate::trap::{not_instantiated, raise, typed};
 
-/// The factory of a module.
+/// Compiles a module and returns its factory.
 ///
 /// # Errors
-/// The module is no waPC guest.
+/// The module is not a waPC guest.
 pub fn factory(module: &[u8], limits: Limits) -> Result<Arc<dyn EngineProviderFactory>, Error> {
     let compiled = Compiled::new(&Engine::new(&config()), module, limits)?;
     Ok(Arc::new(Factory(Arc::new(compiled))))
 }
 
-/// An instance in its store.
+/// An instance with its store.
 struct Instance {
     store: Store<Data>,
     guest_call: TypedFunc<(i32, i32), i32>,
@@ -82,11 +82,11 @@ impl WebAssemblyEngineProvider for Provider {
         let mut conversation = state.spare();
         state.exchange(&mut conversation);
         supported(conversation.limits())?;
-        if conversation.limits().deadline() < Duration::MAX || conversation.has_deadline() {
+        if conversation.limits().deadline_or_default() < Duration::MAX || conversation.has_deadline() {
             return Err(no_deadline().into());
         }
         let mut instance = Instance::start(&self.compiled, conversation)?;
-        // The start is over: what it ran in goes back to the host.
+        // The start is over: the conversation goes back to the host.
         let mut conversation = mem::replace(&mut instance.store.data_mut().conversation, state.spare());
         state.exchange(&mut conversation);
         (self.instance, self.state) = (Some(instance), Some(state));
@@ -121,10 +121,11 @@ impl WebAssemblyEngineProvider for Provider {
 
     fn limits(&self) -> Limits {
         let limits = self.compiled.limits;
-        // The defaults of two seconds are left out; a deadline that somebody sets is stricter, and refused.
+        // Drops the default deadlines of two seconds. A deadline that is set stays, so that it is
+        // refused.
         limits
-            .with_deadline(limits.explicit_deadline().unwrap_or(Duration::MAX))
-            .with_init_deadline(limits.explicit_init_deadline().unwrap_or(Duration::MAX))
+            .deadline(limits.deadline.unwrap_or(Duration::MAX))
+            .init_deadline(limits.init_deadline.unwrap_or(Duration::MAX))
     }
 
     fn factory(&self) -> Option<Arc<dyn EngineProviderFactory>> {

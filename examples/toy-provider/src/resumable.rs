@@ -1,4 +1,5 @@
-//! A provider whose guests can be left half-way: at each slice of their time, and wherever they wait for their host.
+//! A provider whose guests can be interrupted: after each slice of time, and while they wait for
+//! their host.
 
 use std::mem;
 use std::sync::Arc;
@@ -18,22 +19,22 @@ use crate::imports::{Data, Guest, link};
 use crate::start;
 use crate::trap::{not_instantiated, typed};
 
-/// Fuel of a slice. It has to be burnt in much less than a tick of 5 ms.
+/// Fuel of a slice, which must be used up in much less than a tick of 5 ms.
 const SLICE: u64 = 50_000;
 
-/// What the start section becomes.
+/// The name under which the start section is exported.
 const START: &str = "start section";
 
-/// The factory of a module.
+/// Compiles a module and returns its factory.
 ///
 /// # Errors
-/// The module is no waPC guest.
+/// The module is not a waPC guest.
 pub fn factory(module: &[u8], limits: Limits) -> Result<Arc<dyn EngineProviderFactory>, Error> {
     let engine = Engine::new(config().consume_fuel(true));
     Ok(Arc::new(Factory::new(&engine, module, limits)?))
 }
 
-/// The guest waits for its host: the error that leaves it where it is.
+/// The error that interrupts a guest in a host call.
 #[derive(Debug)]
 struct HostCall([i32; 8]);
 
@@ -45,15 +46,16 @@ impl std::fmt::Display for HostCall {
 
 impl HostError for HostCall {}
 
-/// A function between the guest and the import that leaves it. wasmi 2.0 goes on in the wrong place where an import that
-/// was left had been called by a tail call; this one calls it in the ordinary way.
+/// A function between the guest and the import that interrupts it. If the guest calls such an
+/// import by a tail call, wasmi 2.0 resumes it in the wrong place. This function calls the import
+/// in the ordinary way.
 const SHIM: &str = r#"(module
   (import "wapc" "__host_call" (func $host (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
   (func (export "__host_call") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
     (call $host (local.get 0) (local.get 1) (local.get 2) (local.get 3)
       (local.get 4) (local.get 5) (local.get 6) (local.get 7))))"#;
 
-/// Puts the shim's function in the place of the import.
+/// Replaces the import by the shim's function.
 fn shadow_host_call(linker: &mut Linker<Data>, store: &mut Store<Data>) -> Result<(), Error> {
     let (shim, _) = ModuleInfo::load(SHIM.as_bytes(), &Limits::new())?;
     let shim = Module::new(linker.engine(), shim).map_err(typed)?;
@@ -63,17 +65,17 @@ fn shadow_host_call(linker: &mut Linker<Data>, store: &mut Store<Data>) -> Resul
     Ok(())
 }
 
-/// An instance in its store.
+/// An instance with its store.
 struct Instance {
     store: Store<Data>,
     instance: wasmi::Instance,
     memory: Memory,
-    /// Whether it gives way to others after each slice.
+    /// Whether it yields to other tasks after each slice.
     yields: bool,
 }
 
 impl Instance {
-    /// Instantiates the module and runs what it wants to have run first.
+    /// Instantiates the module and runs its start section and init exports.
     async fn start(
         compiled: &Compiled,
         conversation: Box<Conversation>,
@@ -120,7 +122,7 @@ impl Instance {
         returned.map(|()| code.first().and_then(Val::i32).unwrap_or(0))
     }
 
-    /// Runs guest code to its end: slice by slice, host call by host call.
+    /// Runs guest code to its end, through slices and host calls.
     async fn run(&mut self, function: Func, arguments: &[Val], results: &mut [Val]) -> Result<(), Error> {
         self.conversation().check()?;
         self.store.set_fuel(SLICE).map_err(typed)?;
@@ -167,10 +169,10 @@ impl<S> Provider<S> {
         Self { factory, state: None, instance: None }
     }
 
-    /// Runs a call, and keeps the instance if it may be used again.
+    /// Runs a call, and keeps the instance if it can be used again.
     ///
     /// # Cancel safety
-    /// A future that is dropped takes the instance along, and the conversation in it.
+    /// A dropped future drops the instance, with the conversation in it.
     async fn run(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, BoxError> {
         let mut instance = self.instance.take().ok_or_else(Error::not_started)?;
         let code = instance.call(conversation).await?;
@@ -276,7 +278,7 @@ impl Factory {
         Ok(Self(Arc::new(compiled)))
     }
 
-    /// The same engine and settings for another module.
+    /// Compiles another module with this engine and these settings.
     fn of(&self, bytes: &[u8]) -> Result<Self, Error> {
         Self::new(&self.0.engine, bytes, self.0.limits)
     }

@@ -1,10 +1,11 @@
-//! wasmi runs a start section to its end or not at all. An export it runs in slices: so the one is made the other.
+//! Turns a start section into an export. wasmi runs a start section without interruption, but an
+//! export in slices.
 
 const EXPORTS: u8 = 7;
 const START: u8 = 8;
 
-/// The same module with its start section taken out, and what it ran exported under a name. `None` where there is
-/// neither, or the bytes are no module.
+/// Returns the module without its start section, and with the section's function exported under
+/// `name`. `None` if there is no start section, or if the bytes are not a module.
 pub(crate) fn exported(module: &[u8], name: &str) -> Option<Vec<u8>> {
     let (header, sections) = module.split_at_checked(8)?;
     let (_, mut start) = read(sections)?.into_iter().find(|(id, _)| *id == START)?;
@@ -23,7 +24,7 @@ pub(crate) fn exported(module: &[u8], name: &str) -> Option<Vec<u8>> {
         if id == EXPORTS {
             write(&mut content, u32::try_from(name.len()).ok()?);
             content.extend(name.bytes());
-            // It is a function.
+            // The kind of the export: a function.
             content.push(0);
             write(&mut content, function);
         }
@@ -34,7 +35,7 @@ pub(crate) fn exported(module: &[u8], name: &str) -> Option<Vec<u8>> {
     Some(changed)
 }
 
-/// The sections, each with its number.
+/// The sections, each with its id.
 fn read(mut bytes: &[u8]) -> Option<Vec<(u8, &[u8])>> {
     let mut sections = Vec::new();
     while let Some(id) = bytes.split_off_first() {
@@ -44,7 +45,7 @@ fn read(mut bytes: &[u8]) -> Option<Vec<(u8, &[u8])>> {
     Some(sections)
 }
 
-/// A number in LEB128: seven bits a byte, the lowest first.
+/// Reads a number in LEB128: seven bits per byte, the lowest first.
 fn number(bytes: &mut &[u8]) -> Option<u32> {
     let mut number = 0;
     for shift in (0..35).step_by(7) {

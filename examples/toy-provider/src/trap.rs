@@ -1,4 +1,4 @@
-//! From what wasmi reports to what callers get.
+//! Converts wasmi's errors into those that callers get.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use antiphon::errors::{Error, ErrorKind};
 use wasmi::TrapCode;
 use wasmi::errors::{ErrorKind as Kind, HostError, InstantiationError as Instantiation};
 
-/// A typed error on its way through the interpreter.
+/// A typed error that passes through the interpreter.
 #[derive(Debug)]
 struct Raised(Error);
 
@@ -18,12 +18,12 @@ impl fmt::Display for Raised {
 
 impl HostError for Raised {}
 
-/// Ends the guest from inside an import.
+/// Ends the guest from within an import.
 pub(crate) fn raise(error: Error) -> wasmi::Error {
     wasmi::Error::host(Raised(error))
 }
 
-/// The typed error of guest code that did not return.
+/// The typed error for guest code that did not return.
 pub(crate) fn typed(error: impl Into<wasmi::Error>) -> Error {
     let error = error.into();
     if error.downcast_ref::<Raised>().is_some() {
@@ -35,18 +35,19 @@ pub(crate) fn typed(error: impl Into<wasmi::Error>) -> Error {
     let kind = match (error.as_trap_code(), error.kind()) {
         (Some(TrapCode::StackOverflow), _) => ErrorKind::StackOverflow,
         (Some(_), _) => ErrorKind::Trapped,
-        // An active segment over the end is a trap to WebAssembly, and another thing to wasmi.
+        // By WebAssembly's rules, an active segment that does not fit is a trap; wasmi has another
+        // error for it.
         (None, Kind::Instantiation(Instantiation::ElementSegmentDoesNotFit { .. })) => ErrorKind::Trapped,
         (None, _) => ErrorKind::Engine,
     };
     Error::new(kind, error.to_string()).with_source(error)
 }
 
-/// The typed error of an instantiation, in which a `function` of the guest may have run.
+/// The typed error for a failed instantiation, which may have run the guest's `function`.
 pub(crate) fn not_instantiated(function: &str, error: wasmi::Error) -> Error {
     use Instantiation::{FailedToInstantiateMemory, FailedToInstantiateTable, TooManyTables};
     match error.kind() {
-        // More than the limits allow, before any code ran.
+        // The module needs more than the limits allow; no code has run.
         Kind::Instantiation(FailedToInstantiateMemory(_) | FailedToInstantiateTable(_) | TooManyTables) => {
             Error::new(ErrorKind::InvalidModule, error.to_string()).with_source(error)
         }

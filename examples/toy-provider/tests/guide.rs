@@ -1,5 +1,5 @@
-//! The guide shows only code that is compiled and run: each block is an excerpt of a file of this crate, and what it says
-//! about skipped cases is what the suite does.
+//! Checks the guide: each code block is an excerpt of a file of this crate, and the suite skips the
+//! cases that the guide says.
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use antiphon::{Capabilities, Limits};
 use antiphon_conformance::{Case, Mode, cases};
 
-/// Announces the file that the next block is an excerpt of.
+/// Names the file that the next block is an excerpt of.
 const FROM_FILE: &str = "<!-- the file ";
 
 fn root() -> PathBuf {
@@ -21,7 +21,7 @@ fn guide() -> String {
     fs::read_to_string(root().join("docs/writing-a-provider.md")).expect("the guide")
 }
 
-/// A fenced block: the line before it, its language, its lines.
+/// A fenced block: the line before it, its language, its text.
 struct Block {
     before: String,
     language: String,
@@ -47,7 +47,7 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// Whole lines of a file, with their indentation or less of it.
+/// Whether a text is whole lines of a file, with their indentation or less.
 fn is_excerpt(text: &str, file: &str) -> bool {
     let indented = |text: &str, by: usize| {
         let mut lines = String::new();
@@ -65,7 +65,7 @@ fn every_block_of_code_is_an_excerpt_of_the_file_that_it_names() {
     let mut seen = BTreeSet::new();
     for block in blocks(&guide()) {
         if !matches!(block.language.as_str(), "rust" | "toml") {
-            // Neither `rust,ignore` nor any other way around.
+            // `rust,ignore` and the like are not allowed, so that no code goes unchecked.
             assert!(matches!(block.language.as_str(), "console" | "text"), "{}", block.language);
             continue;
         }
@@ -82,7 +82,7 @@ fn every_block_of_code_is_an_excerpt_of_the_file_that_it_names() {
     }
 }
 
-/// Which needs make the suite skip cases.
+/// The capabilities whose absence makes the suite skip cases.
 fn skipped_for(capabilities: &Capabilities) -> BTreeSet<String> {
     let modes = |case: &'static Case| case.modes().iter().map(move |mode| (case, *mode));
     cases()
@@ -134,7 +134,7 @@ fn the_skipped_cases_that_the_guide_shows_are_skipped_for_that_reason() {
     assert!(checked >= 4, "the guide shows only {checked} skipped cases");
 }
 
-/// A guest in the binary format that answers nothing.
+/// A guest in binary format that never answers.
 fn smallest() -> Vec<u8> {
     let text = r#"(module (memory (export "memory") 1)
         (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 0)))"#;

@@ -1,7 +1,8 @@
-//! Makes guest calls in batches of the same size, for valgrind to count. `cargo xtask instructions` builds this, runs it
-//! and knows the name of [`batch`]; alone it only shows that it works.
+//! Makes guest calls in batches of equal size, for valgrind to count. `cargo xtask instructions`
+//! builds and runs this program, and knows the name of [`batch`]. Without valgrind it only shows
+//! that it works.
 //!
-//! For each batch there is a line on stdout: engine, mode and call.
+//! It prints a line per batch: engine, mode and call.
 
 #![forbid(unsafe_code)]
 
@@ -15,26 +16,28 @@ use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 use anyhow::{Context, Error, Result, ensure};
 use pooled::{Pooled, block_on};
 
-/// Calls in a batch.
+/// The number of calls in a batch.
 const CALLS: u32 = 64;
 
-/// Batches of a call. The ticker falls into some of them, so the runner takes the best.
+/// The number of batches of a call. The ticker runs during some of them, so the runner uses the
+/// best.
 const BATCHES: u32 = 5;
 
 /// The operation of every call.
 const OPERATION: &str = "echo";
 
-/// A call: its name, its guest, the bytes of its payload.
+/// The calls: name, guest, and size of the payload in bytes.
 const TARGETS: [(&str, &str, usize); 3] = [
     ("null", ECHO, 0),
     ("echo-1-kib", ECHO, 1 << 10),
     ("host-call", include_str!("../../../benches/guests/host.wat"), 0),
 ];
 
-/// The guest of a null call.
+/// The guest of the null call.
 const ECHO: &str = include_str!("../../../benches/guests/echo.wat");
 
-/// Makes a factory of a guest's text; the second argument says whether it is to be cooperative.
+/// Makes a factory for a guest in text format; the second argument says whether the guest is
+/// cooperative.
 type MakeFactory = fn(&str, bool) -> Result<Arc<dyn EngineProviderFactory>>;
 
 const ENGINES: [(&str, MakeFactory); 2] = [
@@ -48,7 +51,7 @@ const ENGINES: [(&str, MakeFactory); 2] = [
     }),
 ];
 
-/// Names of asynchronous modes, and whether their guests are cooperative.
+/// The asynchronous modes, and whether their guests are cooperative.
 const MODES: [(&str, bool); 2] = [("straight", false), ("cooperative", true)];
 
 fn main() -> Result<()> {
@@ -81,17 +84,18 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Counts calls of a host. One place for all of them: two would be compiled otherwise than one, and counted otherwise.
+/// Counts calls of a host. All of them go through this one function, because two functions would be
+/// compiled, and therefore counted, differently.
 fn count(name: &str, host: &WapcHost, payload: &[u8]) -> Result<()> {
     measure(name, payload, || Ok(host.call(OPERATION, payload)?))
 }
 
-/// The same for an asynchronous host.
+/// Counts calls of an asynchronous host.
 fn count_async(name: &str, host: &WapcHostAsync, payload: &[u8]) -> Result<()> {
     measure(name, payload, || Ok(block_on(host.call(OPERATION, payload))?))
 }
 
-/// Warms a call up and makes its batches.
+/// Warms a call up, then runs its batches.
 fn measure(name: &str, payload: &[u8], mut call: impl FnMut() -> Result<Vec<u8>>) -> Result<()> {
     for _ in 0..CALLS {
         ensure!(call()? == payload, "{name}: the answer is not the payload");
@@ -107,7 +111,8 @@ fn measure(name: &str, payload: &[u8], mut call: impl FnMut() -> Result<Vec<u8>>
     Ok(())
 }
 
-/// What is counted, by this name. Neither generic nor inlined, so that it is one function.
+/// The function that valgrind counts, by this name. It must be neither generic nor inlined, so that
+/// it is a single function.
 #[inline(never)]
 fn batch(call: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     for _ in 0..CALLS {

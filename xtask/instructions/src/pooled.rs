@@ -1,7 +1,7 @@
 //! Calls through a pool, for the program of this package to count.
 //!
-//! They have a crate of their own: beside them, the compiler would no longer inline the calls of the bare hosts, and those would
-//! count for more than they did.
+//! They are in a crate of their own. In the same crate, the compiler would stop inlining the calls
+//! of the bare hosts, and those would count for more.
 
 #![forbid(unsafe_code)]
 
@@ -14,12 +14,12 @@ use antiphon::{Bytes, EngineProviderFactory, handler_fn_async};
 use antiphon_pool::HostPool;
 use anyhow::Result;
 
-/// A pool whose one instance is always free.
+/// A pool with one instance, which is always free.
 #[derive(Debug)]
 pub struct Pooled(HostPool);
 
 impl Pooled {
-    /// A pool with a handler that may wait, as the hosts have.
+    /// Starts a pool whose handler may wait, as that of the hosts may.
     ///
     /// # Errors
     /// The guest does not start.
@@ -28,7 +28,7 @@ impl Pooled {
         Ok(Self(block_on(HostPool::builder(factory).min(1).max(1).handler(echo).build())?))
     }
 
-    /// Calls it as a task does.
+    /// Calls the pool as a task does.
     ///
     /// # Errors
     /// Those of the call.
@@ -36,7 +36,7 @@ impl Pooled {
         Ok(block_on(self.0.call(operation, payload))?)
     }
 
-    /// Calls it as a thread does that has no runtime.
+    /// Calls the pool as a thread without a runtime does.
     ///
     /// # Errors
     /// Those of the call.
@@ -45,7 +45,7 @@ impl Pooled {
     }
 }
 
-/// Polls until it is ready: an executor of which nothing counts.
+/// Polls a future until it is ready: an executor that adds almost nothing to the count.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());

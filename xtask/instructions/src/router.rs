@@ -1,4 +1,4 @@
-//! Host calls that go through a router, with few routes and with many, beside the same handler without one.
+//! Host calls through a router, with few routes and with many, compared to a plain handler.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use anyhow::{Error, Result};
 
 use crate::block_on;
 
-/// Numbers of routes. `cargo xtask instructions` holds the last against the first.
+/// The numbers of routes. `cargo xtask instructions` compares the last with the first.
 const ROUTES: [usize; 2] = [8, 1000];
 
-/// How a router is given its handlers: the route with its handler.
+/// Adds a handler to a route.
 type Serve = fn(Route) -> Route;
 
-/// Counts host calls of a guest that makes one in each call, synchronous and awaited.
+/// Counts host calls, synchronous and awaited, of a guest that makes one in each call.
 pub(crate) fn count(engine: &str, factory: &dyn EngineProviderFactory, payload: &[u8]) -> Result<()> {
     let sync = |what: &str, handler: Arc<dyn HostHandler>| {
         let provider = factory.provider().map_err(Error::from_boxed)?;
@@ -47,8 +47,8 @@ pub(crate) fn count(engine: &str, factory: &dyn EngineProviderFactory, payload: 
     awaited("router-budget", Arc::new(limited(later)))
 }
 
-/// Of these routes the last alone matches the guest's host call. But its names are in most of the shapes of the others, only
-/// never together: those have to be looked up.
+/// The shapes of the routes. Only the last route matches the guest's host call. Its names also
+/// occur in most of the other shapes, but never together, so that these have to be looked up.
 const SHAPES: [[&str; 3]; 8] = [
     ["bench", "antiphon", "x"],
     ["x", "x", "echo"],
@@ -60,7 +60,7 @@ const SHAPES: [[&str; 3]; 8] = [
     ["*", "*", "*"],
 ];
 
-/// So many routes: those, and then more of the same with other names.
+/// Builds a router with this many routes: the shapes above, then the same shapes with other names.
 fn router(routes: usize, serve: Serve) -> HostRouter {
     (0..routes).zip(SHAPES.into_iter().cycle()).fold(HostRouter::new(), |router, (number, shape)| {
         let more = number / SHAPES.len();

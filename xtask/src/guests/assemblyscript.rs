@@ -8,17 +8,17 @@ use anyhow::{Context, Result};
 use super::Versions;
 use crate::process::{output, run};
 
-/// What the guest is compiled for: asc knows nothing else.
+/// The only target of asc.
 pub(crate) const TARGET: &str = "wasm32";
 
-/// The modules, each with the target in `asconfig.json` that it is built from.
+/// The modules, each with its target in `asconfig.json`.
 pub(crate) const MODULES: [(&str, &str); 2] =
     [("assemblyscript.wasm", "sdk-abort"), ("assemblyscript-env-abort.wasm", "env-abort")];
 
-/// What to do where Node.js is missing.
+/// The advice if Node.js is missing.
 const ADVICE: &str = "the AssemblyScript guest needs Node.js 20 or newer, with its npm";
 
-/// Whether Node.js and its npm are here.
+/// Checks that Node.js and npm are installed.
 pub(crate) fn find() -> Result<()> {
     for program in ["node", "npm"] {
         output(Command::new(program).arg("--version")).context(ADVICE)?;
@@ -28,7 +28,7 @@ pub(crate) fn find() -> Result<()> {
 
 /// Builds the package in `source` into `out`.
 pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
-    // No package here needs an install script, so none gets to run one.
+    // No package here needs an install script, so none may run.
     run(at("npm", source).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])).context(ADVICE)?;
     for (file, target) in MODULES {
         run(asc(source).args(["--target", target, "--outFile"]).arg(out.join(file)))?;
@@ -42,7 +42,7 @@ pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
     ]))
 }
 
-/// The asc that the package's lock file names; `--no` keeps npx from fetching another.
+/// The asc of the package's lock file; `--no` keeps npx from fetching another.
 fn asc(source: &Path) -> Command {
     let mut command = at("npx", source);
     command.args(["--no", "--", "asc"]);

@@ -1,4 +1,4 @@
-//! Builds the guests that have a `Makefile` and need one compiler: C, Zig and Go.
+//! Builds the guests that need one compiler and have a `Makefile`: C, Zig and Go.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,17 +12,17 @@ use crate::process::run;
 pub(crate) struct Recipe {
     /// The module's file name.
     pub(crate) file: &'static str,
-    /// What the guest is compiled for, in its compiler's words.
+    /// The target, as the compiler names it.
     pub(crate) target: &'static str,
     /// The variable of the `Makefile` that names the compiler.
     variable: &'static str,
-    /// The commands that may be the compiler; the first that says its version is taken.
+    /// Candidates for the compiler's command; the first that reports a version is used.
     compilers: &'static [&'static str],
-    /// The argument that makes it say its version.
+    /// The argument that makes the compiler report its version.
     version: &'static str,
-    /// Other programs that have a part in the module; they all know `--version`.
+    /// Other programs that take part in the build; each of them accepts `--version`.
     others: &'static [&'static str],
-    /// What to do where there is no compiler.
+    /// The advice if there is no compiler.
     advice: &'static str,
 }
 
@@ -57,16 +57,17 @@ pub(crate) const GO: Recipe = Recipe {
 };
 
 impl Recipe {
-    /// Whether the compiler is here, with what else the guest needs.
+    /// Checks that the compiler and the other programs are installed.
     ///
     /// # Errors
     ///
-    /// Says what to install.
+    /// The error says what to install.
     pub(crate) fn find(&self) -> Result<()> {
         self.compiler().map(drop)
     }
 
-    /// What makes `make` take the compiler that is here, whatever its `Makefile` says.
+    /// Variables that make `make` use the compiler on this machine instead of the one in its
+    /// `Makefile`.
     pub(crate) fn environment(&self) -> Vec<(&'static str, &'static str)> {
         let Ok((compiler, _)) = self.compiler() else { return Vec::new() };
         vec![("MAKEFLAGS", "--environment-overrides"), (self.variable, compiler), ("GOTOOLCHAIN", "local")]
@@ -75,11 +76,12 @@ impl Recipe {
     /// Builds the guest in `source` into `out`.
     pub(crate) fn build(&self, source: &Path, out: &Path) -> Result<Versions> {
         let (compiler, versions) = self.compiler()?;
-        // Compilers keep what they have done: elsewhere, so that nothing stale is met and nothing is left behind.
+        // Compilers cache results. A cache in a temporary folder holds nothing stale and leaves
+        // nothing behind.
         let cache = tempfile::tempdir()?;
         run(Command::new("make")
             .current_dir(source)
-            // The prefix of the folder's name is all that make would add to what the compiler says.
+            // Without this, `make` would add lines with the folder's name to the compiler's output.
             .args(["--always-make", "--no-print-directory"])
             .arg(format!("{}={compiler}", self.variable))
             .arg(format!("OUT={}", out.join(self.file).display()))
@@ -90,7 +92,7 @@ impl Recipe {
         Ok(versions)
     }
 
-    /// The command that compiles, and the versions of all that has a part in the module.
+    /// The compiler's command, and the versions of all programs that take part in the build.
     fn compiler(&self) -> Result<(&'static str, Versions)> {
         let found = self.compilers.iter().find_map(|command| Some((*command, says(command, self.version)?)));
         let (command, version) = found.context(self.advice)?;
@@ -101,13 +103,13 @@ impl Recipe {
         Ok((command, versions))
     }
 
-    /// The compiler's name, however it is started.
+    /// The compiler's name, whatever command starts it.
     fn name(&self, command: &'static str) -> &'static str {
         self.compilers.first().copied().unwrap_or(command)
     }
 }
 
-/// The first line of what `command` says to `argument`; `None` where there is no such command.
+/// The first line that `command` prints for `argument`; `None` if there is no such command.
 fn says(command: &str, argument: &str) -> Option<String> {
     let mut words = command.split(' ');
     let output = Command::new(words.next()?).args(words).arg(argument).output().ok()?;

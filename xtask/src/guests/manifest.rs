@@ -1,4 +1,4 @@
-//! `guests/built/manifest.toml`: which modules are checked in, and how they came to be.
+//! `guests/built/manifest.toml`: which modules are checked in, and what built them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,13 +13,13 @@ use super::Versions;
 
 /// The manifest's file name.
 const FILE: &str = "manifest.toml";
-/// What the manifest says to who opens it.
+/// The comment at the top of the manifest.
 const HEADER: &str = "# Written by `cargo xtask guests`; not meant to be edited.\n\n";
 
-/// All modules that are checked in, in the order of their file names.
+/// All checked-in modules, sorted by file name.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Manifest {
-    /// Written as one `[[module]]` each.
+    /// Each is written as a `[[module]]`.
     #[serde(default, rename = "module")]
     modules: Vec<Module>,
 }
@@ -32,15 +32,15 @@ pub(crate) struct Module {
     /// Its digest and size.
     #[serde(flatten)]
     pub(crate) fingerprint: Fingerprint,
-    /// The folder of its source, from the root of the repository.
+    /// The folder of its source, relative to the root of the repository.
     pub(crate) source: String,
-    /// What it was compiled for.
+    /// The target that it was compiled for.
     pub(crate) target: String,
-    /// What it was compiled with.
+    /// The tools that built it.
     pub(crate) toolchain: Versions,
 }
 
-/// What tells one file's bytes from another's.
+/// The digest and size of a file, to compare it by.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     /// The SHA-256 digest, in hexadecimal.
@@ -50,7 +50,7 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Takes the fingerprint of the file at `path`.
+    /// Computes the fingerprint of the file at `path`.
     pub(crate) fn of(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).with_context(|| format!("{} was not read", path.display()))?;
         let digest = Sha256::digest(&bytes);
@@ -69,10 +69,10 @@ impl Manifest {
     pub(crate) fn read(built: &Path) -> Result<Self> {
         let path = built.join(FILE);
         let text = fs::read_to_string(&path).with_context(|| format!("{} was not read", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("{} is no manifest", path.display()))
+        toml::from_str(&text).with_context(|| format!("{} is not a manifest", path.display()))
     }
 
-    /// As [`Manifest::read`], but empty where there is none yet.
+    /// Reads the manifest like [`Manifest::read`], and returns an empty one if there is none yet.
     pub(crate) fn read_or_default(built: &Path) -> Result<Self> {
         if built.join(FILE).exists() { Self::read(built) } else { Ok(Self::default()) }
     }
@@ -95,14 +95,14 @@ impl Manifest {
         self.modules.iter().map(|module| module.file.as_str())
     }
 
-    /// Puts `module` in the place of the one of the same name, if there is one.
+    /// Inserts `module`, and replaces one with the same file name.
     pub(crate) fn put(&mut self, module: Module) {
         self.modules.retain(|other| other.file != module.file);
         self.modules.push(module);
         self.modules.sort_by(|a, b| a.file.cmp(&b.file));
     }
 
-    /// What is not the same in the toolchain that built `module` now, a line a tool.
+    /// The tools whose versions differ between the manifest and `module`, one per line.
     pub(crate) fn toolchain_changes(&self, module: &Module) -> Vec<String> {
         let Some(before) = self.get(&module.file) else { return Vec::new() };
         let changed = |(tool, now): (&String, &String)| {
@@ -137,7 +137,7 @@ mod tests {
         let path = built.path().join("empty.wasm");
         fs::write(&path, "").unwrap();
         let fingerprint = Fingerprint::of(&path).unwrap();
-        // The digest of no bytes at all.
+        // The digest of an empty file.
         assert!(fingerprint.sha256.starts_with("e3b0c44298fc1c149afbf4c8996fb924"));
 
         let module = |rustc: &str| Module {

@@ -1,21 +1,22 @@
-//! Builds the Rust guests with whichever toolchain can compile for WebAssembly.
+//! Builds the Rust guests with a toolchain that can compile for WebAssembly: the one on the path,
+//! or another that is named.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::{Environment, Versions};
 use crate::process::{output, run};
 
-/// What guests are compiled for where nothing else is said, in rustc's words.
+/// The target of guests unless another is given, as rustc names it.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
-/// The target whose standard library is made of WASI.
+/// The target whose standard library uses WASI.
 const WASI: &str = "wasm32-wasip1";
 
-/// A module.
+/// A module to build.
 #[derive(Clone, Copy)]
 pub(crate) struct Built {
     pub(crate) file: &'static str,
@@ -43,52 +44,48 @@ pub(crate) const MODULES: [Built; 7] = [
     Built::new("rust-smallest.wasm", "antiphon-guest-rust-smallest"),
     Built::new("rust-smallest-wapc-guest.wasm", "antiphon-guest-rust-smallest-wapc-guest"),
 ];
-/// The SDKs, whose versions the manifest has.
+/// The SDKs whose versions the manifest records.
 const SDKS: [&str; 2] = ["antiphon-guest", "wapc-guest"];
 
-/// What to do where no toolchain was found.
+/// The variable that names a folder with another `cargo` and `rustc` than those on the path, and
+/// with a `rust-lld` where the compiler has none of its own.
+const FOLDER: &str = "ANTIPHON_GUEST_RUST";
+
+/// The advice if no toolchain was found.
 const ADVICE: &str = "\
-no Rust toolchain here can compile for wasm32-unknown-unknown and wasm32-wasip1; install one with
+the Rust toolchain on the path cannot compile for wasm32-unknown-unknown and wasm32-wasip1; install the targets with
   rustup target add wasm32-unknown-unknown wasm32-wasip1
-or, on Debian 12, with
-  apt-get update && apt-get install -y rustc-web cargo-web rust-web-src lld-22 wasi-libc";
+or name the folder of a toolchain that can in ANTIPHON_GUEST_RUST: .ci/guest-rust.sh makes one of Debian's packages";
 
-/// Debian's linker, called by name: the `rust-lld` that rustc looks for is in a package
-/// that need not be there.
-const DEBIAN_LLD: &str = "/usr/bin/lld-22";
-/// Where Debian's C library for WASI is, which the standard library for WASI is made of. rustc brings one of its own elsewhere.
-const DEBIAN_WASI_LIBC: &str = "/usr/lib/wasm32-wasi";
-/// Where Debian's rustc and cargo are.
-const DEBIAN_PROGRAMS: &str = "/usr/bin";
-
-/// Whether a toolchain for the guest is here.
+/// Checks that a toolchain for the guests is installed.
 pub(crate) fn find() -> Result<()> {
     Toolchain::find().map(drop)
 }
 
-/// What makes plain `cargo`, as in a project's own commands, build a guest.
+/// Returns settings that make plain `cargo` in a project build a guest.
 ///
 /// # Errors
 ///
-/// Says how a toolchain is installed, where there is none.
+/// The error says how to install a toolchain.
 pub(crate) fn project_environment() -> Result<Environment> {
     let toolchain = Toolchain::find()?;
-    let programs = toolchain.debian.then_some(DEBIAN_PROGRAMS);
-    Ok(Environment { programs, variables: toolchain.variables() })
+    Ok(Environment { programs: toolchain.folder, variables: Vec::new() })
 }
 
-/// Where the checkout is seen from while its guests are compiled. Cargo makes names from the paths of crates, and the order of
-/// what is in a module comes from those names: wherever the checkout is, the path has to be the same.
+/// The path of the checkout while its guests are compiled. Cargo derives names from the paths of
+/// crates, and these names determine the order of items in a module. With one fixed path, modules
+/// are equal wherever the checkout is.
 const SEEN_AT: &str = "/tmp/antiphon-guests";
 
-/// A link to the checkout, for as long as it lives. Other builds wait for its end.
+/// A symbolic link to the checkout, removed on drop. Other builds wait until then.
 struct Seen {
     _lock: File,
 }
 
 impl Seen {
     fn new(root: &Path) -> Result<Self> {
-        // Of the process: one that is killed leaves the link, but not the lock.
+        // The lock belongs to the process: a killed process leaves the link behind, but not the
+        // lock.
         let lock = File::create(Path::new(SEEN_AT).with_extension("lock"))?;
         lock.lock()?;
         let _ = fs::remove_file(SEEN_AT);
@@ -96,7 +93,7 @@ impl Seen {
         let linked = std::os::unix::fs::symlink(root, SEEN_AT);
         #[cfg(not(unix))]
         let linked: std::io::Result<()> = Err(std::io::ErrorKind::Unsupported.into());
-        linked.with_context(|| format!("no link {SEEN_AT} to the checkout"))?;
+        linked.with_context(|| format!("cannot create the link {SEEN_AT} to the checkout"))?;
         Ok(Self { _lock: lock })
     }
 }
@@ -114,14 +111,15 @@ pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
     let _seen = Seen::new(&root)?;
     let source = &Path::new(SEEN_AT).join("guests/rust");
     let manifest = &source.join("Cargo.toml");
-    // First, since the sources must be there for their folders to be renamed.
-    run(toolchain.cargo(source, TARGET)?.args(["fetch", "--locked", "--manifest-path"]).arg(manifest))?;
-    // A folder of its own, so that nothing stale and nobody's lock is met.
+    // Fetched first, because the flags name the folders of the sources, which must exist.
+    run(toolchain.cargo(source)?.args(["fetch", "--locked", "--manifest-path"]).arg(manifest))?;
+    // A temporary folder, so that nothing stale is used and no other build's lock is in the way.
     let target = tempfile::tempdir()?;
     for Built { file, package, target: triple } in MODULES {
-        // One at a time: together, each would be built with the features that the others want.
+        // One package at a time: built together, each would get the features that the others
+        // enable.
         run(toolchain
-            .cargo(source, triple)?
+            .cargo(source)?
             .args(["build", "--release", "--locked", "--package", package, "--target", triple])
             .arg("--manifest-path")
             .arg(manifest)
@@ -134,78 +132,57 @@ pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
     toolchain.versions(source)
 }
 
-/// A rustc and a cargo that can compile for [`TARGET`] and [`WASI`].
+/// A rustc and a cargo that compile for [`TARGET`] and [`WASI`].
 struct Toolchain {
-    /// The compiler, by name or path.
-    rustc: &'static str,
-    /// The cargo that goes with it.
-    cargo: &'static str,
-    /// Whether it is Debian's, which has the standard library for wasm32 as source only.
-    debian: bool,
+    /// Where they are, if not on the path.
+    folder: Option<PathBuf>,
 }
 
 impl Toolchain {
-    /// Prefers the toolchain on the path, if it has the targets, to Debian's.
+    /// Takes the toolchain that [`FOLDER`] names as it is, or the one on the path if it has the
+    /// targets.
     fn find() -> Result<Self> {
-        if let Some(on_path) = Self::on_path() {
-            return Ok(on_path);
+        if let Some(folder) = std::env::var_os(FOLDER) {
+            let folder = std::path::absolute(folder)?;
+            let is_there = ["cargo", "rustc"].iter().all(|program| folder.join(program).exists());
+            ensure!(is_there, "{FOLDER} names {}, which has no cargo and rustc", folder.display());
+            return Ok(Self { folder: Some(folder) });
         }
-        let debian = Self { rustc: "/usr/bin/rustc", cargo: "/usr/bin/cargo", debian: true };
-        let is_whole =
-            [debian.cargo, DEBIAN_LLD, DEBIAN_WASI_LIBC].iter().all(|path| Path::new(path).exists())
-                && debian.std_source().is_ok_and(|source| source.exists());
-        if is_whole { Ok(debian) } else { bail!(ADVICE) }
-    }
-
-    /// The toolchain on the path, if it has both targets.
-    fn on_path() -> Option<Self> {
-        let on_path = Self { rustc: "rustc", cargo: "cargo", debian: false };
+        let on_path = Self { folder: None };
         let has = |target| on_path.ask(&["--print", "target-libdir", "--target", target]).is_ok_and(is_dir);
-        (has(TARGET) && has(WASI)).then_some(on_path)
+        ensure!(has(TARGET) && has(WASI), ADVICE);
+        Ok(on_path)
     }
 
-    /// A cargo command in `source`, for this target, that leaves no path of this machine in the module.
-    fn cargo(&self, source: &Path, target: &str) -> Result<Command> {
-        let mut flags = self.remaps(source)?;
-        if self.debian && target == WASI {
-            flags.extend(["-Clink-self-contained=no".to_owned(), format!("-Lnative={DEBIAN_WASI_LIBC}")]);
-        }
-        let mut cargo = Command::new(self.cargo);
+    /// A program of the toolchain, by name or path.
+    fn program(&self, name: &str) -> PathBuf {
+        self.folder.as_ref().map_or_else(|| name.into(), |folder| folder.join(name))
+    }
+
+    /// A cargo command in `source` that leaves no path of this machine in the module.
+    fn cargo(&self, source: &Path) -> Result<Command> {
+        let mut cargo = Command::new(self.program("cargo"));
         cargo
             .current_dir(source)
-            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-            .envs(self.variables())
-            // Set by the cargo that runs xtask; another rustc must not load its libraries.
+            .env("CARGO_ENCODED_RUSTFLAGS", self.remaps(source)?.join("\u{1f}"))
+            .env("RUSTC", self.program("rustc"))
+            // The cargo that runs xtask sets this, and another rustc must not load its libraries.
             .env_remove("LD_LIBRARY_PATH");
         Ok(cargo)
     }
 
-    /// The variables that make cargo build for [`TARGET`], and link for [`WASI`].
-    fn variables(&self) -> Vec<(&'static str, &'static str)> {
-        let mut variables = vec![("RUSTC", self.rustc)];
-        if self.debian {
-            variables.extend([
-                ("RUSTC_BOOTSTRAP", "1"),
-                ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort"),
-                ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", DEBIAN_LLD),
-                ("CARGO_TARGET_WASM32_WASIP1_LINKER", DEBIAN_LLD),
-            ]);
-        }
-        variables
-    }
-
-    /// Compiler flags that give every folder with source in it a name of its own.
+    /// Compiler flags that replace the path of every source folder by a fixed name.
     fn remaps(&self, source: &Path) -> Result<Vec<String>> {
         let mut remaps = Vec::new();
-        // By the link and by where it leads, since rustc may follow it.
+        // Both the link's path and its target, because rustc may resolve the link.
         for source in [source, &*source.canonicalize()?] {
             remaps.push(remap(source, "/guest"));
-            // Where antiphon-guest is.
+            // The folder of antiphon-guest.
             if let Some(root) = source.ancestors().nth(2) {
                 remaps.push(remap(&root.join("crates"), "/antiphon"));
             }
         }
-        // The sources of each registry are in a folder named after its address.
+        // The sources of each registry are in a folder named after the registry's address.
         for registry in fs::read_dir(cargo_home()?.join("registry/src")).into_iter().flatten() {
             remaps.push(remap(&registry?.path(), "/registry"));
         }
@@ -213,20 +190,20 @@ impl Toolchain {
         // The name that a standard library from rust-lang.org bears in any case.
         let name = format!("/rustc/{}", self.detail("commit-hash")?);
         remaps.push(remap(&std, &name));
-        // Debian's is a link, and rustc may follow it.
+        // It may be a link, and rustc may follow it.
         remaps.extend(std.canonicalize().map(|std| remap(&std, &name)));
         Ok(remaps)
     }
 
-    /// Where the standard library's source is, if it is installed.
+    /// The path of the standard library's source, if it is installed.
     fn std_source(&self) -> Result<PathBuf> {
         let sysroot = self.ask(&["--print", "sysroot"])?;
         Ok(Path::new(&sysroot).join("lib/rustlib/src/rust"))
     }
 
-    /// The versions of all that has a part in the module.
+    /// The versions of all tools that take part in the build.
     fn versions(&self, source: &Path) -> Result<Versions> {
-        let cargo = output(Command::new(self.cargo).arg("--version"))?;
+        let cargo = output(Command::new(self.program("cargo")).arg("--version"))?;
         let lld = output(Command::new(self.lld()?).args(["-flavor", "wasm", "--version"]))?;
         let mut versions = Versions::from([
             ("rustc".to_owned(), after(&self.ask(&["--version"])?, "rustc ")),
@@ -241,8 +218,9 @@ impl Toolchain {
 
     /// The linker that rustc calls.
     fn lld(&self) -> Result<PathBuf> {
-        if self.debian {
-            return Ok(DEBIAN_LLD.into());
+        let named = self.program("rust-lld");
+        if named.exists() {
+            return Ok(named);
         }
         let bundled = Path::new(&self.ask(&["--print", "sysroot"])?)
             .join("lib/rustlib")
@@ -251,16 +229,16 @@ impl Toolchain {
         Ok(if bundled.exists() { bundled } else { "rust-lld".into() })
     }
 
-    /// One line of what rustc says of itself.
+    /// A line of `rustc --version --verbose`, without its key.
     fn detail(&self, key: &str) -> Result<String> {
         let details = self.ask(&["--version", "--verbose"])?;
         let value = details.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
-        Ok(value.with_context(|| format!("rustc does not say its {key}"))?.to_owned())
+        Ok(value.with_context(|| format!("rustc does not report its {key}"))?.to_owned())
     }
 
-    /// What rustc answers to `args`.
+    /// Runs rustc with `args` and returns its output.
     fn ask(&self, args: &[&str]) -> Result<String> {
-        output(Command::new(self.rustc).args(args).env_remove("LD_LIBRARY_PATH"))
+        output(Command::new(self.program("rustc")).args(args).env_remove("LD_LIBRARY_PATH"))
     }
 }
 
@@ -269,7 +247,7 @@ fn is_dir(path: String) -> bool {
     Path::new(&path).is_dir()
 }
 
-/// The flag that writes `name` wherever the compiler would write `path`.
+/// The flag that makes the compiler write `name` instead of `path`.
 fn remap(path: &Path, name: &str) -> String {
     format!("--remap-path-prefix={}={name}", path.display())
 }
@@ -279,7 +257,7 @@ fn after(text: &str, prefix: &str) -> String {
     text.trim_start_matches(prefix).to_owned()
 }
 
-/// The folder where cargo keeps the registries.
+/// The folder in which cargo keeps registries.
 fn cargo_home() -> Result<PathBuf> {
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
     std::env::var_os("CARGO_HOME")

@@ -1,4 +1,4 @@
-//! Runs the program of `xtask/instructions` under valgrind, and reads what it counted.
+//! Runs the program of `xtask/instructions` under valgrind, and reads its counts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,19 @@ use serde_json::Value;
 use super::dump::Dump;
 use super::{Counts, process};
 
-/// The function whose instructions count, with all that it calls.
+/// The function whose instructions are counted, with everything that it calls.
 const BATCH: &str = "instructions::batch";
 
-/// How often the program runs. Where its stack and heap begin differs from run to run, and with it what `malloc` and
-/// `memcpy` have to do. The ticker falls into some batches besides. Both only add, so the least is what a call takes.
+/// How often the program runs. The addresses of its stack and heap differ between runs, which
+/// changes the work of `malloc` and `memcpy`. The ticker also runs during some batches. Both only
+/// add instructions, so the lowest count is what a call takes.
 const RUNS: usize = 5;
 
-/// glibc chooses its `memcpy` by the processor. Without these, every x86_64 that valgrind imitates gets the same one.
+/// glibc selects its `memcpy` by processor. These settings select one and the same on every x86_64
+/// that valgrind imitates.
 const TUNABLES: &str = "glibc.cpu.hwcaps=-AVX2_Usable,-AVX2,-ERMS,-AVX_Fast_Unaligned_Load";
 
-/// Instructions of each call: the average of its best batch.
+/// Counts the instructions of each call: the average over its best batch.
 pub(super) fn count(root: &Path) -> Result<Counts> {
     let program = build(root)?;
     let mut counts = Counts::new();
@@ -28,7 +30,7 @@ pub(super) fn count(root: &Path) -> Result<Counts> {
         println!("run {} of {RUNS}", run + 1);
         let folder = tempfile::tempdir()?;
         let batches = run_once(&program, folder.path(), run)?;
-        ensure!(!batches.is_empty(), "the program made no batch");
+        ensure!(!batches.is_empty(), "the program ran no batch");
         for (number, batch) in (1..).zip(batches) {
             let count = total(&folder.path().join(format!("batch.{number}")))?.div_ceil(batch.calls);
             let modes = counts.entry(batch.engine).or_default();
@@ -39,7 +41,7 @@ pub(super) fn count(root: &Path) -> Result<Counts> {
     Ok(counts)
 }
 
-/// Prints in which functions a call spends its instructions, or each call: those of its best batch.
+/// Prints the functions in which a call, or each call, spends its instructions, in its best batch.
 pub(super) fn profile(root: &Path, call: Option<&str>) -> Result<()> {
     version()?;
     let folder = tempfile::tempdir()?;
@@ -68,7 +70,7 @@ pub(super) fn profile(root: &Path, call: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// A line of the program.
+/// A line that the program printed.
 struct Batch {
     engine: String,
     mode: String,
@@ -76,7 +78,7 @@ struct Batch {
     calls: u64,
 }
 
-/// Runs the program under valgrind, which leaves a dump in `folder` for each batch.
+/// Runs the program under valgrind, which writes a dump per batch to `folder`.
 fn run_once(program: &Path, folder: &Path, run: usize) -> Result<Vec<Batch>> {
     let mut valgrind = Command::new("valgrind");
     valgrind
@@ -87,28 +89,28 @@ fn run_once(program: &Path, folder: &Path, run: usize) -> Result<Vec<Batch>> {
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .env("GLIBC_TUNABLES", TUNABLES)
-        // One thread compiles: the order of allocations is no race.
+        // A single thread compiles, so that the order of allocations is fixed.
         .env("RAYON_NUM_THREADS", "1")
-        // Moves the stack.
+        // Moves the start of the stack.
         .env("PADDING", "x".repeat(16 * run));
     process::output(&mut valgrind)?.lines().map(batch).collect()
 }
 
 fn batch(line: &str) -> Result<Batch> {
     let [engine, mode, call, calls] = line.split(' ').collect::<Vec<_>>()[..] else {
-        bail!("not engine, mode, call and number of calls: {line}")
+        bail!("expected engine, mode, call and number of calls: {line}")
     };
-    let calls = calls.parse().with_context(|| format!("no number of calls: {line}"))?;
+    let calls = calls.parse().with_context(|| format!("invalid number of calls: {line}"))?;
     ensure!(calls > 0, "a batch of no calls: {line}");
     Ok(Batch { engine: engine.into(), mode: mode.into(), call: call.into(), calls })
 }
 
-/// Builds the program and says where it is.
+/// Builds the program and returns its path.
 fn build(root: &Path) -> Result<PathBuf> {
     let messages = process::output(
         Command::new("cargo")
             .current_dir(root)
-            // An incremental build inlines less: counts would be a fifth higher.
+            // An incremental build inlines less, which raises the counts by a fifth.
             .env("CARGO_INCREMENTAL", "0")
             .args(["build", "--quiet", "--locked", "--package=instructions", "--profile=instructions"])
             .arg("--message-format=json-render-diagnostics"),
@@ -120,26 +122,26 @@ fn build(root: &Path) -> Result<PathBuf> {
     executable.context("cargo built no program")
 }
 
-/// Whether valgrind is there, and which.
+/// The version of valgrind, or an error if it is not installed.
 pub(super) fn version() -> Result<String> {
     let mut valgrind = Command::new("valgrind");
     let found = valgrind.arg("--version").stdin(Stdio::null()).output();
     let found =
-        found.context("there is no valgrind; Debian and Ubuntu have it in the package of that name")?;
-    Ok(String::from_utf8(found.stdout).context("valgrind says no version")?.trim().to_owned())
+        found.context("valgrind is not installed; Debian and Ubuntu have it in the package `valgrind`")?;
+    Ok(String::from_utf8(found.stdout).context("valgrind printed no version")?.trim().to_owned())
 }
 
 fn text(dump: &Path) -> Result<String> {
     fs::read_to_string(dump).context("valgrind wrote fewer dumps than there were batches")
 }
 
-/// The instructions in one dump.
+/// The number of instructions in a dump.
 fn total(dump: &Path) -> Result<u64> {
     let text = text(dump)?;
     let line = text.lines().find_map(|line| line.strip_prefix("summary: "));
     let count = line.context("a dump without a summary")?.trim().parse()?;
-    // What the toggle did not find is no instruction at all.
-    ensure!(count > 0, "valgrind counted nothing: it does not know {BATCH}");
+    // A count of zero means that valgrind did not find the function.
+    ensure!(count > 0, "valgrind counted nothing: it did not find {BATCH}");
     Ok(count)
 }
 

@@ -1,28 +1,29 @@
-//! A dump of callgrind, by functions. The format: <https://valgrind.org/docs/manual/cl-format.html>.
+//! Reads a dump of callgrind, by function. The format:
+//! <https://valgrind.org/docs/manual/cl-format.html>.
 //!
-//! `callgrind_annotate` cannot be asked: calls that began before the dump are `calls=0` in it, which it takes for no calls, and
-//! gives all that they cost to the function that made them.
+//! `callgrind_annotate` cannot do this. Calls that began before the dump have `calls=0` in it,
+//! which it takes for no calls, and then it attributes their whole cost to the caller.
 
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// What is compiled while the program runs has addresses for names.
-const NAMELESS: &str = "code without a name: the compiled guest, and what leads in and out of it";
+/// Code that is compiled while the program runs has an address and no name.
+const NAMELESS: &str = "code without a name: the compiled guest, and its entries and exits";
 
-/// Functions of less than so many thousandths are one line of a table.
+/// Functions below this share, in thousandths, are merged into one line of a table.
 const SHOWN: u64 = 5;
 
-/// Instructions by the function that they are in, without those of what it calls.
+/// Instructions by function, without those of the functions that it calls.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Dump {
-    /// The dearest first.
+    /// Sorted by instructions, the most first.
     functions: Vec<(String, u64)>,
     total: u64,
 }
 
 impl Dump {
-    /// Adds up a dump.
+    /// Reads a dump and adds up its costs.
     pub(super) fn read(text: &str) -> Result<Self> {
         let mut reader = Reader::default();
         for (number, line) in (1_usize..).zip(text.lines()) {
@@ -33,23 +34,23 @@ impl Dump {
         let sum: u64 = costs.values().sum();
         ensure!(sum == total, "a dump of {total} instructions has {sum} in its functions");
         let mut functions: Vec<_> = costs.into_iter().filter(|(_, cost)| *cost > 0).collect();
-        // A stable sort: equal ones stay in the order of their names.
+        // A stable sort: equal functions stay sorted by name.
         functions.sort_by_key(|(_, cost)| std::cmp::Reverse(*cost));
         Ok(Self { functions, total })
     }
 
-    /// All instructions.
+    /// The number of all instructions.
     pub(super) fn total(&self) -> u64 {
         self.total
     }
 
-    /// The functions as a Markdown table, of a batch of so many calls.
+    /// The functions as a Markdown table, per call of a batch with `calls` calls.
     pub(super) fn table(&self, calls: u64) -> String {
         let mut table = String::from("| instructions of a call | share | function |\n|---:|---:|---|\n");
         let mut row = |cost: u64, name: &str| {
             #[expect(clippy::cast_precision_loss, reason = "they are thousands")]
             let (cost, calls, total) = (cost as f64, calls as f64, self.total as f64);
-            // A bar would end the cell.
+            // A vertical bar would end the cell.
             let name = name.replace('|', "\\|");
             table.push_str(&format!("| {:.1} | {:.1} % | {name} |\n", cost / calls, 100.0 * cost / total));
         };
@@ -65,17 +66,18 @@ impl Dump {
     }
 }
 
-/// What is known in the middle of a dump.
+/// The state while a dump is read.
 #[derive(Default)]
 struct Reader {
     summary: Option<u64>,
-    /// How many numbers say where a cost is, and which of the costs behind them counts instructions.
+    /// How many numbers of a line give its position, and which of the numbers after them counts
+    /// instructions.
     positions: usize,
     event: usize,
-    /// Functions by the numbers that they are named with once.
+    /// The names of functions by number. A dump gives a name once and the number afterwards.
     names: HashMap<String, String>,
     function: Option<String>,
-    /// Whether the next cost is that of a call, all that was called included.
+    /// Whether the next cost is that of a call, which includes everything that was called.
     is_call: bool,
     costs: BTreeMap<String, u64>,
 }
@@ -98,21 +100,22 @@ impl Reader {
                 self.summary = Some(counts.parse()?);
             }
             "fn" => self.function = Some(self.name(value)?),
-            // It may be the one place that names it.
+            // The name may be defined here and nowhere else.
             "cfn" => _ = self.name(value)?,
             "calls" => self.is_call = true,
-            // Objects, files, jumps, and what is about the run.
+            // Objects, files, jumps, and facts about the run.
             _ => {}
         }
         Ok(())
     }
 
-    /// `(7) name` says what `(7)` means from there on; without compression there is the name alone.
+    /// Resolves a name: `(7) name` defines `(7)`, and `(7)` alone refers to it. Without compression
+    /// there is only the name.
     fn name(&mut self, value: &str) -> Result<String> {
         let Some((number, name)) = value.strip_prefix('(').and_then(|rest| rest.split_once(')')) else {
             return Ok(function(value));
         };
-        // There is a function that is called `(below main)`.
+        // A function may be named `(below main)`.
         if !number.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(function(value));
         }
@@ -126,7 +129,7 @@ impl Reader {
         self.names.get(number).cloned().with_context(|| format!("({number}) has no name"))
     }
 
-    /// Where, then the costs; those at the end that are 0 may be missing.
+    /// Reads a line of positions and costs. Costs of 0 at its end may be missing.
     fn cost(&mut self, line: &str) -> Result<()> {
         if std::mem::take(&mut self.is_call) {
             return Ok(());
@@ -139,7 +142,7 @@ impl Reader {
     }
 }
 
-/// One name for all that a function is called: callgrind numbers the levels of a recursion.
+/// Merges the names of a function: callgrind numbers the levels of a recursion.
 fn function(name: &str) -> String {
     if name.starts_with("0x") {
         return NAMELESS.to_owned();
@@ -156,7 +159,7 @@ fn function(name: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Cut out of one of the null call, with fewer functions, and with an inlined file and a recursion.
+    /// Cut from a dump of the null call: fewer functions, an inlined file and a recursion.
     const DUMP: &str = include_str!("dump.callgrind");
 
     fn functions(dump: &Dump) -> Vec<(&str, u64)> {

@@ -1,4 +1,5 @@
-//! `xtask/instructions/figures.toml`: how many instructions a call may take, and which tools that was counted with.
+//! `xtask/instructions/figures.toml`: the instructions that a call may take, and the tools that
+//! counted them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,13 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{TOLERANCE, callgrind, process};
 
-/// What the file says to who opens it.
+/// The comment at the top of the file.
 const HEADER: &str = "# Instructions of one call, by engine, mode and call. Written by `cargo xtask instructions --update`.\n\n";
 
-/// Instructions of one call: by engine, by mode, by call.
+/// Instructions of one call, by engine, mode and call.
 pub(super) type Counts = BTreeMap<String, BTreeMap<String, BTreeMap<String, u64>>>;
 
-/// What else the figures depend on.
+/// The tools that the figures depend on.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Tools {
     rustc: String,
@@ -24,14 +25,14 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Those of this machine.
+    /// The tools of this machine.
     pub(super) fn here(root: &Path) -> Result<Self> {
         let rustc = process::output(Command::new("rustc").current_dir(root).arg("--version"))?;
         Ok(Self { rustc, valgrind: callgrind::version()? })
     }
 }
 
-/// The file.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Figures {
     #[serde(flatten)]
@@ -45,8 +46,8 @@ impl Figures {
     }
 
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let text = fs::read_to_string(file).with_context(|| format!("{} is not there", file.display()))?;
-        toml::from_str(&text).with_context(|| format!("{} is not as it is written", file.display()))
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is not a file of figures", file.display()))
     }
 
     pub(super) fn write(&self, file: &Path) -> Result<()> {
@@ -56,7 +57,7 @@ impl Figures {
         Ok(())
     }
 
-    /// Another compiler makes other code: its counts say nothing about ours.
+    /// Fails if the compiler differs: its code, and so its counts, would be different.
     pub(super) fn ensure_same_compiler(&self, here: &Tools) -> Result<()> {
         ensure!(
             self.tools.rustc == here.rustc,
@@ -68,7 +69,7 @@ impl Figures {
         Ok(())
     }
 
-    /// Prints each call beside its figure; fails if one is dearer than it may be.
+    /// Prints each call beside its figure, and fails if one takes too many instructions.
     pub(super) fn compare(&self, here: &Tools, counts: &Counts) -> Result<()> {
         println!("{:<36} {:>8} {:>8}", "instructions of a call", "figure", "now");
         let (mut dearer, mut cheaper) = (Vec::new(), Vec::new());
@@ -97,13 +98,13 @@ impl Figures {
             dearer.join(", ")
         );
         if !cheaper.is_empty() {
-            println!("cheaper: keep it so with `cargo xtask instructions --update`");
+            println!("cheaper: `cargo xtask instructions --update` keeps it so");
         }
         Ok(())
     }
 }
 
-/// One name for each call.
+/// Flattens the counts, with one name per call.
 fn flat(counts: &Counts) -> BTreeMap<String, u64> {
     let mut flat = BTreeMap::new();
     for (engine, modes) in counts {

@@ -1,15 +1,15 @@
-//! What must not take more instructions where there is more of something.
+//! Calls that must not take more instructions when there is more of something.
 
 use anyhow::{Context, Result, ensure};
 
 use super::TOLERANCE;
 use super::figures::Counts;
 
-/// A call with little of something, and the same with a lot.
+/// A call with few of something, and one with many.
 const PAIRS: [(&str, &str); 1] = [("router-8", "router-1000")];
 
-/// Fails where the second of a pair is dearer than the first, on any engine and in any mode. They were counted in one run, so
-/// that neither the compiler nor the machine can be the reason.
+/// Fails if the second call of a pair takes more instructions than the first, on any engine in any
+/// mode. Both are counted in one run, so neither the compiler nor the machine can be the reason.
 pub(super) fn ensure_none(counts: &Counts) -> Result<()> {
     for (few, many) in PAIRS {
         let mut compared = 0;

@@ -1,4 +1,4 @@
-//! The mutants as they are written down, and their changes as applied to text.
+//! Reads the mutants, and applies their changes to text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,23 +8,23 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-/// A fault, put back.
+/// A fault that is put back into the code.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Mutant {
-    /// A sentence that says what is wrong now.
+    /// A sentence that says what is wrong in the mutant.
     pub(super) name: String,
-    /// The fault of design or the invariant that it breaks.
+    /// The design flaw or the invariant that it stands for.
     pub(super) stands_for: String,
-    /// The narrowest command that has to fail.
+    /// The narrowest command that must fail.
     pub(super) by: String,
-    /// The case that has to be among its failures; for a command that runs no tests, a part of what it says.
+    /// The case that must be among the failures; for a command without tests, a part of its output.
     pub(super) fails: String,
     change: Vec<Change>,
 }
 
-/// A replacement in one file. White space in `find` does not count, so that formatting never breaks a mutant; anything
-/// else has to be there exactly once.
+/// A replacement in one file. White space in `find` is ignored, so that formatting never breaks a
+/// mutant. Without white space, the text must occur exactly once.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
@@ -38,7 +38,7 @@ struct Catalogue {
     mutant: Vec<Mutant>,
 }
 
-/// Reads every catalogue of a folder, in the order of their names.
+/// Reads all catalogues of a folder, in the order of their names.
 pub(super) fn read(folder: &Path) -> Result<Vec<Mutant>> {
     let mut files: Vec<_> = fs::read_dir(folder)
         .with_context(|| folder.display().to_string())?
@@ -61,7 +61,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Mutant>> {
 }
 
 impl Mutant {
-    /// The files that it changes, as they are with it.
+    /// Returns the changed files with their new contents.
     pub(super) fn apply(&self, tree: &Path) -> Result<BTreeMap<String, String>> {
         let mut files = BTreeMap::new();
         for Change { file, find, replace } in &self.change {
@@ -88,7 +88,7 @@ fn replaced(text: &str, find: &str, replace: &str) -> Result<String> {
     Ok([before, replace.trim(), after].concat())
 }
 
-/// Where the pattern is found in the text, white space in both left out of account.
+/// The places at which the pattern occurs in the text, ignoring white space in both.
 fn occurrences(text: &str, pattern: &str) -> Vec<Range<usize>> {
     let pattern: Vec<char> = pattern.chars().filter(|c| !c.is_whitespace()).collect();
     let text: Vec<(usize, char)> = text.char_indices().filter(|(_, c)| !c.is_whitespace()).collect();

@@ -1,5 +1,5 @@
-//! A copy of the tree to put faults into, with a target directory of its own: artefacts of a mutant must never be taken
-//! for those of the code.
+//! A copy of the tree to put faults into. It has its own target directory, so that artefacts of a
+//! mutant are never taken for those of the real code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,20 +10,21 @@ use anyhow::{Context, Result};
 
 use crate::process;
 
-/// The copy, under the target directory of the repository; kept from run to run, so that each builds only what changed.
+/// The copy, in the repository's target directory. It is kept between runs, so that each run builds
+/// only what changed.
 pub(super) struct Scratch {
     tree: PathBuf,
     target: PathBuf,
 }
 
 impl Scratch {
-    /// Makes the copy, or brings the one that is there up to date, whatever an interrupted run left in it.
+    /// Creates the copy, or updates an existing one, including what an interrupted run left in it.
     pub(super) fn open(root: &Path) -> Result<Self> {
         let all = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
         let folder = all.join("mutants");
         let scratch = Self { tree: folder.join("tree"), target: folder.join("target") };
         if !scratch.target.exists() && all.join("debug").exists() {
-            // The engine is compiled already; what the copy changes is built again.
+            // Saves building the engines again. Cargo rebuilds what differs in the copy.
             println!("copying what is built already");
             copy_dir(&all.join("debug"), &scratch.target.join("debug"))?;
         }
@@ -42,27 +43,28 @@ impl Scratch {
         &self.tree
     }
 
-    /// A cargo command in the copy.
+    /// A command that runs in the copy.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_INCREMENTAL", "1")
-            // A case that hangs is noticed as well as one that waits for two minutes.
+            // Shorter than the default of two minutes, which would only delay the notice of a
+            // hanging case.
             .env("ANTIPHON_CONFORMANCE_PATIENCE_S", "30")
-            // The warnings of a mutant are its own business.
+            // Warnings in a mutant are not errors.
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_MANIFEST_DIR");
         command
     }
 
-    /// Where a trial keeps what its commands print.
+    /// The file for the output of a trial's commands.
     pub(super) fn output(&self) -> PathBuf {
         self.target.join("output.txt")
     }
 
-    /// Changes files until the value that is returned is dropped.
+    /// Changes files until the returned value is dropped.
     pub(super) fn mutate(&self, changed: &BTreeMap<String, String>) -> Result<Mutated<'_>> {
         let mut mutated = Mutated { scratch: self, originals: BTreeMap::new() };
         for (file, text) in changed {
@@ -73,7 +75,7 @@ impl Scratch {
         Ok(mutated)
     }
 
-    /// Writes a file only where it differs: cargo goes by the time of the last change.
+    /// Writes a file only if its content differs, because cargo compares modification times.
     fn write(&self, file: &str, bytes: &[u8]) -> Result<()> {
         let path = self.tree.join(file);
         if fs::read(&path).is_ok_and(|there| there == bytes) {
@@ -86,7 +88,7 @@ impl Scratch {
     }
 }
 
-/// A mutant in the copy, taken out again when dropped.
+/// A mutant in the copy; dropping it restores the files.
 pub(super) struct Mutated<'a> {
     scratch: &'a Scratch,
     originals: BTreeMap<String, Vec<u8>>,
@@ -102,7 +104,7 @@ impl Drop for Mutated<'_> {
     }
 }
 
-/// The files of the tree, work in progress included, from its root.
+/// The files of the tree, including uncommitted ones, relative to its root.
 pub(super) fn files(root: &Path) -> Result<Vec<String>> {
     let list = ["ls-files", "--cached", "--others", "--exclude-standard"];
     let listed = process::output(Command::new("git").args(list).current_dir(root))?;
@@ -124,7 +126,7 @@ fn files_below(folder: &Path) -> Result<BTreeSet<String>> {
     Ok(files)
 }
 
-/// Copies a folder with the times of its files, by which cargo knows what is fresh.
+/// Copies a folder and keeps modification times, by which cargo decides what is fresh.
 fn copy_dir(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

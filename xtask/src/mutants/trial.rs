@@ -1,4 +1,4 @@
-//! One command on the copy, and what its end says about a mutant.
+//! Runs one command on the copy, and decides what its result says about a mutant.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,42 +11,42 @@ use serde::Deserialize;
 use super::catalogue::Mutant;
 use super::scratch::Scratch;
 
-/// How long a command may take. The suite calls a case hanging after two minutes.
+/// The longest time for a command. The suite itself reports a hanging case after two minutes.
 const PATIENCE: Duration = Duration::from_secs(400);
 
-/// A command of a mutant.
+/// The command of a mutant.
 pub(super) enum Command {
     /// `cargo test`: what to build, and the arguments of the test programs.
     Test { build: Vec<String>, run: Vec<String> },
-    /// Anything else that has to fail, such as a lint.
+    /// Another command that must fail, such as a lint.
     Refusal(Vec<String>),
 }
 
-/// How a command ended.
+/// The result of a command.
 pub(super) enum Outcome {
-    /// The test programs ran: how many tests passed, which failed.
+    /// Test programs ran: the number of passed tests, and the names of the failed ones.
     Tests { passed: u64, failed: Vec<String> },
-    /// A test program was ended by a signal, or by our patience.
+    /// A test program was ended by a signal or by the time limit.
     Died(String),
-    /// The code does not compile, or a test program fails as a whole.
+    /// The code does not compile, or a test program failed without naming a test.
     Broken(String),
-    /// A command that runs no tests.
+    /// The result of a command that runs no tests.
     Refusal { refused: bool, output: String },
 }
 
-/// What became of a mutant.
+/// The verdict on a mutant.
 pub(super) enum Verdict {
-    /// Noticed, by this case and so many others.
+    /// Noticed by this case, and by `others` more.
     Red { by: String, others: usize },
     /// Nothing failed.
     Survived,
-    /// Something failed, but not what had to.
+    /// Something failed, but not the expected case.
     Elsewhere { by: String },
-    /// The mutant does not compile, or says nothing of a test.
+    /// The mutant does not compile, or the result names no test.
     Broken { output: String },
 }
 
-/// A message of cargo's about something that it built.
+/// A message of cargo about something that it built.
 #[derive(Deserialize)]
 struct Artifact {
     executable: Option<PathBuf>,
@@ -94,7 +94,8 @@ impl Command {
                 if !built.status.success() {
                     return Ok(Outcome::Broken(String::from_utf8_lossy(&built.stderr).into_owned()));
                 }
-                // Run here rather than by cargo, so that a program that hangs can be ended.
+                // The test programs run directly and not through cargo, so that a hanging one can
+                // be ended.
                 let programs = String::from_utf8_lossy(&built.stdout)
                     .lines()
                     .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
@@ -140,11 +141,11 @@ fn run_tests(scratch: &Scratch, programs: &[(PathBuf, PathBuf)], arguments: &[St
     Ok(Outcome::Tests { passed, failed })
 }
 
-/// Runs a program to its end, or ends it; gives back what it printed.
+/// Runs a program to its end, or ends it after the time limit; returns its output.
 fn patiently(scratch: &Scratch, command: &mut std::process::Command) -> Result<(Option<ExitStatus>, String)> {
     let output = fs::File::create(scratch.output())?;
-    // A file and not a pipe, which fills up while nobody reads. Without the panics that are printed on the way: they
-    // would come between the name of a test and its result.
+    // Written to a file, because a pipe that nothing reads would fill up. Panic messages go to
+    // standard error and are dropped, because they would come between a test's name and its result.
     let mut child =
         command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn().context("a test")?;
     let started = Instant::now();
@@ -163,7 +164,7 @@ fn patiently(scratch: &Scratch, command: &mut std::process::Command) -> Result<(
 }
 
 impl Outcome {
-    /// Whether the command found nothing wrong, having looked at something.
+    /// Whether the command passed and checked at least something.
     pub(super) fn is_green(&self) -> bool {
         match self {
             Self::Tests { passed, failed } => *passed > 0 && failed.is_empty(),
@@ -201,7 +202,7 @@ impl Outcome {
     }
 }
 
-/// Whether a test is the case that is meant: by its whole name, or by the last parts of its path.
+/// Whether a test is this case, by its whole name or by the last parts of its path.
 fn is_case(test: &str, case: &str) -> bool {
     test.strip_suffix(case).is_some_and(|path| path.is_empty() || path.ends_with("::"))
 }
@@ -211,7 +212,7 @@ impl Verdict {
         matches!(self, Self::Red { .. })
     }
 
-    /// The verdict, and who gave it.
+    /// The word for the verdict, and the test that caused it.
     pub(super) fn words(&self) -> (&'static str, String) {
         match self {
             Self::Red { by, others: 0 } => ("red", by.clone()),

@@ -1,4 +1,4 @@
-//! The guide for Rust, followed to the letter: its commands are run, its files are written, in their order.
+//! Follows the Rust guide to the letter: runs its commands and writes its files, in order.
 
 use std::fs;
 use std::path::Path;
@@ -11,9 +11,10 @@ use crate::process::output;
 use crate::readme::blocks;
 
 const GUIDE: &str = "docs/guests/rust.md";
-/// The part of it that goes from an empty folder to a module that runs.
+/// The part of the guide that leads from an empty folder to a module that runs.
 const PART: &str = "\n## A project\n";
-/// What is in a command that needs the toolchain for guests. The others are for the machine that they are typed on.
+/// A text that commands for the guest toolchain contain. The other commands are for the user's own
+/// machine.
 const FOR_GUESTS: &str = "wasm32";
 
 /// Follows the guide in an empty folder.
@@ -31,9 +32,9 @@ pub(super) fn follow(root: &Path, bin: &Path, environment: &Environment, scratch
                 let environment = block.text.contains(FOR_GUESTS).then_some(environment);
                 let shell = Shell { bin, environment, folder: &folder };
                 let said = output(&mut shell.command(&format!("{}\npwd", block.text))?)
-                    .with_context(|| format!("whoever follows {GUIDE} comes to grief"))?;
+                    .with_context(|| format!("a command in {GUIDE} failed"))?;
                 println!("{said}");
-                // Where the block has gone to, the next one begins.
+                // The next block starts in the folder in which this block ended.
                 folder = said.lines().last().context("no folder is current")?.into();
                 commands += 1;
             }

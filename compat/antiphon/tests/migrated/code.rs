@@ -1,4 +1,4 @@
-//! The code of MIGRATING.md from after.
+//! MIGRATING.md's code from after the migration.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn told(host: &WapcHost, payload: &[u8]) -> String {
 fn switched(bytes: Vec<u8>) -> Result<WapcHost, wapc::errors::Error> {
     let engine = WasmtimeEngineProviderBuilder::new().module_bytes(&bytes).build()?;
     let host = WapcHost::builder(Box::new(engine))
-        .limits(Limits::new().with_memory(256 << 20).with_deadline(Duration::from_secs(30)))
+        .limits(Limits::new().memory(256 << 20).deadline(Duration::from_secs(30)))
         .host_calls_in_init(true)
         .build()?;
     Ok(host)
@@ -59,5 +59,5 @@ fn what_is_there_once_it_runs() {
     assert_eq!(host.call("host", b"").unwrap_err().guest_error(), Some("nobody's call"));
     let mut answer = Vec::new();
     assert_eq!(host.call_into("echo", b"four", &mut answer).unwrap(), 4);
-    assert_eq!(host.call_ref("echo", b"four", <[u8]>::to_vec).unwrap(), answer);
+    assert_eq!(host.call_ref(Request::new("echo", b"four"), <[u8]>::to_vec).unwrap(), answer);
 }

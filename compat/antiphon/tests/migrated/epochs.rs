@@ -1,4 +1,4 @@
-//! Whose ticks count, by whose engine it is.
+//! Epoch deadlines: whose ticks count depends on whose engine it is.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use wasmtime_provider::{EpochDeadlines, WasmtimeEngineProviderBuilder};
 
 use crate::on_record;
 
-/// Half of it is asked for: on a machine with too much to do, a deadline counts from a tick that is late.
+/// The deadline under test. The tests demand only half of it, because on a busy machine a deadline
+/// counts from a tick that is late.
 const SHORT: Duration = Duration::from_millis(100);
 const MANY: EpochDeadlines = EpochDeadlines { wapc_init: 100_000, wapc_func: 100_000 };
 
@@ -23,7 +24,7 @@ fn host(builder: &WasmtimeEngineProviderBuilder<'_>) -> WapcHost {
     WapcHost::new(Box::new(builder.build().unwrap()), None).unwrap()
 }
 
-/// Runs with an engine whose epochs are advanced every 5 ms meanwhile.
+/// Runs a case with an engine whose epochs advance every 5 ms.
 fn ticked(run: impl FnOnce(Engine)) {
     struct Stop(AtomicBool);
     let engine = Engine::new(Config::new().epoch_interruption(true)).unwrap();
@@ -37,7 +38,7 @@ fn ticked(run: impl FnOnce(Engine)) {
                 engine.increment_epoch();
             }
         });
-        // Stopped also when the case fails, or its failure would never be told.
+        // Stopped on drop, because a failing case would otherwise wait for the ticker forever.
         struct Guard<'a>(&'a AtomicBool);
         impl Drop for Guard<'_> {
             fn drop(&mut self) {
@@ -66,7 +67,7 @@ fn ticks_of_antiphon_s() {
 #[test]
 fn ticks_replace_the_default_deadline_and_hold_beside_one_that_is_set() {
     on_record("Ticks replace the default wall-clock deadlines, that of a call and that of a start.");
-    // 600 ticks of 5 ms are more than 2 s, also on a machine that is late by some of them.
+    // 600 ticks of 5 ms are more than 2 s, even if some of them are late.
     let deadlines = EpochDeadlines { wapc_init: 600, wapc_func: 600 };
     let late = host(&builder().enable_epoch_interruptions(deadlines));
     let started = Instant::now();
@@ -75,7 +76,7 @@ fn ticks_replace_the_default_deadline_and_hold_beside_one_that_is_set() {
     let request = Request::new("loop", b"").deadline(SHORT);
     ends_within(&late, request, SHORT, Duration::from_secs(2));
     ticked(|engine| {
-        let limits = Limits::new().with_deadline(SHORT);
+        let limits = Limits::new().deadline(SHORT);
         let host = host(&builder().engine(engine).enable_epoch_interruptions(MANY).limits(limits));
         ends_within(&host, Request::new("loop", b""), SHORT, Duration::from_secs(2));
     });
@@ -85,7 +86,7 @@ fn ticks_replace_the_default_deadline_and_hold_beside_one_that_is_set() {
 fn an_engine_of_one_s_own_without_ticks_has_deadlines_that_are_looked_at_when_it_ticks() {
     on_record("wall-clock deadlines, looked at whenever you advance the epochs");
     ticked(|engine| {
-        let host = host(&builder().engine(engine).limits(Limits::new().with_deadline(SHORT)));
+        let host = host(&builder().engine(engine).limits(Limits::new().deadline(SHORT)));
         ends_within(&host, Request::new("loop", b""), SHORT, Duration::from_secs(2));
     });
 }
@@ -98,8 +99,8 @@ fn an_engine_of_one_s_own_without_interruption() {
     let refused =
         |builder: WasmtimeEngineProviderBuilder<'_>| Error::from(builder.build().unwrap_err()).kind();
     assert_eq!(refused(given().enable_epoch_interruptions(MANY)), ErrorKind::Unsupported);
-    assert_eq!(refused(given().limits(Limits::new().with_deadline(SHORT))), ErrorKind::Unsupported);
-    assert_eq!(refused(given().limits(Limits::new().with_init_deadline(SHORT))), ErrorKind::Unsupported);
+    assert_eq!(refused(given().limits(Limits::new().deadline(SHORT))), ErrorKind::Unsupported);
+    assert_eq!(refused(given().limits(Limits::new().init_deadline(SHORT))), ErrorKind::Unsupported);
     let host = host(&given());
     assert_eq!(host.call("echo", b"hi").unwrap(), b"hi");
     let request = Request::new("echo", b"hi").deadline(SHORT);
@@ -129,7 +130,7 @@ fn ticks_end_guest_code_alone() {
             })
         }))
     };
-    // The guest goes on after its host call for longer than the tick at which it is looked at.
+    // After its host call, the guest runs on past the tick at which it is checked.
     let busy = TOOLBOX.replace(
         "(call $answer (i32.const 65536))",
         "(call $answer (i32.const 65536)) (loop $forever (br $forever))",
@@ -156,7 +157,7 @@ fn ticks_end_guest_code_alone() {
 fn as_many_ticks_as_there_are_numbers_never_end() {
     let endless = EpochDeadlines { wapc_init: u64::MAX, wapc_func: u64::MAX };
     ticked(|engine| {
-        // Not the first epoch any more: the end of the numbers is nearer than that.
+        // The epoch is no longer 0, so that adding `u64::MAX` ticks to it would overflow.
         engine.increment_epoch();
         for builder in [builder().engine(engine), builder()] {
             let host = host(&builder.enable_epoch_interruptions(endless));

@@ -1,4 +1,4 @@
-//! Where the variants of the old errors are now, and the texts that are kept.
+//! Where the variants of the old errors are now, and which texts stay.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn refused_by_build(module: &str) -> Error {
 
 #[test]
 fn guest_call_failure() {
-    let host = limited(Limits::new().with_deadline(Duration::from_millis(50)));
+    let host = limited(Limits::new().deadline(Duration::from_millis(50)));
     let fails = |operation: &str, payload: &[u8], kind: ErrorKind, text: &str| {
         let error = host.call(operation, payload).unwrap_err();
         assert_eq!((error.kind(), error.to_string().contains(text)), (kind, true), "{error}");
@@ -54,7 +54,7 @@ fn init_failed() {
     assert!(error.to_string().starts_with("Initialization failed: wapc_init"), "{error}");
 
     let looping = echo_with("", r#"(func (export "wapc_init") (loop $again (br $again)))"#);
-    let limits = Limits::new().with_init_deadline(Duration::from_millis(50));
+    let limits = Limits::new().init_deadline(Duration::from_millis(50));
     let by_time = host_of(&looping).limits(limits).build().unwrap_err();
     let engine = WasmtimeEngineProviderBuilder::new()
         .module_bytes(looping.as_bytes())

@@ -1,4 +1,4 @@
-//! What MIGRATING.md says about Antiphon's side alone: its code, each of its switches, its tables of kinds.
+//! What MIGRATING.md says about Antiphon alone: its code, each switch, and the tables of kinds.
 
 mod code;
 mod epochs;
@@ -11,14 +11,14 @@ use wasmtime_provider::WasmtimeEngineProviderBuilder;
 
 type Builder = HostBuilder<dyn WebAssemblyEngineProvider + Send>;
 
-/// A host's builder for a module.
+/// A host builder for a module.
 fn host_of(module: impl AsRef<[u8]>) -> Builder {
     WapcHost::builder(Box::new(
         WasmtimeEngineProviderBuilder::new().module_bytes(module.as_ref()).build().unwrap(),
     ))
 }
 
-/// The toolbox with limits of the host.
+/// A host for the toolbox with these limits.
 fn limited(limits: Limits) -> WapcHost {
     host_of(compat::guests::TOOLBOX).limits(limits).build().unwrap()
 }
@@ -32,5 +32,5 @@ impl wapc::HostHandler for Echo {
     }
 }
 
-/// The first passage of MIGRATING.md that a case is about must stand there.
+/// Each case first asserts that MIGRATING.md has the passage that it is about.
 use compat::sides::assert_on_record as on_record;

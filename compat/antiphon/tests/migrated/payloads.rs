@@ -1,4 +1,4 @@
-//! The switches of what goes in and out of a guest.
+//! The switches for input and output of a guest.
 
 use compat::guests::{TOOLBOX, built, echo_with};
 use wapc::errors::ErrorKind;
@@ -20,9 +20,9 @@ fn payloads() {
     };
     let too_large = Err(ErrorKind::TooLarge);
     assert!(call(Limits::new(), &large[1..]).is_ok());
-    assert_eq!(call(Limits::new().with_response(5 << 20), &large), too_large);
-    assert_eq!(call(Limits::new().with_request(5 << 20), &large), too_large);
-    let both = Limits::new().with_request(5 << 20).with_response(u64::MAX);
+    assert_eq!(call(Limits::new().response(5 << 20), &large), too_large);
+    assert_eq!(call(Limits::new().request(5 << 20), &large), too_large);
+    let both = Limits::new().request(5 << 20).response(u64::MAX);
     assert!(call(both, &large).unwrap() == large);
 
     let host_call = |limits: Limits| {
@@ -30,7 +30,7 @@ fn payloads() {
         host.call("host", &large).map(|answer| answer == large).map_err(|error| error.kind())
     };
     assert_eq!(host_call(both), Err(ErrorKind::GuestFailed), "the guest reports what its host call came to");
-    assert_eq!(host_call(both.with_host_payload(5 << 20)), Ok(true));
+    assert_eq!(host_call(both.host_payload(5 << 20)), Ok(true));
 }
 
 #[test]
@@ -39,13 +39,13 @@ fn names() {
     let long = "e".repeat(1025);
     assert_eq!(limited(Limits::new()).call(&long[1..], b"hi").unwrap(), b"hi");
     assert_eq!(limited(Limits::new()).call(&long, b"hi").unwrap_err().kind(), ErrorKind::TooLarge);
-    assert_eq!(limited(Limits::new().with_name(1025)).call(&long, b"hi").unwrap(), b"hi");
+    assert_eq!(limited(Limits::new().name(1025)).call(&long, b"hi").unwrap(), b"hi");
 }
 
 #[test]
 fn host_calls() {
     on_record("a call may make 1,000 host calls, of 256 MiB together");
-    // Calls its host 1,001 times with a byte.
+    // Makes 1,001 host calls of one byte each.
     let asks = echo_with(
         r#"(import "wapc" "__host_call" (func $ask (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"#,
         r#"(func $all (local $n i32)
@@ -61,10 +61,10 @@ fn host_calls() {
         host.call("op", b"hi").map_err(|error| error.kind())
     };
     assert_eq!(call(Limits::new()), Err(ErrorKind::HostCallLimit));
-    let enough = Limits::new().with_host_calls(1001);
+    let enough = Limits::new().host_calls(1001);
     assert_eq!(call(enough).unwrap(), b"hi");
-    assert_eq!(call(enough.with_host_call_bytes(2001)), Err(ErrorKind::HostCallLimit));
-    assert_eq!(call(enough.with_host_call_bytes(2002)).unwrap(), b"hi");
+    assert_eq!(call(enough.host_call_bytes(2001)), Err(ErrorKind::HostCallLimit));
+    assert_eq!(call(enough.host_call_bytes(2002)).unwrap(), b"hi");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn modules() {
     large.resize(large.len() + 16 * MIB - 2, 0);
     let builder = || WasmtimeEngineProviderBuilder::new().module_bytes(&large);
     assert_eq!(wapc::errors::Error::from(builder().build().unwrap_err()).kind(), ErrorKind::InvalidModule);
-    let engine = builder().limits(Limits::new().with_module(32 << 20)).build().unwrap();
+    let engine = builder().limits(Limits::new().module(32 << 20)).build().unwrap();
     assert_eq!(WapcHost::new(Box::new(engine), None).unwrap().call("echo", b"hi").unwrap(), b"hi");
 
     on_record("a module in the text format ends at 1 MiB");
@@ -103,7 +103,7 @@ fn error_texts_and_logs() {
         error.guest_error().unwrap().matches('x').count()
     };
     assert!((65_000..=65_536).contains(&error_text(Limits::new())));
-    assert_eq!(error_text(Limits::new().with_error_text(70_000)), 70_000);
+    assert_eq!(error_text(Limits::new().error_text(70_000)), 70_000);
 
     let logged = |limits: Limits| {
         let lines = std::sync::Arc::new(std::sync::Mutex::new(0));
@@ -115,8 +115,8 @@ fn error_texts_and_logs() {
         *lines.lock().unwrap()
     };
     assert!((4_000..=4_096).contains(&logged(Limits::new())));
-    assert!(logged(Limits::new().with_log_line(70_000)) < 70_000, "the log of the call is full");
-    assert_eq!(logged(Limits::new().with_log_line(70_000).with_log(80_000)), 70_000);
+    assert!(logged(Limits::new().log_line(70_000)) < 70_000, "the log of the call is full");
+    assert_eq!(logged(Limits::new().log_line(70_000).log(80_000)), 70_000);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn the_largest_value_is_no_limit_and_the_stricter_side_wins() {
         WasmtimeEngineProviderBuilder::new().module_bytes(TOOLBOX.as_bytes()).limits(limits).build().unwrap()
     };
     for (provider, host) in [(10, 20), (20, 10)] {
-        let (provider, host) = (Limits::new().with_request(provider), Limits::new().with_request(host));
+        let (provider, host) = (Limits::new().request(provider), Limits::new().request(host));
         let host = WapcHost::builder(Box::new(engine(provider))).limits(host).build().unwrap();
         assert_eq!(host.call("echo", &[1; 10]).unwrap(), [1; 10]);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The switches of time, memory, start, WASI and features.
+//! The switches for time, memory, start, WASI and features.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use wasmtime_provider::{ResourceLimits, WasmtimeEngineProviderBuilder};
 
 use crate::{Echo, host_of, limited, on_record};
 
-/// Half of it is asked for: on a machine with too much to do, a deadline counts from a tick that is late.
+/// The deadline under test. The tests demand only half of it, because on a busy machine a deadline
+/// counts from a tick that is late.
 const SHORT: Duration = Duration::from_millis(100);
 
 fn built(builder: &WasmtimeEngineProviderBuilder<'_>) -> Result<WapcHost, ErrorKind> {
@@ -19,7 +20,7 @@ fn built(builder: &WasmtimeEngineProviderBuilder<'_>) -> Result<WapcHost, ErrorK
     WapcHost::new(Box::new(engine), None).map_err(|error| error.kind())
 }
 
-/// How long a call that never ends took to end by its deadline.
+/// Checks that an endless call ends by its deadline, and returns how long it took.
 fn ends(call: impl FnOnce() -> Error) -> Duration {
     let started = Instant::now();
     let error = call();
@@ -32,7 +33,7 @@ fn deadline_of_a_call() {
     on_record("a call ends after 2 s, host calls and queueing included");
     let by_default = limited(Limits::new());
     assert!(ends(|| by_default.call("loop", b"").unwrap_err()) >= Duration::from_millis(1_500));
-    let set = limited(Limits::new().with_deadline(SHORT));
+    let set = limited(Limits::new().deadline(SHORT));
     let took = ends(|| set.call("loop", b"").unwrap_err());
     assert!((SHORT / 2..Duration::from_secs(2)).contains(&took), "{took:?}");
     let took = ends(|| by_default.call_with(Request::new("loop", b"").deadline(SHORT)).unwrap_err());
@@ -46,7 +47,7 @@ fn no_deadline_of_a_call() {
         std::thread::sleep(Duration::from_millis(2_100));
         Ok(payload.to_vec())
     });
-    let limits = Limits::new().with_deadline(Duration::MAX);
+    let limits = Limits::new().deadline(Duration::MAX);
     let engine = WasmtimeEngineProviderBuilder::new().module_bytes(TOOLBOX.as_bytes()).limits(limits).build();
     let host = WapcHost::new(Box::new(engine.unwrap()), Some(slow)).unwrap();
     assert_eq!(host.call("host", b"slow").unwrap(), b"slow");
@@ -57,7 +58,7 @@ fn deadline_of_a_start() {
     on_record("a start ends after 2 s");
     let looping = echo_with("", r#"(func (export "_start") (loop $again (br $again)))"#);
     for (limits, least) in
-        [(Limits::new(), Duration::from_millis(1_500)), (Limits::new().with_init_deadline(SHORT), SHORT / 2)]
+        [(Limits::new(), Duration::from_millis(1_500)), (Limits::new().init_deadline(SHORT), SHORT / 2)]
     {
         let started = Instant::now();
         let error = host_of(&looping).limits(limits).build().unwrap_err();
@@ -76,11 +77,11 @@ fn memory_and_tables() {
         |host: WapcHost| ["grow", "table"].map(|operation| number(&host.call(operation, b"").unwrap()));
     let builder = || WasmtimeEngineProviderBuilder::new().module_bytes(large.as_bytes());
     assert_eq!(grown(built(&builder()).unwrap()), [1_024, 20_000]);
-    let raised = Limits::new().with_memory(100 << 20).with_table_elements(30_000);
+    let raised = Limits::new().memory(100 << 20).table_elements(30_000);
     assert_eq!(grown(built(&builder().limits(raised)).unwrap()), [1_600, 30_000]);
     let theirs = ResourceLimits { max_memory_size: Some(80 << 20), max_table_elements: Some(25_000) };
     assert_eq!(grown(built(&builder().enable_resource_limits(theirs)).unwrap()), [1_280, 25_000]);
-    // Where given it replaces both, also the one that it leaves open.
+    // `enable_resource_limits` replaces both limits, including one that it leaves unset.
     let open = ResourceLimits { max_memory_size: Some(1 << 20), max_table_elements: None };
     assert_eq!(
         number(&built(&builder().enable_resource_limits(open)).unwrap().call("grow", b"").unwrap()),
@@ -118,7 +119,7 @@ fn host_calls_in_init() {
     assert_eq!(host.call("op", b"started").unwrap(), b"started");
 }
 
-/// Prints its payload, which ends its line, and echoes it.
+/// A guest that prints its payload, which must end its line, and echoes it.
 fn printing() -> String {
     echo_with(
         r#"(import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))"#,
@@ -188,7 +189,7 @@ fn giving_way_to_the_executor() {
     for cooperative in [true, false] {
         let engine = WasmtimeEngineProviderBuilder::new()
             .module_bytes(TOOLBOX.as_bytes())
-            .limits(Limits::new().with_deadline(Duration::from_millis(400)))
+            .limits(Limits::new().deadline(Duration::from_millis(400)))
             .cooperative(cooperative)
             .build_async()
             .unwrap();

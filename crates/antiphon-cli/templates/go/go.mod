@@ -1,1 +1,3 @@
-../../../../guests/go/go.mod
+module guest
+
+go 1.24

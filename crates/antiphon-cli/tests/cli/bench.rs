@@ -1,10 +1,10 @@
-//! What a benchmark measures, and what it is compared with.
+//! `antiphon bench`: what it measures, compares and reports.
 
 use serde_json::Value;
 
 use crate::program::{MODES, Run, Wat, guest, here, run};
 
-/// `antiphon bench` for a moment.
+/// Runs `antiphon bench` for a moment.
 fn bench(module: &str, arguments: &[&str]) -> Run {
     let module = guest(module);
     let mut all = vec!["bench", module.to_str().unwrap()];
@@ -87,7 +87,7 @@ fn the_text_has_a_block_for_each_contender_and_the_ratio() {
 
 #[test]
 fn two_contenders_take_turns_and_the_slower_one_is_seen() {
-    // One of them does much more work for each call.
+    // One of them does much more work in each call.
     let guest = |loops: u32| {
         Wat::guest(
             "",
@@ -126,7 +126,7 @@ fn two_contenders_take_turns_and_the_slower_one_is_seen() {
 
 #[test]
 fn errors_are_counted_by_kind_and_end_nothing() {
-    // Every other call of an instance traps, and so costs it.
+    // Every other call of an instance traps, which discards the instance.
     let wat = Wat::guest(
         "(global $calls (mut i32) (i32.const 0))",
         "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
@@ -191,7 +191,7 @@ fn what_is_no_setting_is_wrong_usage() {
 
 #[cfg(target_os = "linux")]
 mod interrupted {
-    //! By Ctrl-C.
+    //! Interrupted by Ctrl-C.
 
     use std::ffi::OsStr;
     use std::io::Read;
@@ -204,7 +204,8 @@ mod interrupted {
     use super::number;
     use crate::program::{MODES, Wat, guest, interrupt};
 
-    /// What `antiphon bench` for an hour reports when Ctrl-C is pressed after so many seconds.
+    /// The report of `antiphon bench` with a duration of an hour, when Ctrl-C is pressed after
+    /// `seconds`.
     fn bench(module: &OsStr, arguments: &[&str], seconds: u64) -> String {
         let all: Vec<&OsStr> = ["bench".as_ref(), module, "echo".as_ref()].to_vec();
         let mut child = interrupt::command(all)
@@ -246,7 +247,7 @@ mod interrupted {
 
     #[test]
     fn of_two_contenders_the_turns_that_were_finished_are_compared() {
-        // An hour has turns of 3.6 s: none of them is over.
+        // In an hour each turn takes 3.6 s, so none is complete.
         let report = bench(guest("rust.wasm").as_os_str(), &["--compare", "mode=sync"], 1);
         assert!(report.starts_with("interrupted: ") && report.contains("\n  latency   none: "), "{report}");
         assert!(report.ends_with("\nratio     none: too little was measured\n"), "{report}");
@@ -254,7 +255,8 @@ mod interrupted {
 
     #[test]
     fn a_call_that_is_under_way_is_not_waited_for() {
-        // Two seconds after an instance has begun, it never ends: not in the warm-up, whose calls are waited for.
+        // Two seconds after its start, an instance never returns from a call. The warm-up, which
+        // waits for its calls, is over by then.
         let endless = Wat::guest(
             r#"(import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
             (global $first (mut i64) (i64.const 0))"#,
@@ -274,8 +276,26 @@ mod interrupted {
     }
 
     #[test]
+    fn it_is_ignored_by_who_was_started_so() {
+        let mut child =
+            interrupt::ignored(["bench".as_ref(), guest("rust.wasm").as_os_str(), "echo".as_ref()])
+                .args(["hello", "--duration", "3s"])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+        let begun = Instant::now();
+        // The module is compiled, and calls are made.
+        sleep(Duration::from_secs(2));
+        interrupt::press(&child);
+        let mut report = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut report).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(begun.elapsed() >= Duration::from_secs(3) && !report.starts_with("interrupted"), "{report}");
+    }
+
+    #[test]
     fn a_second_one_ends_it_at_once() {
-        // Nobody reads: a pipe that is full holds up the report.
+        // Nothing reads the pipe: it is full and blocks the report.
         let mut child = std::process::Command::new("sh")
             .args(["-c", "head -c 65536 /dev/zero; exec env --default-signal=INT \"$0\" bench \"$1\" echo --duration 1h"])
             .args([env!("CARGO_BIN_EXE_antiphon").as_ref(), guest("rust.wasm").as_os_str()])

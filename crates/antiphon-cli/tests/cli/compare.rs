@@ -1,4 +1,4 @@
-//! The same call on every engine.
+//! `antiphon compare`: the same call on every engine.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ fn compare(module: &std::path::Path, arguments: &[&str]) -> Run {
     command(["compare".as_ref(), module.as_os_str()]).args(arguments).output().unwrap().into()
 }
 
-/// The report of a comparison with this exit code.
+/// The JSON report of a comparison that ends with this exit code.
 #[track_caller]
 fn report(module: &std::path::Path, arguments: &[&str], code: i32) -> Value {
     let run = compare(module, &[arguments, &["--json"]].concat());
@@ -20,7 +20,7 @@ fn runs(report: &Value) -> &[Value] {
     report["runs"].as_array().unwrap()
 }
 
-/// Answers eight bytes at random.
+/// A guest that answers eight random bytes.
 fn dice() -> Wat {
     Wat::guest(
         r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))"#,
@@ -62,7 +62,7 @@ fn failures_that_agree_have_their_exit_code_too() {
         assert_eq!(report["same"], true);
         for run in runs(&report) {
             assert_eq!((&run["error"]["code"], &run["answer"]), (&kind.into(), &Value::Null), "{run}");
-            // The first call failed, and no other one was made.
+            // The first call failed, so no other was made.
             assert_eq!((&run["answers"]["count"], &run["call_ns"]), (&0.into(), &Value::Null));
         }
     }
@@ -110,7 +110,7 @@ fn what_a_guest_logs_and_asks_for_is_compared_and_not_shown() {
     let report_of_call = report(&module, &["host", "hi", "--host-call", "*=back"], 0);
     assert!(runs(&report_of_call).iter().all(|run| run["host_calls"]["count"] == 1), "{report_of_call}");
 
-    // Logs the random bytes, and always answers the same.
+    // Logs random bytes, and always gives the same answer.
     let gossip = Wat::guest(
         r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
         (import "wapc" "__console_log" (func $log (param i32 i32)))"#,
@@ -181,7 +181,7 @@ fn what_an_engine_cannot_do_is_wrong_usage() {
         let all = ["echo", "x", "--dir", &granted, "--error-format", "json"];
         let error = compare(&guest("rust.wasm"), &all).failed(2).error();
         assert_eq!(error["code"], "unsupported");
-        assert!(error["message"].as_str().unwrap().starts_with("wasmi cannot do"), "{error}");
+        assert!(error["message"].as_str().unwrap().starts_with("wasmi lacks an option"), "{error}");
         assert!(error["chain"][0].as_str().unwrap().contains("--dir needs --engine wasmtime"), "{error}");
     }
     compare(&guest("rust.wasm"), &["echo", "--repeat", "0"]).failed(2);

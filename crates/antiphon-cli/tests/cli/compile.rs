@@ -1,4 +1,4 @@
-//! Compiled ahead of time, and from the cache.
+//! `antiphon compile`, and the cache of compiled modules.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::program::{MODES, Run, command, guest, run};
 
-/// A place for artifacts, with a key in it.
+/// A directory for artifacts, with a key in it.
 struct Place(tempfile::TempDir);
 
 impl Place {
@@ -20,13 +20,13 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// Arguments, and behind them the directory of the key.
+    /// Runs the program with these arguments and the directory of the key.
     fn run(&self, arguments: &[&dyn AsRef<OsStr>]) -> Run {
         let arguments = arguments.iter().map(|argument| argument.as_ref().to_owned());
         run(arguments.chain(["--cache-dir".into(), self.path("keys").into()]))
     }
 
-    /// The program, without anything to say, makes this artifact of a guest.
+    /// Compiles a guest to an artifact, and checks that the program prints nothing.
     fn compiled(&self, options: &[&str]) -> PathBuf {
         let artifact = self.path("guest.sealed");
         let module = guest("rust.wasm");
@@ -42,7 +42,7 @@ impl Place {
     }
 }
 
-/// The reason of an artifact that was refused.
+/// The reason why an artifact was refused.
 fn refused(run: Run) -> String {
     let error = run.failed(4).error();
     assert_eq!(
@@ -145,7 +145,7 @@ fn what_cannot_be_compiled_leaves_no_file() {
     let json = "--error-format=json";
     let again = place.compiled(&[]);
     let error = place.run(&[&"compile", &again, &"-o", &artifact, &json]).failed(2).error();
-    assert!(error["message"].as_str().unwrap().contains("is compiled already"), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("is already compiled"), "{error}");
     fs::remove_file(&again).unwrap();
     let nowhere = place.path("no/where.sealed");
     place.run(&[&"compile", &guest("rust.wasm"), &"-o", &nowhere]).failed(2);
@@ -182,13 +182,13 @@ fn what_was_compiled_is_kept_unless_it_must_not_be() {
         place.kept()
     };
     assert_eq!(call(&["--no-cache"]), 0);
-    // The module, the key and the lock.
+    // The cache holds three files: the module's code, the key and the lock.
     assert_eq!(call(&[]), 3);
     assert_eq!(call(&[]), 3);
     assert_eq!(call(&["--memory", "32MiB"]), 3);
     assert_eq!(call(&["--fuel", "1000000000"]), 4);
 
-    // The user's own directory is the default.
+    // By default the cache is in the user's cache directory.
     let caches = place.path("caches");
     let mut command = command(["call", "guests/built/assemblyscript.wasm", "echo", "hello"]);
     let run: Run = command.env("XDG_CACHE_HOME", &caches).output().unwrap().into();

@@ -129,7 +129,7 @@ fn directories_on_an_engine_without_them_are_refused_with_what_to_do() {
             assert_eq!(error["code"], "unsupported", "{error}");
             assert_eq!(
                 error["message"],
-                "wasmi has no directories for guests: --dir needs --engine wasmtime"
+                "wasmi cannot grant directories to guests: --dir needs --engine wasmtime"
             );
         }
     }
@@ -148,7 +148,7 @@ fn the_engines_are_listed_with_what_they_can_do() {
         assert_eq!(engine["available"], available, "{engine}");
         let first = here().next().is_some_and(|here| engine["name"] == here);
         assert_eq!(engine["default"], first, "{engine}");
-        // What the contract asks of every engine.
+        // The capabilities that the project promises of every engine.
         for must in ["deadline", "deterministic", "fuel", "memory_limit", "suspend", "wasi", "stack_limit"] {
             let expected = if available { true.into() } else { Value::Null };
             assert_eq!(engine["capabilities"][must], expected, "{must}: {engine}");

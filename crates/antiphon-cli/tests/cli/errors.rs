@@ -1,4 +1,4 @@
-//! Exit codes and reports of everything that goes wrong.
+//! Exit codes and error reports.
 
 use serde_json::json;
 
@@ -35,7 +35,7 @@ fn a_failure_in_json_has_every_field() {
     }
 }
 
-// wasmi has no frames.
+// Only with Wasmtime, because wasmi reports no frames.
 #[cfg(feature = "wasmtime")]
 #[test]
 fn a_guest_that_panics_is_exit_code_3_with_its_frames() {
@@ -50,7 +50,7 @@ fn a_guest_that_panics_is_exit_code_3_with_its_frames() {
     let error = call("sync", "assemblyscript.wasm", &["panic", "oh", "--error-format", "json"]).error();
     assert!(error["guest_error"].as_str().unwrap().contains("the guest panicked: oh"), "{error}");
 
-    // The frames are shown once, although the engine has them in its message too.
+    // The frames are shown once, although the engine repeats them in its message.
     let text = call("sync", "assemblyscript.wasm", &["panic", "oh"]).failed(3).stderr;
     assert_eq!(text.matches("wasm backtrace").count(), 1, "{text}");
     for part in
@@ -74,15 +74,15 @@ fn wrong_usage_is_exit_code_2_in_either_format() {
     let wrong: [(&[&str], &str); 9] = [
         (
             &["--deadline", "soon"],
-            "invalid value 'soon' for '--deadline <TIME>': no time such as 500ms or 2s",
+            "invalid value 'soon' for '--deadline <TIME>': expected a time such as 500ms or 2s",
         ),
         (&["--deadline", "0s"], "lets nothing run"),
-        (&["--memory", "lots"], "invalid value 'lots' for '--memory <SIZE>': no size such as"),
-        (&["--env", "A"], "no variable of the form KEY=VALUE"),
-        (&["--dir", "/tmp"], "no directory of the form HOST::GUEST"),
+        (&["--memory", "lots"], "invalid value 'lots' for '--memory <SIZE>': expected a size such as"),
+        (&["--env", "A"], "expected a variable as KEY=VALUE"),
+        (&["--dir", "/tmp"], "expected a directory as HOST::GUEST"),
         (&["--dir", "/no/such::/d"], "cannot grant the directory /no/such"),
-        (&["--host-call", "a/b/c"], "no rule of the form BINDING/NAMESPACE/OPERATION=ANSWER"),
-        (&["--host-call", "a/b=c"], "neither BINDING/NAMESPACE/OPERATION nor a bare *"),
+        (&["--host-call", "a/b/c"], "expected a rule as BINDING/NAMESPACE/OPERATION=ANSWER"),
+        (&["--host-call", "a/b=c"], "expected BINDING/NAMESPACE/OPERATION or * before the ="),
         (&["--engine", "quantum"], "invalid value 'quantum' for '--engine <ENGINE>'"),
     ];
     for (arguments, expected) in wrong {
@@ -168,7 +168,7 @@ fn a_guest_that_does_not_start_is_exit_code_4() {
 fn a_module_over_its_limit_is_not_read_to_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("huge.wasm");
-    // Sparse: 1 TiB that nobody has.
+    // A sparse file: 1 TiB in size, almost nothing on disk.
     std::fs::File::create(&file).unwrap().set_len(1 << 40).unwrap();
     for mode in MODES {
         let text = call_path(mode, &file, &["any"]).failed(4).stderr;

@@ -1,4 +1,4 @@
-//! Every example, of the help and of the README, does what it says.
+//! Runs every example of the help and the README, and compares its output.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,20 +11,20 @@ fn help(of: &[&str]) -> String {
     run.text().to_owned()
 }
 
-/// The lines below `EXAMPLES:`.
+/// The commands below `EXAMPLES:` in a help text.
 fn examples(help: &str) -> Vec<String> {
     let (_, after) = help.split_once("\nEXAMPLES:\n").unwrap();
     after.lines().take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_owned()).collect()
 }
 
-/// A directory to run in, where the guests are where the examples look for them.
+/// A directory to run in, with the guests at the paths that examples use.
 fn place() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(repository().join("guests"), dir.path().join("guests")).unwrap();
     dir
 }
 
-/// Runs a line in a shell that finds the program, with both outputs in one.
+/// Runs a line in a shell that finds the program; both output streams are merged.
 fn shell(line: &str, place: &Path) -> (Option<i32>, String) {
     let bin = Path::new(env!("CARGO_BIN_EXE_antiphon")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
@@ -46,6 +46,7 @@ fn every_example_of_the_help_runs() {
         &["compile"],
         &["engines"],
         &["inspect"],
+        &["new"],
         &["new", "guest"],
         &["test"],
         &["completions"],
@@ -59,7 +60,8 @@ fn every_example_of_the_help_runs() {
     }
 }
 
-/// In the README a command stands behind `$ `, its output (both streams) below; `[..]` stands for anything in a line.
+/// In the README a command follows `$ ` and its output (both streams) follows the command; `[..]`
+/// matches anything within a line.
 #[test]
 fn every_example_of_the_readme_does_what_it_shows() {
     let readme = include_str!("../../README.md");

@@ -1,4 +1,4 @@
-//! What modules say about themselves.
+//! `antiphon inspect`.
 
 use serde_json::json;
 

@@ -3,21 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 mod bench;
-mod call;
+mod calls;
 mod compare;
 #[cfg(feature = "wasmtime")]
 mod compile;
 mod engines;
 mod errors;
-// They show what a build with every engine does.
+// The examples show the output of a build with every engine.
 #[cfg(all(unix, feature = "wasmtime", feature = "wasmi"))]
 mod examples;
 mod help;
-mod host_calls;
-mod input;
 mod inspect;
 mod new;
 mod program;
 mod test;
-mod wasi;
 mod watch;

@@ -1,8 +1,10 @@
 //! `antiphon new`.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 
-use crate::program::run;
+use crate::program::{repository, run};
 
 #[test]
 fn a_project_has_the_commands_in_its_readme_and_the_files_that_they_need() {
@@ -39,4 +41,56 @@ fn what_is_there_is_left_alone() {
     }
     assert_eq!(fs::read_to_string(dir.path().join("mine")).unwrap(), "all mine");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+/// The files below a folder, by their paths in it.
+fn files(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(path.strip_prefix(folder).unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The templates are copies, because a checkout on Windows has no links and a package has no
+/// guests. `ANTIPHON_COPY_TEMPLATES=1` copies them again.
+#[test]
+fn a_project_has_the_files_of_its_guest_byte_for_byte() {
+    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    for (lang, guest) in [
+        ("assemblyscript", "assemblyscript"),
+        ("c", "c"),
+        ("go", "go"),
+        ("rust", "rust/antiphon"),
+        ("zig", "zig"),
+    ] {
+        let (template, guest) = (templates.join(lang), repository().join("guests").join(guest));
+        for file in files(&template) {
+            let (copy, original) = (template.join(&file), guest.join(&file));
+            if std::env::var_os("ANTIPHON_COPY_TEMPLATES").is_some() {
+                fs::write(&copy, fs::read(&original).unwrap()).unwrap();
+            }
+            assert!(!copy.is_symlink(), "{} is a link", copy.display());
+            let same = fs::read(&copy).unwrap() == fs::read(&original).unwrap();
+            assert!(same, "{} is not {}: set ANTIPHON_COPY_TEMPLATES=1", copy.display(), original.display());
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let project = dir.path().join("hello");
+        run(["new", "guest", project.to_str().unwrap(), "--lang", lang]);
+        let mut made = files(&project);
+        made.retain(|file| {
+            !["README.md", ".gitignore", "Cargo.toml"].map(Path::new).contains(&file.as_path())
+        });
+        assert_eq!(made, files(&template), "{lang}");
+    }
+    // Each language that the program knows has a template.
+    assert_eq!(fs::read_dir(&templates).unwrap().count(), 5);
 }

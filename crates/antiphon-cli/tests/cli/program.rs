@@ -1,4 +1,4 @@
-//! The program under test.
+//! Runs the program under test.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 pub(crate) const MODES: [&str; 2] = ["async", "sync"];
 
-/// Every engine that there is, in the order in which the program lists them.
+/// Every engine, in the order in which the program lists them.
 pub(crate) const ENGINES: [&str; 2] = ["wasmtime", "wasmi"];
 
 /// The engines of this build.
@@ -16,11 +16,11 @@ pub(crate) fn here() -> impl Iterator<Item = &'static str> {
     ENGINES.into_iter().zip(built).filter_map(|(engine, built)| built.then_some(engine))
 }
 
-/// Modules of all languages that have the operations of `guests/README.md`.
+/// Guests in all languages, each with the operations of `guests/README.md`.
 pub(crate) const GUESTS: [&str; 6] =
     ["rust.wasm", "assemblyscript.wasm", "assemblyscript-env-abort.wasm", "c.wasm", "go.wasm", "zig.wasm"];
 
-/// What a run of the program left behind.
+/// The outcome of a run of the program.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
@@ -34,19 +34,20 @@ impl Run {
         std::str::from_utf8(&self.stdout).unwrap()
     }
 
-    /// The error as JSON: the last line of standard error.
+    /// The error as JSON, from the last line of standard error.
     pub(crate) fn error(&self) -> serde_json::Value {
         serde_json::from_str(self.stderr.lines().last().unwrap()).unwrap()
     }
 
-    /// Nothing on standard output, and this exit code.
+    /// Asserts that the run failed with this exit code and left standard output empty.
     #[track_caller]
     pub(crate) fn failed(self, code: i32) -> Self {
         assert_eq!((self.code, self.text()), (Some(code), ""), "{}", self.stderr);
         self
     }
 
-    /// These bytes on standard output, nothing on standard error, exit code 0.
+    /// Asserts that the run wrote these bytes to standard output, nothing to standard error, and
+    /// succeeded.
     #[track_caller]
     pub(crate) fn answered(self, answer: impl AsRef<[u8]>) {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""));
@@ -61,7 +62,7 @@ impl From<Output> for Run {
     }
 }
 
-/// The repository, which examples take for the current directory.
+/// The root of the repository, which examples use as their current directory.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
@@ -70,7 +71,7 @@ pub(crate) fn guest(name: &str) -> PathBuf {
     repository().join("guests/built").join(name)
 }
 
-/// Where the program under test has its cache: nobody's own.
+/// The cache directory of the program under test, so that tests never touch a user's.
 pub(crate) fn caches() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
@@ -89,7 +90,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run
     command(arguments).output().unwrap().into()
 }
 
-/// Runs with bytes on standard input.
+/// Runs the program with bytes on standard input.
 pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Run {
     let mut child = command(arguments)
         .stdin(Stdio::piped())
@@ -99,14 +100,14 @@ pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Run {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // A program that has read enough closes its end: no error of ours.
+    // The write may fail: a program that has read enough closes its end.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
     output.into()
 }
 
-/// Ctrl-C.
+/// Sends Ctrl-C to the program.
 #[cfg(target_os = "linux")]
 pub(crate) mod interrupt {
     use std::ffi::OsStr;
@@ -115,12 +116,13 @@ pub(crate) mod interrupt {
     use std::thread::sleep;
     use std::time::{Duration, Instant};
 
-    /// A command that it ends. What runs tests in the background may have them ignore the signal, and children inherit that.
+    /// A command with the default action of the signal. A test runner in the background may ignore
+    /// the signal, and children inherit that.
     pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         with("--default-signal=INT", arguments)
     }
 
-    /// A command that is started with the signal ignored.
+    /// A command that starts with the signal ignored.
     pub(crate) fn ignored(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         with("--ignore-signal=INT", arguments)
     }
@@ -134,7 +136,7 @@ pub(crate) mod interrupt {
         command
     }
 
-    /// Waits until the program has its own way with the signal, and then for so many seconds.
+    /// Waits until the program handles the signal, and then for `seconds`.
     pub(crate) fn wait_for(child: &mut Child, seconds: u64) {
         let status = format!("/proc/{}/status", child.id());
         let begun = Instant::now();
@@ -154,32 +156,32 @@ pub(crate) mod interrupt {
         sleep(Duration::from_secs(seconds));
     }
 
-    /// Presses it.
+    /// Sends the signal.
     pub(crate) fn press(child: &Child) {
         let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
         assert!(kill.success());
     }
 
-    /// It ended the program.
+    /// Asserts that the signal ended the program.
     #[track_caller]
     pub(crate) fn ended(status: ExitStatus) {
         assert_eq!((status.code(), status.signal()), (None, Some(2)));
     }
 }
 
-/// `antiphon call` in a mode, on one of the guests.
+/// Runs `antiphon call` in a mode on one of the guests.
 pub(crate) fn call(mode: &str, name: &str, arguments: &[&str]) -> Run {
     call_path(mode, &guest(name), arguments)
 }
 
-/// `antiphon call` in a mode, on a module.
+/// Runs `antiphon call` in a mode on a module.
 pub(crate) fn call_path(mode: &str, module: &Path, arguments: &[&str]) -> Run {
     let mut all: Vec<&OsStr> = vec!["call".as_ref(), "--mode".as_ref(), mode.as_ref(), module.as_ref()];
     all.extend(arguments.iter().map(OsStr::new));
     run(all)
 }
 
-/// A module in the text format, in a file that lives as long as the value.
+/// A module in text format, in a file that lives as long as this value.
 pub(crate) struct Wat {
     dir: tempfile::TempDir,
 }
@@ -191,7 +193,7 @@ impl Wat {
         Self { dir }
     }
 
-    /// A guest: a memory of one page, the import of responses, and the body of `__guest_call`.
+    /// A guest with a memory of one page, the import of responses, and this body of `__guest_call`.
     pub(crate) fn guest(fields: &str, body: &str) -> Self {
         Self::new(&format!(
             r#"(module

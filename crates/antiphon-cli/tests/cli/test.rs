@@ -95,7 +95,7 @@ fn what_is_different_is_shown_and_accepted_where_asked_to() {
          FAIL  greets\n       {\n      -  \"length\": 12,\n      +  \"length\": 11,\n         \"text\": \"Hello, Ada!\"\n       }\n\
          FAIL  fail\n      +error kind: guest_failed\n      +error text: the guest refused: no tea\n\
          FAIL  <none>\n      +error kind: guest_failed\n      +error text: No handler registered for function nope\n\
-       \x20      the case expects neither an answer nor an error: `--update` writes what came\n\
+       \x20      the case states neither an answer nor an error; `--update` writes the actual outcome\n\
          0 passed, 4 failed\n"
     );
     let report = fs::read_to_string(report).unwrap();
@@ -119,10 +119,10 @@ fn what_is_no_file_of_cases_is_wrong_usage() {
         ("", "missing field `case`"),
         ("case = []", "no [[case]]"),
         ("[[case]]\noperation = 'x'\nextra = 1", "unknown field `extra`"),
-        ("[[case]]\noperation = 'x'\nanswer = ''\nerror = { kind = 'x' }", "exclude each other"),
+        ("[[case]]\noperation = 'x'\nanswer = ''\nerror = { kind = 'x' }", "an answer or an error, not both"),
         ("[[case]]\noperation = 'x'\nerror = {}", "a kind, a text, or both"),
         ("[[case]]\noperation = 'x'\nanswer = { hex = '0' }", "even number"),
-        ("[[case]]\noperation = 'x'\n[[case.host]]\ncall = '*'", "either an answer or an error"),
+        ("[[case]]\noperation = 'x'\n[[case.host]]\ncall = '*'", "an answer or an error, not both"),
         ("[[case]]\noperation = 'x'\n[[case.host]]\ncall = 'a'\nanswer = ''", "BINDING/NAMESPACE/OPERATION"),
     ] {
         let (_dir, path) = file(text);
@@ -153,20 +153,21 @@ fn a_person_calls_with_json_and_reads_json() {
         call(mode, "c.wasm", &["echo", "--json", "[1"]).failed(2);
         call(mode, "c.wasm", &["echo", "x", "--json", "1"]).failed(2);
         call(mode, "c.wasm", &["echo", "x", "--codec", "json"]).failed(2);
-        // Answers nothing, which is no value: the call was right, the guest's answer is not.
+        // The guest answers no bytes, which is not a value. The call itself succeeds, so the fault
+        // is the guest's.
         let none = call(mode, "c.wasm", &["log", "--json", "1", "--error-format", "json"]).failed(3);
         let error = none.error();
         assert_eq!((&error["code"], &error["fault"]), (&"answer_unreadable".into(), &"guest".into()));
         assert_eq!(error["fate"], "kept");
         assert_eq!(
             error["message"],
-            "the guest answered, but not in msgpack; without --json its bytes are shown"
+            "the guest's answer is not valid msgpack; call without --json to see its bytes"
         );
         assert_eq!(
             error["chain"][0],
             "msgpack not decoded: at byte 0: the input ends, expected 1 bytes more, found 0"
         );
-        // The bytes of the payload in one codec are not always a value of the other.
+        // Bytes of one codec are not always valid in the other.
         let other = call(mode, "c.wasm", &["greet", "--json", "1", "--codec", "json"]).failed(1);
         assert!(other.stderr.contains("greet wants"), "{}", other.stderr);
         let text = call(mode, "rust-antiphon.wasm", &["text/upper-case", "--json", "{}", "--codec", "json"]);
@@ -190,10 +191,7 @@ fn an_integer_of_more_than_64_bits_never_becomes_another_number() {
             (r#"{"a": [true, {"b": -9223372036854775809}]}"#, "-9223372036854775809"),
         ] {
             let refused = echo(json).failed(2).stderr;
-            assert!(
-                refused.contains(&format!("the integer {integer} {RANGE}: with .0 behind it")),
-                "{refused}"
-            );
+            assert!(refused.contains(&format!("the integer {integer} {RANGE}; append .0")), "{refused}");
         }
         for most in ["18446744073709551615", "-9223372036854775808"] {
             echo(most).answered(format!("{most}\n"));
@@ -213,7 +211,7 @@ fn a_number_of_an_answer_that_json_does_not_hold_makes_it_unreadable() {
             "*=[18446744073709551616]".to_owned(),
             "at byte 1: the integer 18446744073709551616 is not from",
         ),
-        ("msgpack", format!("*=@{}", nan.display()), "in field a: NaN is no number in JSON"),
+        ("msgpack", format!("*=@{}", nan.display()), "in field a: NaN is not a number in JSON"),
     ] {
         let arguments =
             ["host", "--json", "1", "--codec", codec, "--host-call", &answer, "--error-format", "json"];
@@ -221,12 +219,12 @@ fn a_number_of_an_answer_that_json_does_not_hold_makes_it_unreadable() {
         assert_eq!(error["code"], "answer_unreadable");
         assert!(error["chain"][0].as_str().unwrap().contains(reason), "{error}");
     }
-    // Nor is it taken for the number next to it.
+    // Nor is it compared as the nearest number that a float can hold.
     let (_dir, path) = file(
         "[[case]]\noperation = 'echo'\npayload = '18446744073709551616'\nanswer = { json = 18446744073709551616.0 }\n",
     );
     assert_eq!(test("c.wasm", &path, &[]).code, Some(1));
-    // TOML has the signed half of them.
+    // TOML's integers are signed, so the upper half of the unsigned range cannot be written.
     let (_dir, path) = file("[[case]]\noperation = 'echo'\npayload = { msgpack = [9223372036854775808] }\n");
     test("c.wasm", &path, &[]).failed(2);
 }
@@ -238,8 +236,9 @@ fn an_update_that_ends_half_way_leaves_the_file_as_it_was() {
 
     let wrong = format!("# {}\n{WRONG}", "long ".repeat(400_000));
     let (dir, path) = file(&wrong);
-    // No file may grow beyond a half or a whole mebibyte, which is enough for what engines keep in memory as a file: the system
-    // ends the program, or refuses it the rest.
+    // Depending on the shell's unit of blocks, no file may grow beyond half a mebibyte or one. That
+    // is enough for what engines keep in memory-backed files. Beyond it the system ends the
+    // program, or refuses the write.
     for (signal, code) in [("DFL", None), ("IGN", Some(2))] {
         let script = format!(
             "{} ulimit -f 1024; exec \"$0\" test \"$1\" --cases \"$2\" --update --no-cache",

@@ -19,11 +19,11 @@ fn the_cases_run_again_when_the_module_changes() {
     let mut summary = || lines.find(|line| line.ends_with(" failed")).unwrap();
 
     assert_eq!(summary(), "1 passed, 0 failed");
-    // No module at all is said, and waited out.
+    // A broken module is reported, and the watch goes on.
     fs::write(&module, "half").unwrap();
     let mut errors = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(errors.any(|line| line.starts_with("error:")));
-    // Another SDK, another text.
+    // Another SDK reports failures with another text.
     fs::copy(guest("assemblyscript.wasm"), &module).unwrap();
     assert_eq!(summary(), "0 passed, 1 failed");
     fs::write(&cases, "[[case]]\noperation = 'echo'\nanswer = ''\n").unwrap();
@@ -33,8 +33,8 @@ fn the_cases_run_again_when_the_module_changes() {
     child.wait().unwrap();
 }
 
-/// What `antiphon watch` of this guest and these cases prints until Ctrl-C, which is pressed when `ready` says so of the lines
-/// so far. It ends by the signal, and at once.
+/// Runs `antiphon watch` on a guest and cases, presses Ctrl-C once `ready` accepts the lines so
+/// far, and returns what was printed. Checks that the signal ends the program at once.
 #[cfg(target_os = "linux")]
 fn until_interrupted(
     module: &std::path::Path,
@@ -55,7 +55,7 @@ fn until_interrupted(
     while !ready(&printed) {
         printed.push(lines.next().unwrap());
     }
-    // Into the wait for a change, or into the loop of a guest.
+    // Lands in the wait for a change, or in the endless loop of a guest.
     std::thread::sleep(Duration::from_millis(700));
     let pressed = Instant::now();
     interrupt::press(&child);
@@ -82,7 +82,8 @@ fn ctrl_c_ends_it_while_a_case_runs_and_nothing_is_half_written() {
     use crate::program::Wat;
 
     let endless = Wat::guest("", "(loop $forever (br $forever)) unreachable");
-    // Of the first case nothing is said before the second has ended, and that does not come to its deadline.
+    // Nothing is printed before all cases have ended, and twenty deadlines take longer than the
+    // test.
     let cases = "[[case]]\noperation = 'a'\nerror = { kind = 'deadline_exceeded' }\n".repeat(20);
     let printed = until_interrupted(&endless.path(), &cases, |_| true);
     assert_eq!(printed, [""; 0]);

@@ -1,4 +1,4 @@
-//! Reading: a serde deserializer over a byte slice.
+//! Decodes: a serde deserializer over a byte slice.
 
 use core::fmt;
 
@@ -11,24 +11,24 @@ use super::header::Header;
 use super::input::Input;
 use crate::{DecodeErrorKind, MAX_DEPTH};
 
-/// What a type asked for, where that changes how a value is shown to it.
+/// The type that was requested, if it changes how a value is presented.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Any,
-    /// A sequence: binaries are sequences of numbers as well.
+    /// A sequence: a binary is presented as a sequence of numbers too.
     Sequence,
-    /// Bytes: text need not be UTF-8.
+    /// Bytes: text does not have to be UTF-8.
     Bytes,
-    /// A unit struct, which is written as an empty array.
+    /// A unit struct, which is encoded as an empty array.
     Unit,
-    /// A number of 128 bits, which is written as a binary of 16 bytes.
+    /// A 128-bit number, which is encoded as a binary of 16 bytes.
     Wide,
 }
 
-/// A serde deserializer of one input.
+/// A serde deserializer over one input.
 pub(super) struct Decoder<'de> {
     input: Input<'de>,
-    /// How many arrays and maps are open.
+    /// The number of arrays and maps that are open.
     depth: usize,
 }
 
@@ -37,7 +37,7 @@ impl<'de> Decoder<'de> {
         Self { input: Input::new(bytes), depth: 0 }
     }
 
-    /// Refuses what comes after the value.
+    /// Fails if bytes follow the value.
     pub(super) fn end(&self) -> Result<(), Fault> {
         match self.input.left() {
             0 => Ok(()),
@@ -46,13 +46,13 @@ impl<'de> Decoder<'de> {
         }
     }
 
-    /// Runs `read`, and notes where its value began if it fails.
+    /// Runs `read`, and gives its fault the offset where the value began.
     fn placed<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R, Fault>) -> Result<R, Fault> {
         let start = self.input.at();
         read(self).map_err(|fault| fault.at(start))
     }
 
-    /// Runs `read` for the contents of an array or a map.
+    /// Runs `read` for the contents of an array or a map, one level deeper.
     fn nested<R>(&mut self, read: impl FnOnce(&mut Self) -> Result<R, Fault>) -> Result<R, Fault> {
         if self.depth >= MAX_DEPTH {
             let detail = format_args!("arrays and maps nest deeper than {MAX_DEPTH}");
@@ -108,7 +108,7 @@ impl<'de> Decoder<'de> {
         }
     }
 
-    /// Reads the `length` entries of an array or a map, of `values` values each.
+    /// Reads `length` entries of an array or a map; each entry has `values` values.
     fn contents<R>(
         &mut self,
         length: u32,
@@ -235,7 +235,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
     }
 }
 
-/// A visitor that takes the 16 bytes of a wide number as unsigned.
+/// A visitor that passes the 16 bytes of a 128-bit number on as unsigned.
 struct Unsigned128<V>(V);
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for Unsigned128<V> {
@@ -258,7 +258,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Unsigned128<V> {
     }
 }
 
-/// What is in an array or a map, of which so many entries are left.
+/// The contents of an array or a map, with the number of entries left.
 struct Contents<'a, 'de> {
     decoder: &'a mut Decoder<'de>,
     left: u32,
@@ -300,7 +300,7 @@ impl<'de> de::MapAccess<'de> for &mut Contents<'_, 'de> {
     }
 }
 
-/// An extension type as a pair.
+/// An extension type, presented as a pair of tag and bytes.
 struct Extension<'de> {
     tag: Option<i8>,
     data: Option<&'de [u8]>,
@@ -318,14 +318,14 @@ impl<'de> de::SeqAccess<'de> for Extension<'de> {
     }
 }
 
-/// An enum's variant: its name, and what may follow.
+/// An enum variant: its name, and possibly its data.
 struct Variant<'a, 'de> {
     decoder: &'a mut Decoder<'de>,
     has_data: bool,
 }
 
 impl<'a, 'de> Variant<'a, 'de> {
-    /// The decoder, where the variant's data is.
+    /// Returns the decoder, positioned at the variant's data.
     fn data(self, expected: &str) -> Result<&'a mut Decoder<'de>, Fault> {
         if self.has_data {
             Ok(self.decoder)

@@ -1,4 +1,4 @@
-//! Writing: a serde serializer into a vector.
+//! Encodes: a serde serializer into a vector.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -6,7 +6,7 @@ use core::fmt;
 
 use serde::ser::{self, Serialize};
 
-/// Why a value was not written.
+/// Why encoding failed.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) detail: String,
@@ -31,11 +31,12 @@ pub(super) struct Encoder<'a> {
     pub(super) out: &'a mut Vec<u8>,
 }
 
-/// The markers of a length, from the shortest on.
+/// The markers of a type that has a length, from the shortest form to the longest.
 struct Markers {
-    /// Where the length is in the marker itself: the marker of length 0, and how many there are.
+    /// The forms with the length inside the marker: the marker for length 0, and the number of such
+    /// lengths.
     fixed: (u8, usize),
-    /// Where it takes a byte, for what has that form.
+    /// The form with a length of one byte, for types that have it.
     one: Option<u8>,
     two: u8,
     four: u8,
@@ -68,7 +69,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// A map from a variant's name to its data, which comes next.
+    /// Begins a map from a variant's name to its data, which the caller writes next.
     fn variant(&mut self, name: &str) -> Result<(), Fault> {
         self.length(1, &MAP)?;
         ser::Serializer::serialize_str(self, name)
@@ -275,7 +276,7 @@ impl<'a, 'o> ser::Serializer for &'a mut Encoder<'o> {
 pub(super) struct Entries<'a, 'o> {
     encoder: &'a mut Encoder<'o>,
     markers: &'static Markers,
-    /// Where entries begin whose number was not told beforehand, and how many there have been.
+    /// The start of the entries and their count so far, if the number was not known in advance.
     uncounted: Option<(usize, usize)>,
 }
 
@@ -307,7 +308,7 @@ impl<'a, 'o> Entries<'a, 'o> {
         value.serialize(&mut *self.encoder)
     }
 
-    /// Puts the number of entries in front of them, where it was not known before.
+    /// Inserts the number of entries before them, if it was not known in advance.
     fn finish(self) -> Result<(), Fault> {
         let Some((start, count)) = self.uncounted else { return Ok(()) };
         let entries = self.encoder.out.split_off(start);

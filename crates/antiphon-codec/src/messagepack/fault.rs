@@ -7,17 +7,18 @@ use core::fmt::{self, Write};
 use serde::de::{self, Expected, Unexpected};
 
 use super::path;
-use crate::error::bounded;
+use crate::bounded::bounded;
 use crate::{DecodeError, DecodeErrorKind};
 
-/// Why decoding stopped. One pointer in size: every value that is decoded may end with one.
+/// Why decoding stopped. The size is one pointer, because the result of decoding every value
+/// carries it.
 #[derive(Debug)]
 pub(super) struct Fault(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     kind: DecodeErrorKind,
-    /// In bytes from the beginning; unknown until the innermost value that failed notes it.
+    /// Offset in bytes; unknown until the innermost value that failed sets it.
     offset: Option<usize>,
     detail: String,
 }
@@ -28,21 +29,23 @@ impl Fault {
         Self::of(kind, &detail)
     }
 
-    /// The same, once in a guest, whatever is said.
+    /// Creates a fault. It takes `dyn Display`, so that a guest contains this code once and not
+    /// once per kind of text.
     #[cold]
     #[inline(never)]
     fn of(kind: DecodeErrorKind, detail: &dyn fmt::Display) -> Self {
         Self(Box::new(Inner { kind, offset: None, detail: bounded(&detail.to_string()) }))
     }
 
-    /// The same fault, at `offset` if it has no place yet.
+    /// Sets the offset, unless it is set already.
     #[cold]
     pub(super) fn at(mut self, offset: usize) -> Self {
         self.0.offset.get_or_insert(offset);
         self
     }
 
-    /// As an error of the codec of that name, which read these bytes.
+    /// Converts the fault into an error of the named codec. `bytes` are the input, in which the
+    /// field is looked up.
     #[cold]
     #[inline(never)]
     pub(super) fn into_error(self, codec: &'static str, bytes: &[u8]) -> DecodeError {
@@ -80,8 +83,9 @@ impl de::Error for Fault {
     }
 }
 
-/// What was found, in serde's words, but for floating point numbers and for letters that are not ASCII: to write the ones, and
-/// to tell which of the others can be seen, takes 20 kilobytes of a guest.
+/// Writes what was found in serde's words, with two exceptions: the values of floating point
+/// numbers, and escapes of characters beyond ASCII. Formatting the former and telling which of the
+/// latter are printable would take 20 kilobytes of a guest.
 struct Found<'a>(Unexpected<'a>);
 
 impl fmt::Display for Found<'_> {
@@ -110,10 +114,10 @@ impl fmt::Display for Found<'_> {
     }
 }
 
-/// Text between quotation marks, on one line.
+/// Writes text between quotation marks, on one line.
 fn quote(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("string \"")?;
-    // Bounded now: the whole of a long text would be written first, and cut then.
+    // Cut first, so that a long text is not written in full only to be cut afterwards.
     for letter in bounded(text).chars() {
         if letter.is_control() || letter == '"' || letter == '\\' {
             for escaped in letter.escape_default() {

@@ -1,10 +1,10 @@
-//! The first bytes of a value: what it is, and how long.
+//! Reads the first bytes of a value: its type and its length.
 
 use super::fault::Fault;
 use super::input::Input;
 use crate::DecodeErrorKind;
 
-/// A value that has been begun: numbers are read, the contents of the others follow.
+/// The beginning of a value. Numbers are complete; the contents of the other types follow.
 #[derive(Clone, Copy)]
 pub(super) enum Header {
     Nil,
@@ -13,25 +13,24 @@ pub(super) enum Header {
     Signed(i64),
     F32(f32),
     F64(f64),
-    /// Bytes of text.
+    /// The number of bytes of text.
     Str(u32),
-    /// Bytes.
+    /// The number of bytes.
     Bin(u32),
-    /// Values.
+    /// The number of values.
     Array(u32),
-    /// Pairs of values.
+    /// The number of pairs.
     Map(u32),
-    /// A tag of one byte, then so many bytes.
+    /// The number of bytes after the tag, which is one byte.
     Ext(u32),
 }
 
 impl Header {
-    /// Reads one.
+    /// Reads a header.
     #[expect(clippy::cast_possible_truncation, reason = "as many bytes were read as the number has")]
     pub(super) fn read(input: &mut Input<'_>) -> Result<Self, Fault> {
         let marker = input.byte()?;
-        // What follows the marker, as a number: a value or a length. It is of this many bytes, and each of the forms below
-        // has as many in its name.
+        // The number of bytes after the marker that form a number: the value itself, or a length.
         let bytes = match marker {
             0xc4 | 0xc7 | 0xcc | 0xd0 | 0xd9 => 1,
             0xc5 | 0xc8 | 0xcd | 0xd1 | 0xda | 0xdc | 0xde => 2,

@@ -1,10 +1,10 @@
-//! What is left of the bytes that are decoded.
+//! The input of a decoding.
 
 use super::fault::Fault;
 use super::header::Header;
 use crate::DecodeErrorKind;
 
-/// Bytes, and how many of them are read.
+/// Bytes, and how many of them have been read.
 pub(super) struct Input<'de> {
     bytes: &'de [u8],
     at: usize,
@@ -15,12 +15,12 @@ impl<'de> Input<'de> {
         Self { bytes, at: 0 }
     }
 
-    /// How many bytes are read.
+    /// The number of bytes that have been read.
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
-    /// Reads on from an earlier place.
+    /// Moves back to an earlier position.
     pub(super) fn back_to(&mut self, at: usize) {
         self.at = at;
     }
@@ -29,7 +29,7 @@ impl<'de> Input<'de> {
         self.bytes.len().saturating_sub(self.at)
     }
 
-    /// The next `length` bytes.
+    /// Reads the next `length` bytes.
     pub(super) fn take(&mut self, length: u32) -> Result<&'de [u8], Fault> {
         let taken = usize::try_from(length).ok().and_then(|length| {
             let end = self.at.checked_add(length)?;
@@ -40,28 +40,28 @@ impl<'de> Input<'de> {
         Ok(taken)
     }
 
-    /// The next byte.
+    /// Reads the next byte.
     pub(super) fn byte(&mut self) -> Result<u8, Fault> {
         let Some(&byte) = self.bytes.get(self.at) else { return Err(self.truncated(1, "bytes")) };
         self.at += 1;
         Ok(byte)
     }
 
-    /// A number of so many bytes, eight at most, the highest first.
+    /// Reads a big-endian number of `bytes` bytes, at most eight.
     #[inline(never)]
     pub(super) fn number(&mut self, bytes: u32) -> Result<u64, Fault> {
         Ok(self.take(bytes)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
-    /// Whether nil is next, which is then read.
+    /// Reads a nil if one is next, and returns whether it did.
     pub(super) fn take_nil(&mut self) -> bool {
         let is_nil = self.bytes.get(self.at) == Some(&0xc0);
         self.at += usize::from(is_nil);
         is_nil
     }
 
-    /// Refuses so many entries, of `values` values each, if they cannot be there: a value takes a byte at least. Asked
-    /// before anything is allocated for them.
+    /// Refuses a number of entries that the rest of the input cannot hold, given that each of an
+    /// entry's values takes at least a byte. Called before anything is allocated for the entries.
     pub(super) fn has_entries(&self, length: u32, values: usize) -> Result<(), Fault> {
         let most = self.left().checked_div(values).unwrap_or(0);
         match usize::try_from(length) {
@@ -70,7 +70,7 @@ impl<'de> Input<'de> {
         }
     }
 
-    /// Passes over one value, however deep, without a stack.
+    /// Skips one value of any depth, without recursion.
     pub(super) fn skip(&mut self) -> Result<(), Fault> {
         let mut pending = 1_u64;
         while pending > 0 {

@@ -1,7 +1,9 @@
-//! In which field of a value an offset is.
+//! Finds the field that contains an offset.
 //!
-//! It is found in the bytes, once a decoding has failed, and not by the decoding: to keep the path would cost an allocation
-//! for each key, and code for each type.
+//! The path is found in the bytes after a decoding has failed. Tracking it during decoding would
+//! cost an allocation per key, and a second, tracking decoder would cost code for each type:
+//! together with the formatting of floating point numbers, that was half of a typed guest. The walk
+//! here exists once for all types.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,20 +13,22 @@ use super::fault::Fault;
 use super::header::Header;
 use super::input::Input;
 use crate::MAX_DEPTH;
-use crate::error::bounded;
+use crate::bounded::bounded;
 
-/// So many bytes of a key are in a path, at most.
+/// The most bytes of one key in a path.
 const LONG: usize = 512;
 
-/// The path of the value that begins at `offset`, or of the one in which the bytes end before it: `person.emails[2]`. Empty
-/// where that is the value as a whole.
+/// Returns the path of the value that begins at `offset`, such as `person.emails[2]`; if the bytes
+/// end before `offset`, the path of the value in which they end. The path of the whole value is
+/// empty.
 ///
-/// Its length is bounded. What lies deeper than values may nest has the path of what it is in.
+/// The length is bounded. A value below [`MAX_DEPTH`] has the path of the deepest array or map
+/// above that limit.
 #[cold]
 #[inline(never)]
 pub(super) fn at(bytes: &[u8], offset: usize) -> String {
     let mut open = Vec::new();
-    // What ends the walk early ended the decoding as well: the path is the one so far.
+    // The fault that ends the walk early also ended the decoding: the path so far is the answer.
     let _ = walk(&mut Input::new(bytes), offset, &mut open);
     let mut path = String::new();
     for Open { place, .. } in &open {
@@ -34,24 +38,24 @@ pub(super) fn at(bytes: &[u8], offset: usize) -> String {
     bounded(path.strip_prefix('.').unwrap_or(&path))
 }
 
-/// An array or a map that the walk is in.
+/// An array or a map that the walk is inside.
 struct Open<'de> {
     is_map: bool,
-    /// How many entries are yet to be begun.
+    /// The number of entries that have not begun yet.
     left: u32,
-    /// Where in it the walk is.
+    /// The entry that the walk is at.
     place: Place<'de>,
 }
 
-/// Where in an array or a map a value is.
+/// The position of a value in an array or a map.
 enum Place<'de> {
-    /// In front of a value of an array, or at a key of a map.
+    /// Before the first value of an array, or at a key of a map.
     Between,
     Index(u32),
     Key(&'de [u8]),
     Unsigned(u64),
     Signed(i64),
-    /// Behind a key that is neither text nor a number.
+    /// After a key that is neither text nor a number.
     Unnamed,
 }
 
@@ -68,7 +72,7 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// Walks to the value at `offset`, and leaves in `open` what that is in.
+/// Walks to the value at `offset`, and leaves the arrays and maps that contain it in `open`.
 fn walk<'de>(input: &mut Input<'de>, offset: usize, open: &mut Vec<Open<'de>>) -> Result<(), Fault> {
     loop {
         if input.at() >= offset {
@@ -98,7 +102,7 @@ fn walk<'de>(input: &mut Input<'de>, offset: usize, open: &mut Vec<Open<'de>>) -
         while open.last().is_some_and(|last| last.left == 0) {
             open.pop();
         }
-        // The end of the value as a whole: what follows is in none.
+        // The whole value has ended: `offset` is after it.
         let Some(last) = open.last_mut() else { return Ok(()) };
         last.place = match &last.place {
             Place::Index(index) => Place::Index(index.saturating_add(1)),
@@ -115,7 +119,7 @@ fn walk<'de>(input: &mut Input<'de>, offset: usize, open: &mut Vec<Open<'de>>) -
     }
 }
 
-/// Reads a key.
+/// Reads a key of a map.
 fn key<'de>(input: &mut Input<'de>) -> Result<Place<'de>, Fault> {
     let start = input.at();
     Ok(match Header::read(input)? {

@@ -1,67 +1,26 @@
-//! The cases, a file for each topic. A case is a function; its guest is WebAssembly text beside it.
+//! The cases, a file for each topic and a folder for those that belong together. A case is a
+//! function; its guest is WebAssembly text beside it.
 
-use crate::case::Case;
+use crate::suite::Case;
 
-mod bounds;
-mod cancel;
-mod concurrency;
-mod deadline;
-mod deterministic;
-mod drops;
-mod exceeded;
-mod executor;
-mod features;
-mod fuel;
-mod guests;
-mod host_call;
+mod confinement;
+mod engine;
 mod hostile;
-mod init;
-mod isolation;
-mod limits;
-mod log;
-mod module;
-mod nan;
-mod outcome;
-mod reentrancy;
-mod replace;
-mod router;
-mod trap;
-mod wasi;
+mod hosts;
+mod protocol;
 
-pub(crate) use deadline::SPIN;
-pub(crate) use outcome::ECHO;
+pub(crate) use confinement::SPIN;
+pub(crate) use protocol::ECHO;
+use protocol::{RELAY, echo};
 
-/// Every case, topic by topic.
+/// Returns every case, topic by topic.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    [
-        outcome::CASES,
-        bounds::CASES,
-        host_call::CASES,
-        log::CASES,
-        trap::CASES,
-        init::CASES,
-        deadline::CASES,
-        limits::CASES,
-        isolation::CASES,
-        exceeded::CASES,
-        fuel::CASES,
-        cancel::CASES,
-        concurrency::CASES,
-        drops::CASES,
-        reentrancy::CASES,
-        router::CASES,
-        executor::CASES,
-        replace::CASES,
-        wasi::CASES,
-        features::CASES,
-        deterministic::CASES,
-        nan::CASES,
-        module::CASES,
-        guests::CASES,
-    ]
-    .into_iter()
-    .chain(hostile::TOPICS.iter().copied())
-    .flatten()
+    [protocol::TOPICS, confinement::TOPICS, hosts::TOPICS, engine::TOPICS]
+        .into_iter()
+        .chain(hostile::FOLDERS)
+        .flatten()
+        .copied()
+        .flatten()
 }
 
 #[cfg(test)]
@@ -69,7 +28,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::case::Mode;
+    use crate::suite::Mode;
 
     #[test]
     fn every_case_has_a_name_of_its_own() {

@@ -15,7 +15,7 @@ use antiphon::{
     Capabilities, EngineProviderFactory, Isolation, Limits, ModuleInfo, WebAssemblyEngineProvider,
     WebAssemblyEngineProviderAsync,
 };
-use antiphon_engines::{AnyEngine, EngineOptions};
+use antiphon_host::{EngineKind, EngineOptions};
 use antiphon_pool::{HostPool, PoolStats};
 
 /// Returns `full` if `ANTIPHON_POOL_FULL` is set, and otherwise `part`, which a debug build has
@@ -71,12 +71,12 @@ pub(crate) fn options(isolation: Isolation) -> EngineOptions {
 }
 
 /// The first version of [`guest`] on an engine.
-pub(crate) fn factory(engine: AnyEngine, isolation: Isolation) -> Arc<dyn EngineProviderFactory> {
+pub(crate) fn factory(engine: EngineKind, isolation: Isolation) -> Arc<dyn EngineProviderFactory> {
     engine.factory(&guest(1, ""), &options(isolation)).unwrap()
 }
 
-pub(crate) fn engines() -> Vec<AnyEngine> {
-    let engines: Vec<_> = AnyEngine::available().collect();
+pub(crate) fn engines() -> Vec<EngineKind> {
+    let engines: Vec<_> = EngineKind::available().collect();
     assert_eq!(engines.len(), 2, "both engines are in the tests");
     engines
 }
@@ -132,7 +132,7 @@ pub(crate) fn test_factory(engine: TestEngine) -> Arc<dyn EngineProviderFactory>
 
 /// Limits whose deadlines are long enough for everything.
 pub(crate) fn patient() -> Limits {
-    Limits::new().with_deadline(Duration::from_secs(120)).with_init_deadline(Duration::from_secs(120))
+    Limits::new().deadline(Duration::from_secs(120)).init_deadline(Duration::from_secs(120))
 }
 
 /// Waits until the statistics of the pool satisfy `holds`.

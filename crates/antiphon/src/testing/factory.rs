@@ -1,18 +1,16 @@
-//! Test engines as the modules of a factory.
+//! A factory whose modules are test engines.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use super::TestEngine;
-#[cfg(feature = "async")]
-use crate::engine::WebAssemblyEngineProviderAsync;
 use crate::engine::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
 use crate::errors::{BoxError, Error};
-use crate::module_info::ModuleInfo;
+use crate::module::info::ModuleInfo;
 
-/// Makes providers of a [`TestEngine`], whose instances are all alike. Bytes may stand for other engines, as if they were
-/// their modules.
+/// Makes providers of a [`TestEngine`], whose instances are all alike. Other engines can be given
+/// bytes that stand for them, as if they were their modules.
 ///
 /// ```
 /// use antiphon::testing::{TestEngine, TestFactory};
@@ -36,12 +34,13 @@ pub struct TestFactory {
 }
 
 impl TestFactory {
-    /// A factory of one engine.
+    /// Creates a factory of one engine.
     pub fn new(engine: TestEngine) -> Self {
         Self { engine, modules: Arc::default(), info: ModuleInfo::default() }
     }
 
-    /// What [`with_module`](EngineProviderFactory::with_module) makes of those bytes.
+    /// Adds the engine that [`with_module`](EngineProviderFactory::with_module) makes of these
+    /// bytes.
     pub fn module(mut self, bytes: impl Into<Vec<u8>>, engine: TestEngine) -> Self {
         Arc::make_mut(&mut self.modules).insert(bytes.into(), engine);
         self
@@ -62,7 +61,7 @@ impl EngineProviderFactory for TestFactory {
     }
 
     #[cfg(feature = "async")]
-    fn provider_async(&self) -> Result<Box<dyn WebAssemblyEngineProviderAsync + Send>, BoxError> {
+    fn provider_async(&self) -> Result<Box<dyn crate::WebAssemblyEngineProviderAsync + Send>, BoxError> {
         Ok(Box::new(self.engine.clone()))
     }
 

@@ -1,6 +1,6 @@
-// A provider as somebody outside this project wrote it against `wapc` 2.2: it names only `wapc`, and compiles against
-// that crate and against this one alike. Its guest is a small bytecode rather than WebAssembly, run by the imports that
-// every waPC engine has.
+// A provider as a stranger to this project wrote it against `wapc` 2.2. It names only `wapc`, and
+// compiles against that crate and against this one alike. Its guest is a small bytecode instead of
+// WebAssembly, which uses the imports that every waPC engine has.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -1,0 +1,59 @@
+//! The arguments of `antiphon call`.
+
+use antiphon_host::EngineKind;
+use clap::Args;
+
+use super::cache::CacheArgs;
+use super::guest::{GuestArgs, ValueArgs, WasiArgs};
+use super::options::{self, Mode};
+
+/// Call an operation of a guest
+///
+/// Standard output gets the bytes of the response and nothing else. Standard error gets the lines
+/// that the guest logs and the program's own messages. Unless options say otherwise, a call ends
+/// after 2 s and a guest gets at most 64 MiB of memory.
+///
+/// Compiled code is cached, sealed with a key that only this user can read, and loaded the next
+/// time.
+#[derive(Debug, Args)]
+#[command(after_help = CALL_EXAMPLES)]
+pub(crate) struct CallArgs {
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+    #[command(flatten)]
+    pub(crate) value: ValueArgs,
+    /// Run the guest on an asynchronous or a synchronous host; the outcome is the same
+    #[arg(long, value_enum, default_value_t = Mode::Async)]
+    pub(crate) mode: Mode,
+    /// The engine that runs the guest
+    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
+    pub(crate) engine: EngineKind,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+    // Last, because its heading applies to every option after it.
+    #[command(flatten)]
+    pub(crate) wasi: WasiArgs,
+}
+
+const CALL_EXAMPLES: &str = r#"EXAMPLES:
+  antiphon call guests/built/rust.wasm echo hello
+  echo '{"a":1}' | antiphon call guests/built/rust.wasm echo -
+  antiphon call guests/built/rust.wasm echo --payload-file guests/README.md
+  antiphon call guests/built/rust.wasm host hi --host-call 'binding/sample/echo=hello back'
+  antiphon call guests/built/rust.wasm host hi --host-call '*=@guests/README.md'
+  antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon call rust.sealed echo hello
+  antiphon call guests/built/c.wasm greet --json '{"name":"Ada","count":2}'
+  antiphon call guests/built/rust.wasm echo --json '[1, 2]' --codec json
+  antiphon call guests/built/rust.wasm echo hello --no-cache
+  antiphon call guests/built/rust.wasm echo hello --mode sync --engine wasmtime
+  antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB
+  antiphon call guests/built/rust.wasm echo hello --fuel 1000000
+  antiphon call guests/built/rust.wasm echo hello --deterministic 7 --clock 2026-01-01T00:00:00Z
+  antiphon call guests/built/rust.wasm echo --error-format json -- --a-payload-with-dashes
+
+EXIT CODES:
+  0  the guest answered
+  1  the guest reported a failure
+  2  wrong usage, an unreadable file, or an option that the engine lacks
+  3  the call failed in another way: a trap, a deadline, a limit, an answer that is not in the codec of --json
+  4  the module is not a waPC guest, or did not start"#;

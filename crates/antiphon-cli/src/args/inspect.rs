@@ -1,0 +1,37 @@
+//! The arguments of `antiphon inspect`.
+
+use std::path::PathBuf;
+
+use antiphon_host::EngineKind;
+use clap::Args;
+
+use super::cache::CacheArgs;
+use super::options;
+
+/// Show what a module contains, and whether it is a waPC guest
+///
+/// Exits with 0 if the module is a waPC guest, and with 4 if it is not; every reason is listed. No
+/// code of the module runs. For an artifact of `antiphon compile`, the report describes the module
+/// that it was compiled from.
+#[derive(Debug, Args)]
+#[command(after_help = INSPECT_EXAMPLES)]
+pub(crate) struct InspectArgs {
+    /// The module: binary format, text format, or an artifact of `antiphon compile`
+    #[arg(value_name = "MODULE")]
+    pub(crate) module: PathBuf,
+    /// The engine that validates the module's code
+    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
+    pub(crate) engine: EngineKind,
+    /// Write JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    // Last, because its heading applies to every option after it.
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
+const INSPECT_EXAMPLES: &str = "\
+EXAMPLES:
+  antiphon inspect guests/built/rust.wasm
+  antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon inspect rust.sealed
+  antiphon inspect guests/built/assemblyscript.wasm --json";

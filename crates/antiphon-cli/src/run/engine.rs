@@ -1,0 +1,175 @@
+//! What this program asks of engines: compile a module, load an artifact, look at either.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use antiphon::errors::{Error, ErrorKind};
+use antiphon::{EngineProviderFactory, Limits, ModuleInfo, WasiParams};
+use antiphon_host::{EngineKind, EngineOptions, ModuleBuilder};
+
+use super::code::{self, Module};
+use super::inputs::Inputs;
+use crate::args::{CacheArgs, GuestArgs, WasiArgs};
+use crate::failure::Failure;
+use crate::terminal;
+
+/// Refuses an engine that is not in this build, before anything is read or run.
+pub(crate) fn ensure_available(engine: EngineKind) -> Result<(), Failure> {
+    if engine.is_available() {
+        return Ok(());
+    }
+    let available: Vec<_> = EngineKind::available().map(EngineKind::name).collect();
+    let advice = match available.as_slice() {
+        [] => "use another build".to_owned(),
+        names => format!("use --engine {}", names.join(" or --engine ")),
+    };
+    let what = format!(
+        "this program was built without the {engine} engine: {advice}, or build antiphon-cli with the feature \
+         `{engine}`"
+    );
+    Err(Error::new(ErrorKind::Unsupported, what).into())
+}
+
+/// Compiles a module, or loads an artifact, with the options of a call.
+pub(crate) fn factory(
+    engine: EngineKind,
+    (guest, wasi, cache): (&GuestArgs, &WasiArgs, &CacheArgs),
+    inputs: &Inputs,
+) -> Result<Arc<dyn EngineProviderFactory>, Failure> {
+    let mut options = EngineOptions::new().limits(inputs.limits).wasi(!wasi.no_wasi);
+    options = options.isolation(guest.isolation.into());
+    options = options.wasi_params(world(guest, wasi));
+    for dir in &wasi.dir {
+        check_directory(&dir.host)?;
+        if dir.read_only {
+            options = options.read_only_dir(&dir.host, &dir.guest);
+        }
+    }
+    if let Some(seed) = wasi.deterministic {
+        options = options.deterministic(seed, wasi.clock.unwrap_or_default());
+    }
+    let compiled = compile(engine, cache, &inputs.module, &options);
+    compiled.map_err(|error| match error.kind() {
+        ErrorKind::Unsupported if !wasi.dir.is_empty() && engine != EngineKind::Wasmtime => {
+            let what = format!("{engine} cannot grant directories to guests: --dir needs --engine wasmtime");
+            Error::new(ErrorKind::Unsupported, what).with_source(error).into()
+        }
+        _ => error.into(),
+    })
+}
+
+/// Compiles a module, or loads an artifact, for calls within limits and in the sealed world.
+pub(crate) fn plain_factory(
+    engine: EngineKind,
+    cache: &CacheArgs,
+    module: &Module,
+    limits: Limits,
+) -> Result<Arc<dyn EngineProviderFactory>, Failure> {
+    Ok(compile(engine, cache, module, &EngineOptions::new().limits(limits).wasi(true))?)
+}
+
+fn compile(
+    engine: EngineKind,
+    cache: &CacheArgs,
+    module: &Module,
+    options: &EngineOptions,
+) -> Result<Arc<dyn EngineProviderFactory>, Error> {
+    match module {
+        Module::Bytes(bytes) => {
+            terminal::with_spinner("compiling the module", || compile_cached(engine, cache, bytes, options))
+        }
+        Module::Artifact(path) => open(engine, cache, path, options),
+    }
+}
+
+/// Compiles a module, or loads its code from the cache.
+fn compile_cached(
+    engine: EngineKind,
+    cache: &CacheArgs,
+    module: &[u8],
+    options: &EngineOptions,
+) -> Result<Arc<dyn EngineProviderFactory>, Error> {
+    let mut builder = builder(engine, options);
+    if let Some(directory) = code::cache_dir(cache, engine) {
+        builder = builder.cache_dir(directory);
+    }
+    Ok(Arc::clone(builder.compile(module)?.factory()))
+}
+
+fn builder(engine: EngineKind, options: &EngineOptions) -> ModuleBuilder {
+    antiphon_host::Module::builder().engine(engine).options(options.clone())
+}
+
+/// Loads native code, with the key from the cache's directory.
+fn open(
+    engine: EngineKind,
+    cache: &CacheArgs,
+    path: &Path,
+    options: &EngineOptions,
+) -> Result<Arc<dyn EngineProviderFactory>, Error> {
+    let builder = code::with_keys(builder(engine, options), engine, cache.cache_dir.clone())?;
+    Ok(Arc::clone(builder.open_artifact(path)?.factory()))
+}
+
+/// Compiles a module, or loads its cached code, only to learn whether that works.
+pub(crate) fn check_code(engine: EngineKind, cache: &CacheArgs, module: &[u8]) -> Result<(), Error> {
+    compile_cached(engine, cache, module, &unlimited()).map(drop)
+}
+
+/// What an artifact records about the module that it was compiled from.
+pub(crate) fn artifact_info(
+    engine: EngineKind,
+    cache: &CacheArgs,
+    artifact: &Path,
+) -> Result<ModuleInfo, Error> {
+    let opened = open(engine, cache, artifact, &unlimited()).or_else(|refused| {
+        // An artifact loads only with the fuel and determinism that it was compiled for. Neither
+        // says anything about the module, so the other settings are tried too.
+        let fuel = unlimited().limits(unlimited().limits.fuel(u64::MAX - 1));
+        let deterministic = unlimited().deterministic(0, std::time::Duration::ZERO);
+        let mut others = [fuel, deterministic].into_iter();
+        others.find_map(|options| open(engine, cache, artifact, &options).ok()).ok_or(refused)
+    });
+    Ok(opened?.module_info().clone())
+}
+
+/// Options without a bound on memory. A module that needs much memory is still valid: whether it
+/// gets that much is up to the options of a call.
+fn unlimited() -> EngineOptions {
+    EngineOptions::new().limits(Limits::new().memory(u64::MAX).table_elements(u64::MAX))
+}
+
+/// The WASI world of the guest, except for read-only directories, which are granted separately.
+fn world(guest: &GuestArgs, wasi: &WasiArgs) -> WasiParams {
+    let WasiArgs { env, arg, dir, .. } = wasi;
+    let mut argv = Vec::new();
+    if !arg.is_empty() {
+        let program = guest.module.file_name().unwrap_or(guest.module.as_os_str());
+        argv.push(program.to_string_lossy().into_owned());
+        argv.extend_from_slice(arg);
+    }
+    let writable = dir.iter().filter(|dir| !dir.read_only);
+    let map_dirs = writable.map(|dir| (dir.guest.clone(), dir.host.clone())).collect();
+    let env_vars = env.iter().map(|variable| (variable.key.clone(), variable.value.clone())).collect();
+    WasiParams { argv, map_dirs, env_vars, preopened_dirs: Vec::new() }
+}
+
+/// Refuses a path that is not a directory, before anything runs.
+fn check_directory(host: &str) -> Result<(), Failure> {
+    let checked = Path::new(host)
+        .metadata()
+        .and_then(|found| if found.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) });
+    checked.map_err(|error| Failure::Usage(format!("cannot grant the directory {host}"), error))
+}
+
+/// Warns if options grant a WASI world to a module that does not import WASI.
+pub(crate) fn warn_of_unreached_world(wasi: &WasiArgs, info: &ModuleInfo) {
+    if !wasi.grants_nothing() && !imports_wasi(info) {
+        terminal::warning("the module does not import WASI, so --env, --arg and --dir have no effect");
+    }
+}
+
+fn imports_wasi(info: &ModuleInfo) -> bool {
+    info.imports_from(&antiphon_wasi::MODULES.map(|(module, _)| module))
+}

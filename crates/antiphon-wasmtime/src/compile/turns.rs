@@ -1,0 +1,192 @@
+//! How many modules are compiled at once, and by which threads.
+//!
+//! Compilations take turns. Cranelift uses all processors and some hundreds of megabytes for one
+//! module, so two at once are not ready sooner. A turn has no deadline: asynchronous hosts compile
+//! on a thread of their own, and a caller that builds a provider waits for its own compilation
+//! anyway.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::{panic, process, thread};
+
+use antiphon::errors::{BoxError, Error, ErrorKind};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// The turns of this process.
+static GATE: Gate = Gate { state: Mutex::new(State { running: 0, limit: 1 }), freed: Condvar::new() };
+
+/// The threads that compile, and the process that they belong to: a fork leaves them behind.
+static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
+
+/// Sets how many modules this process compiles at once, on all engines of this crate together. The
+/// default is 1.
+///
+/// Each compilation already uses all processors and up to some hundreds of megabytes, so several at
+/// once are hardly ready sooner than one after the other. Other compilations wait, however long it
+/// takes. Loading compiled code does not count.
+pub fn set_parallel_compilations(limit: NonZeroUsize) {
+    GATE.set_limit(limit);
+}
+
+/// Waits for a turn to compile. Dropping the value ends the turn. Also returns whether another
+/// module was compiled during the wait; it may have been the same one.
+pub(super) fn turn() -> (Turn<'static>, bool) {
+    GATE.enter()
+}
+
+struct Gate {
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+struct State {
+    running: usize,
+    limit: usize,
+}
+
+/// The right to compile.
+pub(super) struct Turn<'a> {
+    gate: &'a Gate,
+}
+
+impl Gate {
+    fn enter(&self) -> (Turn<'_>, bool) {
+        let mut waited = false;
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |state: &mut State| {
+            let full = state.running >= state.limit;
+            waited |= full;
+            full
+        };
+        let mut state = self.freed.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
+        state.running = state.running.saturating_add(1);
+        (Turn { gate: self }, waited)
+    }
+
+    fn set_limit(&self, limit: NonZeroUsize) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).limit = limit.get();
+        self.freed.notify_all();
+    }
+}
+
+impl Turn<'_> {
+    /// Compiles with all processors, on threads that do nothing but compile.
+    ///
+    /// Wasmtime shares the functions of a module out among the threads of the rayon pool that it is
+    /// called in, or of the global one. The caller's pool would not do. A thread of it that waits
+    /// for a part of one module takes up other work of the pool, for example loading another module
+    /// (`par_iter`), which waits for this turn to end. Then all of them wait forever.
+    ///
+    /// # Errors
+    /// Fails if the system refuses the threads.
+    pub(super) fn compile<R: Send>(&self, compile: impl FnOnce() -> R + Send) -> Result<R, Error> {
+        let pool = pool().map_err(|error| {
+            Error::new(ErrorKind::Engine, "the threads that compile modules cannot be started")
+                .with_source(error)
+        })?;
+        if rayon::current_thread_index().is_none() {
+            return Ok(pool.install(compile));
+        }
+        // For the same reason, a thread of a rayon pool must not wait as rayon does.
+        let compiled = thread::scope(|scope| scope.spawn(|| pool.install(compile)).join());
+        Ok(compiled.unwrap_or_else(|panicked| panic::resume_unwind(panicked)))
+    }
+}
+
+fn pool() -> Result<Arc<ThreadPool>, BoxError> {
+    let mut known = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*known {
+        Some((process, pool)) if *process == process::id() => Ok(Arc::clone(pool)),
+        _ => {
+            let builder = ThreadPoolBuilder::new().thread_name(|number| format!("antiphon-compile-{number}"));
+            let pool = Arc::new(builder.build()?);
+            // Leaked, not dropped: ending the threads takes their locks, and a thread may have held
+            // one of them at the fork.
+            std::mem::forget(known.take());
+            *known = Some((process::id(), Arc::clone(&pool)));
+            Ok(pool)
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.gate.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running = state.running.saturating_sub(1);
+        drop(state);
+        self.gate.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    /// Lets ten threads enter, and returns the most that were inside at once.
+    fn at_once(gate: &Gate) -> usize {
+        let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for _ in 0..10 {
+                scope.spawn(|| {
+                    let _turn = gate.enter().0;
+                    most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(5));
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        most.into_inner()
+    }
+
+    #[test]
+    fn as_many_compile_at_once_as_may_and_the_others_wait() {
+        let gate = Gate { state: Mutex::new(State { running: 0, limit: 1 }), freed: Condvar::new() };
+        assert_eq!(at_once(&gate), 1);
+        gate.set_limit(NonZeroUsize::new(3).unwrap());
+        assert!((2..=3).contains(&at_once(&gate)), "of three");
+        assert!(!gate.enter().1);
+    }
+
+    #[test]
+    fn a_turn_ends_by_a_panic_too_and_who_waited_knows() {
+        let gate = Gate { state: Mutex::new(State { running: 0, limit: 1 }), freed: Condvar::new() };
+        thread::scope(|scope| {
+            let (turn, _) = gate.enter();
+            let other = scope.spawn(|| gate.enter().1);
+            thread::sleep(Duration::from_millis(50));
+            assert!(!other.is_finished());
+            drop(turn);
+            assert!(other.join().unwrap());
+        });
+        let panicked = thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    let _turn = gate.enter().0;
+                    panic!("while compiling");
+                })
+                .join()
+        });
+        assert!(panicked.is_err());
+        assert!(!gate.enter().1);
+    }
+
+    #[test]
+    fn a_fork_compiles_with_threads_of_its_own() {
+        let (turn, _) = turn();
+        let compiled_by = || {
+            let name = turn.compile(|| thread::current().name().map(str::to_owned)).unwrap();
+            assert!(name.unwrap().starts_with("antiphon-compile-"));
+            let (process, pool) = POOL.lock().unwrap().clone().unwrap();
+            assert_eq!(process, process::id());
+            pool
+        };
+        let before = compiled_by();
+        // This is what a fork finds: another process started the threads. (No process has the
+        // number 0.)
+        POOL.lock().unwrap().as_mut().unwrap().0 = 0;
+        assert!(!Arc::ptr_eq(&before, &compiled_by()));
+    }
+}

@@ -1,0 +1,147 @@
+//! The Wasmtime engine, and who ticks it.
+
+mod pooling;
+mod system_info;
+mod ticks;
+
+use std::sync::{Arc, Weak};
+
+use antiphon::Limits;
+use antiphon::errors::{Error, ErrorKind};
+use antiphon::ticker::{self, OnTick};
+use wasmtime::{Config, Engine, EngineWeak, WasmFeatures};
+
+pub(crate) use self::pooling::Pool;
+pub(crate) use self::ticks::Ticks;
+
+/// An engine, with what ends its guests in time.
+#[derive(Clone)]
+pub(crate) struct Clocked {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
+    /// Ticks the engine as long as it is used.
+    _ticking: Option<Arc<Ticking>>,
+    /// The pool that its instances come from, if any.
+    pub(crate) pool: Option<Arc<Pool>>,
+}
+
+/// Who advances the epoch of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// Antiphon's ticker, because we made the engine.
+    Ours,
+    /// The owner of the engine, who gave it to us.
+    Theirs,
+    /// No one. The engine has no epoch interruption, because its owner made it so or the builder
+    /// was told so. Nothing ends a guest that loops.
+    Nobody,
+}
+
+/// Holds the engine weakly, because the ticker must not keep an engine alive.
+struct Ticking(EngineWeak);
+
+impl OnTick for Ticking {
+    fn on_tick(&self) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.increment_epoch();
+        }
+    }
+}
+
+impl Clocked {
+    /// Makes an engine of ours, ticked by Antiphon's ticker.
+    pub(crate) fn new(config: &Config) -> Result<Self, crate::errors::Error> {
+        let engine = Engine::new(config)?;
+        if !engine.get_epoch_interruption() {
+            return Ok(Self::given(&engine));
+        }
+        let ticking = Arc::new(Ticking(engine.weak()));
+        ticker::on_each_tick(Arc::downgrade(&ticking) as Weak<dyn OnTick>).map_err(Error::from)?;
+        Ok(Self { engine, clock: Clock::Ours, _ticking: Some(ticking), pool: None })
+    }
+
+    /// Wraps an engine that the caller made and ticks.
+    pub(crate) fn given(engine: &Engine) -> Self {
+        let clock = if engine.get_epoch_interruption() { Clock::Theirs } else { Clock::Nobody };
+        Self { engine: engine.clone(), clock, _ticking: None, pool: None }
+    }
+
+    /// Returns this engine with a pool behind it.
+    fn with_pool(self, pool: Pool) -> Self {
+        Self { pool: Some(Arc::new(pool)), ..self }
+    }
+
+    pub(crate) fn counts_fuel(&self) -> bool {
+        self.engine.get_consume_fuel()
+    }
+
+    /// Refuses a limit of fuel if the engine counts no fuel.
+    pub(crate) fn check_fuel(&self, limits: &Limits) -> Result<(), Error> {
+        if limits.fuel_or_default() == u64::MAX || self.counts_fuel() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "a limit of fuel needs an engine that counts it: set the limit on the builder, or \
+             `Config::consume_fuel(true)` on an engine of your own",
+        ))
+    }
+}
+
+/// Returns the settings of our own engines: the features of every Antiphon engine, and interruption
+/// by epochs.
+pub(crate) fn config() -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    // Leaves out what the system's unwinder reads (`.eh_frame`): a seventeenth of all code, which
+    // would be written, read, hashed, and registered with the unwinder at each load. Wasmtime finds
+    // a guest's frames by frame pointers, and catches panics where a handler returns. Only
+    // debuggers and the backtrace of a handler's panic see less: the backtrace ends at the guest.
+    // Windows requires it.
+    if cfg!(not(windows)) {
+        config.native_unwind_info(false);
+    }
+
+    // On, as in every Antiphon engine: compilers emit it today, and all engines run it alike.
+    config.wasm_tail_call(true);
+    // Off: guests do not need these, and each adds a way to be wrong.
+    for feature in [
+        WasmFeatures::THREADS,
+        WasmFeatures::MEMORY64,
+        WasmFeatures::MULTI_MEMORY,
+        WasmFeatures::EXCEPTIONS,
+        WasmFeatures::LEGACY_EXCEPTIONS,
+        WasmFeatures::GC,
+        WasmFeatures::FUNCTION_REFERENCES,
+        WasmFeatures::RELAXED_SIMD,
+        WasmFeatures::CUSTOM_PAGE_SIZES,
+        WasmFeatures::WIDE_ARITHMETIC,
+        WasmFeatures::STACK_SWITCHING,
+        WasmFeatures::SHARED_EVERYTHING_THREADS,
+    ] {
+        config.wasm_features(feature, false);
+    }
+    config
+}
+
+/// Makes each run of a guest equal, on every machine. Called after the caller's settings, which
+/// must not undo it.
+pub(crate) fn make_deterministic(config: &mut Config) {
+    config.consume_fuel(true);
+    config.cranelift_nan_canonicalization(true);
+    // Threads can wait by the clock, and relaxed instructions differ between processors.
+    for feature in
+        [WasmFeatures::RELAXED_SIMD, WasmFeatures::THREADS, WasmFeatures::SHARED_EVERYTHING_THREADS]
+    {
+        config.wasm_features(feature, false);
+    }
+}
+
+/// Refuses a deadline that no clock could keep.
+pub(crate) fn unsupported_deadline() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "a deadline needs an engine with epoch interruption: set `Config::epoch_interruption(true)` on an engine of your \
+         own, and leave `dangerously_without_interruption` out",
+    )
+}

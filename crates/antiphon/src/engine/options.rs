@@ -1,0 +1,313 @@
+//! The options that all engines have in common, and the methods of builders that set them.
+//!
+//! An option is written once: `EngineOptions` has its field, its default and its setter.
+//! `builder_methods!` gives the builder of each engine the same setters, and `build`, `build_async`
+//! and `factory` over a `compile` of its own. It is a macro because a generic builder could have no
+//! methods of one engine, which users of `wasmtime-provider` call. An engine refuses what it lacks
+//! when it compiles.
+
+use std::time::Duration;
+
+use antiphon_protocol::Limits;
+
+// Links in the docs of `option_setters` have to resolve wherever it is expanded.
+#[cfg(doc)]
+extern crate self as antiphon;
+
+use super::{Capabilities, WasiParams};
+use crate::call::Isolation;
+
+/// The options that all engines have in common.
+///
+/// One set serves any number of modules and engines. An engine that lacks something refuses the
+/// option as [`ErrorKind::Unsupported`](crate::errors::ErrorKind::Unsupported) when it compiles a
+/// module, and never ignores it.
+///
+/// ```
+/// use antiphon::{EngineOptions, Limits};
+///
+/// let options = EngineOptions::new().limits(Limits::new().memory(8 << 20)).wasi(false);
+/// assert_eq!(options.limits.memory_or_default(), 8 << 20);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[must_use]
+pub struct EngineOptions {
+    /// Limits of the guest.
+    pub limits: Limits,
+    /// Whether modules that import WASI are served at all.
+    pub wasi: bool,
+    /// What a guest that speaks WASI is granted.
+    pub wasi_params: WasiParams,
+    /// Directories that the guest may only read, as pairs of the guest's name and the host's path.
+    pub read_only_dirs: Vec<(String, String)>,
+    /// Whether an asynchronous guest gives way to its executor at each tick.
+    pub cooperative: bool,
+    /// Whether calls share an instance.
+    pub isolation: Isolation,
+    /// The seed of all random bytes and the time that the clock shows, where all runs are to be
+    /// equal.
+    pub deterministic: Option<(u64, Duration)>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::new(),
+            wasi: true,
+            wasi_params: WasiParams::default(),
+            read_only_dirs: Vec::new(),
+            cooperative: true,
+            isolation: Isolation::Reuse,
+            deterministic: None,
+        }
+    }
+}
+
+/// The methods that set [`EngineOptions`]. They are also those of the builders of providers, which
+/// set their field of the given name: see [`builder_methods`](crate::builder_methods).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! option_setters {
+    ($(in $field:ident)?) => {
+        /// Sets limits of the guest. Where the host sets one too, the stricter holds.
+        pub fn limits(mut self, limits: $crate::Limits) -> Self {
+            self$(.$field)?.limits = limits;
+            self
+        }
+
+        /// Sets whether modules that import WASI are served at all. They are by default: the sealed
+        /// world grants only clock and random.
+        pub fn wasi(mut self, wasi: bool) -> Self {
+            self$(.$field)?.wasi = wasi;
+            self
+        }
+
+        /// Sets arguments, environment and directories for the guest. Directories need Wasmtime and
+        /// the feature `wasi-fs`, and are [`Unsupported`](antiphon::errors::ErrorKind::Unsupported)
+        /// otherwise.
+        pub fn wasi_params(mut self, wasi: $crate::WasiParams) -> Self {
+            self$(.$field)?.wasi_params = wasi;
+            self
+        }
+
+        /// Grants a directory of the host that the guest may only read, under the guest's name for
+        /// it. It needs what directories in [`wasi_params`](Self::wasi_params) need.
+        pub fn read_only_dir(mut self, host: impl Into<String>, guest: impl Into<String>) -> Self {
+            self$(.$field)?.read_only_dirs.push((guest.into(), host.into()));
+            self
+        }
+
+        /// Sets whether an asynchronous guest gives way to its executor at each tick, which is on
+        /// by default. Off is faster for short calls of trusted guests: a guest that cannot wait
+        /// then runs straight to its end on its executor's thread.
+        pub fn cooperative(mut self, cooperative: bool) -> Self {
+            self$(.$field)?.cooperative = cooperative;
+            self
+        }
+
+        /// Sets whether calls share an instance. With [`PerCall`](antiphon::Isolation::PerCall)
+        /// each call gets an instance of its own, and the engine prepares for that. Hosts of this
+        /// provider then isolate their calls without being told.
+        pub fn isolation(mut self, isolation: $crate::Isolation) -> Self {
+            self$(.$field)?.isolation = isolation;
+            self
+        }
+
+        /// Makes each run of a guest equal to every other: the same calls get the same answers and
+        /// burn the same fuel.
+        ///
+        /// WASI's random bytes come from `seed`. Its clock shows `clock`, a time since the Unix
+        /// epoch, in every instance from its start and on every engine; waits end at once and move
+        /// the clock. NaNs that the guest computes are canonical. Relaxed SIMD and threads are off,
+        /// whatever the engine's own configuration.
+        ///
+        /// Fuel is counted, and it is what ends a guest. Where neither the host nor these limits
+        /// set it, it is [`DETERMINISTIC_FUEL`](antiphon::Limits::DETERMINISTIC_FUEL) for a call
+        /// and for a start. The default deadlines do not apply. A deadline that is set, or a
+        /// cancelled call, makes a run depend on its machine again. So do the host's handlers,
+        /// unless they answer alike each time.
+        ///
+        /// The fuel is that of one version of one engine: another one may burn more or less for the
+        /// same answer. Where a guest overflows its stack may depend on the machine.
+        ///
+        /// Options that would break this are
+        /// [`Unsupported`](antiphon::errors::ErrorKind::Unsupported) together with it: directories,
+        /// an engine or a module of the caller's, deadlines in epoch ticks.
+        pub fn deterministic(mut self, seed: u64, clock: ::std::time::Duration) -> Self {
+            self$(.$field)?.deterministic = Some((seed, clock));
+            self
+        }
+    };
+}
+
+impl EngineOptions {
+    /// Creates the defaults: safe limits, the sealed WASI world for guests that import it, and
+    /// nothing granted.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    option_setters!();
+
+    /// Returns whether the guest is to have a directory of the host, of any kind.
+    #[must_use]
+    pub fn grants_directories(&self) -> bool {
+        let WasiParams { map_dirs, preopened_dirs, .. } = &self.wasi_params;
+        !(map_dirs.is_empty() && preopened_dirs.is_empty() && self.read_only_dirs.is_empty())
+    }
+
+    /// Returns the limits that a provider with these options reports to its host.
+    ///
+    /// In the deterministic mode the default deadlines do not apply: a default deadline would end
+    /// the same call on one machine and not on another.
+    #[must_use]
+    pub fn provider_limits(&self) -> Limits {
+        match self.deterministic {
+            Some(_) => self.limits.without_default_deadlines(),
+            None => self.limits,
+        }
+    }
+
+    /// Returns the fuel of each call and of a start, for an engine that counts it. `limits` are
+    /// those that the host has merged.
+    ///
+    /// A start has one limit for all of its functions, because fuel says how much work a guest may
+    /// cause. The default of the deterministic mode is not among
+    /// [`provider_limits`](Self::provider_limits), where the stricter limit wins. So a provider or
+    /// host that sets more fuel gets more.
+    #[must_use]
+    pub fn fuel(&self, limits: &Limits) -> u64 {
+        let default = self.deterministic.map_or(u64::MAX, |_| Limits::DETERMINISTIC_FUEL);
+        limits.fuel.unwrap_or(default)
+    }
+
+    /// Returns what an engine that lacks none of these options can do because of them. The engine
+    /// adds the rest.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::none();
+        capabilities.deterministic = self.deterministic.is_some();
+        capabilities.wasi = self.wasi;
+        capabilities
+    }
+}
+
+/// The methods that the builders of all providers have in common, to be expanded in the `impl` of a
+/// builder: `new` and `module_bytes`, a setter for each of [`EngineOptions`] and `options` for all
+/// of them, `build`, `build_async` and `factory`.
+///
+/// The builder is [`Default`], has the fields `module_bytes: Option<&'a [u8]>` and `options:
+/// EngineOptions`, and a method `compile(&self) -> Result<Arc<C>, E>`. The macro takes the
+/// lifetime, [`C`](crate::provider::Compiled), `E`, and, if the engine has an asynchronous mode,
+/// `async` with the attributes of `build_async`:
+///
+/// ```
+/// # use std::sync::Arc;
+/// use antiphon::EngineOptions;
+/// use antiphon::errors::Error;
+/// use antiphon::provider::Compiled;
+///
+/// # struct Builder<'a, C> { module_bytes: Option<&'a [u8]>, options: EngineOptions, compiled: Option<Arc<C>> }
+/// # impl<C> Default for Builder<'_, C> {
+/// #     fn default() -> Self { Self { module_bytes: None, options: EngineOptions::new(), compiled: None } }
+/// # }
+/// impl<'a, C: Compiled> Builder<'a, C> {
+///     antiphon::builder_methods!('a, C, Error);
+///
+///     fn compile(&self) -> Result<Arc<C>, Error> {
+///         // ... of `self.module_bytes`, with `self.options`
+/// #       Ok(Arc::clone(self.compiled.as_ref().unwrap()))
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! builder_methods {
+    ($module:lifetime, $compiled:ty, $error:ty $(, $(#[$when:meta])* async)?) => {
+        /// Creates a builder that still needs a module.
+        #[must_use]
+        pub fn new() -> Self {
+            Self::default()
+        }
+
+        /// Sets the module, in the binary or the text format.
+        #[must_use]
+        pub fn module_bytes(mut self, module_bytes: &$module [u8]) -> Self {
+            self.module_bytes = Some(module_bytes);
+            self
+        }
+
+        /// Sets all options that engines have in common, at once.
+        #[must_use]
+        pub fn options(mut self, options: $crate::EngineOptions) -> Self {
+            self.options = options;
+            self
+        }
+
+        $crate::option_setters!(in options);
+
+        /// Builds a provider for a [`WapcHost`](antiphon::WapcHost).
+        ///
+        /// # Errors
+        /// The module is refused, or the builder's settings do not go together.
+        pub fn build(&self) -> Result<$crate::provider::Provider<$compiled>, $error> {
+            Ok($crate::provider::Provider::new(self.compile()?))
+        }
+
+        $(
+            /// Builds a provider for a [`WapcHostAsync`](antiphon::WapcHostAsync).
+            ///
+            /// # Errors
+            /// Those of [`build`](Self::build).
+            $(#[$when])*
+            pub fn build_async(&self) -> Result<$crate::provider::ProviderAsync<$compiled>, $error> {
+                Ok($crate::provider::ProviderAsync::new(self.compile()?))
+            }
+        )?
+
+        /// Compiles the module into a factory of providers for both modes.
+        ///
+        /// # Errors
+        /// Those of [`build`](Self::build).
+        pub fn factory(&self) -> Result<::std::sync::Arc<dyn $crate::EngineProviderFactory>, $error> {
+            Ok(::std::sync::Arc::new($crate::provider::Factory(self.compile()?)))
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_of_any_kind_count() {
+        assert!(!EngineOptions::new().grants_directories());
+        let mapped = WasiParams { map_dirs: vec![("/".into(), "/tmp".into())], ..WasiParams::default() };
+        let opened = WasiParams { preopened_dirs: vec!["/tmp".into()], ..WasiParams::default() };
+        assert!(EngineOptions::new().wasi_params(mapped).grants_directories());
+        assert!(EngineOptions::new().wasi_params(opened).grants_directories());
+        let read_only = EngineOptions::new().read_only_dir("/tmp", "/data");
+        assert!(read_only.grants_directories());
+        assert_eq!(read_only.read_only_dirs, [("/data".to_owned(), "/tmp".to_owned())]);
+    }
+
+    #[test]
+    fn fuel_takes_the_place_of_default_deadlines_where_runs_are_deterministic() {
+        let second = Duration::from_secs(1);
+        let options = EngineOptions::new().limits(Limits::new().init_deadline(second));
+        assert_eq!(options.provider_limits(), options.limits);
+        assert_eq!(options.fuel(&Limits::new()), u64::MAX);
+        assert_eq!(options.fuel(&Limits::new().fuel(7)), 7);
+        assert!(!options.capabilities().deterministic);
+
+        let options = options.deterministic(1, Duration::ZERO);
+        let limits = options.provider_limits();
+        assert_eq!(
+            (limits.deadline_or_default(), limits.init_deadline_or_default()),
+            (Duration::MAX, second)
+        );
+        assert_eq!(options.fuel(&Limits::new()), Limits::DETERMINISTIC_FUEL);
+        assert_eq!(options.fuel(&Limits::new().fuel(u64::MAX)), u64::MAX);
+        assert!(options.capabilities().deterministic);
+    }
+}

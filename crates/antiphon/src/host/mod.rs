@@ -1,0 +1,15 @@
+//! The hosts: each runs one guest for any number of callers.
+
+#[cfg(feature = "async")]
+mod async_host;
+mod builder;
+mod gate;
+#[cfg(feature = "async")]
+mod offload;
+mod slot;
+mod sync_host;
+
+pub use builder::HostBuilder;
+pub use sync_host::WapcHost;
+#[cfg(feature = "async")]
+pub use {async_host::WapcHostAsync, offload::offload};
