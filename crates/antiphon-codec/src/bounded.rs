@@ -15,3 +15,19 @@ pub(crate) fn bounded(text: &str) -> String {
     cut.push_str("...");
     cut
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn a_long_text_is_cut_in_front_of_the_character_that_does_not_fit() {
+        let fits = "x".repeat(512);
+        assert_eq!(bounded(&fits), fits);
+        assert_eq!(bounded(&format!("{fits}y")), format!("{fits}..."));
+        // The second byte of an `ü` would be the 513th.
+        let text = format!("{}üx", "x".repeat(511));
+        assert_eq!(bounded(&text), format!("{}...", "x".repeat(511)));
+    }
+}

@@ -425,6 +425,138 @@ fn nesting_is_bounded_for_every_kind_of_type() {
 }
 
 #[test]
+fn the_types_without_names_are_written_as_the_incumbent_does() {
+    #[derive(Serialize, Deserialize, PartialEq, Debug)]
+    struct Point(u8, String);
+    same_both_ways(&Point(7, "seven".to_owned()));
+    // Text for a reader, and four numbers where no reader is.
+    same_both_ways(&std::net::Ipv4Addr::new(127, 0, 0, 1));
+    assert_eq!(MessagePack.encode(&std::net::Ipv4Addr::LOCALHOST).unwrap(), b"\x94\x7f\x00\x00\x01");
+}
+
+#[test]
+fn a_binary_is_a_sequence_of_numbers_and_a_wide_number_if_it_has_sixteen_bytes() {
+    assert_eq!(MessagePack.decode::<Vec<u8>>(b"\xc4\x03\x07\x08\xff").unwrap(), [7, 8, 255]);
+    assert_eq!(MessagePack.decode::<(u8, u16)>(b"\xc4\x02\x07\x08").unwrap(), (7, 8));
+    let wide = |length: u8| [&[0xc4, length][..], &vec![1; length.into()]].concat();
+    assert_eq!(MessagePack.decode::<u128>(&wide(16)).unwrap(), u128::from_be_bytes([1; 16]));
+    for length in [15, 17] {
+        let error = MessagePack.decode::<u128>(&wide(length)).unwrap_err();
+        assert_eq!(error.detail(), "invalid type: byte array, expected u128");
+        assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::Mismatch, 0));
+    }
+    assert_eq!(
+        MessagePack.decode::<i128>(b"\xc0").unwrap_err().detail(),
+        "invalid type: unit value, expected i128"
+    );
+}
+
+#[test]
+fn a_variant_without_data_may_come_as_a_map_to_nil() {
+    assert_eq!(MessagePack.decode::<Shape>(b"\x81\xa7Nothing\xc0").unwrap(), Shape::Nothing);
+    let error = MessagePack.decode::<Shape>(b"\x81\xa7Nothing\x07").unwrap_err();
+    assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::Mismatch, 9));
+    assert_eq!(error.detail(), "invalid type: integer `7`, expected unit");
+    assert_eq!(
+        MessagePack.decode::<Shape>(b"\x82\x01\x02\x03\x04").unwrap_err().detail(),
+        "invalid length 2, expected a map of one entry, from a variant's name to its data"
+    );
+    assert_eq!(
+        MessagePack.decode::<Shape>(b"\xc0").unwrap_err().detail(),
+        "expected the name of a variant, or a map from it to its data"
+    );
+}
+
+#[test]
+fn arrays_and_maps_tell_how_many_entries_are_left() {
+    /// How many entries were said to be left, before the first of them and after it.
+    #[derive(PartialEq, Debug)]
+    struct Hints([Option<usize>; 2]);
+    struct Visitor;
+    impl<'de> serde::de::Visitor<'de> for Visitor {
+        type Value = Hints;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("entries")
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut entries: A) -> Result<Hints, A::Error> {
+            let before = entries.size_hint();
+            entries.next_element::<u8>()?;
+            let hints = Hints([before, entries.size_hint()]);
+            while entries.next_element::<u8>()?.is_some() {}
+            Ok(hints)
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut entries: A) -> Result<Hints, A::Error> {
+            let before = entries.size_hint();
+            entries.next_entry::<u8, u8>()?;
+            let hints = Hints([before, entries.size_hint()]);
+            while entries.next_entry::<u8, u8>()?.is_some() {}
+            Ok(hints)
+        }
+    }
+    impl<'de> Deserialize<'de> for Hints {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(Visitor)
+        }
+    }
+    for bytes in [&b"\x93\x01\x02\x03"[..], b"\x83\x01\x02\x03\x04\x05\x06"] {
+        assert_eq!(MessagePack.decode::<Hints>(bytes).unwrap(), Hints([Some(3), Some(2)]));
+    }
+}
+
+#[test]
+fn a_type_can_add_to_the_error_of_what_is_in_it() {
+    #[derive(Debug)]
+    struct Wrapped;
+    impl<'de> Deserialize<'de> for Wrapped {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            match u8::deserialize(deserializer) {
+                Ok(_) => Ok(Self),
+                Err(error) => Err(serde::de::Error::custom(format_args!("in what is wrapped: {error}"))),
+            }
+        }
+    }
+    impl Serialize for Wrapped {
+        fn serialize<S: serde::Serializer>(&self, _serializer: S) -> Result<S::Ok, S::Error> {
+            let error: S::Error = serde::ser::Error::custom("no number");
+            Err(serde::ser::Error::custom(format_args!("in what is wrapped: {error}")))
+        }
+    }
+    assert_eq!(
+        MessagePack.decode::<Wrapped>(b"\xc3").unwrap_err().detail(),
+        "in what is wrapped: invalid type: boolean `true`, expected u8"
+    );
+    assert_eq!(MessagePack.encode(&Wrapped).unwrap_err().detail(), "in what is wrapped: no number");
+}
+
+#[test]
+fn a_value_that_is_passed_over_ends_where_its_last_entry_does() {
+    for passed_over in [&b"\x80"[..], b"\x81\x01\x02", b"\x83\x01\x02\x03\x04\x05\x80", b"\x93\x01\x02\x03"] {
+        let bytes = [b"\x92", passed_over, b"\x07"].concat();
+        let (_, after) = MessagePack.decode::<(serde::de::IgnoredAny, u8)>(&bytes).unwrap();
+        assert_eq!(after, 7, "{bytes:x?}");
+    }
+}
+
+#[test]
+fn the_field_of_an_error_is_found_behind_an_extension_and_by_an_unsigned_key() {
+    let error =
+        MessagePack.decode::<(serde::de::IgnoredAny, u8)>(b"\x92\xd6\xff\x00\x00\x00\x07\xc3").unwrap_err();
+    assert_eq!((error.field(), error.offset()), (Some("[1]"), 7));
+    let error = MessagePack.decode::<BTreeMap<u16, u8>>(b"\x81\xcd\x01\x00\xc3").unwrap_err();
+    assert_eq!((error.field(), error.offset()), (Some("256"), 4));
+}
+
+#[test]
+fn arrays_side_by_side_do_not_nest() {
+    let side_by_side = vec![vec![7_u8]; MAX_DEPTH * 2];
+    let bytes = MessagePack.encode(&side_by_side).unwrap();
+    assert_eq!(MessagePack.decode::<Vec<Vec<u8>>>(&bytes).unwrap(), side_by_side);
+}
+
+#[test]
 fn an_extension_is_a_pair_and_is_passed_over() {
     let timestamp = b"\xd6\xff\x00\x00\x00\x07";
     #[derive(Deserialize, PartialEq, Debug)]

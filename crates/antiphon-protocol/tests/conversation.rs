@@ -195,6 +195,17 @@ fn what_a_caller_gave_away_is_let_go_and_a_borrowed_payload_keeps_its_buffer() {
     assert_eq!(conversation.lengths(), (2, 8));
 }
 
+#[test]
+fn a_conversation_is_tidy_unless_there_is_something_to_release() {
+    let mut conversation = in_call(Limits::new());
+    conversation.guest_response(&memory(b"answer"), 0, 6).unwrap();
+    assert!(conversation.is_tidy(), "a borrowed payload and an answer stay in their buffers");
+    conversation.guest_error(&memory(b"the text"), 0, 8).unwrap();
+    assert!(!conversation.is_tidy());
+    conversation.release();
+    assert!(conversation.is_tidy());
+}
+
 // The response.
 
 #[test]
@@ -227,6 +238,17 @@ fn a_buffer_of_the_callers_is_exchanged_and_cleared_for_the_next_call() {
     conversation.swap_response(&mut buffer);
     conversation.begin_call("op", Payload::from(b"")).unwrap();
     assert_eq!(conversation.take_response(), b"", "nothing of the call before");
+}
+
+#[test]
+fn an_answer_as_long_as_the_callers_buffer_is_written_into_that_buffer() {
+    let mut conversation = in_call(Limits::new());
+    let mut buffer = Vec::with_capacity(6);
+    let (start, length) = (buffer.as_ptr(), buffer.capacity());
+    conversation.swap_response(&mut buffer);
+    conversation.guest_response(&memory(&[b'x'; 20]), 0, i32::try_from(length).unwrap()).unwrap();
+    conversation.swap_response(&mut buffer);
+    assert_eq!((buffer.as_ptr(), buffer.as_slice()), (start, vec![b'x'; length].as_slice()));
 }
 
 #[test]

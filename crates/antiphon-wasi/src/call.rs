@@ -42,3 +42,17 @@ impl fmt::Debug for Call<'_> {
         debug.finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::World;
+    use crate::fixture::Guest;
+
+    #[test]
+    fn a_call_shows_the_size_of_the_memory_and_not_its_bytes() {
+        let mut guest = Guest::new(&World::default());
+        let shown = guest.call(|call| format!("{call:?}"));
+        assert!(shown.starts_with("Call { session: Session { world: World("), "{shown}");
+        assert!(shown.ends_with(" }, memory: 65536, abi: Preview1, .. }"), "{shown}");
+    }
+}

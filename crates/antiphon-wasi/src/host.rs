@@ -244,12 +244,13 @@ fn log_stream(stream: Stream) -> LogStream {
 mod tests {
     use std::error::Error as _;
     use std::sync::{Arc, Mutex};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use antiphon::errors::BoxError;
     use antiphon::{ModuleState, WapcHost, WebAssemblyEngineProvider};
 
     use super::*;
+    use crate::Poll;
 
     type Lines = Vec<(LogStream, String)>;
 
@@ -313,8 +314,9 @@ mod tests {
             let mut guest = Guest { session, conversation, memory, abi: Abi::Preview1 };
             assert_eq!(guest.run(|call| call.fd_write(2, 0, 1, 8))?, 0);
             assert_eq!(guest.memory[8], 11);
-            flush_session(session, conversation)?;
-            flush_session(session, conversation)?;
+            flush(Some(&mut *session), conversation)?;
+            flush(Some(session), conversation)?;
+            flush(None, conversation)?;
             Ok(1)
         });
         assert_eq!(answer.unwrap(), b"");
@@ -414,6 +416,45 @@ mod tests {
             late
         });
         assert_eq!(answer.unwrap_err().kind(), ErrorKind::DeadlineExceeded);
+    }
+
+    #[test]
+    fn a_wait_takes_its_time_and_then_writes_its_event() {
+        const WAIT: Duration = Duration::from_millis(20);
+
+        let (answer, _) = call(|_, conversation| {
+            // The monotonic clock, from now on, with 7 as user data.
+            let mut memory = [0; 128];
+            memory[0] = 7;
+            memory[16] = 1;
+            memory[24..32].copy_from_slice(&20_000_000_u64.to_le_bytes());
+            let mut session = World::default().session();
+            let memory = &mut memory;
+            let mut guest = Guest { session: &mut session, conversation, memory, abi: Abi::Preview1 };
+            let Poll::Wait(wait) = guest.run(|call| call.begin_poll_oneoff(0, 64, 1, 120))? else {
+                panic!("a wait")
+            };
+            assert_eq!((wait.duration(), guest.memory[64], guest.memory[120]), (WAIT, 0, 0));
+            let begun = Instant::now();
+            let errno = guest.wait_blocking(wait)?;
+            assert!(begun.elapsed() >= WAIT);
+            assert_eq!((errno, guest.memory[64], guest.memory[120]), (0, 7, 1));
+            Ok(1)
+        });
+        assert_eq!(answer.unwrap(), b"");
+    }
+
+    #[test]
+    fn a_guest_shows_the_size_of_its_memory_and_not_the_bytes() {
+        let (answer, _) = call(|session, conversation| {
+            let guest = Guest { session, conversation, memory: &mut [7; 16], abi: Abi::Preview0 };
+            let shown = format!("{guest:?}");
+            assert!(shown.starts_with("Guest { session: Session { world: World("), "{shown}");
+            assert!(shown.contains(", conversation: Conversation"), "{shown}");
+            assert!(shown.ends_with(", memory: 16, abi: Preview0 }"), "{shown}");
+            Ok(1)
+        });
+        assert_eq!(answer.unwrap(), b"");
     }
 
     #[test]

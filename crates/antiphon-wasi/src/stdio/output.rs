@@ -216,6 +216,25 @@ mod tests {
     }
 
     #[test]
+    fn whole_lines_need_no_buffer_and_others_one_of_a_lines_length() {
+        let mut output = Output::default();
+        let mut lines = 0;
+        let mut log = |_: Stream, _: &str| lines += 1;
+        output.write(Stream::Stdout, b"one\ntwo\n", &mut log);
+        assert_eq!(output.stdout.kept.capacity(), 0);
+        output.write(Stream::Stdout, b"th", &mut log);
+        assert_eq!(output.stdout.kept.capacity(), MAX_LINE);
+        output.write(Stream::Stdout, b"ree\n", &mut log);
+        assert_eq!((output.stdout.kept.capacity(), output.stderr.kept.capacity()), (MAX_LINE, 0));
+        assert_eq!(lines, 3);
+    }
+
+    #[test]
+    fn a_stream_has_the_name_that_programs_know() {
+        assert_eq!((Stream::Stdout.name(), Stream::Stderr.name()), ("stdout", "stderr"));
+    }
+
+    #[test]
     fn streams_do_not_mix() {
         let (lines, dropped) = logged(&[
             (Stream::Stdout, b"out"),
