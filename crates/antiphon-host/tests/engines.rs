@@ -9,7 +9,7 @@ use antiphon::errors::{BoxError, Error, ErrorKind};
 use antiphon::{EngineProviderFactory, Limits, WapcHost, WasiParams};
 use antiphon_host::{EngineKind, EngineOptions};
 
-/// A guest: one page of memory, the import of responses, more fields, and the body of
+/// Returns a guest: one page of memory, the import of responses, more fields, and the body of
 /// `__guest_call`.
 fn guest(fields: &str, body: &str) -> Vec<u8> {
     format!(

@@ -35,7 +35,7 @@ pub(crate) fn suggest_bench(error: &mut clap::Error, arguments: &[OsString]) {
     }
 }
 
-/// The beginning of a text that is too long; `None` for one that is not.
+/// Returns the beginning of a text that is too long; `None` for one that is not.
 fn cut(text: &str) -> Option<String> {
     let (end, _) = text.char_indices().nth(MOST)?;
     Some(format!("{}..", text.get(..end)?))

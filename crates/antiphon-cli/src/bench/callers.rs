@@ -139,7 +139,7 @@ impl Caller {
     }
 }
 
-/// How many threads the machine can run at once.
+/// Returns how many threads the machine can run at once.
 pub(crate) fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }

@@ -46,7 +46,7 @@ impl Tally {
         self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How many calls were answered so far, and how many failed.
+    /// Returns how many calls were answered so far, and how many failed.
     pub(crate) fn glance(&self) -> [u64; 2] {
         self.shards().fold([0, 0], |[answered, failed], shard| {
             [answered + shard.answered.calls(), failed + shard.errors.values().sum::<u64>()]

@@ -90,7 +90,7 @@ mod tests {
     const IMMOVABLE: &str = "nr_free_pages 1\npgfault 2\n";
     const MOVABLE: &str = "nr_free_pages 1\npgmigrate_success 0\n";
 
-    /// A machine with these files, each a path and its text.
+    /// Returns a machine with these files, each a path and its text.
     fn system(files: &[(&str, &str)]) -> SystemInfo {
         SystemInfo::read(|path| {
             files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())

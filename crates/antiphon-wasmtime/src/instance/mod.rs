@@ -74,7 +74,7 @@ struct How {
 impl How {
     const STRAIGHT: Self = Self { mode: Mode::Straight, suspends: false };
 
-    /// How a guest of that host runs.
+    /// Returns how a guest of that host runs.
     fn of(compiled: &Compiled, host: HostKind, conversation: &Conversation) -> Self {
         match host {
             HostKind::Async => suspending::how(compiled, conversation),

@@ -81,7 +81,7 @@ fn info_as_json(info: &ModuleInfo) -> Value {
     })
 }
 
-/// The report for humans. Names from the module are escaped.
+/// Returns the report for humans. Names from the module are escaped.
 fn as_text(path: &Path, verdict: &Verdict) -> String {
     let mut out = String::new();
     field(&mut out, "module", &path.to_string_lossy());

@@ -116,7 +116,7 @@ impl Language {
 }
 
 impl Template {
-    /// The README of the project.
+    /// Returns the README of the project.
     pub(crate) fn readme(&self, name: &str) -> String {
         let Self { needs, build, test, .. } = self;
         format!(

@@ -42,7 +42,7 @@ pub(in crate::instance) fn open(options: &EngineOptions) -> Result<Option<Direct
     options.grants_directories().then(|| Fs::new(options).map(Box::new)).transpose()
 }
 
-/// The code that a guest ended its program with, if that is what ended it.
+/// Returns the code that a guest ended its program with, if that is what ended it.
 pub(in crate::instance) fn exit_code(error: &wasmtime::Error) -> Option<i32> {
     error.downcast_ref().map(|&I32Exit(code)| code)
 }
