@@ -75,7 +75,7 @@ mod provider;
 #[cfg(feature = "async")]
 mod provider_async;
 
-// For those who embed guests.
+// For programs that embed guests.
 pub use builder::WasmtimeEngineProviderBuilder;
 #[cfg(feature = "cache")]
 pub use compile::cache::{ArtifactError, CacheStats, ModuleCache, SealKey};

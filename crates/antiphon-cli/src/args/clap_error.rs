@@ -1,4 +1,5 @@
-//! What an error repeats of the command line: enough to find the place.
+//! Changes to clap's errors: they repeat just enough of the command line to find the place, and may
+//! name another command.
 
 use std::ffi::OsString;
 

@@ -134,8 +134,8 @@ pub(crate) fn artifact_info(
     Ok(opened?.module_info().clone())
 }
 
-/// Options without a bound on memory. A module that needs much memory is still valid: whether it
-/// gets that much is up to the options of a call.
+/// Returns options without a bound on memory. A module that needs much memory is still valid:
+/// whether it gets that much is up to the options of a call.
 fn unlimited() -> EngineOptions {
     EngineOptions::new().limits(Limits::new().memory(u64::MAX).table_elements(u64::MAX))
 }

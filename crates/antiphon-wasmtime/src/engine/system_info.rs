@@ -1,5 +1,5 @@
-//! What the machine says about itself. A fact that it does not tell is `None`, and the worse case
-//! is assumed.
+//! Facts about the machine, as its system reports them. A fact that is not reported is `None`, and
+//! the worse case is assumed.
 
 /// The facts that decide how instances are pooled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -82,7 +82,7 @@ impl How {
         }
     }
 
-    /// Straight, but for guests with directories.
+    /// Returns how a guest of a synchronous host runs: straight, except with directories.
     fn of_sync(compiled: &Compiled) -> Self {
         let fiber = Fiber::of_sync(compiled);
         fiber.map_or(Self::STRAIGHT, |fiber| Self { mode: Mode::Fiber(fiber), suspends: false })

@@ -131,7 +131,7 @@ fn field(out: &mut String, name: &str, value: &str) {
     line(out, &format!("{name:<9} {}", escape_line(value)));
 }
 
-/// A heading with the number of items, then a line per item, in two columns.
+/// Writes a heading with the number of items, then a line per item, in two columns.
 fn list(out: &mut String, heading: &str, items: impl Iterator<Item = (String, String)>) {
     /// The widest first column. A longer name overflows it instead of widening the column for all.
     const WIDEST: usize = 40;

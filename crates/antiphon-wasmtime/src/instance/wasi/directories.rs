@@ -31,7 +31,7 @@ use crate::instance::data::Data;
 /// would drop it.
 const MAX_BUFFERED: usize = 64 * 1024;
 
-/// Those of an instance.
+/// The directories of an instance.
 pub(in crate::instance) type Directories = Box<Fs>;
 
 /// Opens the directories that a guest was granted, if it was granted any.
