@@ -252,7 +252,7 @@ fn remap(path: &Path, name: &str) -> String {
     format!("--remap-path-prefix={}={name}", path.display())
 }
 
-/// `text` without `prefix`.
+/// Returns `text` without `prefix`.
 fn after(text: &str, prefix: &str) -> String {
     text.trim_start_matches(prefix).to_owned()
 }

@@ -67,7 +67,7 @@ pub(super) struct Place<T> {
 }
 
 impl<T: Serves> Places<T> {
-    /// Places that are vacant.
+    /// Creates places that are vacant.
     pub(super) fn new(bounds: Bounds, version: u64) -> Self {
         let place = |_| Place {
             slot: Slot::empty(),

@@ -131,7 +131,7 @@ pub(crate) fn test_factory(engine: TestEngine) -> Arc<dyn EngineProviderFactory>
     Arc::new(TestFactory::new(engine))
 }
 
-/// Limits whose deadlines are long enough for everything.
+/// Returns limits whose deadlines are long enough for everything.
 pub(crate) fn patient() -> Limits {
     Limits::new().deadline(Duration::from_secs(120)).init_deadline(Duration::from_secs(120))
 }

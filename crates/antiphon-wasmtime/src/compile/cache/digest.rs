@@ -178,7 +178,7 @@ impl<'env> ParallelHasher<'env> {
         }
     }
 
-    /// The main loop of the helper.
+    /// Runs the main loop of the helper.
     fn help(&self) {
         loop {
             self.work();
