@@ -111,7 +111,8 @@ pub fn number(answer: &[u8]) -> u32 {
     u32::from_le_bytes(answer.try_into().unwrap_or_else(|_| panic!("no number: {answer:?}")))
 }
 
-/// A guest that echoes, with additional imports, and additional fields before its functions.
+/// Returns a guest that echoes, with additional imports, and additional fields before its
+/// functions.
 pub fn echo_with(imports: &str, more: &str) -> String {
     format!(
         r#"(module

@@ -2,8 +2,8 @@
 
 use crate::sides::{MIGRATING, in_one_line};
 
-/// The parts of the document's Rust code under a comment `// before` or `// after`. Code without
-/// such a comment counts as after.
+/// Returns the parts of the document's Rust code under a comment `// before` or `// after`. Code
+/// without such a comment counts as after.
 ///
 /// # Panics
 /// If there is no such code: the document has changed its form.

@@ -117,7 +117,7 @@ impl Policy {
     }
 }
 
-/// The text was the only way to tell a deadline from other failures.
+/// Tells a deadline from other failures by the text, which was the only way.
 fn classified(text: &str, otherwise: fn(String) -> EvaluationError) -> EvaluationError {
     if text.contains("interrupted, execution deadline exceeded") {
         EvaluationError::Interrupted

@@ -27,7 +27,7 @@ async fn async_host(callback: Box<HostCallbackAsync>) -> WapcHostAsync {
     WapcHostAsync::new(Box::new(toolbox().build_async().unwrap()), Some(callback)).await.unwrap()
 }
 
-/// The outcome of a call; a panic that passed through it counts as an error.
+/// Returns the outcome of a call; a panic that passed through it counts as an error.
 fn outcome(call: impl FnOnce() -> Result<Vec<u8>, String>) -> Result<Vec<u8>, String> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err("it panicked".to_owned()))
 }
@@ -120,8 +120,8 @@ fn a_handler_that_calls_its_own_host() {
     });
 }
 
-/// The next count after an event: 2 if the instance lived on with its state, and 1 if it was
-/// replaced.
+/// Returns the next count after an event: 2 if the instance lived on with its state, and 1 if it
+/// was replaced.
 fn count_goes_on(because: &str) -> u32 {
     differs! { incumbent: 2, antiphon: 1, because: because }
 }

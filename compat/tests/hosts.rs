@@ -14,7 +14,7 @@ pub enum Host {
     Async(WapcHostAsync, tokio::runtime::Runtime),
 }
 
-/// A runtime with one thread.
+/// Returns a runtime with one thread.
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
@@ -54,7 +54,7 @@ impl Host {
         Self::started(&WasmtimeEngineProviderBuilder::new().module_bytes(module.as_ref()), answer)
     }
 
-    /// The texts with which a module is refused, by its build or its start.
+    /// Returns the texts with which a module is refused, by its build or its start.
     pub fn refused(builder: &WasmtimeEngineProviderBuilder<'_>) -> [String; 2] {
         Self::both(builder, None).map(|host| match host {
             Ok(_) => panic!("the module started"),

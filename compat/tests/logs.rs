@@ -24,8 +24,8 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
-/// The lines of level `info` with this text that were logged while `run` ran. No other test may log
-/// this text.
+/// Returns the lines of level `info` with this text that were logged while `run` ran. No other test
+/// may log this text.
 pub fn lines_with(text: &str, run: impl FnOnce()) -> Vec<String> {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {

@@ -9,7 +9,7 @@ use wasmtime_provider::EpochDeadlines;
 
 const TICK: Duration = Duration::from_millis(10);
 
-/// A context that answers with its request and the call's arguments.
+/// Returns a context that answers with its request and the call's arguments.
 fn context(request: impl Into<String>) -> Context {
     Context {
         request: request.into(),

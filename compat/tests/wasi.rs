@@ -58,7 +58,7 @@ const GUEST: &str = r#"(module
     (call $respond (i32.const 24) (i32.const 4))
     (i32.const 1)))"#;
 
-/// The guest under one of WASI's module names; its `_start` exits with this code.
+/// Returns the guest under one of WASI's module names; its `_start` exits with this code.
 fn guest(wasi: &str, exit: &str) -> String {
     GUEST.replace("WASI", wasi).replace("EXIT", exit)
 }

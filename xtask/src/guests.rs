@@ -61,7 +61,7 @@ pub(crate) struct Environment {
 type Versions = BTreeMap<String, String>;
 
 impl Guest {
-    /// Every guest with the name of its language on the command line.
+    /// Returns every guest with the name of its language on the command line.
     pub(crate) fn languages() -> impl Iterator<Item = (String, Self)> {
         let named = |guest: &Self| Some((guest.to_possible_value()?.get_name().to_owned(), *guest));
         Self::value_variants().iter().filter_map(named)
@@ -84,7 +84,7 @@ impl Guest {
         Ok(Environment { programs: None, variables })
     }
 
-    /// The folder of the guest's source, relative to the root of the repository.
+    /// Returns the folder of the guest's source, relative to the root of the repository.
     fn source(self) -> &'static str {
         match self {
             Self::Rust => "guests/rust",
@@ -95,7 +95,7 @@ impl Guest {
         }
     }
 
-    /// The modules of the guest, each with its target as the compiler names it.
+    /// Returns the modules of the guest, each with its target as the compiler names it.
     fn modules(self) -> Vec<(&'static str, &'static str)> {
         match self {
             Self::Rust => rust::MODULES.map(|built| (built.file, built.target)).to_vec(),
@@ -108,7 +108,7 @@ impl Guest {
         }
     }
 
-    /// The file names of the guest's modules.
+    /// Returns the file names of the guest's modules.
     fn files(self) -> impl Iterator<Item = &'static str> {
         self.modules().into_iter().map(|(file, _)| file)
     }

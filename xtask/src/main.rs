@@ -68,7 +68,7 @@ fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// The root of the repository.
+/// Returns the root of the repository.
 ///
 /// Taken from cargo's variable at run time and not at compile time, so that the program contains no
 /// path of the machine.

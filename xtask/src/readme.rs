@@ -90,7 +90,7 @@ pub(crate) fn blocks(markdown: &str) -> Vec<Block> {
     blocks
 }
 
-/// The commands of a `console` block, each with its expected output.
+/// Returns the commands of a `console` block, each with its expected output.
 fn commands_of(block: &str) -> Result<Vec<(String, String)>> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in block.lines() {

@@ -59,7 +59,7 @@ struct Shell<'a> {
 }
 
 impl Shell<'_> {
-    /// A command that runs a script within the time limit.
+    /// Returns a command that runs a script within the time limit.
     fn command(&self, script: &str) -> Result<Command> {
         let mut command = Command::new("timeout");
         let first = self.environment.and_then(|environment| environment.programs.as_deref());
@@ -108,7 +108,7 @@ fn use_these_crates(root: &Path, folder: &Path) -> Result<()> {
     Ok(fs::write(folder.join(".cargo/config.toml"), config)?)
 }
 
-/// The two commands in a project's README: one builds, one tests.
+/// Returns the two commands in a project's README: one builds, one tests.
 fn commands(project: &Path) -> Result<Vec<String>> {
     let readme = fs::read_to_string(project.join("README.md"))?;
     let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next());

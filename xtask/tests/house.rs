@@ -9,7 +9,7 @@ fn crates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates")
 }
 
-/// Every Rust file in a folder and its subfolders, with its text.
+/// Returns every Rust file in a folder and its subfolders, with its text.
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -113,7 +113,8 @@ fn is_named(line: &str, start: usize, end: usize) -> bool {
     joined(start.checked_sub(1).and_then(|before| bytes.get(before))) || joined(bytes.get(end))
 }
 
-/// What a reader reads: comments of sources, and all lines of pages, but for blocks of code.
+/// Returns what a reader reads: comments of sources, and all lines of pages, but for blocks of
+/// code.
 fn prose(path: &Path, text: &str) -> Vec<(usize, String)> {
     let page = path.extension().is_some_and(|extension| extension == "md");
     let mut code = false;

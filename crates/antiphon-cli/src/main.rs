@@ -1,4 +1,4 @@
-//! The `antiphon` program: one file per command, and one file per concern that commands share.
+//! The `antiphon` program: a module for each command, and one for each concern that they share.
 //! README.md describes what the program does.
 
 #![forbid(unsafe_code)]

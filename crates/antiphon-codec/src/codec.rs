@@ -22,7 +22,7 @@ use crate::{DecodeError, EncodeError};
 /// # }
 /// ```
 pub trait Codec {
-    /// What the codec is called, in lower case: `msgpack`, `json`.
+    /// Returns what the codec is called, in lower case: `msgpack`, `json`.
     fn name(&self) -> &'static str;
 
     /// Appends the encoded `value` to `out`, and keeps what `out` holds already. After an error,

@@ -51,33 +51,33 @@ impl DecodeError {
         self
     }
 
-    /// The name of the codec.
+    /// Returns the name of the codec.
     #[must_use]
     pub fn codec(&self) -> &'static str {
         self.0.codec
     }
 
-    /// What was wrong.
+    /// Returns what was wrong.
     #[must_use]
     pub fn kind(&self) -> DecodeErrorKind {
         self.0.kind
     }
 
-    /// The offset in bytes from the beginning of the input: where the value that does not fit
-    /// begins, or where the input stops being of the format.
+    /// Returns the offset in bytes from the beginning of the input: where the value that does not
+    /// fit begins, or where the input stops being of the format.
     #[must_use]
     pub fn offset(&self) -> usize {
         self.0.offset
     }
 
-    /// The field, such as `person.emails[2]`; `None` if the whole value is wrong or the field is
-    /// unknown.
+    /// Returns the field, such as `person.emails[2]`; `None` if the whole value is wrong or the
+    /// field is unknown.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         (!self.0.path.is_empty()).then_some(self.0.path.as_str())
     }
 
-    /// What was found, and what was expected.
+    /// Returns what was found, and what was expected.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.0.detail
@@ -123,13 +123,13 @@ impl EncodeError {
         Self { codec, detail: detail.to_string() }
     }
 
-    /// The name of the codec.
+    /// Returns the name of the codec.
     #[must_use]
     pub fn codec(&self) -> &'static str {
         self.codec
     }
 
-    /// What cannot be encoded.
+    /// Returns what cannot be encoded.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail

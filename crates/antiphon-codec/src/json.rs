@@ -69,7 +69,8 @@ fn decode_error(bytes: &[u8], error: &serde_json::Error) -> DecodeError {
     DecodeError::new(NAME, kind, offset, said)
 }
 
-/// The error's text without its line and column; [`DecodeError`] gives a byte offset instead.
+/// Returns the error's text without its line and column; [`DecodeError`] gives a byte offset
+/// instead.
 fn bounded_detail(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let detail = text.rfind(" at line ").and_then(|end| text.get(..end)).unwrap_or(&text);

@@ -114,7 +114,7 @@ fn lifetimes_only(tokens: &mut Tokens) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether there is one parameter or none; anything else is refused.
+/// Returns whether there is one parameter or none; anything else is refused.
 fn has_parameter(parameters: &Group) -> Result<bool, Refusal> {
     let mut tokens = parameters.stream().into_iter().peekable();
     // A parameter may have attributes, which are left to the compiler.

@@ -30,7 +30,7 @@ pub(crate) fn parse(arguments: TokenStream) -> Result<Option<Literal>, Refusal> 
     }
 }
 
-/// Whether a literal is a string, plain or raw.
+/// Returns whether a literal is a string, plain or raw.
 fn is_string(literal: &Literal) -> bool {
     let text = literal.to_string();
     text.starts_with('"') || text.starts_with("r\"") || text.starts_with("r#")

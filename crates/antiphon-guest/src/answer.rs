@@ -37,7 +37,7 @@ impl Answered {
         Self { well: false }
     }
 
-    /// Whether the request got an answer, and not an error.
+    /// Returns whether the request got an answer, and not an error.
     #[inline(always)]
     pub(crate) fn is_well(&self) -> bool {
         self.well

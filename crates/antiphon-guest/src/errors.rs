@@ -27,7 +27,7 @@ pub fn new(kind: ErrorKind) -> Error {
 }
 
 impl Error {
-    /// The host's text, without the prefix that `Display` adds.
+    /// Returns the host's text, without the prefix that `Display` adds.
     #[must_use]
     pub fn host_text(&self) -> String {
         let ErrorKind::HostError(text) = &self.0;

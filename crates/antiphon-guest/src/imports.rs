@@ -33,7 +33,7 @@ impl Memory {
         self.name.get_mut(..KEY).unwrap_or_default()
     }
 
-    /// The key of the name: see `table.rs`.
+    /// Returns the key of the name: see `table.rs`.
     #[inline(always)]
     fn key(&self) -> u64 {
         self.name.first_chunk().map_or(0, |key| u64::from_le_bytes(*key))

@@ -31,7 +31,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The entry for an operation.
+    /// Returns the entry for an operation.
     #[must_use]
     pub const fn of<O: Operation>() -> Self {
         Self::new(O::NAME, O::run)
@@ -83,8 +83,8 @@ fn nothing(_payload: &[u8]) -> Answered {
 /// Names of up to this many bytes fit into their keys completely.
 const WHOLE: usize = 7;
 
-/// The key of a name: a number whose lowest byte is the length modulo 256, followed by the first
-/// seven bytes of the name.
+/// Returns the key of a name: a number whose lowest byte is the length modulo 256, followed by the
+/// first seven bytes of the name.
 ///
 /// Two different names of up to seven bytes have different keys.
 #[expect(clippy::indexing_slicing, reason = "`get` is not const; both indices are bounded by the condition")]
@@ -98,7 +98,7 @@ const fn key(name: &[u8]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// The slot of a key in the index.
+/// Returns the slot of a key in the index.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "five bits are left after the shift")]
 const fn place(key: u64, multiplier: u64) -> usize {
@@ -132,7 +132,7 @@ pub const fn sorted<const LENGTH: usize>(mut entries: [Entry; LENGTH]) -> [Entry
     entries
 }
 
-/// Whether one name sorts before another, byte by byte.
+/// Returns whether one name sorts before another, byte by byte.
 #[expect(clippy::indexing_slicing, reason = "`<` of text is not const; the index is less than both lengths")]
 const fn is_less(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
@@ -199,14 +199,14 @@ impl Table {
     /// A table without operations.
     pub(crate) const EMPTY: Self = Self::new(&[], &const { Index::of(&[]) });
 
-    /// The table of these sorted entries and their index.
+    /// Returns the table of these sorted entries and their index.
     #[doc(hidden)]
     #[must_use]
     pub const fn new(entries: &'static [Entry], index: &'static Index) -> Self {
         Self { index: &index.slots, entries, multiplier: index.multiplier }
     }
 
-    /// The names of the operations, sorted.
+    /// Returns the names of the operations, sorted.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.entries.iter().map(|entry| entry.name)
     }

@@ -72,7 +72,7 @@ pub fn call(operation: &str, payload: &[u8]) -> Result<Vec<u8>, String> {
     call_bytes(operation.as_bytes(), payload)
 }
 
-/// Like [`call`], with a name that does not have to be UTF-8.
+/// Calls as [`call`] does, with a name that does not have to be UTF-8.
 pub(crate) fn call_bytes(operation: &[u8], payload: &[u8]) -> Result<Vec<u8>, String> {
     let before = HOST.with_borrow_mut(|host| {
         let fresh = Host { request: (operation.to_owned(), payload.to_owned()), ..Host::default() };

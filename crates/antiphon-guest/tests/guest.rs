@@ -50,7 +50,7 @@ fn conditional() -> &'static str {
     "here"
 }
 
-/// An operation that is in no table.
+/// Returns an operation that is in no table.
 #[operation]
 fn unlisted(payload: &[u8]) -> Result<(), String>
 where

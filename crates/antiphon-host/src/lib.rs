@@ -43,8 +43,8 @@
 //!
 //! A guest has limits from the start: 64 MiB of memory, 2 s for a call, nothing of the machine but
 //! a clock and random bytes. [`Limits`] names all of them. An [`Error`] says with its
-//! [kind](ErrorKind) what happened, and with its [fault](errors::Fault) who has to change
-//! something.
+//! [kind](ErrorKind) what happened, and with its [fault](errors::Fault) which party has
+//! to change something.
 //!
 //! # Features
 //!

@@ -1,4 +1,4 @@
-//! Every engine of the build, through the one door, and that each option gets there.
+//! Runs guests on every engine of the build, and checks that each option reaches the engine.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
@@ -9,7 +9,7 @@ use antiphon::errors::{BoxError, Error, ErrorKind};
 use antiphon::{EngineProviderFactory, Limits, WapcHost, WasiParams};
 use antiphon_host::{EngineKind, EngineOptions};
 
-/// A guest: one page of memory, the import of responses, more fields, and the body of
+/// Returns a guest: one page of memory, the import of responses, more fields, and the body of
 /// `__guest_call`.
 fn guest(fields: &str, body: &str) -> Vec<u8> {
     format!(
@@ -27,7 +27,7 @@ fn greeter() -> Vec<u8> {
     guest(r#"(data (i32.const 0) "hello")"#, "(call $respond (i32.const 0) (i32.const 5))")
 }
 
-/// Answers the arguments that WASI hands out.
+/// Returns a guest that answers the arguments that WASI hands out.
 fn lister() -> Vec<u8> {
     guest(
         r#"(import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
@@ -148,8 +148,8 @@ fn a_deterministic_guest_draws_the_same_bytes_on_every_engine() {
     }
 }
 
-/// Opens `file` in the first directory, to read it, and answers the error number as a character
-/// from `!` on.
+/// The guest opens `file` in the first directory, and answers the error number as a character from
+/// `!` on.
 #[cfg(all(feature = "wasmtime", feature = "wasi-fs"))]
 #[test]
 fn a_read_only_directory_may_be_read_and_not_written() {

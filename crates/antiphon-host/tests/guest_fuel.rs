@@ -22,7 +22,7 @@ fn built(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/built").join(name)).unwrap()
 }
 
-/// The fuel of a call, when the instance has served others before.
+/// Returns the fuel of a call, when the instance has served others before.
 fn fuel(engine: EngineKind, module: &[u8], operation: &str, payload: &[u8]) -> u64 {
     let options = EngineOptions::new().limits(Limits::new().fuel(1_000_000_000));
     let factory = engine.factory(module, &options).unwrap();

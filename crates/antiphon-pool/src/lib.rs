@@ -34,7 +34,7 @@
 //!
 //! | what | bounds | set by |
 //! |---|---|---|
-//! | deadline | the whole call: its time in the queue and in the guest | [`Request::deadline`](antiphon::Request::deadline), else the limits |
+//! | deadline | the whole call: its time in the queue and in the guest | [`Request::deadline`](antiphon::Request::deadline), otherwise the limits |
 //! | wait | the time in the queue alone | [`HostPoolBuilder::wait`] |
 //! | memory, fuel, host calls, sizes | one call or one instance, as on a host | [`HostPoolBuilder::limits`], or the factory, whichever is stricter |
 //! | instances, calls that wait | the pool | [`HostPoolBuilder::max`], [`HostPoolBuilder::queue`] |

@@ -8,7 +8,7 @@ use crate::shared::Inner;
 pub(crate) struct Promise(Option<Arc<Inner>>);
 
 impl Promise {
-    /// For a place that was promised in the pool's queue.
+    /// Keeps a place that was promised in the pool's queue.
     pub(crate) fn new(pool: &Arc<Inner>) -> Self {
         Self(Some(Arc::clone(pool)))
     }

@@ -11,8 +11,8 @@ use std::sync::PoisonError;
 
 use crossbeam_utils::atomic::AtomicCell;
 
-/// Locks. Code of others that panics under one of these locks leaves nothing half changed, so a
-/// lock is as good after it.
+/// Locks. Foreign code that panics under one of these locks leaves nothing half changed, so a
+/// poisoned lock still guards valid data.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

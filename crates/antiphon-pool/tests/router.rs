@@ -14,7 +14,7 @@ use antiphon_pool::HostPool;
 
 use support::test_factory;
 
-/// A guest with an operation for each operation of its host, which calls that one twice.
+/// Returns a guest with an operation for each operation of its host, which calls that one twice.
 fn guest() -> TestEngine {
     ["again", "rare", "wait"].into_iter().fold(TestEngine::new(), |engine, name| {
         engine.operation_with_host(name, move |guest| async move {

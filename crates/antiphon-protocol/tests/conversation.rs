@@ -12,7 +12,7 @@ use antiphon_protocol::{
 };
 use bytes::Bytes;
 
-/// A conversation within a call, with an operation and a payload of known lengths.
+/// Returns a conversation within a call, with an operation and a payload of known lengths.
 fn in_call(limits: Limits) -> Conversation {
     let mut conversation = Conversation::new(limits);
     conversation.begin_call("operation", Payload::from(b"payload")).unwrap();
@@ -26,8 +26,8 @@ fn memory(text: &[u8]) -> Vec<u8> {
     memory
 }
 
-/// The arguments of a host call: `bindingnamespaceoperation` at the beginning of memory, and a
-/// payload of this length after it.
+/// Returns the arguments of a host call: `bindingnamespaceoperation` at the beginning of memory,
+/// and a payload of this length after it.
 fn names(payload: i32) -> [i32; 8] {
     [0, 7, 7, 9, 16, 9, 25, payload]
 }

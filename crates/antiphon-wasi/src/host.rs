@@ -296,7 +296,7 @@ mod tests {
         (answer, lines)
     }
 
-    /// A memory with a list of one buffer at 0.
+    /// Returns a memory with a list of one buffer at 0.
     fn memory(size: usize, buffer: u32, bytes: &[u8]) -> Vec<u8> {
         let mut memory = vec![0; size];
         let length = u32::try_from(bytes.len()).unwrap();

@@ -69,7 +69,7 @@ impl Instance {
 impl antiphon::provider::Instance for Instance {
     type Compiled = Compiled;
 
-    /// For a synchronous host the future never waits.
+    /// Starts the instance. For a synchronous host the future never waits.
     async fn start(
         compiled: &Compiled,
         conversation: &mut Box<Conversation>,

@@ -92,8 +92,8 @@ fn neither_fuel_nor_the_deterministic_mode_is_to_be_configured_away() {
     assert_eq!(error.kind(), ErrorKind::GuestMisbehaved);
 }
 
-/// A module of this many functions. They are large enough for each of wasmi's limits except the one
-/// on their number.
+/// Returns a module of this many functions. They are large enough for each of wasmi's limits except
+/// the one on their number.
 fn crowd(functions: usize) -> String {
     let body = "(drop (i64.const 0x123456789abcdef0))".repeat(4);
     let crowd = format!("(func {body})").repeat(functions - 1);

@@ -9,7 +9,7 @@ use antiphon::errors::{Error, ErrorKind, Fate};
 use antiphon::{Limits, WapcHost, WapcHostAsync};
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 
-/// A guest whose start section counts to a number. It answers the number that it reached.
+/// Returns a guest whose start section counts to a number. It answers the number that it reached.
 fn counts_to(turns: i64) -> String {
     format!(
         r#"(module
@@ -27,7 +27,7 @@ fn counts_to(turns: i64) -> String {
     )
 }
 
-/// A guest whose start section never ends.
+/// Returns a guest whose start section never ends.
 fn endless() -> String {
     counts_to(-1)
 }

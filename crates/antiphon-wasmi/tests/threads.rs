@@ -9,7 +9,7 @@ use antiphon::errors::ErrorKind;
 use antiphon::{Bytes, HostCall, HostCallError, HostHandler, Limits, Request, WapcHost};
 use antiphon_wasmi::WasmiEngineProviderBuilder;
 
-/// A guest that does its deed again and again.
+/// Returns a guest that does its deed again and again.
 fn guest(extra: &str, deed: &str) -> String {
     format!(
         r#"(module
@@ -33,7 +33,8 @@ fn guest(extra: &str, deed: &str) -> String {
     )
 }
 
-/// The kinds of code that a guest may consist of, each in a loop that only its deadline ends.
+/// Returns the kinds of code that a guest may consist of, each in a loop that only its deadline
+/// ends.
 fn guests() -> Vec<(&'static str, String)> {
     let chain: String = (0..500)
         .map(|link| format!("(func $c{link} (param i32) (result i32) (call $c{} (local.get 0)))", link + 1))

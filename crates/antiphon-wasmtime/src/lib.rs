@@ -43,7 +43,7 @@
 //! [`Limits`](antiphon::Limits) are on by default, and hold for each instance. The builder sets
 //! them for all instances of a module, a host for its own; where both set one, the stricter holds.
 //! Memory and tables are capped in the store, a deadline is checked at each tick of 5 ms while
-//! guest code runs, and fuel is counted where [`with_fuel`](antiphon::Limits::fuel) is set on the
+//! guest code runs, and fuel is counted where [`fuel`](antiphon::Limits::fuel) is set on the
 //! builder. A module that needs more than its limits, or is no waPC guest, is refused when it is
 //! compiled. Antiphon never ticks an engine of yours: such an engine has a deadline only if its
 //! epochs are on.
@@ -75,7 +75,7 @@ mod provider;
 #[cfg(feature = "async")]
 mod provider_async;
 
-// For those who embed guests.
+// For programs that embed guests.
 pub use builder::WasmtimeEngineProviderBuilder;
 #[cfg(feature = "cache")]
 pub use compile::cache::{ArtifactError, CacheStats, ModuleCache, SealKey};

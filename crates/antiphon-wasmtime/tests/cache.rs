@@ -15,7 +15,7 @@ use antiphon_wasmtime::{CacheStats, ModuleCache, WasmtimeEngineProviderBuilder a
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// A guest that answers with a digit.
+/// Returns a guest that answers with a digit.
 fn guest(digit: u8) -> Vec<u8> {
     format!(
         r#"(module

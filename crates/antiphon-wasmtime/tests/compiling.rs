@@ -10,7 +10,8 @@ use antiphon::WapcHost;
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 use rayon::prelude::*;
 
-/// A guest with many functions, so that its compilation is shared out. It answers with `number`.
+/// Returns a guest with many functions, so that its compilation is shared out. It answers with
+/// `number`.
 fn guest(number: u32) -> String {
     let functions: String = (0..200)
         .map(|each| format!("(func (param i32) (result i32) (i32.add (local.get 0) (i32.const {each})))"))

@@ -67,7 +67,7 @@ impl HostHandlerAsync for Next {
     }
 }
 
-/// A long deadline, because hundreds of overflows take time.
+/// Returns a long deadline, because hundreds of overflows take time.
 fn patient() -> Limits {
     Limits::new().deadline(Duration::from_secs(100))
 }

@@ -5,7 +5,8 @@
 //! on any executor. Each serves one call at a time, in order; for more calls at once, make more
 //! hosts, or take a pool of them (the crate `antiphon-pool`). A host is made from a provider, which
 //! is an **engine** with a module; `antiphon-wasmtime` and `antiphon-wasmi` have providers for
-//! WebAssembly. This crate holds no engine and no executor.
+//! WebAssembly. This crate holds no engine and no executor. The crate `antiphon-host` puts it
+//! together with an engine and the pool, and is the one dependency of a first program.
 //!
 //! What happens in a **call**:
 //!

@@ -21,7 +21,7 @@ use antiphon::{
 /// Longer than anything here takes, and much shorter than forever.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A guest whose `relay` answers what its host answers, and whose `echo` needs no host.
+/// Returns a guest whose `relay` answers what its host answers, and whose `echo` needs no host.
 fn engine() -> TestEngine {
     TestEngine::new()
         .operation("echo", |payload| Ok(payload.to_vec()))

@@ -34,7 +34,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A guest that makes the same host call twice.
+/// Returns a guest that makes the same host call twice.
 fn caller() -> TestEngine {
     TestEngine::new().operation_with_host("call", |guest| async move {
         guest.host_call("b77", "n77", "o77", guest.payload()).await?;

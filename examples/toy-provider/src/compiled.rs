@@ -51,7 +51,7 @@ fn compile(engine: &Engine, bytes: &[u8]) -> Result<Module, Error> {
         .map_err(|error| Error::new(ErrorKind::InvalidModule, error.to_string()).with_source(error))
 }
 
-/// The WebAssembly features that every Antiphon engine has, no more and no less.
+/// Returns the WebAssembly features that every Antiphon engine has, no more and no less.
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config

@@ -35,7 +35,7 @@ pub(crate) fn exported(module: &[u8], name: &str) -> Option<Vec<u8>> {
     Some(changed)
 }
 
-/// The sections, each with its id.
+/// Returns the sections, each with its id.
 fn read(mut bytes: &[u8]) -> Option<Vec<(u8, &[u8])>> {
     let mut sections = Vec::new();
     while let Some(id) = bytes.split_off_first() {

@@ -23,7 +23,7 @@ pub(crate) fn raise(error: Error) -> wasmi::Error {
     wasmi::Error::host(Raised(error))
 }
 
-/// The typed error for guest code that did not return.
+/// Returns the typed error for guest code that did not return.
 pub(crate) fn typed(error: impl Into<wasmi::Error>) -> Error {
     let error = error.into();
     if error.downcast_ref::<Raised>().is_some() {
@@ -43,7 +43,7 @@ pub(crate) fn typed(error: impl Into<wasmi::Error>) -> Error {
     Error::new(kind, error.to_string()).with_source(error)
 }
 
-/// The typed error for a failed instantiation, which may have run the guest's `function`.
+/// Returns the typed error for a failed instantiation, which may have run the guest's `function`.
 pub(crate) fn not_instantiated(function: &str, error: wasmi::Error) -> Error {
     use Instantiation::{FailedToInstantiateMemory, FailedToInstantiateTable, TooManyTables};
     match error.kind() {

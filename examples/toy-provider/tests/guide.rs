@@ -47,7 +47,7 @@ fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// Whether a text is whole lines of a file, with their indentation or less.
+/// Returns whether a text is whole lines of a file, with their indentation or less.
 fn is_excerpt(text: &str, file: &str) -> bool {
     let indented = |text: &str, by: usize| {
         let mut lines = String::new();
@@ -82,7 +82,7 @@ fn every_block_of_code_is_an_excerpt_of_the_file_that_it_names() {
     }
 }
 
-/// The capabilities whose absence makes the suite skip cases.
+/// Returns the capabilities whose absence makes the suite skip cases.
 fn skipped_for(capabilities: &Capabilities) -> BTreeSet<String> {
     let modes = |case: &'static Case| case.modes().iter().map(move |mode| (case, *mode));
     cases()
@@ -134,7 +134,7 @@ fn the_skipped_cases_that_the_guide_shows_are_skipped_for_that_reason() {
     assert!(checked >= 4, "the guide shows only {checked} skipped cases");
 }
 
-/// A guest in binary format that never answers.
+/// Returns a guest in binary format that never answers.
 fn smallest() -> Vec<u8> {
     let text = r#"(module (memory (export "memory") 1)
         (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 0)))"#;

@@ -111,8 +111,8 @@ fn measure(name: &str, payload: &[u8], mut call: impl FnMut() -> Result<Vec<u8>>
     Ok(())
 }
 
-/// The function that valgrind counts, by this name. It must be neither generic nor inlined, so that
-/// it is a single function.
+/// Makes the calls of a batch. Valgrind counts this function by its name, so it must be neither
+/// generic nor inlined.
 #[inline(never)]
 fn batch(call: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     for _ in 0..CALLS {

@@ -42,14 +42,14 @@ pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
     ]))
 }
 
-/// The asc of the package's lock file; `--no` keeps npx from fetching another.
+/// Returns the asc of the package's lock file; `--no` keeps npx from fetching another.
 fn asc(source: &Path) -> Command {
     let mut command = at("npx", source);
     command.args(["--no", "--", "asc"]);
     command
 }
 
-/// A command that runs in the folder `source`.
+/// Returns a command that runs in the folder `source`.
 fn at(program: &str, source: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(source);

@@ -92,7 +92,8 @@ impl Recipe {
         Ok(versions)
     }
 
-    /// The compiler's command, and the versions of all programs that take part in the build.
+    /// Returns the compiler's command, and the versions of all programs that take part in the
+    /// build.
     fn compiler(&self) -> Result<(&'static str, Versions)> {
         let found = self.compilers.iter().find_map(|command| Some((*command, says(command, self.version)?)));
         let (command, version) = found.context(self.advice)?;
@@ -103,13 +104,13 @@ impl Recipe {
         Ok((command, versions))
     }
 
-    /// The compiler's name, whatever command starts it.
+    /// Returns the compiler's name, whatever command starts it.
     fn name(&self, command: &'static str) -> &'static str {
         self.compilers.first().copied().unwrap_or(command)
     }
 }
 
-/// The first line that `command` prints for `argument`; `None` if there is no such command.
+/// Returns the first line that `command` prints for `argument`; `None` if there is no such command.
 fn says(command: &str, argument: &str) -> Option<String> {
     let mut words = command.split(' ');
     let output = Command::new(words.next()?).args(words).arg(argument).output().ok()?;

@@ -85,12 +85,12 @@ impl Manifest {
             .with_context(|| format!("{} was not written", path.display()))
     }
 
-    /// The module in the file named `file`.
+    /// Returns the module in the file named `file`.
     pub(crate) fn get(&self, file: &str) -> Option<&Module> {
         self.modules.iter().find(|module| module.file == file)
     }
 
-    /// The names of all files.
+    /// Returns the names of all files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
         self.modules.iter().map(|module| module.file.as_str())
     }
@@ -102,7 +102,7 @@ impl Manifest {
         self.modules.sort_by(|a, b| a.file.cmp(&b.file));
     }
 
-    /// The tools whose versions differ between the manifest and `module`, one per line.
+    /// Returns the tools whose versions differ between the manifest and `module`, one per line.
     pub(crate) fn toolchain_changes(&self, module: &Module) -> Vec<String> {
         let Some(before) = self.get(&module.file) else { return Vec::new() };
         let changed = |(tool, now): (&String, &String)| {
@@ -113,7 +113,7 @@ impl Manifest {
     }
 }
 
-/// The fingerprints of the modules in the folder `built`, by file name.
+/// Returns the fingerprints of the modules in the folder `built`, by file name.
 pub(crate) fn modules_in(built: &Path) -> Result<BTreeMap<String, Fingerprint>> {
     let mut modules = BTreeMap::new();
     for entry in fs::read_dir(built)? {

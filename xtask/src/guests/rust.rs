@@ -154,12 +154,12 @@ impl Toolchain {
         Ok(on_path)
     }
 
-    /// A program of the toolchain, by name or path.
+    /// Returns a program of the toolchain, by name or path.
     fn program(&self, name: &str) -> PathBuf {
         self.folder.as_ref().map_or_else(|| name.into(), |folder| folder.join(name))
     }
 
-    /// A cargo command in `source` that leaves no path of this machine in the module.
+    /// Returns a cargo command in `source` that leaves no path of this machine in the module.
     fn cargo(&self, source: &Path) -> Result<Command> {
         let mut cargo = Command::new(self.program("cargo"));
         cargo
@@ -171,7 +171,7 @@ impl Toolchain {
         Ok(cargo)
     }
 
-    /// Compiler flags that replace the path of every source folder by a fixed name.
+    /// Returns compiler flags that replace the path of every source folder by a fixed name.
     fn remaps(&self, source: &Path) -> Result<Vec<String>> {
         let mut remaps = Vec::new();
         // Both the link's path and its target, because rustc may resolve the link.
@@ -195,13 +195,13 @@ impl Toolchain {
         Ok(remaps)
     }
 
-    /// The path of the standard library's source, if it is installed.
+    /// Returns the path of the standard library's source, if it is installed.
     fn std_source(&self) -> Result<PathBuf> {
         let sysroot = self.ask(&["--print", "sysroot"])?;
         Ok(Path::new(&sysroot).join("lib/rustlib/src/rust"))
     }
 
-    /// The versions of all tools that take part in the build.
+    /// Returns the versions of all tools that take part in the build.
     fn versions(&self, source: &Path) -> Result<Versions> {
         let cargo = output(Command::new(self.program("cargo")).arg("--version"))?;
         let lld = output(Command::new(self.lld()?).args(["-flavor", "wasm", "--version"]))?;
@@ -216,7 +216,7 @@ impl Toolchain {
         Ok(versions)
     }
 
-    /// The linker that rustc calls.
+    /// Returns the linker that rustc calls.
     fn lld(&self) -> Result<PathBuf> {
         let named = self.program("rust-lld");
         if named.exists() {
@@ -229,7 +229,7 @@ impl Toolchain {
         Ok(if bundled.exists() { bundled } else { "rust-lld".into() })
     }
 
-    /// A line of `rustc --version --verbose`, without its key.
+    /// Returns a line of `rustc --version --verbose`, without its key.
     fn detail(&self, key: &str) -> Result<String> {
         let details = self.ask(&["--version", "--verbose"])?;
         let value = details.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
@@ -242,22 +242,22 @@ impl Toolchain {
     }
 }
 
-/// Whether there is a folder at `path`.
+/// Returns whether there is a folder at `path`.
 fn is_dir(path: String) -> bool {
     Path::new(&path).is_dir()
 }
 
-/// The flag that makes the compiler write `name` instead of `path`.
+/// Returns the flag that makes the compiler write `name` instead of `path`.
 fn remap(path: &Path, name: &str) -> String {
     format!("--remap-path-prefix={}={name}", path.display())
 }
 
-/// `text` without `prefix`.
+/// Returns `text` without `prefix`.
 fn after(text: &str, prefix: &str) -> String {
     text.trim_start_matches(prefix).to_owned()
 }
 
-/// The folder in which cargo keeps registries.
+/// Returns the folder in which cargo keeps registries.
 fn cargo_home() -> Result<PathBuf> {
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
     std::env::var_os("CARGO_HOME")
@@ -266,7 +266,7 @@ fn cargo_home() -> Result<PathBuf> {
         .context("neither CARGO_HOME nor HOME is set")
 }
 
-/// The version of an SDK in the lock file of the crates in `source`.
+/// Returns the version of an SDK in the lock file of the crates in `source`.
 fn sdk_version(source: &Path, sdk: &str) -> Result<String> {
     #[derive(Deserialize)]
     struct Lock {

@@ -122,7 +122,7 @@ fn build(root: &Path) -> Result<PathBuf> {
     executable.context("cargo built no program")
 }
 
-/// The version of valgrind, or an error if it is not installed.
+/// Returns the version of valgrind, or an error if it is not installed.
 pub(super) fn version() -> Result<String> {
     let mut valgrind = Command::new("valgrind");
     let found = valgrind.arg("--version").stdin(Stdio::null()).output();
@@ -135,7 +135,7 @@ fn text(dump: &Path) -> Result<String> {
     fs::read_to_string(dump).context("valgrind wrote fewer dumps than there were batches")
 }
 
-/// The number of instructions in a dump.
+/// Returns the number of instructions in a dump.
 fn total(dump: &Path) -> Result<u64> {
     let text = text(dump)?;
     let line = text.lines().find_map(|line| line.strip_prefix("summary: "));

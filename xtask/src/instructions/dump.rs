@@ -39,12 +39,12 @@ impl Dump {
         Ok(Self { functions, total })
     }
 
-    /// The number of all instructions.
+    /// Returns the number of all instructions.
     pub(super) fn total(&self) -> u64 {
         self.total
     }
 
-    /// The functions as a Markdown table, per call of a batch with `calls` calls.
+    /// Returns the functions as a Markdown table, per call of a batch with `calls` calls.
     pub(super) fn table(&self, calls: u64) -> String {
         let mut table = String::from("| instructions of a call | share | function |\n|---:|---:|---|\n");
         let mut row = |cost: u64, name: &str| {

@@ -25,7 +25,7 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// The tools of this machine.
+    /// Returns the tools of this machine.
     pub(super) fn here(root: &Path) -> Result<Self> {
         let rustc = process::output(Command::new("rustc").current_dir(root).arg("--version"))?;
         Ok(Self { rustc, valgrind: callgrind::version()? })

@@ -88,7 +88,7 @@ fn replaced(text: &str, find: &str, replace: &str) -> Result<String> {
     Ok([before, replace.trim(), after].concat())
 }
 
-/// The places at which the pattern occurs in the text, ignoring white space in both.
+/// Returns the places at which the pattern occurs in the text, ignoring white space in both.
 fn occurrences(text: &str, pattern: &str) -> Vec<Range<usize>> {
     let pattern: Vec<char> = pattern.chars().filter(|c| !c.is_whitespace()).collect();
     let text: Vec<(usize, char)> = text.char_indices().filter(|(_, c)| !c.is_whitespace()).collect();

@@ -43,7 +43,7 @@ impl Scratch {
         &self.tree
     }
 
-    /// A command that runs in the copy.
+    /// Returns a command that runs in the copy.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
@@ -59,7 +59,7 @@ impl Scratch {
         command
     }
 
-    /// The file for the output of a trial's commands.
+    /// Returns the file for the output of a trial's commands.
     pub(super) fn output(&self) -> PathBuf {
         self.target.join("output.txt")
     }
@@ -104,7 +104,7 @@ impl Drop for Mutated<'_> {
     }
 }
 
-/// The files of the tree, including uncommitted ones, relative to its root.
+/// Returns the files of the tree, including uncommitted ones, relative to its root.
 pub(super) fn files(root: &Path) -> Result<Vec<String>> {
     let list = ["ls-files", "--cached", "--others", "--exclude-standard"];
     let listed = process::output(Command::new("git").args(list).current_dir(root))?;

@@ -164,7 +164,7 @@ fn patiently(scratch: &Scratch, command: &mut std::process::Command) -> Result<(
 }
 
 impl Outcome {
-    /// Whether the command passed and checked at least something.
+    /// Returns whether the command passed and checked at least something.
     pub(super) fn is_green(&self) -> bool {
         match self {
             Self::Tests { passed, failed } => *passed > 0 && failed.is_empty(),
@@ -202,7 +202,7 @@ impl Outcome {
     }
 }
 
-/// Whether a test is this case, by its whole name or by the last parts of its path.
+/// Returns whether a test is this case, by its whole name or by the last parts of its path.
 fn is_case(test: &str, case: &str) -> bool {
     test.strip_suffix(case).is_some_and(|path| path.is_empty() || path.ends_with("::"))
 }
@@ -212,7 +212,7 @@ impl Verdict {
         matches!(self, Self::Red { .. })
     }
 
-    /// The word for the verdict, and the test that caused it.
+    /// Returns the word for the verdict, and the test that caused it.
     pub(super) fn words(&self) -> (&'static str, String) {
         match self {
             Self::Red { by, others: 0 } => ("red", by.clone()),

@@ -11,14 +11,14 @@ use wasmtime_provider::WasmtimeEngineProviderBuilder;
 
 type Builder = HostBuilder<dyn WebAssemblyEngineProvider + Send>;
 
-/// A host builder for a module.
+/// Returns a host builder for a module.
 fn host_of(module: impl AsRef<[u8]>) -> Builder {
     WapcHost::builder(Box::new(
         WasmtimeEngineProviderBuilder::new().module_bytes(module.as_ref()).build().unwrap(),
     ))
 }
 
-/// A host for the toolbox with these limits.
+/// Returns a host for the toolbox with these limits.
 fn limited(limits: Limits) -> WapcHost {
     host_of(compat::guests::TOOLBOX).limits(limits).build().unwrap()
 }

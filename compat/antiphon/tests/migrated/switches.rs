@@ -119,7 +119,7 @@ fn host_calls_in_init() {
     assert_eq!(host.call("op", b"started").unwrap(), b"started");
 }
 
-/// A guest that prints its payload, which must end its line, and echoes it.
+/// Returns a guest that prints its payload, which must end its line, and echoes it.
 fn printing() -> String {
     echo_with(
         r#"(import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))"#,

@@ -1,4 +1,5 @@
-//! What an error repeats of the command line: enough to find the place.
+//! Changes to clap's errors: they repeat just enough of the command line to find the place, and may
+//! name another command.
 
 use std::ffi::OsString;
 
@@ -35,7 +36,7 @@ pub(crate) fn suggest_bench(error: &mut clap::Error, arguments: &[OsString]) {
     }
 }
 
-/// The beginning of a text that is too long; `None` for one that is not.
+/// Returns the beginning of a text that is too long; `None` for one that is not.
 fn cut(text: &str) -> Option<String> {
     let (end, _) = text.char_indices().nth(MOST)?;
     Some(format!("{}..", text.get(..end)?))

@@ -104,7 +104,7 @@ pub(crate) enum ErrorFormat {
 }
 
 impl ErrorFormat {
-    /// The requested format, found without clap, for arguments that clap could not parse.
+    /// Returns the requested format, found without clap, for arguments that clap could not parse.
     pub(crate) fn guess(arguments: &[OsString]) -> Self {
         let options = || arguments.iter().take_while(|argument| *argument != "--");
         let pairs = options().zip(options().skip(1));

@@ -47,7 +47,7 @@ EXAMPLES:
   antiphon compile guests/built/rust.wasm -o rust.sealed --cache-dir keys";
 
 impl CompileArgs {
-    /// The limits that the module is compiled with.
+    /// Returns the limits that the module is compiled with.
     pub(crate) fn limits(&self) -> Limits {
         let mut limits = Limits::new();
         if let Some(memory) = self.memory {

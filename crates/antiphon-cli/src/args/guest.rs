@@ -96,14 +96,14 @@ pub(crate) struct WasiArgs {
 }
 
 impl WasiArgs {
-    /// Whether the options grant nothing beyond the sealed world.
+    /// Returns whether the options grant nothing beyond the sealed world.
     pub(crate) fn grants_nothing(&self) -> bool {
         self.env.is_empty() && self.arg.is_empty() && self.dir.is_empty()
     }
 }
 
 impl GuestArgs {
-    /// The default limits with the given options applied.
+    /// Returns the default limits with the given options applied.
     pub(crate) fn limits(&self) -> Limits {
         let mut limits = Limits::new();
         if let Some(deadline) = self.deadline {

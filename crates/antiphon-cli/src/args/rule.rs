@@ -31,7 +31,7 @@ impl Pattern {
         }
     }
 
-    /// Whether the pattern matches a host call, given as binding, namespace and operation.
+    /// Returns whether the pattern matches a host call, given as binding, namespace and operation.
     pub(crate) fn matches(&self, call: [&str; 3]) -> bool {
         self.0.iter().zip(call).all(|(part, value)| part.as_ref().is_none_or(|part| part == value))
     }

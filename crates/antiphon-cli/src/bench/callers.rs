@@ -46,9 +46,9 @@ impl Callers {
     /// Starts every caller and returns how long they took. Each caller makes one call after the
     /// other until the tally is stopped.
     ///
-    /// Meanwhile this thread calls `look` again and again: `Continue` says after what time to ask
-    /// it again, `Break` stops waiting, and leaves the calls under way running without anyone
-    /// waiting for them.
+    /// While they call, this thread calls `look` again and again: `Continue` says after what time
+    /// to call it again, and `Break` stops the wait. Calls under way then run on, and nothing waits
+    /// for them.
     pub(crate) fn call(
         &self,
         pool: &HostPool,
@@ -139,7 +139,7 @@ impl Caller {
     }
 }
 
-/// How many threads the machine can run at once.
+/// Returns how many threads the machine can run at once.
 pub(crate) fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }

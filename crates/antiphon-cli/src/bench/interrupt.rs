@@ -36,8 +36,8 @@ impl Interrupt {
     }
 }
 
-/// Whether the program was started with SIGINT ignored, as shells do for background jobs. Known on
-/// Linux only.
+/// Returns whether the program was started with SIGINT ignored, as shells do for background jobs.
+/// Known on Linux only.
 fn is_ignored() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -33,22 +33,23 @@ impl Latency {
         let _ = self.times.add(&other.times);
     }
 
-    /// How many times were recorded.
+    /// Returns how many times were recorded.
     pub(crate) fn calls(&self) -> u64 {
         self.times.len()
     }
 
-    /// The time that this part of all calls does not exceed; `None` if nothing was recorded.
+    /// Returns the time that this part of all calls does not exceed; `None` if nothing was
+    /// recorded.
     pub(crate) fn quantile(&self, part: f64) -> Option<Duration> {
         (!self.times.is_empty()).then(|| Duration::from_nanos(self.times.value_at_quantile(part)))
     }
 
-    /// The median; `None` if nothing was recorded.
+    /// Returns the median; `None` if nothing was recorded.
     pub(crate) fn median(&self) -> Option<Duration> {
         self.quantile(0.5)
     }
 
-    /// The smallest, mean and largest time; `None` if nothing was recorded.
+    /// Returns the smallest, mean and largest time; `None` if nothing was recorded.
     pub(crate) fn range(&self) -> Option<[Duration; 3]> {
         let mean = Duration::try_from_secs_f64(self.times.mean() / 1e9).ok()?;
         let [min, max] = [self.times.min(), self.times.max()].map(Duration::from_nanos);
@@ -69,7 +70,7 @@ pub(crate) fn short_time(time: Duration) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-/// A rate per second; zero if no time passed.
+/// Returns a rate per second; zero if no time passed.
 #[expect(clippy::cast_precision_loss, reason = "no process makes 2^52 calls")]
 pub(crate) fn per_second(number: u64, took: Duration) -> f64 {
     if took.is_zero() { 0.0 } else { number as f64 / took.as_secs_f64() }

@@ -41,7 +41,7 @@ struct Ratio {
 }
 
 impl Ratio {
-    /// The second subject relative to the first.
+    /// Compares the second subject with the first.
     fn of(subjects: &[Subject]) -> Option<Self> {
         let [one, other] = subjects else { return None };
         Self::new(&one.figures, &other.figures)

@@ -1,6 +1,6 @@
 //! How much memory this process holds.
 
-/// Resident memory in bytes; known on Linux only.
+/// Returns resident memory in bytes; known on Linux only.
 pub(crate) fn resident_memory() -> Option<u64> {
     of_status(&std::fs::read_to_string("/proc/self/status").ok()?)
 }

@@ -46,7 +46,7 @@ impl Tally {
         self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How many calls were answered so far, and how many failed.
+    /// Returns how many calls were answered so far, and how many failed.
     pub(crate) fn glance(&self) -> [u64; 2] {
         self.shards().fold([0, 0], |[answered, failed], shard| {
             [answered + shard.answered.calls(), failed + shard.errors.values().sum::<u64>()]
@@ -75,7 +75,7 @@ impl Tally {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// How many calls of a caller, and of those that share its shard, were answered.
+    /// Returns how many calls of a caller, and of those that share its shard, were answered.
     #[cfg(test)]
     pub(super) fn answered_by(&self, caller: usize) -> u64 {
         self.shards().nth(caller % self.shards.len()).map_or(0, |shard| shard.answered.calls())
@@ -123,7 +123,7 @@ impl Figures {
         &self.all.errors
     }
 
-    /// Answered calls per second over all turns.
+    /// Returns the answered calls per second over all turns.
     pub(crate) fn rate(&self) -> f64 {
         latency::per_second(self.all.answered.calls(), self.time)
     }

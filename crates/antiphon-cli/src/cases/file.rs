@@ -82,7 +82,7 @@ fn unfit(what: String) -> std::io::Error {
 }
 
 impl Case {
-    /// The case's name, or its operation if it has none.
+    /// Returns the case's name, or its operation if it has none.
     pub(crate) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.operation)
     }
@@ -98,7 +98,7 @@ impl Case {
         self.mocks().map(drop)
     }
 
-    /// The answers to the host calls of this case.
+    /// Returns the answers to the host calls of this case.
     pub(crate) fn mocks(&self) -> Result<Mocks, Unfit> {
         self.host.iter().map(Mock::load).collect::<Result<_, _>>().map(|mocks: Vec<_>| Mocks(mocks.into()))
     }

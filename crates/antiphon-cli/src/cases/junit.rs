@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::file::Case;
 use super::run::Ran;
 
-/// The outcomes of all cases in JUnit's XML format.
+/// Returns the outcomes of all cases in JUnit's XML format.
 pub(crate) fn junit_report(suite: &str, ran: &[(&Case, Ran)]) -> String {
     let failures = ran.iter().filter(|(_, ran)| ran.difference.is_some()).count();
     let time: f64 = ran.iter().map(|(_, ran)| ran.time.as_secs_f64()).sum();

@@ -101,7 +101,7 @@ fn fill(mut file: File, before: &Metadata, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// The file names in a directory.
+    /// Returns the file names in a directory.
     fn names(directory: &Path) -> Vec<OsString> {
         let mut names: Vec<_> =
             fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();

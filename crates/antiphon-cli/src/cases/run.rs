@@ -50,8 +50,8 @@ pub(crate) fn run_case(
     Ok(Ran { ended, time, difference })
 }
 
-/// The failure for a case that cannot be encoded. Loading a file checks every case, so this does
-/// not happen.
+/// Returns the failure for a case that cannot be encoded. Loading a file checks every case, so this
+/// does not happen.
 fn invalid(unfit: Unfit) -> Failure {
     Failure::Usage("the case is invalid".to_owned(), std::io::Error::other(unfit.0))
 }
@@ -76,8 +76,8 @@ fn difference(case: &Case, ended: &Ended) -> Option<String> {
     Some(diff(&expected, &came))
 }
 
-/// Whether the guest answered with `expected`: compared as values if the case gives a value, and
-/// byte by byte otherwise.
+/// Returns whether the guest answered with `expected`: compared as values if the case gives a
+/// value, and byte by byte otherwise.
 fn same(expected: &Payload, came: &[u8]) -> bool {
     match expected {
         Payload::Value(codec, value) => codec.decode(came).is_ok_and(|came| came == *value),
@@ -86,7 +86,7 @@ fn same(expected: &Payload, came: &[u8]) -> bool {
     }
 }
 
-/// The difference for a case that states no expectation.
+/// Returns the difference for a case that states no expectation.
 fn unexpected(came: &str) -> String {
     let came = came.lines().map(|line| format!("+{line}\n")).collect::<String>();
     format!("{came} the case states neither an answer nor an error; `--update` writes the actual outcome")

@@ -48,7 +48,7 @@ impl Update {
         Ok(())
     }
 
-    /// The updated text of the file.
+    /// Returns the updated text of the file.
     pub(crate) fn text(&self) -> String {
         self.document.to_string()
     }

@@ -86,7 +86,8 @@ fn measure(duration: Duration, subjects: &mut [Subject]) -> Result<Seen, Failure
     Ok(Seen { first, peak: peak.bytes(), interrupted: interrupt.came() })
 }
 
-/// How many turns each subject gets. A single subject has nothing to alternate with: one turn.
+/// Returns how many turns each subject gets. A single subject has nothing to alternate with: one
+/// turn.
 fn turns(duration: Duration, subjects: usize) -> u32 {
     if subjects < 2 {
         return 1;
@@ -95,8 +96,8 @@ fn turns(duration: Duration, subjects: usize) -> u32 {
     u32::try_from(turns).unwrap_or(TURNS).clamp(2, TURNS)
 }
 
-/// The progress line during a turn: the time of this turn so far, the time of earlier turns, the
-/// whole duration.
+/// Returns the progress line during a turn: the time of this turn so far, the time of earlier
+/// turns, the whole duration.
 fn glance(
     setting: &Setting,
     tally: &Tally,

@@ -41,7 +41,7 @@ fn unwritten(output: &Path) -> String {
     format!("cannot write {}", output.display())
 }
 
-/// The system's own message, without the paths that outer errors add to it.
+/// Returns the system's own message, without the paths that outer errors add to it.
 fn innermost(error: &io::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {

@@ -56,7 +56,7 @@ fn as_json(asked: &[Asked]) -> Value {
     json!({ "engines": engines.collect::<Vec<_>>() })
 }
 
-/// A line per capability, a column per engine.
+/// Returns a line per capability, a column per engine.
 fn as_text(asked: &[Asked]) -> String {
     const NAMES: usize = 13;
     let width = asked.iter().map(|(engine, _)| engine.name().len()).max().unwrap_or(0);

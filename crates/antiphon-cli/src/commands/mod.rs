@@ -1,4 +1,4 @@
-//! The commands, one file each.
+//! The commands, each in a file or a folder of its own.
 
 mod bench;
 mod call;

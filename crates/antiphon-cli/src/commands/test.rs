@@ -42,7 +42,7 @@ pub(crate) fn run_all<'a>(args: &TestedArgs, cases: &'a Cases) -> Result<Vec<(&'
     cases.cases.iter().map(run).collect()
 }
 
-/// A line per case, followed by its difference if it failed, and a line with the totals.
+/// Returns a line per case, followed by its difference if it failed, and a line with the totals.
 pub(crate) fn report(ran: &[(&Case, Ran)]) -> String {
     let failed = failures(ran);
     format!("{}{} passed, {failed} failed\n", lines(ran), ran.len().saturating_sub(failed))

@@ -19,7 +19,7 @@ pub(crate) enum Codec {
 }
 
 impl Codec {
-    /// The name of the codec, also on the command line.
+    /// Returns the name of the codec, also on the command line.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Msgpack => "msgpack",

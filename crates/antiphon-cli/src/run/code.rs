@@ -10,8 +10,8 @@ use antiphon_host::{EngineKind, ModuleBuilder};
 use crate::args::CacheArgs;
 use crate::failure::Failure;
 
-/// The directory of an engine's cache. `None` if the engine does not compile, or if no directory
-/// for the cache is known.
+/// Returns the directory of an engine's cache. `None` if the engine does not compile, or if no
+/// directory for the cache is known.
 pub(super) fn cache_dir(args: &CacheArgs, engine: EngineKind) -> Option<PathBuf> {
     if args.no_cache || !engine.keeps_code() {
         return None;
@@ -46,13 +46,13 @@ pub(crate) enum Module {
     Artifact(PathBuf),
 }
 
-/// The failure for an artifact where a command needs a module.
+/// Returns the failure for an artifact where a command needs a module.
 pub(crate) fn already_compiled(path: &Path) -> Failure {
     let what = format!("{} is already compiled; give the module that it was compiled from", path.display());
     Error::new(ErrorKind::Unsupported, what).into()
 }
 
-/// Whether a file begins with the magic bytes of native code, which no module begins with.
+/// Returns whether a file begins with the magic bytes of native code, which no module begins with.
 pub(crate) fn is_artifact(path: &Path) -> bool {
     let mut magic = [0; 4];
     let is_file = path.metadata().is_ok_and(|found| found.is_file());

@@ -117,7 +117,7 @@ pub(crate) fn check_code(engine: EngineKind, cache: &CacheArgs, module: &[u8]) -
     compile_cached(engine, cache, module, &unlimited()).map(drop)
 }
 
-/// What an artifact records about the module that it was compiled from.
+/// Returns what an artifact records about the module that it was compiled from.
 pub(crate) fn artifact_info(
     engine: EngineKind,
     cache: &CacheArgs,
@@ -134,13 +134,14 @@ pub(crate) fn artifact_info(
     Ok(opened?.module_info().clone())
 }
 
-/// Options without a bound on memory. A module that needs much memory is still valid: whether it
-/// gets that much is up to the options of a call.
+/// Returns options without a bound on memory. A module that needs much memory is still valid:
+/// whether it gets that much is up to the options of a call.
 fn unlimited() -> EngineOptions {
     EngineOptions::new().limits(Limits::new().memory(u64::MAX).table_elements(u64::MAX))
 }
 
-/// The WASI world of the guest, except for read-only directories, which are granted separately.
+/// Returns the WASI world of the guest, except for read-only directories, which are granted
+/// separately.
 fn world(guest: &GuestArgs, wasi: &WasiArgs) -> WasiParams {
     let WasiArgs { env, arg, dir, .. } = wasi;
     let mut argv = Vec::new();

@@ -142,27 +142,27 @@ impl Report {
         self.status.into()
     }
 
-    /// The program's exit code as a number.
+    /// Returns the program's exit code as a number.
     pub(crate) fn status(&self) -> u8 {
         self.status
     }
 
-    /// The code of the failure, such as `guest_failed`.
+    /// Returns the code of the failure, such as `guest_failed`.
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }
 
-    /// What went wrong, unescaped, as the guest or the engine put it.
+    /// Returns what went wrong, unescaped, as the guest or the engine put it.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
-    /// The guest's own text.
+    /// Returns the guest's own text.
     pub(crate) fn guest_error(&self) -> Option<&str> {
         self.guest_error.as_deref()
     }
 
-    /// The exit code of the guest.
+    /// Returns the exit code of the guest.
     pub(crate) fn guest_exit_code(&self) -> Option<i32> {
         self.exit_code
     }
@@ -181,7 +181,7 @@ impl Report {
         escape_json(&json)
     }
 
-    /// The message on the first line; everything else that is known follows, indented.
+    /// Returns the message on the first line; everything else that is known follows, indented.
     fn text(&self) -> String {
         let mut out = escape_block(&self.display, "    ");
         let mut detail = |name: &str, value: &str| {
@@ -212,8 +212,8 @@ impl Report {
         out
     }
 
-    /// Whether a cause adds nothing: the message contains it, or it lists the frames that are shown
-    /// already (engines put them into an error's text).
+    /// Returns whether a cause adds nothing: the message contains it, or it lists the frames that
+    /// are shown already (engines put them into an error's text).
     fn repeats(&self, cause: &str) -> bool {
         let frames =
             self.backtrace.is_some() && cause.starts_with("error while executing at wasm backtrace:");
@@ -221,7 +221,7 @@ impl Report {
     }
 }
 
-/// The program's exit code for a kind of error.
+/// Returns the program's exit code for a kind of error.
 fn status(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::GuestFailed => 1,
@@ -240,7 +240,7 @@ fn fate(fate: Fate) -> &'static str {
     }
 }
 
-/// The texts of an error and its causes, outermost first.
+/// Returns the texts of an error and its causes, outermost first.
 fn chain(error: &(dyn StdError + 'static)) -> Vec<String> {
     let mut texts = Vec::new();
     let mut next = Some(error);

@@ -36,8 +36,8 @@ pub(crate) fn escape_json(json: &str) -> String {
     out
 }
 
-/// The set that the library escapes in logs: control characters other than the tab, Unicode's line
-/// separators, and bidirectional controls.
+/// Returns whether a character may deceive a terminal. The library escapes the same set in logs:
+/// control characters other than the tab, Unicode's line separators, and bidirectional controls.
 fn is_dangerous(c: char) -> bool {
     (c.is_control() && c != '\t')
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -204,8 +204,8 @@ mod interrupted {
     use super::number;
     use crate::program::{MODES, Wat, guest, interrupt};
 
-    /// The report of `antiphon bench` with a duration of an hour, when Ctrl-C is pressed after
-    /// `seconds`.
+    /// Returns the report of `antiphon bench` with a duration of an hour, when Ctrl-C is pressed
+    /// after `seconds`.
     fn bench(module: &OsStr, arguments: &[&str], seconds: u64) -> String {
         let all: Vec<&OsStr> = ["bench".as_ref(), module, "echo".as_ref()].to_vec();
         let mut child = interrupt::command(all)

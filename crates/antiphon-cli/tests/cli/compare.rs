@@ -8,7 +8,7 @@ fn compare(module: &std::path::Path, arguments: &[&str]) -> Run {
     command(["compare".as_ref(), module.as_os_str()]).args(arguments).output().unwrap().into()
 }
 
-/// The JSON report of a comparison that ends with this exit code.
+/// Returns the JSON report of a comparison that ends with this exit code.
 #[track_caller]
 fn report(module: &std::path::Path, arguments: &[&str], code: i32) -> Value {
     let run = compare(module, &[arguments, &["--json"]].concat());
@@ -20,7 +20,7 @@ fn runs(report: &Value) -> &[Value] {
     report["runs"].as_array().unwrap()
 }
 
-/// A guest that answers eight random bytes.
+/// Returns a guest that answers eight random bytes.
 fn dice() -> Wat {
     Wat::guest(
         r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))"#,

@@ -42,7 +42,7 @@ impl Place {
     }
 }
 
-/// The reason why an artifact was refused.
+/// Returns the reason why an artifact was refused.
 fn refused(run: Run) -> String {
     let error = run.failed(4).error();
     assert_eq!(

@@ -11,13 +11,13 @@ fn help(of: &[&str]) -> String {
     run.text().to_owned()
 }
 
-/// The commands below `EXAMPLES:` in a help text.
+/// Returns the commands below `EXAMPLES:` in a help text.
 fn examples(help: &str) -> Vec<String> {
     let (_, after) = help.split_once("\nEXAMPLES:\n").unwrap();
     after.lines().take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_owned()).collect()
 }
 
-/// A directory to run in, with the guests at the paths that examples use.
+/// Returns a directory to run in, with the guests at the paths that examples use.
 fn place() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(repository().join("guests"), dir.path().join("guests")).unwrap();

@@ -10,7 +10,7 @@ pub(crate) const MODES: [&str; 2] = ["async", "sync"];
 /// Every engine, in the order in which the program lists them.
 pub(crate) const ENGINES: [&str; 2] = ["wasmtime", "wasmi"];
 
-/// The engines of this build.
+/// Returns the engines of this build.
 pub(crate) fn here() -> impl Iterator<Item = &'static str> {
     let built = [cfg!(feature = "wasmtime"), cfg!(feature = "wasmi")];
     ENGINES.into_iter().zip(built).filter_map(|(engine, built)| built.then_some(engine))
@@ -29,12 +29,12 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Standard output as text.
+    /// Returns standard output as text.
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.stdout).unwrap()
     }
 
-    /// The error as JSON, from the last line of standard error.
+    /// Returns the error as JSON, from the last line of standard error.
     pub(crate) fn error(&self) -> serde_json::Value {
         serde_json::from_str(self.stderr.lines().last().unwrap()).unwrap()
     }
@@ -62,7 +62,7 @@ impl From<Output> for Run {
     }
 }
 
-/// The root of the repository, which examples use as their current directory.
+/// Returns the root of the repository, which examples use as their current directory.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
@@ -71,7 +71,7 @@ pub(crate) fn guest(name: &str) -> PathBuf {
     repository().join("guests/built").join(name)
 }
 
-/// The cache directory of the program under test, so that tests never touch a user's.
+/// Returns the cache directory of the program under test, so that tests never touch a user's.
 pub(crate) fn caches() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
@@ -116,13 +116,13 @@ pub(crate) mod interrupt {
     use std::thread::sleep;
     use std::time::{Duration, Instant};
 
-    /// A command with the default action of the signal. A test runner in the background may ignore
-    /// the signal, and children inherit that.
+    /// Returns a command with the default action of the signal. A test runner in the background may
+    /// ignore the signal, and children inherit that.
     pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         with("--default-signal=INT", arguments)
     }
 
-    /// A command that starts with the signal ignored.
+    /// Returns a command that starts with the signal ignored.
     pub(crate) fn ignored(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         with("--ignore-signal=INT", arguments)
     }
@@ -193,7 +193,8 @@ impl Wat {
         Self { dir }
     }
 
-    /// A guest with a memory of one page, the import of responses, and this body of `__guest_call`.
+    /// Returns a guest with a memory of one page, the import of responses, and this body of
+    /// `__guest_call`.
     pub(crate) fn guest(fields: &str, body: &str) -> Self {
         Self::new(&format!(
             r#"(module

@@ -15,7 +15,7 @@ impl<'de> Input<'de> {
         Self { bytes, at: 0 }
     }
 
-    /// The number of bytes that have been read.
+    /// Returns the number of bytes that have been read.
     pub(super) fn at(&self) -> usize {
         self.at
     }

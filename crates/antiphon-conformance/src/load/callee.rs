@@ -44,7 +44,7 @@ pub trait Callee: Send + Sync {
         None
     }
 
-    /// Called once after the last call has ended: reports whether everything was given back. The
+    /// Reports whether everything was given back. Called once, after the last call has ended. The
     /// default reports success.
     ///
     /// # Errors A description of what was not given back.

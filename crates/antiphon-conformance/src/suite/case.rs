@@ -77,8 +77,8 @@ impl Case {
         self
     }
 
-    /// The topic: the name of the file that holds the case. Those in the folder `hostile` have
-    /// `hostile_` before it, those in its folder `wasi` `hostile_wasi_`.
+    /// Returns the topic: the name of the file that holds the case. Those in the folder `hostile`
+    /// have `hostile_` before it, those in its folder `wasi` `hostile_wasi_`.
     #[must_use]
     pub const fn topic(&self) -> &'static str {
         self.topic

@@ -35,7 +35,7 @@ pub(crate) struct Cache {
     pub(crate) default_directory: fn() -> Option<PathBuf>,
 }
 
-/// How an engine compiles; `None` where the engine is not in this build.
+/// Returns how an engine compiles; `None` where the engine is not in this build.
 pub(crate) const fn compile(engine: EngineKind) -> Option<Compile> {
     match engine {
         #[cfg(feature = "wasmtime")]
@@ -47,8 +47,8 @@ pub(crate) const fn compile(engine: EngineKind) -> Option<Compile> {
     }
 }
 
-/// How an engine keeps what it compiled; `None` where it has nothing to keep, or this build lacks
-/// the feature `cache`.
+/// Returns how an engine keeps what it compiled; `None` where it has nothing to keep, or this build
+/// lacks the feature `cache`.
 pub(crate) const fn cache(engine: EngineKind) -> Option<Cache> {
     match engine {
         #[cfg(all(feature = "wasmtime", feature = "cache"))]

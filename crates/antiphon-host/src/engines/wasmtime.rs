@@ -9,7 +9,7 @@ pub(super) fn compile(module: &[u8], options: &EngineOptions) -> Result<Arc<dyn 
     Ok(builder(options).module_bytes(module).factory()?)
 }
 
-/// A builder that still needs a module.
+/// Returns a builder that still needs a module.
 fn builder<'a>(options: &EngineOptions) -> WasmtimeEngineProviderBuilder<'a> {
     WasmtimeEngineProviderBuilder::new().options(options.clone())
 }
@@ -56,7 +56,7 @@ mod cached {
         Ok(builder(options).module_bytes(module).write_artifact(artifact, &key(directory)?)?)
     }
 
-    /// The key that seals the code of a directory.
+    /// Returns the key that seals the code of a directory.
     fn key(directory: &Path) -> Result<SealKey> {
         SealKey::open(directory).map_err(|error| {
             let what = "there is no key to seal compiled code with";

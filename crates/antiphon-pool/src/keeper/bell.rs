@@ -24,7 +24,7 @@ struct Keeper {
 }
 
 impl Bell {
-    /// A bell for a pool, which may be one that is still being built.
+    /// Returns a bell for a pool, which may be one that is still being built.
     pub(crate) fn new(pool: Weak<Inner>) -> Self {
         Self(Arc::new(Keeper {
             rung: AtomicBool::new(false),

@@ -1,7 +1,7 @@
 //! The places of a pool, the slot of each, and what a caller has to look at beside them.
 //!
 //! The pool has a fixed number of places. An instance fills one, and while it is free it lies in
-//! the place's slot: to take it from there is to be served.
+//! the place's slot. A call that takes it from there is served.
 
 use std::sync::atomic::{self, AtomicBool, Ordering};
 
@@ -67,7 +67,7 @@ pub(super) struct Place<T> {
 }
 
 impl<T: Serves> Places<T> {
-    /// Places that are vacant.
+    /// Creates places that are vacant.
     pub(super) fn new(bounds: Bounds, version: u64) -> Self {
         let place = |_| Place {
             slot: Slot::empty(),

@@ -238,9 +238,6 @@ impl<T: Serves> State<T> {
     /// comes or leaves. While only calls from outside come, no running call waits for them, and
     /// nothing is searched. A circle through two pools is not seen here. It ends by the depth of
     /// its callers or by a deadline.
-    ///
-    /// Nobody is waited for as long as only calls from outside come here, so that nothing is
-    /// searched then.
     fn closes_circle(&self, places: &Places<T>, newcomer: &T::Callers) -> bool {
         if !self.is_awaited(places, newcomer) {
             return false;

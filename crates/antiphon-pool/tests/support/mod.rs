@@ -33,7 +33,8 @@ pub(crate) const TRAP: &str = "trap";
 /// Calls its host and returns the answer.
 pub(crate) const ASK: &str = "ask..";
 
-/// A guest whose answers begin with its version. `init` is the code that runs when it starts.
+/// Returns a guest whose answers begin with its version. `init` is the code that runs when it
+/// starts.
 pub(crate) fn guest(version: u8, init: &str) -> Vec<u8> {
     let text = r#"(module
       (import "wapc" "__guest_request" (func $request (param i32 i32)))
@@ -70,7 +71,7 @@ pub(crate) fn options(isolation: Isolation) -> EngineOptions {
     EngineOptions::new().isolation(isolation)
 }
 
-/// The first version of [`guest`] on an engine.
+/// Returns the first version of [`guest`] on an engine.
 pub(crate) fn factory(engine: EngineKind, isolation: Isolation) -> Arc<dyn EngineProviderFactory> {
     engine.factory(&guest(1, ""), &options(isolation)).unwrap()
 }
@@ -125,12 +126,12 @@ impl EngineProviderFactory for Counted {
     }
 }
 
-/// A factory of an in-memory engine.
+/// Returns a factory of an in-memory engine.
 pub(crate) fn test_factory(engine: TestEngine) -> Arc<dyn EngineProviderFactory> {
     Arc::new(TestFactory::new(engine))
 }
 
-/// Limits whose deadlines are long enough for everything.
+/// Returns limits whose deadlines are long enough for everything.
 pub(crate) fn patient() -> Limits {
     Limits::new().deadline(Duration::from_secs(120)).init_deadline(Duration::from_secs(120))
 }

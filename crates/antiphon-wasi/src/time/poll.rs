@@ -234,7 +234,7 @@ mod tests {
     const EVENTS: i32 = 4096;
     const STORED: i32 = 8192;
 
-    /// The fields of a clock's subscription: id, timeout, flags.
+    /// Returns the fields of a clock's subscription: id, timeout, flags.
     fn clock(id: u32, timeout: u64, flags: u16) -> (u8, Vec<u8>) {
         let fields =
             [&u64::from(id).to_le_bytes()[..], &timeout.to_le_bytes(), &[0; 8], &flags.to_le_bytes()];

@@ -22,7 +22,8 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     /// [`module_bytes`](Self::module_bytes). [`write_artifact`](Self::write_artifact) makes such a
     /// file. The engine needs the settings that the file was compiled for.
     ///
-    /// If the file is not valid, `build` fails with [`ErrorKind::InvalidModule`], with an
+    /// If the file is not valid, `build` fails with
+    /// [`InvalidModule`](antiphon::errors::ErrorKind::InvalidModule), with an
     /// [`ArtifactError`](crate::ArtifactError) as its source. The limits hold as they do for the
     /// module itself.
     pub fn artifact(mut self, path: &'a Path, key: &'a SealKey) -> Self {

@@ -1,4 +1,4 @@
-//! The Wasmtime engine, and who ticks it.
+//! The Wasmtime engine, and what advances its epochs.
 
 mod pooling;
 mod system_info;
@@ -25,14 +25,14 @@ pub(crate) struct Clocked {
     pub(crate) pool: Option<Arc<Pool>>,
 }
 
-/// Who advances the epoch of an engine.
+/// The party that advances the epoch of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clock {
     /// Antiphon's ticker, because we made the engine.
     Ours,
-    /// The owner of the engine, who gave it to us.
+    /// The owner of the engine, which was given to us.
     Theirs,
-    /// No one. The engine has no epoch interruption, because its owner made it so or the builder
+    /// No party. The engine has no epoch interruption, because its owner made it so or the builder
     /// was told so. Nothing ends a guest that loops.
     Nobody,
 }

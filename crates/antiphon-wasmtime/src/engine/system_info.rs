@@ -1,5 +1,5 @@
-//! What the machine says about itself. A fact that it does not tell is `None`, and the worse case
-//! is assumed.
+//! Facts about the machine, as its system reports them. A fact that is not reported is `None`, and
+//! the worse case is assumed.
 
 /// The facts that decide how instances are pooled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ mod tests {
     const IMMOVABLE: &str = "nr_free_pages 1\npgfault 2\n";
     const MOVABLE: &str = "nr_free_pages 1\npgmigrate_success 0\n";
 
-    /// A machine with these files, each a path and its text.
+    /// Returns a machine with these files, each a path and its text.
     fn system(files: &[(&str, &str)]) -> SystemInfo {
         SystemInfo::read(|path| {
             files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())

@@ -80,7 +80,7 @@ impl Linked {
         Self::new(engine.clone(), &module, info, options)
     }
 
-    /// The module, on its engine.
+    /// Returns the module, on its engine.
     pub(super) fn module(&self) -> &Module {
         self.straight.module()
     }

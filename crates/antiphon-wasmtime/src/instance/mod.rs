@@ -74,7 +74,7 @@ struct How {
 impl How {
     const STRAIGHT: Self = Self { mode: Mode::Straight, suspends: false };
 
-    /// How a guest of that host runs.
+    /// Returns how a guest of that host runs.
     fn of(compiled: &Compiled, host: HostKind, conversation: &Conversation) -> Self {
         match host {
             HostKind::Async => suspending::how(compiled, conversation),
@@ -82,7 +82,7 @@ impl How {
         }
     }
 
-    /// Straight, but for guests with directories.
+    /// Returns how a guest of a synchronous host runs: straight, except with directories.
     fn of_sync(compiled: &Compiled) -> Self {
         let fiber = Fiber::of_sync(compiled);
         fiber.map_or(Self::STRAIGHT, |fiber| Self { mode: Mode::Fiber(fiber), suspends: false })

@@ -9,8 +9,8 @@ use super::data::{Data, split};
 use super::fiber::Fiber;
 use super::{How, Mode};
 
-/// The form in which the imports that can wait suspend the guest. One linker serves both forms: the
-/// imports that can wait are redefined over their synchronous form.
+/// Returns the form in which the imports that can wait suspend the guest. One linker serves both
+/// forms: the imports that can wait are redefined over their synchronous form.
 pub(super) fn form(
     linker: &mut Linker<Data>,
     module: &Module,
@@ -25,8 +25,8 @@ pub(super) fn form(
     linker.instantiate_pre(module)
 }
 
-/// How a guest of an asynchronous host runs. It suspends only where it may have to: instances
-/// without such imports can also run straight.
+/// Returns how a guest of an asynchronous host runs. It suspends only where it may have to:
+/// instances without such imports can also run straight.
 pub(super) fn how(compiled: &Compiled, conversation: &Conversation) -> How {
     let options = &compiled.settings.options;
     let suspends = waits(compiled) || (calls_host(compiled) && conversation.can_suspend());

@@ -17,8 +17,8 @@ impl Conversation {
         self.begun(begun)
     }
 
-    /// Begins a call that was given its terms, within a [`source`](super::payload_in_place) of its
-    /// payload.
+    /// Begins a call that was given its terms, and whose payload is read [in
+    /// place](super::payload_in_place).
     #[inline]
     pub(crate) fn begin_call_in_place(&mut self, operation: &str, payload: &[u8]) -> Result<()> {
         let begun = self.protocol.begin_call_in_place(operation, payload);

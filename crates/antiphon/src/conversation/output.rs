@@ -6,13 +6,13 @@ use crate::call::Response;
 /// What a host does around the engine's part of a call to bring the answer where the caller wants
 /// it.
 pub(crate) trait Output {
-    /// Called before the guest runs.
+    /// Prepares the conversation before the guest runs.
     fn prepare(&mut self, conversation: &mut Conversation);
 
-    /// Called after the guest has answered.
+    /// Takes the answer after the guest has answered.
     fn collect(&mut self, conversation: &mut Conversation);
 
-    /// Called after the call has failed.
+    /// Leaves no answer after the call has failed.
     fn discard(&mut self, conversation: &mut Conversation);
 }
 
@@ -68,8 +68,8 @@ impl Output for Reused<'_> {
     }
 }
 
-/// Puts the answer nowhere: the closure of [`sink`](crate::conversation::answer_in_place) reads it
-/// in the guest's memory.
+/// Puts the answer nowhere: a closure reads it in the guest's memory, see
+/// [`answer_in_place`](crate::conversation::answer_in_place).
 pub(crate) struct InPlace;
 
 impl Output for InPlace {

@@ -1,4 +1,4 @@
-//! The asynchronous provider of an engine, made from what is the engine's own.
+//! The asynchronous provider of an engine, made from the engine's own part.
 
 use std::fmt;
 use std::sync::Arc;

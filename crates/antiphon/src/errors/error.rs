@@ -195,7 +195,7 @@ impl Error {
         self
     }
 
-    /// Corrects the party at fault and what became of the instance, where the place decides and not
+    /// Sets the party at fault and the fate of the instance, where the place decides them and not
     /// the kind.
     pub(crate) fn with_fate(mut self, fault: Fault, fate: Fate) -> Self {
         self.0.fault = fault;

@@ -22,7 +22,7 @@ use antiphon_protocol::{HostCallBudget, Violation};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exceeded {
-    /// The limit's name, which is that of its getter on [`Limits`](crate::Limits). It is stable.
+    /// The limit's name, which is that of its field of [`Limits`](crate::Limits). It is stable.
     pub limit: &'static str,
     /// The amount that the limit allows.
     pub allowed: u64,

@@ -120,7 +120,7 @@ pub(crate) async fn answer(mut future: Answering<'_>, host: u64, terms: &Terms) 
     }
 }
 
-/// The error of an engine that cannot wait, on a host whose handler may have to.
+/// Returns the error of an engine that cannot wait, on a host whose handler may have to.
 #[cold]
 pub(super) fn asked_at_once() -> Error {
     let what = "the engine made a synchronous host call although the handler is asynchronous";

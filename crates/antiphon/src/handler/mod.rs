@@ -56,7 +56,7 @@ pub struct HostCall<'a> {
     pub binding: &'a str,
     /// The namespace.
     pub namespace: &'a str,
-    /// Returns the operation.
+    /// The operation.
     pub operation: &'a str,
     /// The payload. It lies in the guest's memory; the guest waits while the handler runs.
     pub payload: &'a [u8],

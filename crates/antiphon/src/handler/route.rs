@@ -30,7 +30,7 @@ type Rule = dyn Fn(&HostCall<'_>) -> bool + Send + Sync;
 /// other calls do at the same time; the start of a guest counts as one call. A host call over
 /// budget is refused like one that is not allowed: the guest reads an error, and lives on. The
 /// limits of the host, [`Limits::host_calls`](crate::Limits::host_calls) and
-/// [`with_host_call_bytes`](crate::Limits::host_call_bytes), hold as well, and end the guest
+/// [`host_call_bytes`](crate::Limits::host_call_bytes), hold as well, and end the guest
 /// call.
 ///
 /// ```

@@ -327,8 +327,8 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
         Ok(())
     }
 
-    /// Prepares a call like [`begin_call`](Self::begin_call), within a
-    /// [`source`](crate::conversation::payload_in_place) of its payload.
+    /// Prepares a call like [`begin_call`](Self::begin_call), with a payload that is read [in
+    /// place](crate::conversation::payload_in_place).
     #[inline]
     pub(super) fn begin_call_in_place(
         &mut self,

@@ -331,7 +331,7 @@ fn digest(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// A LEB128 number of at most two bytes.
+    /// Returns a LEB128 number of at most two bytes.
     fn leb(value: usize) -> Vec<u8> {
         let low = u8::try_from(value & 0x7f).unwrap();
         match u8::try_from(value >> 7).unwrap() {
@@ -396,7 +396,7 @@ mod tests {
         assert!(error.message().contains("more than 100000 elements"), "{error}");
     }
 
-    /// A section with a number of entries, of any size.
+    /// Returns a section with a number of entries, of any size.
     fn long(id: u8, count: usize, entries: &[u8]) -> Vec<u8> {
         let five = |value: usize| {
             let low = [0, 7, 14, 21].map(|shift| u8::try_from(value >> shift & 0x7f).unwrap() | 0x80);

@@ -4,8 +4,8 @@
 //! Where the ticker's thread is starved of a processor, the tick that calls read is as old as the
 //! ticker is late. The ticker notes by how much ([`ticker::lateness`]), and a deadline that was
 //! counted from such a tick is late by that instead of early: a starved machine must not end
-//! innocent calls. A delay of up to a millisecond, which every timer has, is not made good for. To
-//! be never early would cost a tick each time.
+//! innocent calls. A delay of up to a millisecond, which every timer has, is not compensated: to
+//! never be early would cost a tick each time.
 
 use std::time::{Duration, Instant};
 

@@ -153,7 +153,7 @@ pub(crate) fn somebody_queues() {
 /// Returns by how many ticks the cached tick may have been too old while it was `tick`, because the
 /// ticker's thread waited for a processor. A delay of less than a millisecond does not count.
 ///
-/// Takes a lock. It is for code that counted from a tick and finds its time over, to make good for
+/// Takes a lock. It is for code that counted from a tick and finds its time over, to compensate for
 /// the delay.
 pub fn lateness(tick: u64) -> u64 {
     lock().jumps.after(tick)

@@ -44,7 +44,7 @@ impl Outcome {
         Self::Failed { report: Box::new(Report::new(&error.into())), cut_short }
     }
 
-    /// The exit code that `call` has for this outcome.
+    /// Returns the exit code that `call` has for this outcome.
     pub(crate) fn status(&self) -> u8 {
         match self {
             Self::Answered(_) => 0,
@@ -75,7 +75,8 @@ impl Outcome {
     }
 }
 
-/// Whether time, fuel or the engine's stack ended the guest, during a call or during its start.
+/// Returns whether time, fuel or the engine's stack ended the guest, during a call or during its
+/// start.
 fn is_cut_short(error: &Error) -> bool {
     let ended = |error: &Error| {
         error.is_deadline() || matches!(error.kind(), ErrorKind::OutOfFuel | ErrorKind::StackOverflow)
@@ -95,7 +96,7 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// The outcome of a host that was never called.
+    /// Returns the outcome of a host that was never called.
     pub(crate) fn uncalled(error: Error, deeds: Deeds) -> Self {
         Self { last: Outcome::failed(error), history: Chain::default().trace(), deeds }
     }
@@ -174,7 +175,7 @@ impl Watch {
         self.over.store(true, Ordering::Relaxed);
     }
 
-    /// What the guest has done so far.
+    /// Returns what the guest has done so far.
     pub(crate) fn deeds(&self) -> Deeds {
         let [log, host_calls] = &*self.seen();
         Deeds { log: log.trace(), host_calls: host_calls.trace() }

@@ -70,7 +70,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     Ok(if differences.is_empty() { status.into() } else { DIFFERENT.into() })
 }
 
-/// The engines to compare, without duplicates.
+/// Returns the engines to compare, without duplicates.
 fn engines(args: &CompareArgs) -> Result<Vec<EngineKind>, Failure> {
     let mut engines: Vec<EngineKind> = Vec::new();
     for engine in &args.engine {
@@ -156,7 +156,7 @@ fn call(
     Ok(Ends { last, history: history.trace(), deeds: watch.deeds() })
 }
 
-/// What differs between runs, without duplicates.
+/// Returns what differs between runs, without duplicates.
 fn differences(runs: &[Run]) -> Vec<&'static str> {
     let mut found = Vec::new();
     if let [first, others @ ..] = runs {
@@ -200,7 +200,7 @@ fn as_json(args: &CompareArgs, runs: &[Run], differences: &[&str]) -> Value {
     })
 }
 
-/// A line per run, then the verdict. Texts from guests are escaped.
+/// Returns a line per run, then the verdict. Texts from guests are escaped.
 fn as_text(runs: &[Run], differences: &[&str]) -> String {
     let time = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), short_time);
     let mut out = String::new();

@@ -81,7 +81,7 @@ fn info_as_json(info: &ModuleInfo) -> Value {
     })
 }
 
-/// The report for humans. Names from the module are escaped.
+/// Returns the report for humans. Names from the module are escaped.
 fn as_text(path: &Path, verdict: &Verdict) -> String {
     let mut out = String::new();
     field(&mut out, "module", &path.to_string_lossy());
@@ -131,7 +131,7 @@ fn field(out: &mut String, name: &str, value: &str) {
     line(out, &format!("{name:<9} {}", escape_line(value)));
 }
 
-/// A heading with the number of items, then a line per item, in two columns.
+/// Writes a heading with the number of items, then a line per item, in two columns.
 fn list(out: &mut String, heading: &str, items: impl Iterator<Item = (String, String)>) {
     /// The widest first column. A longer name overflows it instead of widening the column for all.
     const WIDEST: usize = 40;

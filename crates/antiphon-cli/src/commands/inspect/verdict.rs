@@ -38,7 +38,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict on a module whose native code an engine has loaded.
+    /// Returns the verdict on a module whose native code an engine has loaded.
     pub(crate) fn compiled(info: ModuleInfo) -> Self {
         let reasons = info.refusals(host::import_type);
         Self { info: Some(info), reasons }
@@ -49,18 +49,18 @@ impl Verdict {
     }
 }
 
-/// The WASI modules that the module imports from.
+/// Returns the WASI modules that the module imports from.
 pub(crate) fn wasi_flavours(info: &ModuleInfo) -> Vec<&'static str> {
     let names = antiphon_wasi::MODULES.into_iter().map(|(name, _)| name);
     names.filter(|name| info.imports_from(&[name])).collect()
 }
 
-/// The exports that run when an instance starts, in that order.
+/// Returns the exports that run when an instance starts, in that order.
 pub(crate) fn init_exports(info: &ModuleInfo) -> Vec<&'static str> {
     INIT_EXPORTS.into_iter().filter(|name| info.export(name).is_some()).collect()
 }
 
-/// An error and its causes in one text, without repetitions.
+/// Returns an error and its causes in one text, without repetitions.
 fn with_causes(error: &antiphon::errors::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,5 +1,5 @@
-//! The projects that `antiphon new guest` writes. Their files are those of guests/ in the
-//! repository, through links in templates/.
+//! The projects that `antiphon new guest` writes. Their files, in templates/, are copies of those in
+//! the repository's guests/; a test compares them.
 
 use crate::args::Language;
 
@@ -116,7 +116,7 @@ impl Language {
 }
 
 impl Template {
-    /// The README of the project.
+    /// Returns the README of the project.
     pub(crate) fn readme(&self, name: &str) -> String {
         let Self { needs, build, test, .. } = self;
         format!(

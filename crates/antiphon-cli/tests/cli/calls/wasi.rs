@@ -2,7 +2,7 @@
 
 use crate::program::{MODES, Wat, call, call_path};
 
-/// A guest that answers the strings that a pair of WASI's listing functions writes.
+/// Returns a guest that answers the strings that a pair of WASI's listing functions writes.
 fn lister(sizes: &str, get: &str) -> Wat {
     let fields = format!(
         r#"(import "wasi_snapshot_preview1" "{sizes}" (func $sizes (param i32 i32) (result i32)))
@@ -14,8 +14,8 @@ fn lister(sizes: &str, get: &str) -> Wat {
     Wat::guest(&fields, body)
 }
 
-/// A guest that opens `file` in the first directory, for reading or for creation. It answers the
-/// WASI error number as a character, counted from `!`.
+/// Returns a guest that opens `file` in the first directory, for reading or for creation. It
+/// answers the WASI error number as a character, counted from `!`.
 #[cfg(feature = "wasmtime")]
 fn opener(create: bool) -> Wat {
     let fields = r#"(import "wasi_snapshot_preview1" "path_open"

@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
     case!(concurrency::hosts_run_beside_each_other),
 ];
 
-/// Bytes that no other call sends: length and content are unique.
+/// Returns bytes that no other call sends: length and content are unique.
 fn canary(caller: usize, call: usize) -> Vec<u8> {
     let word = ((caller as u64) << 32 | call as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
     word.into_iter().cycle().take(16 + (caller * 31 + call * 7) % 1_500).collect()

@@ -86,7 +86,6 @@ where
 /// bounds are those of [`soak()`]. There are two callees whose calls share instances and two whose
 /// calls do not; four tasks and four threads without a runtime call each of them.
 ///
-/// `build` makes a callee from its parts. It runs on a runtime.
 /// `build` makes a callee of its parts. It runs on a runtime.
 pub fn soak_callees<F, E, B, C>(setup: Setup, length: SoakLength, provider: F, build: B) -> ExitCode
 where

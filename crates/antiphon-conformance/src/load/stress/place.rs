@@ -49,7 +49,7 @@ impl Place {
         }
     }
 
-    /// Checks that an error is the one that is right in this place.
+    /// Checks that an error is the right one for this place.
     #[track_caller]
     fn check(self, error: &Error) {
         match self {

@@ -28,7 +28,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// `number` must differ from that of every other caller of the process.
+    /// Creates a caller. `number` must differ from that of every other caller of the process.
     pub(crate) fn new(seed: u64, number: usize) -> Self {
         let number = number as u64;
         Self { random: Rng::with_seed(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)), number, calls: 0 }

@@ -235,8 +235,8 @@ pub(crate) fn check(path: &Path) -> Result<(), Error> {
     check_place(path).map_err(|error| unwritten(error, path))
 }
 
-/// A rename would replace whatever is at the path: a device, a pipe, or a link that another user
-/// made. So only a plain file may be there.
+/// Refuses a path at which there is anything but a plain file. A rename would replace it: a device,
+/// a pipe, or a link that another user made.
 fn check_place(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => {

@@ -178,7 +178,7 @@ impl<'env> ParallelHasher<'env> {
         }
     }
 
-    /// The main loop of the helper.
+    /// Runs the main loop of the helper.
     fn help(&self) {
         loop {
             self.work();
@@ -276,7 +276,7 @@ fn to_usize(length: u64) -> io::Result<usize> {
     usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge.into())
 }
 
-/// The value of a piece that a panic interrupted.
+/// Returns the value of a piece that a panic interrupted.
 fn unfinished() -> io::Error {
     io::ErrorKind::Interrupted.into()
 }

@@ -161,7 +161,8 @@ mod system {
         found.uid() == rustix::process::geteuid().as_raw()
     }
 
-    /// The bits of the group also stand for those of an access control list, if a file has one.
+    /// Returns whether another user may read the file. The group's bits also cover an access
+    /// control list, if a file has one.
     pub(super) fn others_may_read(found: &Metadata) -> bool {
         !is_ours(found) || found.mode() & 0o077 != 0
     }

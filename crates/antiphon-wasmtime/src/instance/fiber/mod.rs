@@ -25,8 +25,8 @@ pub(super) struct Fiber {
 }
 
 impl Fiber {
-    /// That of a guest of a synchronous host: only one with directories, whose functions all
-    /// suspend, has any.
+    /// Returns how a guest of a synchronous host runs on a fiber. Only a guest with directories
+    /// does, because all functions of its WASI suspend.
     pub(super) fn of_sync(compiled: &Compiled) -> Option<Self> {
         compiled.has_directories().then_some(Self { yields: false })
     }

@@ -13,8 +13,7 @@ use crate::instance::wasi::in_tokio;
 use crate::instance::{Guest, How, Instance, Unstarted};
 
 impl Instance {
-    /// Starts a guest with directories: files are waited for outside the conversation, so the
-    /// deadline is kept around them.
+    /// Starts a guest with directories, with the deadline kept around its start.
     pub(in crate::instance) async fn start_with_directories(
         compiled: &Compiled,
         linked: &Linked,

@@ -31,7 +31,7 @@ use crate::instance::data::Data;
 /// would drop it.
 const MAX_BUFFERED: usize = 64 * 1024;
 
-/// Those of an instance.
+/// The directories of an instance.
 pub(in crate::instance) type Directories = Box<Fs>;
 
 /// Opens the directories that a guest was granted, if it was granted any.
@@ -42,7 +42,7 @@ pub(in crate::instance) fn open(options: &EngineOptions) -> Result<Option<Direct
     options.grants_directories().then(|| Fs::new(options).map(Box::new)).transpose()
 }
 
-/// The code that a guest ended its program with, if that is what ended it.
+/// Returns the code that a guest ended its program with, if that is what ended it.
 pub(in crate::instance) fn exit_code(error: &wasmtime::Error) -> Option<i32> {
     error.downcast_ref().map(|&I32Exit(code)| code)
 }

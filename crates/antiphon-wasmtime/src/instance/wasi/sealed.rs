@@ -15,7 +15,7 @@ use crate::instance::data::{Data, check, split};
 /// What a guest has of the sealed world.
 pub(in crate::instance) type Session = Box<antiphon_wasi::Session>;
 
-/// A session of an instance.
+/// Returns a session of an instance.
 pub(in crate::instance) fn session(world: &World) -> Session {
     Box::new(world.session())
 }

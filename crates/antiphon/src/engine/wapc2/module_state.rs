@@ -55,8 +55,8 @@ impl ModuleState {
         Box::new(Conversation::idle(Arc::clone(&self.shared)))
     }
 
-    /// Exchanges the conversation kept here for another. An engine so takes the running one out,
-    /// and puts it back.
+    /// Exchanges the conversation kept here for another. In this way an engine takes the running
+    /// one out, and puts it back.
     pub fn exchange(&self, conversation: &mut Box<Conversation>) {
         self.with(|kept| std::mem::swap(kept, conversation));
     }

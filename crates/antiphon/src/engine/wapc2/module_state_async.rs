@@ -45,8 +45,8 @@ impl ModuleStateAsync {
         self.0.spare()
     }
 
-    /// Exchanges the conversation kept here for another. An engine so takes the running one out,
-    /// and puts it back.
+    /// Exchanges the conversation kept here for another. In this way an engine takes the running
+    /// one out, and puts it back.
     pub fn exchange(&self, conversation: &mut Box<Conversation>) {
         self.0.exchange(conversation);
     }

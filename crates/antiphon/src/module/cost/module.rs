@@ -134,7 +134,7 @@ mod tests {
         [vec![id], leb(content.len() as u64), content].concat()
     }
 
-    /// A type of this many `i32`.
+    /// Returns a type of this many `i32`.
     fn ty(params: usize, results: usize) -> Vec<u8> {
         let list = |count: usize| [leb(count as u64), vec![0x7f; count]].concat();
         [vec![0x60], list(params), list(results)].concat()
@@ -144,14 +144,14 @@ mod tests {
         [&leb(body.len() as u64), body].concat()
     }
 
-    /// A module of functions, all of type 0, with the same declarations of locals and code.
+    /// Returns a module of functions, all of type 0, with the same declarations of locals and code.
     fn module(types: &[Vec<u8>], functions: usize, body: &[u8]) -> Vec<u8> {
         let header = b"\0asm\x01\0\0\0".to_vec();
         let bodies = vec![sized(body); functions];
         [header, section(1, types), section(3, &vec![vec![0]; functions]), section(10, &bodies)].concat()
     }
 
-    /// One function without locals, given its code without its `end`.
+    /// Returns one function without locals, given its code without its `end`.
     fn one(code: &[u8]) -> Vec<u8> {
         module(&[ty(0, 0), ty(1000, 1000)], 1, &[&[0], code, &[0x0b]].concat())
     }

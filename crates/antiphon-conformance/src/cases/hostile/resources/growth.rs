@@ -71,7 +71,7 @@ fn guest(body: &str) -> Guest {
     Guest::new(&format!("(func $run (param $op i32) (param $msg i32) (result i32) (local $n i32) {body})"))
 }
 
-/// Ten pages of memory, five elements of a table.
+/// Returns limits of ten pages of memory, and of five elements of a table.
 fn small() -> Limits {
     Limits::new().memory(10 * PAGE).table_elements(5)
 }

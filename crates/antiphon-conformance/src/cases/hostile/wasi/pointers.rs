@@ -1,5 +1,5 @@
 //! Every function of WASI preview 1 with hostile values for every argument, one at a time.
-//! `wasi_table.rs` says what each argument is for, and so what the outcome must be.
+//! `table.rs` says what each argument is for, and so what the outcome must be.
 
 use std::fmt::Write as _;
 use std::time::Duration;
