@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::{Bytes, EngineOptions, LogStream, WasiParams};
+use antiphon::{Bytes, EngineOptions, GuestDir, LogStream, WasiParams};
 use async_trait::async_trait;
 use tokio::io::AsyncWrite;
 use wasmtime::{Linker, Result};
@@ -73,15 +73,13 @@ impl Fs {
     /// # Errors
     /// [`ErrorKind::Unsupported`]: a directory cannot be opened.
     fn new(options: &EngineOptions) -> Result<Self, Error> {
-        let WasiParams { argv, env_vars, map_dirs, preopened_dirs } = &options.wasi_params;
+        let WasiParams { argv, env_vars, .. } = &options.wasi_params;
         let (stdout, stderr) = (Output::default(), Output::default());
         let mut builder = WasiCtxBuilder::new();
         builder.args(argv).envs(env_vars).stdout(stdout.clone()).stderr(stderr.clone());
-        let same = preopened_dirs.iter().map(|dir| (dir, dir, FsPerms::ReadWrite));
-        let mapped = map_dirs.iter().map(|(guest, host)| (guest, host, FsPerms::ReadWrite));
-        let read_only = options.read_only_dirs.iter().map(|(guest, host)| (guest, host, FsPerms::ReadOnly));
-        for (guest, host, permissions) in same.chain(mapped).chain(read_only) {
-            builder.preopened_dir(host, guest, permissions).map_err(|error| {
+        for GuestDir { host, guest, read_only, .. } in options.granted_dirs() {
+            let permissions = if read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+            builder.preopened_dir(&host, guest, permissions).map_err(|error| {
                 Error::new(
                     ErrorKind::Unsupported,
                     format!("the directory {host:?} cannot be opened: {error}"),
