@@ -47,6 +47,16 @@ pub struct WasiParams {
 }
 
 impl WasiParams {
+    /// Returns the directories of both fields.
+    pub(super) fn dirs(&self) -> impl Iterator<Item = GuestDir> + '_ {
+        let preopened = self.preopened_dirs.iter().map(|dir| GuestDir::writable(dir, dir));
+        let mapped = self.map_dirs.iter().map(|(guest, host)| GuestDir::writable(host, guest));
+        preopened.chain(mapped)
+    }
+}
+
+/// The constructor of `wapc` 2.x.
+impl WasiParams {
     /// Creates the grants from all four parts.
     pub fn new(
         argv: Vec<String>,
@@ -55,12 +65,5 @@ impl WasiParams {
         preopened_dirs: Vec<String>,
     ) -> Self {
         Self { argv, map_dirs, env_vars, preopened_dirs }
-    }
-
-    /// Returns the directories of both fields.
-    pub(super) fn dirs(&self) -> impl Iterator<Item = GuestDir> + '_ {
-        let preopened = self.preopened_dirs.iter().map(|dir| GuestDir::writable(dir, dir));
-        let mapped = self.map_dirs.iter().map(|(guest, host)| GuestDir::writable(host, guest));
-        preopened.chain(mapped)
     }
 }

@@ -5,7 +5,7 @@
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "users of wapc 2.x take it apart")]
 pub struct Invocation {
-    /// Returns the operation.
+    /// The operation.
     pub operation: String,
     /// The payload.
     pub msg: Vec<u8>,
