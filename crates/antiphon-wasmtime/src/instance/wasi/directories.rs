@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use antiphon::errors::{Error, ErrorKind};
@@ -26,6 +26,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 use crate::instance::data::Data;
+use crate::lock::lock;
 
 /// How many bytes of each stream are buffered between two flushes. More is dropped, as the log
 /// would drop it.
@@ -134,7 +135,7 @@ struct Output(Arc<Mutex<Vec<u8>>>);
 
 impl Output {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn push(&self, bytes: &[u8]) {
