@@ -8,6 +8,7 @@ mod bench;
 mod cases;
 mod commands;
 mod failure;
+mod lock;
 mod payload;
 mod run;
 mod terminal;

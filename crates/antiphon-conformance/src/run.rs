@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use antiphon::errors::BoxError;
@@ -11,8 +11,8 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::cases::cases;
 use crate::suite::{Case, Mode, Module, Provider, Subject, guests_dir};
-use crate::support::Bound;
 use crate::support::workers::{self, Workers};
+use crate::support::{Bound, unpoisoned};
 
 /// Returns the bound of an ordinary case, past which it counts as hanging:
 /// `ANTIPHON_CONFORMANCE_PATIENCE_S` seconds, 120 by default. Its memory has no bound, because
@@ -171,9 +171,9 @@ fn trial(case: Case, subject: Subject, missing: Option<&'static str>, workers: &
 fn check(case: Case, check: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
     let (_shared, _alone);
     if case.is_alone() {
-        _alone = QUIET.write().unwrap_or_else(PoisonError::into_inner);
+        _alone = unpoisoned(QUIET.write());
     } else {
-        _shared = QUIET.read().unwrap_or_else(PoisonError::into_inner);
+        _shared = unpoisoned(QUIET.read());
     }
     check()
 }

@@ -168,7 +168,7 @@ fn a_read_only_directory_may_be_read_and_not_written() {
     };
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "text").unwrap();
-    let options = EngineOptions::new().read_only_dir(dir.path().to_str().unwrap(), "/data");
+    let options = EngineOptions::new().read_only_dir(dir.path(), "/data");
     let open = |module: &[u8]| call(&EngineKind::Wasmtime.factory(module, &options).unwrap()).unwrap();
     assert_eq!(open(&opener(0, 2)), b"!", "reading is granted");
     assert_ne!(open(&opener(0, 0x40)), b"!", "writing is not");
@@ -176,8 +176,8 @@ fn a_read_only_directory_may_be_read_and_not_written() {
 
 #[test]
 fn directories_are_refused_by_whoever_has_none() {
-    let map = WasiParams { map_dirs: vec![("/data".into(), "/tmp".into())], ..WasiParams::default() };
-    let dirs = [EngineOptions::new().wasi_params(map), EngineOptions::new().read_only_dir("/tmp", "/data")];
+    let dirs =
+        [EngineOptions::new().dir("/tmp", "/data"), EngineOptions::new().read_only_dir("/tmp", "/data")];
     for engine in EngineKind::available() {
         if engine == EngineKind::Wasmtime && cfg!(feature = "wasi-fs") {
             continue;

@@ -48,6 +48,7 @@ fn unsupported(builder: &Builder, what: &str) {
 
 #[test]
 fn what_wasmi_has_no_answer_to_is_refused() {
+    unsupported(&builder().dir("/tmp", "/"), "directories");
     unsupported(&builder().read_only_dir("/tmp", "/"), "directories");
     unsupported(&WasmiEngineProviderBuilder::new(), "no `module_bytes`");
     let mapped = WasiParams { map_dirs: vec![("/".into(), "/tmp".into())], ..WasiParams::default() };

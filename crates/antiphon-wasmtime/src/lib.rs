@@ -70,6 +70,7 @@ mod builder;
 mod compile;
 mod engine;
 mod instance;
+mod lock;
 mod options;
 mod provider;
 #[cfg(feature = "async")]

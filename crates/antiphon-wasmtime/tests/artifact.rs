@@ -212,6 +212,19 @@ fn a_seal_without_the_key_or_with_another_one_is_none() {
 }
 
 #[test]
+fn other_versions_of_the_format_are_refused_by_their_number() {
+    let fixture = Fixture::written();
+    let bytes = fs::read(fixture.path()).unwrap();
+    let at = bytes.len() - SEAL - 16 - 4;
+    for version in [1_u32, 3] {
+        let mut other = bytes.clone();
+        other[at..at + 4].copy_from_slice(&version.to_le_bytes());
+        fs::write(fixture.path(), &other).unwrap();
+        assert_eq!(fixture.reason(Builder::new()), format!("Format {{ found: {version}, expected: 2 }}"));
+    }
+}
+
+#[test]
 fn what_is_no_artifact_says_so_whatever_it_is() {
     let fixture = Fixture::new();
     for bytes in [b"".as_slice(), b"\x7fELF", ECHO, &[0; 4_096]] {

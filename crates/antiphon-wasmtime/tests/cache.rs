@@ -199,6 +199,8 @@ fn whatever_is_wrong_with_a_file_it_is_compiled_instead_with_a_warning_and_kept_
         flipped(0),
         flipped(whole.len() / 2),
         flipped(whole.len() - 1),
+        // The version of the format, before the magic and the seal.
+        flipped(whole.len() - 32 - 16 - 4),
         whole[..whole.len() - 1].to_vec(),
         whole[..100].to_vec(),
         Vec::new(),
@@ -211,7 +213,7 @@ fn whatever_is_wrong_with_a_file_it_is_compiled_instead_with_a_warning_and_kept_
         assert_eq!(fs::read(path).unwrap().len(), whole.len());
     }
     assert_eq!(warnings(|| cached(&cache, 1)), 0);
-    assert_eq!(stats(&cache).0, [1, 8, 7]);
+    assert_eq!(stats(&cache).0, [1, 9, 8]);
 
     // The code of another module under this module's name has a valid seal, and is still refused.
     cached(&cache, 2);
@@ -219,7 +221,7 @@ fn whatever_is_wrong_with_a_file_it_is_compiled_instead_with_a_warning_and_kept_
     let other = paths.iter().find(|other| *other != path).unwrap();
     fs::copy(other, path).unwrap();
     assert_eq!(warnings(|| cached(&cache, 1)), 1);
-    assert_eq!(stats(&cache).0, [1, 10, 8]);
+    assert_eq!(stats(&cache).0, [1, 11, 9]);
 
     // After a change of the key everything is refused.
     fs::remove_file(directory.path().join("key")).unwrap();

@@ -60,11 +60,7 @@ fn call_both(builder: &WasmtimeEngineProviderBuilder<'_>, op: &str, file: &str) 
 }
 
 fn given(directory: &Path) -> WasmtimeEngineProviderBuilder<'static> {
-    let params = WasiParams {
-        map_dirs: vec![("/data".into(), directory.to_str().unwrap().into())],
-        ..WasiParams::default()
-    };
-    WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes()).wasi_params(params)
+    WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes()).dir(directory, "/data")
 }
 
 #[test]
@@ -74,6 +70,20 @@ fn a_guest_reads_and_writes_in_a_directory_it_was_given() {
     assert_eq!(call_both(&given(directory.path()), "read", "in.txt"), [b"from the host"; 2]);
     assert_eq!(call_both(&given(directory.path()), "write", "out.txt"), [b"out.txt"; 2]);
     assert_eq!(std::fs::read(directory.path().join("out.txt")).unwrap(), b"out.txt");
+}
+
+#[test]
+fn the_directories_of_wapc_2_are_granted_as_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap().to_owned();
+    std::fs::write(directory.path().join("in.txt"), "from the host").unwrap();
+    let mapped = WasiParams { map_dirs: vec![("/data".into(), path.clone())], ..WasiParams::default() };
+    let preopened = WasiParams { preopened_dirs: vec![path], ..WasiParams::default() };
+    for params in [mapped, preopened] {
+        let builder = WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes()).wasi_params(params);
+        assert_eq!(call_both(&builder, "read", "in.txt"), [b"from the host"; 2]);
+        assert_eq!(call_both(&builder, "write", "out.txt"), [b"out.txt"; 2]);
+    }
 }
 
 #[test]
@@ -88,7 +98,7 @@ fn a_guest_cannot_leave_its_directory_nor_write_where_it_may_only_read() {
     }
     let read_only = WasmtimeEngineProviderBuilder::new()
         .module_bytes(GUEST.as_bytes())
-        .read_only_dir(directory.to_str().unwrap(), "/data");
+        .read_only_dir(&directory, "/data");
     assert_eq!(call_both(&read_only, "read", "in.txt"), [b"readable"; 2]);
     for answer in call_both(&read_only, "write", "new.txt") {
         assert_eq!(answer.len(), 1, "{answer:?}");

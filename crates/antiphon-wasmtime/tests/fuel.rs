@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use antiphon::errors::{Error, ErrorKind, Fate};
-use antiphon::{Limits, Request, WapcHost, WasiParams};
+use antiphon::{Limits, Request, WapcHost};
 use antiphon_wasmtime::wasmtime::{Config, Engine, Module, WasmFeatures};
 use antiphon_wasmtime::{EpochDeadlines, WasmtimeEngineProviderBuilder};
 
@@ -123,8 +123,7 @@ fn what_does_not_go_with_the_deterministic_mode_is_refused() {
     assert_eq!(Error::from(pre.rehydrate(Some(epochs)).unwrap_err()).kind(), ErrorKind::Unsupported);
     assert!(pre.rehydrate(None).is_ok());
 
-    let directory = WasiParams { preopened_dirs: vec![".".to_owned()], ..WasiParams::default() };
-    assert_eq!(refused(&fixed(builder().wasi_params(directory))), ErrorKind::Unsupported);
+    assert_eq!(refused(&fixed(builder().dir(".", "/"))), ErrorKind::Unsupported);
     #[cfg(feature = "wasi-fs")]
     assert_eq!(refused(&fixed(builder().read_only_dir(".", "/"))), ErrorKind::Unsupported);
 }

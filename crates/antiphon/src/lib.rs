@@ -99,7 +99,8 @@ mod engine;
 #[cfg(feature = "async")]
 pub use engine::WebAssemblyEngineProviderAsync;
 pub use engine::{
-    Capabilities, EngineOptions, EngineProviderFactory, WasiParams, WebAssemblyEngineProvider, provider,
+    Capabilities, EngineOptions, EngineProviderFactory, GuestDir, WasiParams, WebAssemblyEngineProvider,
+    provider,
 };
 
 mod conversation;

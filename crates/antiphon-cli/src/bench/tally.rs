@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use antiphon::errors::Error;
 
 use super::latency::{self, Latency};
 use crate::failure::Failure;
+use crate::lock::lock;
 
 /// The most shards. With more callers than this, several share a shard.
 const SHARDS: usize = 16;
@@ -43,7 +44,7 @@ impl Tally {
     }
 
     fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
-        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
+        self.shards.iter().map(lock)
     }
 
     /// Returns how many calls were answered so far, and how many failed.
@@ -56,7 +57,7 @@ impl Tally {
     /// Records how a call of a caller, counted from 0, ended, and how long it took.
     pub(crate) fn ended(&self, caller: usize, time: Duration, ended: Result<Vec<u8>, Error>) {
         let Some(shard) = self.shards.get(caller % self.shards.len()) else { return };
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = lock(shard);
         match ended {
             Ok(_) => shard.answered.record(time),
             Err(error) => {

@@ -42,9 +42,10 @@ pub(crate) fn factory(
     options = options.wasi_params(world(guest, wasi));
     for dir in &wasi.dir {
         check_directory(&dir.host)?;
-        if dir.read_only {
-            options = options.read_only_dir(&dir.host, &dir.guest);
-        }
+        options = match dir.read_only {
+            true => options.read_only_dir(&dir.host, &dir.guest),
+            false => options.dir(&dir.host, &dir.guest),
+        };
     }
     if let Some(seed) = wasi.deterministic {
         options = options.deterministic(seed, wasi.clock.unwrap_or_default());
@@ -140,20 +141,17 @@ fn unlimited() -> EngineOptions {
     EngineOptions::new().limits(Limits::new().memory(u64::MAX).table_elements(u64::MAX))
 }
 
-/// Returns the WASI world of the guest, except for read-only directories, which are granted
-/// separately.
+/// Returns the WASI world of the guest, except for its directories.
 fn world(guest: &GuestArgs, wasi: &WasiArgs) -> WasiParams {
-    let WasiArgs { env, arg, dir, .. } = wasi;
+    let WasiArgs { env, arg, .. } = wasi;
     let mut argv = Vec::new();
     if !arg.is_empty() {
         let program = guest.module.file_name().unwrap_or(guest.module.as_os_str());
         argv.push(program.to_string_lossy().into_owned());
         argv.extend_from_slice(arg);
     }
-    let writable = dir.iter().filter(|dir| !dir.read_only);
-    let map_dirs = writable.map(|dir| (dir.guest.clone(), dir.host.clone())).collect();
     let env_vars = env.iter().map(|variable| (variable.key.clone(), variable.value.clone())).collect();
-    WasiParams { argv, map_dirs, env_vars, preopened_dirs: Vec::new() }
+    WasiParams { argv, env_vars, ..WasiParams::default() }
 }
 
 /// Refuses a path that is not a directory, before anything runs.

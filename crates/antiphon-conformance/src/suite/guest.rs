@@ -1,6 +1,6 @@
 //! The guest of a case, with everything that it is started with.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use antiphon::{
@@ -8,7 +8,7 @@ use antiphon::{
 };
 
 use super::Module;
-use crate::support::{Answer, Handler, Said, panic_quietly, wat};
+use crate::support::{Answer, Handler, Said, lock, panic_quietly, wat};
 
 /// A guest, and what its provider and its host are built with.
 #[derive(Clone)]
@@ -187,12 +187,12 @@ impl Log {
         }
         let LogLine { host_id, operation, stream, text, .. } = line;
         let line = Line { host_id, operation: operation.to_owned(), stream, text: text.to_owned() };
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        lock(&self.lines).push(line);
     }
 
     /// Returns the lines so far and clears the log.
     pub(crate) fn take(&self) -> Vec<Line> {
-        std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.lines))
     }
 
     /// Returns the texts of the lines so far and clears the log.

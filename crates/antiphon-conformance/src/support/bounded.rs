@@ -1,11 +1,11 @@
 //! The bound of every hostile case: its time, and how much memory the process may take up during
 //! it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Mutex, MutexGuard, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use super::slack;
+use super::{lock, slack};
 
 /// The time and memory that a hostile case may use.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,7 @@ impl Peak {
     /// Starts measuring; `None` where the system does not report memory.
     fn start() -> Option<Self> {
         static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = lock(&TURN);
         Some(Self { start: resident::forget_peak()?, _turn: turn })
     }
 

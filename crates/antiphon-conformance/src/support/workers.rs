@@ -8,11 +8,13 @@
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
+
+use super::unpoisoned;
 
 /// Set in the environment of a worker.
 const WORKER: &str = "ANTIPHON_CONFORMANCE_WORKER";
@@ -83,14 +85,14 @@ pub(crate) struct Workers {
 impl Workers {
     /// Runs a test in a worker that runs no other, and starts one if all are busy.
     pub(crate) fn check(&self, name: &str) -> Result<(), Failed> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = unpoisoned(self.idle.lock()).pop();
         let mut worker = match idle {
             Some(worker) => worker,
             None => Worker::start().map_err(|error| format!("no worker could be started: {error}"))?,
         };
         match worker.check(name)? {
             Ok(()) => {
-                self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+                unpoisoned(self.idle.lock()).push(worker);
                 Ok(())
             }
             // The case may have left a thread behind that still runs, so its worker goes.

@@ -6,11 +6,13 @@
 //! anyway.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::{panic, process, thread};
 
 use antiphon::errors::{BoxError, Error, ErrorKind};
 use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::lock::{lock, unpoisoned};
 
 /// The turns of this process.
 static GATE: Gate = Gate { state: Mutex::new(State { running: 0, limit: 1 }), freed: Condvar::new() };
@@ -52,19 +54,19 @@ pub(super) struct Turn<'a> {
 impl Gate {
     fn enter(&self) -> (Turn<'_>, bool) {
         let mut waited = false;
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.state);
         let full = |state: &mut State| {
             let full = state.running >= state.limit;
             waited |= full;
             full
         };
-        let mut state = self.freed.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
+        let mut state = unpoisoned(self.freed.wait_while(state, full));
         state.running = state.running.saturating_add(1);
         (Turn { gate: self }, waited)
     }
 
     fn set_limit(&self, limit: NonZeroUsize) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).limit = limit.get();
+        lock(&self.state).limit = limit.get();
         self.freed.notify_all();
     }
 }
@@ -94,7 +96,7 @@ impl Turn<'_> {
 }
 
 fn pool() -> Result<Arc<ThreadPool>, BoxError> {
-    let mut known = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = lock(&POOL);
     match &*known {
         Some((process, pool)) if *process == process::id() => Ok(Arc::clone(pool)),
         _ => {
@@ -111,7 +113,7 @@ fn pool() -> Result<Arc<ThreadPool>, BoxError> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut state = self.gate.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.gate.state);
         state.running = state.running.saturating_sub(1);
         drop(state);
         self.gate.freed.notify_one();

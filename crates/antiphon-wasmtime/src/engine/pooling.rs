@@ -8,7 +8,7 @@
 //! this process once, in some milliseconds. If no pool can be had, all instances are made on
 //! demand.
 
-use std::sync::{Mutex, Once, OnceLock, PoisonError};
+use std::sync::{Mutex, Once, OnceLock};
 
 use antiphon::Limits;
 use antiphon::growth::MAX_TABLES;
@@ -16,6 +16,7 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 use super::Clocked;
 use super::system_info::SystemInfo;
+use crate::lock::lock;
 
 /// The largest number of instances that one pool holds at once.
 const MAX_SLOTS: u64 = 1_000;
@@ -86,7 +87,7 @@ struct Taken {
 static TAKEN: Mutex<Taken> = Mutex::new(Taken { address_space: 0, mappings: 0 });
 
 fn taken() -> std::sync::MutexGuard<'static, Taken> {
-    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&TAKEN)
 }
 
 /// The settings of a pool.

@@ -18,7 +18,7 @@ mod wasi;
 #[cfg(feature = "async")]
 pub use engine_async::WebAssemblyEngineProviderAsync;
 pub use options::EngineOptions;
-pub use wasi::WasiParams;
+pub use wasi::{GuestDir, WasiParams};
 
 use std::sync::Arc;
 

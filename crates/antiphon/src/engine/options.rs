@@ -14,7 +14,7 @@ use antiphon_protocol::Limits;
 #[cfg(doc)]
 extern crate self as antiphon;
 
-use super::{Capabilities, WasiParams};
+use super::{Capabilities, GuestDir, WasiParams};
 use crate::call::Isolation;
 
 /// The options that all engines have in common.
@@ -37,10 +37,11 @@ pub struct EngineOptions {
     pub limits: Limits,
     /// Whether modules that import WASI are served at all.
     pub wasi: bool,
-    /// What a guest that speaks WASI is granted.
+    /// What a guest that speaks WASI is granted, except for [`dirs`](Self::dirs).
     pub wasi_params: WasiParams,
-    /// Directories that the guest may only read, as pairs of the guest's name and the host's path.
-    pub read_only_dirs: Vec<(String, String)>,
+    /// Directories for the guest. An engine reads [`granted_dirs`](Self::granted_dirs), which adds
+    /// those of `wasi_params`.
+    pub dirs: Vec<GuestDir>,
     /// Whether an asynchronous guest gives way to its executor at each tick.
     pub cooperative: bool,
     /// Whether calls share an instance.
@@ -56,7 +57,7 @@ impl Default for EngineOptions {
             limits: Limits::new(),
             wasi: true,
             wasi_params: WasiParams::default(),
-            read_only_dirs: Vec::new(),
+            dirs: Vec::new(),
             cooperative: true,
             isolation: Isolation::Reuse,
             deterministic: None,
@@ -83,18 +84,32 @@ macro_rules! option_setters {
             self
         }
 
-        /// Sets arguments, environment and directories for the guest. Directories need Wasmtime and
-        /// the feature `wasi-fs`, and are [`Unsupported`](antiphon::errors::ErrorKind::Unsupported)
-        /// otherwise.
+        /// Sets arguments and environment for the guest. Its directories, the names of `wapc` 2.x
+        /// for [`dir`](Self::dir), are granted together with those of that method.
         pub fn wasi_params(mut self, wasi: $crate::WasiParams) -> Self {
             self$(.$field)?.wasi_params = wasi;
             self
         }
 
-        /// Grants a directory of the host that the guest may only read, under the guest's name for
-        /// it. It needs what directories in [`wasi_params`](Self::wasi_params) need.
-        pub fn read_only_dir(mut self, host: impl Into<String>, guest: impl Into<String>) -> Self {
-            self$(.$field)?.read_only_dirs.push((guest.into(), host.into()));
+        /// Grants a directory of the host, which the guest sees under the path `guest`. It may read
+        /// and write there. Directories need Wasmtime and the feature `wasi-fs`, and are
+        /// [`Unsupported`](antiphon::errors::ErrorKind::Unsupported) otherwise.
+        pub fn dir(
+            mut self,
+            host: impl Into<::std::path::PathBuf>,
+            guest: impl Into<String>,
+        ) -> Self {
+            self$(.$field)?.dirs.push($crate::GuestDir::writable(host, guest));
+            self
+        }
+
+        /// Grants a directory as [`dir`](Self::dir) does, but the guest may only read there.
+        pub fn read_only_dir(
+            mut self,
+            host: impl Into<::std::path::PathBuf>,
+            guest: impl Into<String>,
+        ) -> Self {
+            self$(.$field)?.dirs.push($crate::GuestDir::read_only(host, guest));
             self
         }
 
@@ -150,11 +165,16 @@ impl EngineOptions {
 
     option_setters!();
 
-    /// Returns whether the guest is to have a directory of the host, of any kind.
+    /// Returns whether the guest is to have a directory of the host.
     #[must_use]
     pub fn grants_directories(&self) -> bool {
-        let WasiParams { map_dirs, preopened_dirs, .. } = &self.wasi_params;
-        !(map_dirs.is_empty() && preopened_dirs.is_empty() && self.read_only_dirs.is_empty())
+        self.granted_dirs().next().is_some()
+    }
+
+    /// Returns all directories that the guest is to have: those of [`wasi_params`](Self::wasi_params),
+    /// and then [`dirs`](Self::dirs).
+    pub fn granted_dirs(&self) -> impl Iterator<Item = GuestDir> + '_ {
+        self.wasi_params.dirs().chain(self.dirs.iter().cloned())
     }
 
     /// Returns the limits that a provider with these options reports to its host.
@@ -280,15 +300,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_of_any_kind_count() {
+    fn directories_of_every_name_are_granted() {
         assert!(!EngineOptions::new().grants_directories());
-        let mapped = WasiParams { map_dirs: vec![("/".into(), "/tmp".into())], ..WasiParams::default() };
-        let opened = WasiParams { preopened_dirs: vec!["/tmp".into()], ..WasiParams::default() };
-        assert!(EngineOptions::new().wasi_params(mapped).grants_directories());
-        assert!(EngineOptions::new().wasi_params(opened).grants_directories());
-        let read_only = EngineOptions::new().read_only_dir("/tmp", "/data");
-        assert!(read_only.grants_directories());
-        assert_eq!(read_only.read_only_dirs, [("/data".to_owned(), "/tmp".to_owned())]);
+        let mapped = WasiParams { map_dirs: vec![("/m".into(), "/tmp/m".into())], ..WasiParams::default() };
+        let opened = WasiParams { preopened_dirs: vec!["/tmp/o".into()], ..WasiParams::default() };
+        let both = WasiParams { preopened_dirs: vec!["/tmp/o".into()], ..mapped.clone() };
+        let new = EngineOptions::new;
+        let options = [
+            new().wasi_params(mapped),
+            new().wasi_params(opened),
+            new().dir("/tmp/d", "/d"),
+            new().read_only_dir("/tmp/r", "/r"),
+        ];
+        assert!(options.iter().all(EngineOptions::grants_directories));
+
+        // The parameters of `wapc` 2.x leave the others in place.
+        let all =
+            new().dir("/tmp/d", "/d").read_only_dir(std::path::Path::new("/tmp/r"), "/r").wasi_params(both);
+        let granted = [
+            GuestDir::writable("/tmp/o", "/tmp/o"),
+            GuestDir::writable("/tmp/m", "/m"),
+            GuestDir::writable("/tmp/d", "/d"),
+            GuestDir::read_only("/tmp/r", "/r"),
+        ];
+        assert_eq!(all.granted_dirs().collect::<Vec<_>>(), granted);
     }
 
     #[test]

@@ -49,18 +49,6 @@ pub struct WapcHostAsync {
 }
 
 impl WapcHostAsync {
-    /// Starts a guest on an engine, with an optional callback for its host calls.
-    ///
-    /// # Errors
-    /// [`InitFailed`](crate::errors::ErrorKind::InitFailed) or
-    /// [`InvalidModule`](crate::errors::ErrorKind::InvalidModule): the guest cannot be started.
-    ///
-    /// # Cancel safety
-    /// Dropping the future drops the engine with whatever it had started.
-    pub async fn new(engine: Box<Engine>, host_callback: Option<Box<HostCallbackAsync>>) -> Result<Self> {
-        HostBuilder::new(engine).set_handler(Handler::callback_async(host_callback)).build().await
-    }
-
     /// Returns a builder that also takes limits, a handler and a log.
     pub fn builder(engine: Box<Engine>) -> HostBuilder<Engine> {
         HostBuilder::new(engine)
@@ -398,6 +386,21 @@ impl HostBuilder<dyn WebAssemblyEngineProviderAsync + Send> {
     /// That of [`WapcHostAsync::new`].
     pub async fn build(self) -> Result<WapcHostAsync> {
         WapcHostAsync::start(self).await
+    }
+}
+
+/// The constructor of `wapc` 2.x, with a callback instead of a handler.
+impl WapcHostAsync {
+    /// Starts a guest on an engine, with an optional callback for its host calls.
+    ///
+    /// # Errors
+    /// [`InitFailed`](crate::errors::ErrorKind::InitFailed) or
+    /// [`InvalidModule`](crate::errors::ErrorKind::InvalidModule): the guest cannot be started.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the engine with whatever it had started.
+    pub async fn new(engine: Box<Engine>, host_callback: Option<Box<HostCallbackAsync>>) -> Result<Self> {
+        HostBuilder::new(engine).set_handler(Handler::callback_async(host_callback)).build().await
     }
 }
 

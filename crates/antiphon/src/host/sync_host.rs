@@ -44,15 +44,6 @@ pub struct WapcHost {
 }
 
 impl WapcHost {
-    /// Starts a guest on an engine, with an optional callback for its host calls.
-    ///
-    /// # Errors
-    /// [`InitFailed`](crate::errors::ErrorKind::InitFailed) or
-    /// [`InvalidModule`](crate::errors::ErrorKind::InvalidModule): the guest cannot be started.
-    pub fn new(engine: Box<Engine>, host_callback: Option<Box<HostCallback>>) -> Result<Self> {
-        HostBuilder::new(engine).set_handler(Handler::callback(host_callback)).build()
-    }
-
     /// Returns a builder that also takes limits, a handler and a log.
     pub fn builder(engine: Box<Engine>) -> HostBuilder<Engine> {
         HostBuilder::new(engine)
@@ -292,6 +283,18 @@ fn call_through_state(slot: &mut Slot<Engine, ModuleState>) -> Result<i32, BoxEr
     let returned = slot.engine.call(op, msg);
     slot.state.exchange(&mut slot.conversation);
     returned
+}
+
+/// The constructor of `wapc` 2.x, with a callback instead of a handler.
+impl WapcHost {
+    /// Starts a guest on an engine, with an optional callback for its host calls.
+    ///
+    /// # Errors
+    /// [`InitFailed`](crate::errors::ErrorKind::InitFailed) or
+    /// [`InvalidModule`](crate::errors::ErrorKind::InvalidModule): the guest cannot be started.
+    pub fn new(engine: Box<Engine>, host_callback: Option<Box<HostCallback>>) -> Result<Self> {
+        HostBuilder::new(engine).set_handler(Handler::callback(host_callback)).build()
+    }
 }
 
 impl fmt::Debug for WapcHost {

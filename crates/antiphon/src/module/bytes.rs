@@ -1,22 +1,17 @@
 //! A module's info as bytes, to be kept beside its compiled code.
+//!
+//! The bytes are those of postcard, over types of their own: the public types stay free of serde,
+//! and a module of some kilobytes can import one wide type a hundred thousand times, so that each
+//! function type is written once.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::info::{CodeInfo, Export, ExternKind, FuncType, Import, ModuleInfo, Needs, ValType};
 use crate::errors::{Error, ErrorKind, Result};
-
-/// The types of values, each at the index of the byte that stands for it.
-const TYPES: [ValType; 8] = [
-    ValType::I32,
-    ValType::I64,
-    ValType::F32,
-    ValType::F64,
-    ValType::V128,
-    ValType::FuncRef,
-    ValType::ExternRef,
-    ValType::OtherRef,
-];
 
 impl ModuleInfo {
     /// Returns all of it as bytes, for [`from_bytes`](Self::from_bytes) of the same version of this
@@ -34,48 +29,9 @@ impl ModuleInfo {
     /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        // Every field by its name, so that a new field cannot be forgotten here.
-        let Self {
-            size,
-            digest,
-            imports,
-            exports,
-            has_start,
-            custom_sections,
-            needs: Needs { memory, tables, table_elements },
-            code: CodeInfo { largest_body, most_locals, grows_tables, tail_calls },
-            producers,
-        } = self;
-        let mut out = Writer::default();
-        let kinds =
-            imports.iter().map(|import| &import.kind).chain(exports.iter().map(|export| &export.kind));
-        out.types(kinds);
-        [size, memory, tables, table_elements, largest_body, most_locals]
-            .into_iter()
-            .for_each(|&number| out.number(number));
-        [has_start, grows_tables, tail_calls].into_iter().for_each(|&flag| out.byte(flag.into()));
-        out.text(digest);
-        out.count(imports.len());
-        for Import { module, name, kind } in imports {
-            out.text(module);
-            out.text(name);
-            out.kind(kind);
-        }
-        out.count(exports.len());
-        for Export { name, kind } in exports {
-            out.text(name);
-            out.kind(kind);
-        }
-        out.count(custom_sections.len());
-        for (name, size) in custom_sections {
-            out.text(name);
-            out.number(*size);
-        }
-        out.count(producers.len());
-        for (field, name, version) in producers {
-            [field, name, version].into_iter().for_each(|text| out.text(text));
-        }
-        out.bytes
+        // Nothing fails here: a list of bytes takes all that is written to it. `from_bytes` would
+        // refuse an empty one.
+        postcard::to_allocvec(&Record::of(self)).unwrap_or_default()
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote. Time and memory are bounded by the length of
@@ -84,200 +40,145 @@ impl ModuleInfo {
     /// # Errors
     /// [`ErrorKind::InvalidModule`]: another version wrote the bytes, or they are something else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let mut reader = Reader { bytes, types: Vec::new() };
-        match reader.info() {
-            Some(info) if reader.bytes.is_empty() => Ok(info),
-            _ => {
-                let what =
-                    "what is kept of a module was not written by this version: compile the module again";
-                Err(Error::new(ErrorKind::InvalidModule, what))
-            }
-        }
-    }
-}
-
-#[derive(Default)]
-struct Writer {
-    bytes: Vec<u8>,
-    /// The number of each function type. A module of some kilobytes can import one wide type a
-    /// hundred thousand times, so each type is written once. The key is the type's address, because
-    /// comparing two types takes as long as they are wide.
-    types: HashMap<*const FuncType, u64>,
-}
-
-impl Writer {
-    fn byte(&mut self, byte: u8) {
-        self.bytes.push(byte);
-    }
-
-    fn number(&mut self, number: u64) {
-        self.bytes.extend_from_slice(&number.to_le_bytes());
-    }
-
-    fn count(&mut self, count: usize) {
-        // No machine has more of anything in memory.
-        self.number(u64::try_from(count).unwrap_or(u64::MAX));
-    }
-
-    fn text(&mut self, text: &str) {
-        self.count(text.len());
-        self.bytes.extend_from_slice(text.as_bytes());
-    }
-
-    fn types<'a>(&mut self, kinds: impl Iterator<Item = &'a ExternKind>) {
-        let mut distinct = Vec::new();
-        for kind in kinds {
-            if let ExternKind::Func(ty) = kind {
-                let number = u64::try_from(distinct.len()).unwrap_or(u64::MAX);
-                self.types.entry(Arc::as_ptr(ty)).or_insert_with(|| {
-                    distinct.push(ty);
-                    number
-                });
-            }
-        }
-        self.count(distinct.len());
-        for ty in distinct {
-            for side in [&ty.params, &ty.results] {
-                self.count(side.len());
-                self.bytes.extend(side.iter().map(|ty| code(*ty)));
-            }
-        }
-    }
-
-    fn kind(&mut self, kind: &ExternKind) {
-        let bounds = |out: &mut Self, minimum: u64, maximum: Option<u64>| {
-            out.number(minimum);
-            out.byte(maximum.is_some().into());
-            out.number(maximum.unwrap_or(0));
-        };
-        match kind {
-            ExternKind::Func(ty) => {
-                self.byte(0);
-                let number = self.types.get(&Arc::as_ptr(ty)).copied();
-                self.number(number.unwrap_or(u64::MAX));
-            }
-            ExternKind::Memory { minimum, maximum } => {
-                self.byte(1);
-                bounds(self, *minimum, *maximum);
-            }
-            ExternKind::Table { minimum, maximum } => {
-                self.byte(2);
-                bounds(self, *minimum, *maximum);
-            }
-            ExternKind::Global => self.byte(3),
-            ExternKind::Tag => self.byte(4),
-        }
-    }
-}
-
-fn code(ty: ValType) -> u8 {
-    let place = TYPES.iter().position(|known| *known == ty);
-    place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
-}
-
-/// The bytes that are left to read, and the types that were read.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    types: Vec<Arc<FuncType>>,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: u64) -> Option<&'a [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(usize::try_from(count).ok()?)?;
-        self.bytes = rest;
-        Some(taken)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.take(1)?.first().copied()
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        match self.byte()? {
-            0 => Some(false),
-            1 => Some(true),
+        let info = match postcard::take_from_bytes::<Record<'_>>(bytes) {
+            Ok((record, [])) => record.info(),
             _ => None,
-        }
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
-    }
-
-    fn text(&mut self) -> Option<String> {
-        let length = self.number()?;
-        String::from_utf8(self.take(length)?.to_vec()).ok()
-    }
-
-    /// Reads items behind their count. The list grows as they are read: the count alone allocates
-    /// nothing.
-    fn items<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let count = self.number()?;
-        let mut items = Vec::new();
-        for _ in 0..count {
-            items.push(item(self)?);
-        }
-        Some(items)
-    }
-
-    fn val_types(&mut self) -> Option<Box<[ValType]>> {
-        let count = self.number()?;
-        self.take(count)?.iter().map(|byte| TYPES.get(usize::from(*byte)).copied()).collect()
-    }
-
-    fn bounds(&mut self) -> Option<(u64, Option<u64>)> {
-        let minimum = self.number()?;
-        let bounded = self.flag()?;
-        let maximum = self.number()?;
-        Some((minimum, bounded.then_some(maximum)))
-    }
-
-    fn kind(&mut self) -> Option<ExternKind> {
-        Some(match self.byte()? {
-            0 => {
-                let number = usize::try_from(self.number()?).ok()?;
-                ExternKind::Func(Arc::clone(self.types.get(number)?))
-            }
-            1 => {
-                let (minimum, maximum) = self.bounds()?;
-                ExternKind::Memory { minimum, maximum }
-            }
-            2 => {
-                let (minimum, maximum) = self.bounds()?;
-                ExternKind::Table { minimum, maximum }
-            }
-            3 => ExternKind::Global,
-            4 => ExternKind::Tag,
-            _ => return None,
+        };
+        info.ok_or_else(|| {
+            let what = "what is kept of a module was not written by this version: compile the module again";
+            Error::new(ErrorKind::InvalidModule, what)
         })
     }
+}
 
-    fn info(&mut self) -> Option<ModuleInfo> {
-        self.types = self.items(|reader| {
-            let (params, results) = (reader.val_types()?, reader.val_types()?);
-            Some(Arc::new(FuncType { params, results }))
-        })?;
-        // In the order in which they were written, which is also that of a struct expression's
-        // fields.
-        let size = self.number()?;
-        let needs = Needs { memory: self.number()?, tables: self.number()?, table_elements: self.number()? };
-        let (largest_body, most_locals) = (self.number()?, self.number()?);
-        let has_start = self.flag()?;
-        let code =
-            CodeInfo { largest_body, most_locals, grows_tables: self.flag()?, tail_calls: self.flag()? };
+/// A module's info as it is written.
+#[derive(Serialize, Deserialize)]
+struct Record<'a> {
+    /// The parameters and results of each function type, each a byte: its index in
+    /// [`ValType::ALL`].
+    types: Vec<(Vec<u8>, Vec<u8>)>,
+    size: u64,
+    digest: Cow<'a, str>,
+    #[serde(borrow)]
+    imports: Vec<(&'a str, &'a str, Kind)>,
+    #[serde(borrow)]
+    exports: Vec<(&'a str, Kind)>,
+    has_start: bool,
+    custom_sections: Cow<'a, [(String, u64)]>,
+    #[serde(with = "NeedsRecord")]
+    needs: Needs,
+    #[serde(with = "CodeRecord")]
+    code: CodeInfo,
+    producers: Cow<'a, [(String, String, String)]>,
+}
+
+/// An [`ExternKind`] whose function type is an index into those of the record.
+#[derive(Serialize, Deserialize)]
+enum Kind {
+    Func(usize),
+    Memory(u64, Option<u64>),
+    Table(u64, Option<u64>),
+    Global,
+    Tag,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Needs")]
+struct NeedsRecord {
+    memory: u64,
+    tables: u64,
+    table_elements: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "CodeInfo")]
+struct CodeRecord {
+    largest_body: u64,
+    most_locals: u64,
+    grows_tables: bool,
+    tail_calls: bool,
+}
+
+impl<'a> Record<'a> {
+    fn of(info: &'a ModuleInfo) -> Self {
+        // Every field by its name, so that a new field cannot be forgotten here.
+        let ModuleInfo { size, digest, imports, exports, has_start, custom_sections, needs, code, producers } =
+            info;
+        let mut types = Types::default();
+        let import = |Import { module, name, kind }: &'a Import| (&**module, &**name, types.kind(kind));
+        let imports = imports.iter().map(import).collect();
+        let exports = exports.iter().map(|Export { name, kind }| (&**name, types.kind(kind))).collect();
+        Self {
+            types: types.distinct,
+            size: *size,
+            digest: digest.into(),
+            imports,
+            exports,
+            has_start: *has_start,
+            custom_sections: custom_sections.into(),
+            needs: *needs,
+            code: *code,
+            producers: producers.into(),
+        }
+    }
+
+    /// Converts it back, unless the number of a type or of a function type is out of range.
+    fn info(self) -> Option<ModuleInfo> {
+        let values = |codes: &[u8]| {
+            codes.iter().map(|code| ValType::ALL.get(usize::from(*code)).copied()).collect::<Option<_>>()
+        };
+        let ty = |(params, results): &(Vec<u8>, Vec<u8>)| {
+            Some(Arc::new(FuncType { params: values(params)?, results: values(results)? }))
+        };
+        let types = self.types.iter().map(ty).collect::<Option<Vec<_>>>()?;
+        let kind = |kind| {
+            Some(match kind {
+                Kind::Func(number) => ExternKind::Func(Arc::clone(types.get(number)?)),
+                Kind::Memory(minimum, maximum) => ExternKind::Memory { minimum, maximum },
+                Kind::Table(minimum, maximum) => ExternKind::Table { minimum, maximum },
+                Kind::Global => ExternKind::Global,
+                Kind::Tag => ExternKind::Tag,
+            })
+        };
+        let imports =
+            self.imports.into_iter().map(|(module, name, ty)| Some(Import::new(module, name, kind(ty)?)));
+        let exports = self.exports.into_iter().map(|(name, ty)| Some(Export::new(name, kind(ty)?)));
         Some(ModuleInfo {
-            size,
-            needs,
-            has_start,
-            code,
-            digest: self.text()?,
-            imports: self.items(|reader| {
-                Some(Import { module: reader.text()?, name: reader.text()?, kind: reader.kind()? })
-            })?,
-            exports: self.items(|reader| Some(Export { name: reader.text()?, kind: reader.kind()? }))?,
-            custom_sections: self.items(|reader| Some((reader.text()?, reader.number()?)))?,
-            producers: self.items(|reader| Some((reader.text()?, reader.text()?, reader.text()?)))?,
+            size: self.size,
+            digest: self.digest.into_owned(),
+            imports: imports.collect::<Option<_>>()?,
+            exports: exports.collect::<Option<_>>()?,
+            has_start: self.has_start,
+            custom_sections: self.custom_sections.into_owned(),
+            needs: self.needs,
+            code: self.code,
+            producers: self.producers.into_owned(),
         })
+    }
+}
+
+/// The function types of a record.
+#[derive(Default)]
+struct Types {
+    distinct: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The index of each. The key is the type's address, because comparing two types takes as long
+    /// as they are wide.
+    numbers: HashMap<*const FuncType, usize>,
+}
+
+impl Types {
+    fn kind(&mut self, kind: &ExternKind) -> Kind {
+        match kind {
+            ExternKind::Func(ty) => Kind::Func(*self.numbers.entry(Arc::as_ptr(ty)).or_insert_with(|| {
+                let codes = |types: &[ValType]| types.iter().map(|ty| *ty as u8).collect();
+                self.distinct.push((codes(&ty.params), codes(&ty.results)));
+                self.distinct.len().saturating_sub(1)
+            })),
+            ExternKind::Memory { minimum, maximum } => Kind::Memory(*minimum, *maximum),
+            ExternKind::Table { minimum, maximum } => Kind::Table(*minimum, *maximum),
+            ExternKind::Global => Kind::Global,
+            ExternKind::Tag => Kind::Tag,
+        }
     }
 }
 
@@ -332,6 +233,56 @@ mod tests {
         let bytes = info.to_bytes();
         assert!(bytes.len() < 40_000, "{}", bytes.len());
         assert_eq!(ModuleInfo::from_bytes(&bytes).unwrap(), info);
+    }
+
+    #[test]
+    fn the_info_of_every_built_guest_comes_back() {
+        let guests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/built");
+        let mut count = 0;
+        for entry in std::fs::read_dir(guests).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "wasm") {
+                let info = ModuleInfo::load(&std::fs::read(&path).unwrap(), &Limits::new()).unwrap().1;
+                assert_eq!(ModuleInfo::from_bytes(&info.to_bytes()).unwrap(), info, "{}", path.display());
+                count += 1;
+            }
+        }
+        assert!(count > 10, "{count} guests");
+    }
+
+    #[test]
+    fn no_count_of_items_reserves_memory_for_them() {
+        let bytes = rich().to_bytes();
+        // Each byte is one of a count of items, of a length of text, or of a number. Space for as
+        // many items as these numbers say would abort the program.
+        for count in [u64::MAX, u64::from(u32::MAX), 1 << 40, 1 << 62] {
+            let count = postcard::to_allocvec(&count).unwrap();
+            let first = [&count[..], &bytes[1..]].concat();
+            assert_eq!(ModuleInfo::from_bytes(&first).unwrap_err().kind(), ErrorKind::InvalidModule);
+            for at in 0..bytes.len() {
+                let _ = ModuleInfo::from_bytes(&[&bytes[..at], &count, &bytes[at + 1..]].concat());
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_that_stand_for_nothing_are_refused() {
+        let nothing = ModuleInfo::default();
+        let with = |types: Vec<(Vec<u8>, Vec<u8>)>, exports| {
+            let record = Record { types, exports, ..Record::of(&nothing) };
+            ModuleInfo::from_bytes(&postcard::to_allocvec(&record).unwrap())
+        };
+        assert!(with(vec![(vec![0, 7], vec![])], vec![("f", Kind::Func(0))]).is_ok());
+        assert!(with(vec![(vec![0, 8], vec![])], vec![]).is_err());
+        assert!(with(vec![(vec![], vec![255])], vec![]).is_err());
+        assert!(with(vec![(vec![], vec![])], vec![("f", Kind::Func(1))]).is_err());
+    }
+
+    #[test]
+    fn the_code_of_each_type_is_its_index() {
+        for (index, ty) in ValType::ALL.into_iter().enumerate() {
+            assert_eq!(ty as usize, index);
+        }
     }
 
     #[test]

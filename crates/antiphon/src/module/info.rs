@@ -121,6 +121,18 @@ pub enum ValType {
 }
 
 impl ValType {
+    /// All types, in the order of their definition.
+    pub(super) const ALL: [Self; 8] = [
+        Self::I32,
+        Self::I64,
+        Self::F32,
+        Self::F64,
+        Self::V128,
+        Self::FuncRef,
+        Self::ExternRef,
+        Self::OtherRef,
+    ];
+
     /// Returns the type's name in the text format.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -139,16 +151,7 @@ impl ValType {
     /// Returns the type of a name in the text format.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        const ALL: [ValType; 7] = [
-            ValType::I32,
-            ValType::I64,
-            ValType::F32,
-            ValType::F64,
-            ValType::V128,
-            ValType::FuncRef,
-            ValType::ExternRef,
-        ];
-        ALL.into_iter().find(|ty| ty.name() == name).unwrap_or(Self::OtherRef)
+        Self::ALL.into_iter().find(|ty| ty.name() == name).unwrap_or(Self::OtherRef)
     }
 }
 

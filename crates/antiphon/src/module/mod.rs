@@ -1,6 +1,6 @@
 //! What a module says about itself, and whether it is a guest that an engine can run.
 
-#[cfg(feature = "module-info")]
+#[cfg(feature = "module-bytes")]
 mod bytes;
 mod check;
 #[cfg(feature = "module-info")]

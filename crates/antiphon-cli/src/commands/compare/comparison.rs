@@ -3,13 +3,14 @@
 use std::error::Error as _;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::{Bytes, HostCall, HostCallError, HostHandler, LogLine};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::lock::lock;
 use crate::run::Rules;
 use crate::terminal::Report;
 
@@ -198,9 +199,8 @@ impl Watch {
         }
     }
 
-    /// Events are appended whole, so a poisoned lock still guards valid data.
     fn seen(&self) -> MutexGuard<'_, [Chain; 2]> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen)
     }
 }
 

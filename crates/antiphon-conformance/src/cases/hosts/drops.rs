@@ -153,9 +153,9 @@ fn a_context_that_panics_when_it_is_dropped_leaves_the_host_as_it_was(subject: &
 fn a_reader_may_call_other_hosts_and_read_their_answers_in_place(subject: &Subject) {
     let [outer, inner] = [(), ()].map(|()| subject.host(Guest::new(ECHO)));
     let (Host::Sync(outer), Host::Sync(inner)) = (&outer, &inner) else { unreachable!("a synchronous mode") };
-    let read = outer.call_ref(Request::new("echo", &payload(9_000, 3)), |outer_answer| {
+    let read = outer.call_ref(Request::new("echo", payload(9_000, 3).as_slice()), |outer_answer| {
         let kept = inner.call("echo", &payload(8_000, 4)).unwrap();
-        let length = inner.call_ref(Request::new("echo", &payload(7_000, 5)), <[u8]>::len).unwrap();
+        let length = inner.call_ref(Request::new("echo", payload(7_000, 5).as_slice()), <[u8]>::len).unwrap();
         (outer_answer.to_vec(), kept, length)
     });
     let (own, kept, length) = read.unwrap();

@@ -1,15 +1,15 @@
 //! The callers, and the thread that watches them.
 
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::verdict::{Sample, Verdict, Window};
 use crate::load::traffic::{Caller, Kind, Mix, Site};
 use crate::suite::{Job, Mode};
-use crate::support::{Latencies, Others, runtime};
+use crate::support::{Latencies, Others, lock, runtime};
 
 /// Windows of a run. The first window is the warm-up.
 const WINDOWS: u32 = 10;
@@ -55,7 +55,7 @@ impl Shared {
     }
 
     fn unexpected(&self, why: String) {
-        let mut unexpected = self.unexpected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unexpected = lock(&self.unexpected);
         unexpected.1 += 1;
         if unexpected.0.len() < KEPT {
             println!("UNEXPECTED: {why}");
@@ -94,7 +94,7 @@ pub(super) fn run(posts: &[Post], time: Duration, seed: u64) -> Verdict {
         while Instant::now() < end {
             thread::sleep(PROGRESS.min(end.saturating_duration_since(Instant::now())));
             let passed = {
-                let mut recent = shared.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut recent = lock(&shared.latencies);
                 std::mem::replace(&mut *recent, Latencies::new())
             };
             let sample = Sample::now(started);
@@ -122,7 +122,7 @@ pub(super) fn run(posts: &[Post], time: Duration, seed: u64) -> Verdict {
     for (kind, count) in Kind::ALL.iter().zip(&shared.counts) {
         verdict.counts.push((*kind, count.load(Ordering::Relaxed)));
     }
-    verdict.unexpected = shared.unexpected.lock().unwrap_or_else(PoisonError::into_inner).1;
+    verdict.unexpected = lock(&shared.unexpected).1;
     verdict
 }
 
@@ -135,7 +135,7 @@ async fn call_until_stopped(site: Arc<Site>, shared: Arc<Shared>, mut caller: Ca
         shared.counts[kind as usize].fetch_add(1, Ordering::Relaxed);
         match ended {
             Ok(()) if kind.is_good() => {
-                shared.latencies.lock().unwrap_or_else(PoisonError::into_inner).record(took);
+                lock(&shared.latencies).record(took);
             }
             Ok(()) => {}
             Err(why) => shared.unexpected(why),

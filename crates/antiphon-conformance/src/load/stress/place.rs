@@ -1,6 +1,6 @@
 //! A guest that never ends, stuck in a given place.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use antiphon::{EngineProviderFactory, Limits, Request};
 
 use super::lateness::Gaps;
 use crate::suite::{Guest, Host, Mode, Subject};
-use crate::support::{Answer, Failure, cause, deadline_in};
+use crate::support::{Answer, Failure, cause, deadline_in, lock};
 
 /// Where the guest is when its time runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl Victim {
             thread::sleep(due.saturating_duration_since(Instant::now()));
             // Deadlines are checked at ticks: until the next tick the guest may still run.
             Gaps::get().block_past(due);
-            *note.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            *lock(&note) = Some(Instant::now());
             Answer::ok("")
         });
         let (subject, factory) = (subject.clone(), Arc::clone(factory));
@@ -154,7 +154,7 @@ impl Victim {
         let result = host.call_later(Request::new("run", b"")).await;
         let ended = Instant::now();
         self.place.check(&result.expect_err("the guest never answers"));
-        let returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let returned = lock(&self.returned).take();
         (returned.unwrap_or(started + self.deadline), ended)
     }
 }

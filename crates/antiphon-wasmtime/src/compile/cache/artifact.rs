@@ -36,7 +36,7 @@ use crate::compile::native;
 use crate::engine::Clocked;
 
 /// The version of the format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Tells a sealed file from any other file. The first byte occurs in no text, and the last ones do
 /// not survive a conversion of line ends.
 const MAGIC: [u8; 16] = *b"\x89antiphon seal\r\n";

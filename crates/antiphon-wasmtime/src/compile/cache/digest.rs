@@ -15,13 +15,14 @@
 //! For a module of 1.9 MB and its artifact of 4.4 MB, on two processors: 0.55 ms here, 0.78 ms with
 //! one thread, 0.81 ms with a new pool of two threads, 0.69 ms with one that is ready.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::{io, mem, thread};
 
 use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 use blake3::{Hash, Hasher};
 
 use super::key::SealKey;
+use crate::lock::{lock, unpoisoned};
 
 /// How many bytes are read and hashed at once; they stay in the processor's cache. The size is a
 /// power of two and at least a chunk of BLAKE3, so each piece is a subtree.
@@ -165,8 +166,7 @@ impl<'env> ParallelHasher<'env> {
         self.changed.notify_all();
         self.work();
         let is_running = |state: &mut State<'_>| state.job.as_ref().is_some_and(|job| job.running > 0);
-        let state = self.changed.wait_while(self.lock(), is_running);
-        let job = state.unwrap_or_else(PoisonError::into_inner).job.take();
+        let job = unpoisoned(self.changed.wait_while(self.lock(), is_running)).job.take();
         job.map_or_else(|| Err(unfinished()), Job::finish)
     }
 
@@ -183,7 +183,7 @@ impl<'env> ParallelHasher<'env> {
         loop {
             self.work();
             let is_idle = |state: &mut State<'_>| !state.is_last && !state.has_pieces();
-            let state = self.changed.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner);
+            let state = unpoisoned(self.changed.wait_while(self.lock(), is_idle));
             if !state.has_pieces() {
                 return;
             }
@@ -202,7 +202,7 @@ impl<'env> ParallelHasher<'env> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'env>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -17,7 +17,7 @@ use std::future::{pending, poll_fn};
 use std::mem::{self, ManuallyDrop};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use antiphon::Conversation;
@@ -25,6 +25,7 @@ use antiphon::errors::{Error, ErrorKind};
 
 use super::drop_on_fiber;
 use crate::instance::Guest;
+use crate::lock::lock;
 
 /// A guest, and the future that runs its calls.
 pub(in crate::instance) struct Resident {
@@ -173,7 +174,7 @@ struct Relay {
 
 impl Relay {
     fn task(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.task)
     }
 }
 

@@ -12,11 +12,11 @@ use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::{Bytes, EngineOptions, LogStream, WasiParams};
+use antiphon::{Bytes, EngineOptions, GuestDir, LogStream, WasiParams};
 use async_trait::async_trait;
 use tokio::io::AsyncWrite;
 use wasmtime::{Linker, Result};
@@ -26,6 +26,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 use crate::instance::data::Data;
+use crate::lock::lock;
 
 /// How many bytes of each stream are buffered between two flushes. More is dropped, as the log
 /// would drop it.
@@ -73,15 +74,13 @@ impl Fs {
     /// # Errors
     /// [`ErrorKind::Unsupported`]: a directory cannot be opened.
     fn new(options: &EngineOptions) -> Result<Self, Error> {
-        let WasiParams { argv, env_vars, map_dirs, preopened_dirs } = &options.wasi_params;
+        let WasiParams { argv, env_vars, .. } = &options.wasi_params;
         let (stdout, stderr) = (Output::default(), Output::default());
         let mut builder = WasiCtxBuilder::new();
         builder.args(argv).envs(env_vars).stdout(stdout.clone()).stderr(stderr.clone());
-        let same = preopened_dirs.iter().map(|dir| (dir, dir, FsPerms::ReadWrite));
-        let mapped = map_dirs.iter().map(|(guest, host)| (guest, host, FsPerms::ReadWrite));
-        let read_only = options.read_only_dirs.iter().map(|(guest, host)| (guest, host, FsPerms::ReadOnly));
-        for (guest, host, permissions) in same.chain(mapped).chain(read_only) {
-            builder.preopened_dir(host, guest, permissions).map_err(|error| {
+        for GuestDir { host, guest, read_only, .. } in options.granted_dirs() {
+            let permissions = if read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+            builder.preopened_dir(&host, guest, permissions).map_err(|error| {
                 Error::new(
                     ErrorKind::Unsupported,
                     format!("the directory {host:?} cannot be opened: {error}"),
@@ -136,7 +135,7 @@ struct Output(Arc<Mutex<Vec<u8>>>);
 
 impl Output {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn push(&self, bytes: &[u8]) {

@@ -61,6 +61,72 @@ impl ModuleState {
         self.with(|kept| std::mem::swap(kept, conversation));
     }
 
+    /// Runs the first half of a host call. Returns `None` if the protocol refuses the call.
+    ///
+    /// The lock is not held between the halves: the handler may take its time, and may look at this
+    /// state.
+    pub(super) fn begin_host_call(
+        &self,
+        request: HostCallRequest<'_>,
+    ) -> Result<Option<HostCallInProgress>, BoxError> {
+        self.with(|conversation| match conversation.protocol().admit_host_call(request) {
+            Err(violation) => {
+                conversation.fail(violation.clone().into());
+                Err(violation.into())
+            }
+            Ok(Begin::Refused) => Ok(None),
+            Ok(Begin::Run(_)) => {
+                let started = conversation.host_call_starts(request);
+                let (terms, ledger) = (conversation.terms().clone(), conversation.lend_ledger());
+                Ok(Some(HostCallInProgress { terms, ledger, started }))
+            }
+        })
+    }
+
+    pub(super) fn finish_host_call(
+        &self,
+        ledger: Ledger,
+        started: Option<Instant>,
+        answer: Answer,
+    ) -> Result<i32, BoxError> {
+        self.with(|conversation| {
+            conversation.return_ledger(ledger);
+            conversation.host_call_ends(started, answer).map_err(|error| {
+                let text = error.to_string();
+                conversation.fail(error);
+                text.into()
+            })
+        })
+    }
+
+    /// Begins the start of an instance, in the conversation that is kept here.
+    pub(crate) fn begin_init(&self, terms: Terms) {
+        self.with(|conversation| conversation.begin_init(terms));
+    }
+
+    /// Ends the start of an instance. What the start set is dropped, and so is the conversation
+    /// unless another start is to follow soon.
+    pub(crate) fn end_init(&self, again: bool) {
+        self.with(|conversation| conversation.end_init());
+        if !again {
+            let kept = self.lock().take();
+            // Dropped without the lock, because what handlers left in it is foreign code.
+            drop(kept);
+        }
+    }
+
+    /// Runs `f` on the conversation that is kept here.
+    fn with<R>(&self, f: impl FnOnce(&mut Box<Conversation>) -> R) -> R {
+        f(self.lock().get_or_insert_with(|| self.spare()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Conversation>>> {
+        survive::lock(&self.conversation)
+    }
+}
+
+/// The methods of `wapc` 2.x.
+impl ModuleState {
     /// Returns the request of the current guest call, if there is one.
     pub fn get_guest_request(&self) -> Option<Invocation> {
         self.with(|conversation| {
@@ -140,69 +206,6 @@ impl ModuleState {
                 conversation.fail(error);
             }
         });
-    }
-
-    /// Runs the first half of a host call. Returns `None` if the protocol refuses the call.
-    ///
-    /// The lock is not held between the halves: the handler may take its time, and may look at this
-    /// state.
-    pub(super) fn begin_host_call(
-        &self,
-        request: HostCallRequest<'_>,
-    ) -> Result<Option<HostCallInProgress>, BoxError> {
-        self.with(|conversation| match conversation.protocol().admit_host_call(request) {
-            Err(violation) => {
-                conversation.fail(violation.clone().into());
-                Err(violation.into())
-            }
-            Ok(Begin::Refused) => Ok(None),
-            Ok(Begin::Run(_)) => {
-                let started = conversation.host_call_starts(request);
-                let (terms, ledger) = (conversation.terms().clone(), conversation.lend_ledger());
-                Ok(Some(HostCallInProgress { terms, ledger, started }))
-            }
-        })
-    }
-
-    pub(super) fn finish_host_call(
-        &self,
-        ledger: Ledger,
-        started: Option<Instant>,
-        answer: Answer,
-    ) -> Result<i32, BoxError> {
-        self.with(|conversation| {
-            conversation.return_ledger(ledger);
-            conversation.host_call_ends(started, answer).map_err(|error| {
-                let text = error.to_string();
-                conversation.fail(error);
-                text.into()
-            })
-        })
-    }
-
-    /// Begins the start of an instance, in the conversation that is kept here.
-    pub(crate) fn begin_init(&self, terms: Terms) {
-        self.with(|conversation| conversation.begin_init(terms));
-    }
-
-    /// Ends the start of an instance. What the start set is dropped, and so is the conversation
-    /// unless another start is to follow soon.
-    pub(crate) fn end_init(&self, again: bool) {
-        self.with(|conversation| conversation.end_init());
-        if !again {
-            let kept = self.lock().take();
-            // Dropped without the lock, because what handlers left in it is foreign code.
-            drop(kept);
-        }
-    }
-
-    /// Runs `f` on the conversation that is kept here.
-    fn with<R>(&self, f: impl FnOnce(&mut Box<Conversation>) -> R) -> R {
-        f(self.lock().get_or_insert_with(|| self.spare()))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Box<Conversation>>> {
-        survive::lock(&self.conversation)
     }
 }
 

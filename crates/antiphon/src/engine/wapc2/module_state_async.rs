@@ -51,6 +51,22 @@ impl ModuleStateAsync {
         self.0.exchange(conversation);
     }
 
+    async fn host_call(&self, request: HostCallRequest<'_>) -> Result<i32, BoxError> {
+        let Some(HostCallInProgress { terms, ledger, started }) = self.0.begin_host_call(request)? else {
+            return Ok(0);
+        };
+        let run = Run::default();
+        let call = HostCall::new(request, self.id(), (&terms, &ledger, &run));
+        let answer = match self.0.shared().handler.begin(call) {
+            Begun::Ended(answer) => answer,
+            Begun::Waits(future) => handler::answer(future, self.id(), &terms).await,
+        };
+        self.0.finish_host_call(ledger, started, answer)
+    }
+}
+
+/// The methods of `wapc` 2.x.
+impl ModuleStateAsync {
     /// Returns the request of the current guest call, if there is one.
     pub async fn get_guest_request(&self) -> Option<Invocation> {
         self.0.get_guest_request()
@@ -110,19 +126,6 @@ impl ModuleStateAsync {
             payload: &payload,
         };
         self.host_call(request).await.map_err(unsent)
-    }
-
-    async fn host_call(&self, request: HostCallRequest<'_>) -> Result<i32, BoxError> {
-        let Some(HostCallInProgress { terms, ledger, started }) = self.0.begin_host_call(request)? else {
-            return Ok(0);
-        };
-        let run = Run::default();
-        let call = HostCall::new(request, self.id(), (&terms, &ledger, &run));
-        let answer = match self.0.shared().handler.begin(call) {
-            Begun::Ended(answer) => answer,
-            Begun::Waits(future) => handler::answer(future, self.id(), &terms).await,
-        };
-        self.0.finish_host_call(ledger, started, answer)
     }
 
     /// Logs a line from the guest.
