@@ -1,5 +1,4 @@
-//! Deadlines in ticks while the ticker waits for a processor. This test is alone in its process,
-//! because it delays every clock.
+//! Deadlines in ticks while the ticker waits for a processor. Delays every clock of the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,6 +45,7 @@ impl OnTick for Stall {
 
 #[test]
 fn a_call_that_begins_while_the_clock_is_late_has_all_of_its_ticks() {
+    let _alone = crate::alone();
     let deadlines = EpochDeadlines { wapc_init: TICKS.into(), wapc_func: TICKS.into() };
     let builder = WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes());
     let host = WapcHost::new(Box::new(builder.enable_epoch_interruptions(deadlines).build().unwrap()), None);

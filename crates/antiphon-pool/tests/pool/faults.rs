@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
-mod support;
-
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
@@ -11,11 +9,12 @@ use std::time::{Duration, Instant};
 use antiphon::errors::{BoxError, ErrorKind, Fate};
 use antiphon::testing::{TestEngine, TestFactory};
 use antiphon::{
-    Bytes, Capabilities, EngineProviderFactory, HostCall, HostCallError, HostHandler, Isolation, Limits,
-    ModuleInfo, Request, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync,
+    Bytes, Capabilities, EngineProviderFactory, HostCall, HostCallError, HostHandler, Isolation, ModuleInfo,
+    Request, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync,
 };
 use antiphon_pool::{HostPool, WeakHostPool};
-use support::{ASK, ECHO, SPIN, TRAP, engines, eventually, factory, run, test_factory};
+
+use crate::support::{self, ASK, ECHO, SPIN, TRAP, engines, eventually, factory, run, test_factory};
 
 struct Panics;
 
@@ -210,28 +209,5 @@ fn a_module_that_does_not_start_at_first_builds_no_pool_on_any_engine() {
             engine.factory(&support::guest(1, "unreachable"), &support::options(Isolation::Reuse)).unwrap();
         let error = HostPool::builder(factory).build_blocking().map(|_| ()).unwrap_err();
         assert_eq!((error.kind(), error.fate()), (ErrorKind::InitFailed, Fate::NeverBorn), "on {engine}");
-    }
-}
-
-#[test]
-fn a_start_in_a_loop_ends_by_its_deadline_or_with_the_pool() {
-    for engine in engines() {
-        let looping = engine
-            .factory(&support::guest(2, "(loop $ever (br $ever))"), &support::options(Isolation::Reuse))
-            .unwrap();
-        let limits = Limits::new().init_deadline(Duration::from_secs(60));
-        let pool =
-            HostPool::builder(factory(engine, Isolation::Reuse)).limits(limits).build_blocking().unwrap();
-        let threads = support::Process::now();
-        run(1, async {
-            let replacing = pool.replace_factory(looping);
-            let ended = tokio::time::timeout(Duration::from_millis(50), replacing).await;
-            assert!(ended.is_err(), "the guest loops");
-            assert_eq!(pool.call(ECHO, b"x").await.unwrap(), b"\x01x");
-        });
-        drop(pool);
-        if let Some(process) = threads {
-            process.settles_to();
-        }
     }
 }

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
-mod support;
-
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,7 +15,9 @@ use antiphon::{
     CancelHandle, EngineProviderFactory, HostCall, HostCallError, HostHandlerAsync, Isolation, Request,
 };
 use antiphon_pool::HostPool;
-use support::{
+
+use crate::alone;
+use crate::support::{
     ASK, Counted, ECHO, Process, SPIN, WORK, engines, eventually, factory, full_or, guest, patient, runtime,
 };
 
@@ -244,6 +244,7 @@ fn everything_returns(case: &Case, calls: u64) {
 
 #[test]
 fn calls_that_are_dropped_anywhere_leave_nothing_behind_in_memory() {
+    let _alone = alone();
     let guests = Gauge::default();
     let engine = || {
         let (one, two) = (guests.clone(), guests.clone());
@@ -274,6 +275,7 @@ fn calls_that_are_dropped_anywhere_leave_nothing_behind_in_memory() {
 
 #[test]
 fn calls_that_are_dropped_anywhere_leave_nothing_behind_on_every_engine() {
+    let _alone = alone();
     for engine in engines() {
         for isolation in [Isolation::Reuse, Isolation::PerCall] {
             let case = Case {

@@ -3,8 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
-mod support;
-
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,8 +13,9 @@ use antiphon::errors::{ErrorKind, Fate, Phase};
 use antiphon::testing::TestEngine;
 use antiphon::{CancelHandle, HostCall, HostCallError, HostHandlerAsync, Isolation, Limits, Request};
 use antiphon_pool::HostPool;
-use support::{ECHO, engines, eventually, factory, patient, run, test_factory};
 use tokio::sync::Semaphore;
+
+use crate::support::{self, ECHO, engines, eventually, factory, patient, run, test_factory};
 
 /// A guest with two operations: `wait` ends when the semaphore allows it, and `echo` notes its
 /// payloads.

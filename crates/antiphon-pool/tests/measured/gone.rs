@@ -1,21 +1,22 @@
-//! What is left of a pool that is gone, and what an idle pool costs. Each test measures the
-//! process, so no other test runs at the same time.
+//! What is left of a pool that is gone, and what an idle pool costs.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
-mod support;
-
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use antiphon::errors::ErrorKind;
 use antiphon::testing::TestEngine;
-use antiphon::{Bytes, HostCall, HostCallError, HostHandlerAsync, Isolation, Request};
+use antiphon::{Bytes, HostCall, HostCallError, HostHandlerAsync, Isolation, Limits, Request};
 use antiphon_pool::{HostPool, WeakHostPool};
-use support::{ASK, ECHO, Process, engines, eventually, factory, patient, run, test_factory};
 use tokio::sync::Notify;
+
+use crate::alone;
+use crate::support::{
+    ASK, ECHO, Process, TRAP, engines, eventually, factory, guest, options, patient, run, test_factory,
+};
 
 /// Returns the processor time that this process has used; Linux only.
 fn used() -> Option<Duration> {
@@ -39,14 +40,6 @@ fn is_calm(what: &str) {
         assert!(Instant::now() < patience, "{what}: {:?} of work in 500 ms", now - before);
         before = now;
     }
-}
-
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    // The ticker's thread stays until the process ends.
-    run(1, async { antiphon::ticker::within(Duration::from_millis(1), std::future::pending::<()>()).await });
-    alone
 }
 
 fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
@@ -172,5 +165,48 @@ fn a_handler_that_knows_its_pool_weakly_does_not_keep_it_alive() {
     }
     if let Some(before) = before {
         before.settles_to();
+    }
+}
+
+#[test]
+fn a_pool_that_is_dropped_leaves_no_thread_behind() {
+    let _alone = alone();
+    let Some(before) = Process::now() else { return };
+    for round in 0..20 {
+        let engine = engines()[round % 2];
+        let pool =
+            HostPool::builder(factory(engine, Isolation::Reuse)).min(2).max(4).build_blocking().unwrap();
+        let error = pool.call_blocking(TRAP, b"").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Trapped);
+        assert_eq!(pool.call_blocking(ECHO, b"").unwrap(), [1]);
+        // In one round of three the keeper has rebuilt the instance; in the others it may still be
+        // at it.
+        if round % 3 == 0 {
+            eventually(&pool, "rebuilt", |stats| stats.idle == 2);
+        }
+    }
+    before.settles_to();
+}
+
+#[test]
+fn a_start_in_a_loop_ends_by_its_deadline_or_with_the_pool() {
+    let _alone = alone();
+    for engine in engines() {
+        let looping =
+            engine.factory(&guest(2, "(loop $ever (br $ever))"), &options(Isolation::Reuse)).unwrap();
+        let limits = Limits::new().init_deadline(Duration::from_secs(60));
+        let pool =
+            HostPool::builder(factory(engine, Isolation::Reuse)).limits(limits).build_blocking().unwrap();
+        let threads = Process::now();
+        run(1, async {
+            let replacing = pool.replace_factory(looping);
+            let ended = tokio::time::timeout(Duration::from_millis(50), replacing).await;
+            assert!(ended.is_err(), "the guest loops");
+            assert_eq!(pool.call(ECHO, b"x").await.unwrap(), b"\x01x");
+        });
+        drop(pool);
+        if let Some(process) = threads {
+            process.settles_to();
+        }
     }
 }

@@ -1,8 +1,6 @@
-//! The end of a pool, by a drain or by being dropped.
+//! The end of a pool by a drain.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
-mod support;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +11,11 @@ use antiphon::errors::{ErrorKind, Fate};
 use antiphon::testing::TestEngine;
 use antiphon::{HostCall, HostCallError, HostHandlerAsync, Isolation, Request};
 use antiphon_pool::{HostPool, WeakHostPool};
-use support::{
-    ASK, ECHO, SPIN, TRAP, engines, eventually, factory, guest, options, patient, run, test_factory,
-};
 use tokio::sync::Notify;
+
+use crate::support::{
+    ASK, ECHO, SPIN, engines, eventually, factory, guest, options, patient, run, test_factory,
+};
 
 /// Never answers.
 struct Silent;
@@ -246,25 +245,4 @@ fn a_call_that_nobody_polls_does_not_hold_up_a_drain() {
 
 fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
     future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
-}
-
-#[test]
-fn a_pool_that_is_dropped_leaves_no_thread_behind() {
-    // The ticker's thread stays until the process ends.
-    run(1, async { antiphon::ticker::within(Duration::from_millis(1), std::future::pending::<()>()).await });
-    let Some(before) = support::Process::now() else { return };
-    for round in 0..20 {
-        let engine = engines()[round % 2];
-        let pool =
-            HostPool::builder(factory(engine, Isolation::Reuse)).min(2).max(4).build_blocking().unwrap();
-        let error = pool.call_blocking(TRAP, b"").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Trapped);
-        assert_eq!(pool.call_blocking(ECHO, b"").unwrap(), [1]);
-        // In one round of three the keeper has rebuilt the instance; in the others it may still be
-        // at it.
-        if round % 3 == 0 {
-            eventually(&pool, "rebuilt", |stats| stats.idle == 2);
-        }
-    }
-    before.settles_to();
 }

@@ -1,8 +1,8 @@
 //! What the pool promises under load: next to a guest that loops, and with far more calls than it
 //! can serve.
 //!
-//! These tests measure times. So they run one after the other, and each may try three times,
-//! because the machine may be busy with something else.
+//! These tests measure times. Each may try three times, because the machine may be busy with
+//! something else.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,10 +12,8 @@
     reason = "a test says what it expects"
 )]
 
-mod support;
-
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,13 +21,9 @@ use antiphon::errors::ErrorKind;
 use antiphon::{Isolation, Request};
 use antiphon_host::EngineKind;
 use antiphon_pool::HostPool;
-use support::{SPIN, WORK, at_best, engines, eventually, factory, full_or, patient, runtime};
 
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::alone;
+use crate::support::{SPIN, WORK, at_best, engines, eventually, factory, full_or, patient, runtime};
 
 /// Returns a payload with which `WORK` takes about this long.
 fn work_of(pool: &HostPool, time: Duration) -> [u8; 4] {

@@ -1,7 +1,6 @@
 //! The cache of compiled modules: hits, misses, and everything that may be wrong with its
 //! directory.
 
-#![cfg(feature = "cache")]
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::fs;
@@ -291,7 +290,7 @@ fn processes_share_a_directory() {
     let path = directory.path().join("shared");
     let start = || {
         Command::new(std::env::current_exe().unwrap())
-            .args(["another_process", "--exact", "--ignored"])
+            .args(["cache::another_process", "--exact", "--ignored"])
             .env(DIRECTORY, &path)
             .spawn()
             .unwrap()

@@ -163,7 +163,7 @@ fn calls_with_little_address_space() {
 fn where_address_space_is_scarce_there_is_no_pool_and_no_error() {
     for gibibytes in [16_u64, 64, 512] {
         let script = format!(
-            "ulimit -v {} && exec \"$0\" --ignored --exact calls_with_little_address_space",
+            "ulimit -v {} && exec \"$0\" --ignored --exact isolation::calls_with_little_address_space",
             gibibytes << 20
         );
         let output =

@@ -1,5 +1,4 @@
-//! A warning that appears once in the life of a process. Alone in its file, because the count is
-//! for the whole process.
+//! A warning that appears once in the life of a process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,6 +36,7 @@ impl Subscriber for Warnings {
 
 #[test]
 fn an_engine_without_epochs_is_warned_about_once_in_a_process() {
+    let _alone = crate::alone();
     const GUEST: &[u8] = br#"(module (memory (export "memory") 1)
         (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#;
 

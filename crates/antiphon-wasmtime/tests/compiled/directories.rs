@@ -1,6 +1,5 @@
 //! Real directories for guests, in both modes.
 
-#![cfg(feature = "wasi-fs")]
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::path::Path;

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
@@ -16,8 +14,11 @@ use antiphon::{
     ModuleStateAsync, WebAssemblyEngineProvider, WebAssemblyEngineProviderAsync, handler_fn_async,
 };
 use antiphon_pool::HostPool;
-use support::{ASK, ECHO, TRAP, at_rest, engines, eventually, factory, patient, run, test_factory};
 use tokio::sync::Notify;
+
+use crate::support::{
+    self, ASK, ECHO, TRAP, at_rest, engines, eventually, factory, patient, run, test_factory,
+};
 
 fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))

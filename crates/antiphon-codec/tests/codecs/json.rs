@@ -1,5 +1,4 @@
 //! JSON, and a codec from outside this crate.
-#![cfg(feature = "json")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;

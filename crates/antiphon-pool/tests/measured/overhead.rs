@@ -5,8 +5,6 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
-mod support;
-
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +12,9 @@ use std::time::{Duration, Instant};
 use antiphon::{Isolation, WapcHostAsync, block_on};
 use antiphon_host::EngineKind;
 use antiphon_pool::HostPool;
-use support::{ECHO, WORK, at_best, engines, factory, full_or};
+
+use crate::alone;
+use crate::support::{ECHO, WORK, at_best, engines, factory, full_or};
 
 const BATCH: u32 = 200;
 
@@ -44,6 +44,7 @@ struct Overhead {
 
 #[test]
 fn a_call_that_finds_an_instance_free_costs_little_more_than_a_bare_one() {
+    let _alone = alone();
     let bar = if cfg!(debug_assertions) { 10_000 } else { 150 };
     for engine in engines() {
         let host = block_on(async {
@@ -104,6 +105,7 @@ struct Scaling {
 
 #[test]
 fn two_callers_of_a_pool_scale_like_two_with_a_host_each() {
+    let _alone = alone();
     for engine in engines() {
         for (operation, payload, share) in [(WORK, 2000_u32.to_le_bytes(), 0.95), (ECHO, [0; 4], 0.5)] {
             let share = if cfg!(debug_assertions) { share * 0.6 } else { share };

@@ -1,5 +1,4 @@
-//! The warning about a full pool of instances. Alone in its file, because it listens to the whole
-//! process.
+//! The warning about a full pool of instances. Listens to the whole process.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -65,6 +64,7 @@ impl HostHandler for &'static Meet {
 
 #[test]
 fn a_pool_that_is_full_is_warned_about_once_and_only_then() {
+    let _alone = crate::alone();
     tracing::subscriber::set_global_default(Warnings).unwrap();
     let factory = WasmtimeEngineProviderBuilder::new()
         .module_bytes(GUEST)

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
-mod support;
-
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -12,7 +10,7 @@ use antiphon::testing::TestEngine;
 use antiphon::{Bytes, Caller, HostRouter, Limits, Request, Route, handler_fn, handler_fn_async};
 use antiphon_pool::HostPool;
 
-use support::test_factory;
+use crate::support::test_factory;
 
 /// A guest with an operation for each operation of its host, which calls that one twice.
 fn guest() -> TestEngine {

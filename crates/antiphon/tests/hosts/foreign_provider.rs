@@ -1,6 +1,5 @@
 //! A provider written for `wapc` 2.2, in both modes, with nothing changed but the crate's name.
 
-#![cfg(feature = "async")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 
 use std::error::Error as _;
@@ -9,15 +8,13 @@ use std::time::Duration;
 use antiphon::errors::{Error, ErrorKind, Fate, Result};
 use antiphon::{Limits, Request, WapcHost, WapcHostAsync, block_on};
 
-extern crate antiphon as wapc;
-
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     unreachable_pub,
     reason = "it stands for code of others, who have their own habits"
 )]
-#[path = "foreign/provider.rs"]
+#[path = "../foreign/provider.rs"]
 mod provider;
 
 use provider::{ScriptProvider, ScriptProviderAsync, Step};

@@ -3,8 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -15,8 +13,9 @@ use antiphon::{
 };
 use antiphon_host::EngineKind;
 use antiphon_pool::{HostPool, HostPoolBuilder};
-use support::{ASK, ECHO, TRAP, at_rest, engines, factory, patient, run};
 use tokio::sync::Notify;
+
+use crate::support::{self, ASK, ECHO, TRAP, at_rest, engines, factory, patient, run};
 
 /// Long before the deadline of any call in this file.
 const SOON: Duration = Duration::from_secs(30);

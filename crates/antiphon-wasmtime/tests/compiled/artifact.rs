@@ -1,6 +1,5 @@
 //! Artifacts: which ones are loaded, and everything that is refused.
 
-#![cfg(feature = "cache")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 
 use std::error::Error as StdError;
