@@ -155,9 +155,6 @@ struct Case {
 
 fn everything_returns(case: &Case, calls: u64) {
     const TASKS: u64 = 24;
-    // The compiler's threads stay until the process ends. Start them here, so that it does not
-    // matter which test compiles first.
-    drop(factory(engines()[0], Isolation::Reuse));
     let runtime = runtime(2);
     let (gauge, for_ever) = (Gauge::default(), Arc::new(AtomicBool::new(false)));
     let handler = Busy { gauge: gauge.clone(), for_ever: Arc::clone(&for_ever) };

@@ -144,7 +144,6 @@ impl HostHandlerAsync for Knows {
 #[test]
 fn a_handler_that_knows_its_pool_weakly_does_not_keep_it_alive() {
     let _alone = alone();
-    // The compiler threads of an engine stay until the process ends.
     let factories =
         engines().into_iter().map(|engine| (engine, factory(engine, Isolation::PerCall))).collect::<Vec<_>>();
     let before = Process::now();

@@ -278,7 +278,7 @@ impl HostHandlerAsync for Joins {
     async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
         let caller = || call.caller();
         let impatient = Duration::from_micros(call.payload.first().copied().unwrap_or(0).into());
-        tokio::join!(self.inner(caller(), SOON), self.inner(caller(), impatient), self.inner(caller(), SOON),);
+        support::together([SOON, impatient, SOON].map(|patience| self.inner(caller(), patience))).await;
         Ok(Bytes::new())
     }
 }

@@ -68,27 +68,35 @@ impl HostHandlerAsync for Yields {
     }
 }
 
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(test);
+}
+
 async fn host(straight: bool) -> WapcHostAsync {
     let inner = WasmiEngineProviderBuilder::new().module_bytes(GUEST.as_bytes()).build_async().unwrap();
     let wrapped = Box::new(Wrapped { inner, straight });
     WapcHostAsync::builder(wrapped).handler(Yields).build().await.unwrap()
 }
 
-#[tokio::test]
-async fn a_guest_is_called_also_by_who_never_tries_it_without_waiting() {
-    let host = host(false).await;
-    for count in 1..=3 {
-        assert_eq!(host.call("go", b"").await.unwrap(), [count, b'!']);
-    }
+#[test]
+fn a_guest_is_called_also_by_who_never_tries_it_without_waiting() {
+    run(async {
+        let host = host(false).await;
+        for count in 1..=3 {
+            assert_eq!(host.call("go", b"").await.unwrap(), [count, b'!']);
+        }
+    });
 }
 
 /// The call has begun when it turns out to wait. If it began again, the guest would do twice what
 /// it did before the wait.
-#[tokio::test]
-async fn a_call_that_nobody_goes_on_with_is_an_error_and_does_not_begin_again() {
-    let host = host(true).await;
-    for _ in 0..2 {
-        let error = host.call("go", b"").await.unwrap_err();
-        assert_eq!((error.kind(), error.fate()), (ErrorKind::Engine, Fate::Discarded), "{error:#?}");
-    }
+#[test]
+fn a_call_that_nobody_goes_on_with_is_an_error_and_does_not_begin_again() {
+    run(async {
+        let host = host(true).await;
+        for _ in 0..2 {
+            let error = host.call("go", b"").await.unwrap_err();
+            assert_eq!((error.kind(), error.fate()), (ErrorKind::Engine, Fate::Discarded), "{error:#?}");
+        }
+    });
 }

@@ -83,27 +83,30 @@ impl HostHandlerAsync for &'static MeetAsync {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_busy_asynchronous_hosts_share_a_pool_of_two() {
-    let factory = builder().configure(two_slots).factory().unwrap();
-    let meet: &'static MeetAsync = Box::leak(Box::new(MeetAsync(tokio::sync::Barrier::new(10))));
-    let mut hosts = Vec::new();
-    for _ in 0..10 {
-        let host = WapcHostAsync::builder(factory.provider_async().unwrap()).handler(meet).build();
-        hosts.push(Arc::new(host.await.unwrap()));
-    }
-    for _ in 0..5 {
-        let calls: Vec<_> = hosts
-            .iter()
-            .map(|host| {
-                let host = Arc::clone(host);
-                tokio::spawn(async move { host.call("", b"").await })
-            })
-            .collect();
-        for call in calls {
-            assert_eq!(call.await.unwrap().unwrap(), ONE);
+#[test]
+fn ten_busy_asynchronous_hosts_share_a_pool_of_two() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let factory = builder().configure(two_slots).factory().unwrap();
+        let meet: &'static MeetAsync = Box::leak(Box::new(MeetAsync(tokio::sync::Barrier::new(10))));
+        let mut hosts = Vec::new();
+        for _ in 0..10 {
+            let host = WapcHostAsync::builder(factory.provider_async().unwrap()).handler(meet).build();
+            hosts.push(Arc::new(host.await.unwrap()));
         }
-    }
+        for _ in 0..5 {
+            let calls: Vec<_> = hosts
+                .iter()
+                .map(|host| {
+                    let host = Arc::clone(host);
+                    tokio::spawn(async move { host.call("", b"").await })
+                })
+                .collect();
+            for call in calls {
+                assert_eq!(call.await.unwrap().unwrap(), ONE);
+            }
+        }
+    });
 }
 
 #[test]

@@ -37,6 +37,10 @@ async fn host(handler: impl HostHandlerAsync + 'static) -> WapcHostAsync {
     WapcHostAsync::builder(Box::new(provider)).handler(handler).build().await.unwrap()
 }
 
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(test);
+}
+
 /// A task that counts how often it is woken.
 #[derive(Default)]
 struct Task(AtomicUsize);
@@ -83,51 +87,55 @@ impl HostHandlerAsync for Door {
     }
 }
 
-#[tokio::test]
-async fn whoever_polled_a_call_last_is_woken() {
-    let door = Door::default();
-    let host = host(door.clone()).await;
-    // The second call finds an instance and a relay that have served before.
-    for _ in 0..2 {
-        let (first, last) = (Arc::new(Task::default()), Arc::new(Task::default()));
-        let mut call = pin!(host.call("go", b""));
-        for task in [&first, &last, &first, &last] {
-            assert!(call.as_mut().poll(&mut Context::from_waker(&Arc::clone(task).into())).is_pending());
+#[test]
+fn whoever_polled_a_call_last_is_woken() {
+    run(async {
+        let door = Door::default();
+        let host = host(door.clone()).await;
+        // The second call finds an instance and a relay that have served before.
+        for _ in 0..2 {
+            let (first, last) = (Arc::new(Task::default()), Arc::new(Task::default()));
+            let mut call = pin!(host.call("go", b""));
+            for task in [&first, &last, &first, &last] {
+                assert!(call.as_mut().poll(&mut Context::from_waker(&Arc::clone(task).into())).is_pending());
+            }
+            assert_eq!((first.woken(), last.woken()), (0, 0), "nothing has happened");
+
+            door.open();
+            assert_eq!((first.woken(), last.woken()), (0, 1));
+
+            let Poll::Ready(answer) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+                panic!("the handler has answered");
+            };
+            assert_eq!(answer.unwrap(), b"open");
         }
-        assert_eq!((first.woken(), last.woken()), (0, 0), "nothing has happened");
-
-        door.open();
-        assert_eq!((first.woken(), last.woken()), (0, 1));
-
-        let Poll::Ready(answer) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-            panic!("the handler has answered");
-        };
-        assert_eq!(answer.unwrap(), b"open");
-    }
+    });
 }
 
-#[tokio::test]
-async fn a_host_that_is_idle_keeps_no_task_alive() {
-    let door = Door::default();
-    let host = host(door.clone()).await;
-    let task = Arc::new(Task::default());
-    {
-        let waker = Waker::from(Arc::clone(&task));
-        let mut call = pin!(host.call("go", b""));
-        assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-        door.open();
-        assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
-    }
-    assert_eq!(Arc::strong_count(&task), 1);
+#[test]
+fn a_host_that_is_idle_keeps_no_task_alive() {
+    run(async {
+        let door = Door::default();
+        let host = host(door.clone()).await;
+        let task = Arc::new(Task::default());
+        {
+            let waker = Waker::from(Arc::clone(&task));
+            let mut call = pin!(host.call("go", b""));
+            assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            door.open();
+            assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+        }
+        assert_eq!(Arc::strong_count(&task), 1);
 
-    // Neither does a call that was dropped in the middle.
-    {
-        let waker = Waker::from(Arc::clone(&task));
-        let mut call = pin!(host.call("go", b""));
-        assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-    }
-    assert_eq!(Arc::strong_count(&task), 1);
-    drop(door);
+        // Neither does a call that was dropped in the middle.
+        {
+            let waker = Waker::from(Arc::clone(&task));
+            let mut call = pin!(host.call("go", b""));
+            assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert_eq!(Arc::strong_count(&task), 1);
+        drop(door);
+    });
 }
 
 /// Is woken by another thread before its first poll is over.
@@ -150,24 +158,26 @@ impl HostHandlerAsync for Hasty {
     }
 }
 
-#[tokio::test]
-async fn a_wake_before_the_task_is_known_is_not_lost() {
-    let host = host(Hasty).await;
-    for _ in 0..2 {
-        let task = Arc::new(Task::default());
-        let waker = Waker::from(Arc::clone(&task));
-        let mut call = pin!(host.call("go", b""));
-        // An executor polls only tasks that were woken.
-        let answer = loop {
-            match call.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Ready(answer) => break answer,
-                Poll::Pending => {
-                    assert!(task.0.swap(0, Ordering::SeqCst) > 0, "nobody would poll this again")
+#[test]
+fn a_wake_before_the_task_is_known_is_not_lost() {
+    run(async {
+        let host = host(Hasty).await;
+        for _ in 0..2 {
+            let task = Arc::new(Task::default());
+            let waker = Waker::from(Arc::clone(&task));
+            let mut call = pin!(host.call("go", b""));
+            // An executor polls only tasks that were woken.
+            let answer = loop {
+                match call.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    Poll::Ready(answer) => break answer,
+                    Poll::Pending => {
+                        assert!(task.0.swap(0, Ordering::SeqCst) > 0, "nobody would poll this again")
+                    }
                 }
-            }
-        };
-        assert_eq!(answer.unwrap(), b"here");
-    }
+            };
+            assert_eq!(answer.unwrap(), b"here");
+        }
+    });
 }
 
 /// A provider around another one, written when there was only one way to run a call.
@@ -195,13 +205,16 @@ impl WebAssemblyEngineProviderAsync for Wrapped {
     }
 }
 
-#[tokio::test]
-async fn a_guest_is_called_also_by_who_never_tries_it_without_waiting() {
-    let provider = WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes()).build_async().unwrap();
-    let host = WapcHostAsync::builder(Box::new(Wrapped(provider))).handler(Hasty).build().await.unwrap();
-    for payload in [&b""[..], &[7; 4096]] {
-        let call = pin!(host.call("go", payload));
-        let answer = antiphon::ticker::within(std::time::Duration::from_secs(20), call).await;
-        assert_eq!(answer.expect("nobody began the call").unwrap(), b"here");
-    }
+#[test]
+fn a_guest_is_called_also_by_who_never_tries_it_without_waiting() {
+    run(async {
+        let provider =
+            WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes()).build_async().unwrap();
+        let host = WapcHostAsync::builder(Box::new(Wrapped(provider))).handler(Hasty).build().await.unwrap();
+        for payload in [&b""[..], &[7; 4096]] {
+            let call = pin!(host.call("go", payload));
+            let answer = antiphon::ticker::within(std::time::Duration::from_secs(20), call).await;
+            assert_eq!(answer.expect("nobody began the call").unwrap(), b"here");
+        }
+    });
 }
