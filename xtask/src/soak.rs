@@ -73,10 +73,11 @@ pub(crate) struct Stress {
 pub(crate) fn soak(root: &Path, args: &Soak) -> Result<()> {
     let mut cargo = cargo(root, "run", args.release);
     if args.pool {
-        cargo.args(["--package=antiphon-pool", "--example=soak", "--"]);
+        cargo.args(["--package=antiphon-pool", "--example=soak_pool", "--"]);
         cargo.arg(format!("--engine={}", args.engine.name()));
     } else {
-        cargo.args(["--package", args.engine.package(), "--example", "soak", "--"]);
+        let example = format!("--example=soak_{}", args.engine.name());
+        cargo.args(["--package", args.engine.package(), &example, "--"]);
     }
     cargo.arg(format!("--minutes={}", args.minutes)).arg(format!("--seed={}", args.seed));
     process::run(&mut cargo)

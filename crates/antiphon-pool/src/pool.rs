@@ -27,8 +27,7 @@ use crate::shared::Inner;
 /// use antiphon_pool::HostPool;
 /// use std::sync::Arc;
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), antiphon::errors::Error> {
+/// # fn main() -> Result<(), antiphon::errors::Error> { antiphon::block_on(async {
 /// let guest = TestEngine::new().operation("greet", |name| Ok([b"hello ", name].concat()));
 /// let pool = HostPool::builder(Arc::new(TestFactory::new(guest))).max(4).build().await?;
 /// assert_eq!(pool.call("greet", b"world").await?, b"hello world");
@@ -40,7 +39,7 @@ use crate::shared::Inner;
 /// assert_eq!(answer.join().unwrap()?, b"hello thread");
 /// assert_eq!(pool.stats().calls, 2);
 /// # Ok(())
-/// # }
+/// # }) }
 /// ```
 #[must_use]
 pub struct HostPool {

@@ -137,8 +137,11 @@ fn the_lines_of_a_guest_carry_the_span_of_its_call_on_every_engine() {
         run(1, async {
             let factory = engine.factory(module, &support::options(Isolation::Reuse)).unwrap();
             let pool = HostPool::builder(factory).min(2).max(2).handler(Slow).build().await.unwrap();
-            let (first, second) = tokio::join!(pool.call("first", b""), pool.call("second", b""));
-            assert_eq!((first.unwrap(), second.unwrap()), (b"first".to_vec(), b"second".to_vec()));
+            let answers = support::together([pool.call("first", b""), pool.call("second", b"")]).await;
+            assert_eq!(
+                answers.into_iter().map(Result::unwrap).collect::<Vec<_>>(),
+                [&b"first"[..], b"second"]
+            );
         });
         let lines = std::mem::take(&mut seen.0.lock().unwrap().lines);
         assert_eq!(lines.len(), 4, "on {engine}");

@@ -4,9 +4,10 @@
 
 use std::env;
 use std::fs;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use antiphon::errors::BoxError;
@@ -171,6 +172,23 @@ pub(crate) fn runtime(threads: usize) -> tokio::runtime::Runtime {
 
 pub(crate) fn run<T>(threads: usize, future: impl Future<Output = T>) -> T {
     runtime(threads).block_on(future)
+}
+
+/// Polls futures in one task until all of them have ended.
+pub(crate) async fn together<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|cx| {
+        for (future, output) in &mut futures {
+            if output.is_none()
+                && let Poll::Ready(ready) = future.as_mut().poll(cx)
+            {
+                *output = Some(ready);
+            }
+        }
+        if futures.iter().all(|(_, output)| output.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    futures.into_iter().filter_map(|(_, output)| output).collect()
 }
 
 /// Tries up to three times, because a busy machine may spoil an attempt.

@@ -12,8 +12,7 @@ use crate::BoxFuture;
 /// ```
 /// use antiphon::{Bytes, WapcHostAsync, handler_fn_async, testing::TestEngine};
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), antiphon::errors::Error> {
+/// # fn main() -> Result<(), antiphon::errors::Error> { antiphon::block_on(async {
 /// let engine = TestEngine::new().operation_with_host("relay", |guest| async move {
 ///     guest.host_call("any", "any", "any", guest.payload()).await
 /// });
@@ -24,7 +23,7 @@ use crate::BoxFuture;
 /// let host = WapcHostAsync::builder(Box::new(engine)).handler(echo).build().await?;
 /// assert_eq!(host.call("relay", b"hi").await?, b"hi");
 /// # Ok(())
-/// # }
+/// # }) }
 /// ```
 pub fn handler_fn_async<F>(answer: F) -> HandlerFnAsync<F>
 where

@@ -35,13 +35,12 @@ type Held<'a> = Inside<'a, Slot<Engine, ModuleStateAsync>>;
 /// ```
 /// use antiphon::{WapcHostAsync, testing::TestEngine};
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), antiphon::errors::Error> {
+/// # fn main() -> Result<(), antiphon::errors::Error> { antiphon::block_on(async {
 /// let engine = TestEngine::new().operation("greet", |name| Ok([b"hello ", name].concat()));
 /// let host = WapcHostAsync::new(Box::new(engine), None).await?;
 /// assert_eq!(host.call("greet", b"world").await?, b"hello world");
 /// # Ok(())
-/// # }
+/// # }) }
 /// ```
 #[must_use]
 pub struct WapcHostAsync {

@@ -1,0 +1,4 @@
+//! Both engines through the one crate.
+
+mod engines;
+mod guest_fuel;

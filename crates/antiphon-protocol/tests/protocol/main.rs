@@ -1,0 +1,4 @@
+//! The conversation from outside the crate.
+
+mod conversation;
+mod hostile;

@@ -1,0 +1,4 @@
+//! The sealed world from outside the crate.
+
+mod hostile;
+mod sealed;

@@ -1,0 +1,14 @@
+//! Tests of what the whole process shares: its clock, its subscriber, and warnings that appear once.
+//! So one runs after the other.
+
+mod late_clock;
+mod overflow_warning;
+mod warning;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Waits until no other test of this program runs.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

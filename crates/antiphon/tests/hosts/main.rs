@@ -1,0 +1,13 @@
+//! Hosts on engines that are made for tests.
+
+// A provider of `wapc` 2.2 names its crate so.
+#[cfg(feature = "async")]
+extern crate antiphon as wapc;
+
+#[cfg(feature = "async")]
+mod foreign_provider;
+#[cfg(feature = "async")]
+mod instances;
+mod interleavings;
+mod reports;
+mod router;
