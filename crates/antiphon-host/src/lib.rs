@@ -60,8 +60,8 @@
 //! # Why this is a crate of its own
 //!
 //! The core, `antiphon`, names no engine, so that a program which brings its own engine builds no
-//! other. Its name is also the one that stands in for `wapc`. A facade above the engines needs
-//! neither to change.
+//! other. Users of `wapc` also replace it by the name `antiphon`. A facade above the engines keeps
+//! both so.
 //!
 //! [Antiphon]: https://github.com/antiphon-wasm/antiphon
 

@@ -1,4 +1,4 @@
-//! Many instances of one waPC guest behind one call.
+//! A pool of instances of one waPC guest: each call runs in a free one.
 //!
 //! An instance of a guest serves one call at a time, so a service needs several. A [`HostPool`]
 //! starts them from one compiled module, gives each call a free one, and replaces those that a call
@@ -22,7 +22,7 @@
 //!
 //! # What happens in a call
 //!
-//! 1. The call takes a free instance. It costs one atomic exchange and no lock.
+//! 1. The call takes a free instance. Taking it usually is one atomic exchange, and no lock.
 //! 2. Where none is free, the call waits in a queue, first come, first served. A full queue refuses
 //!    it at once, as [`Overloaded`](antiphon::errors::ErrorKind::Overloaded).
 //! 3. The guest runs where its caller is: in the caller's task, or on the caller's thread.

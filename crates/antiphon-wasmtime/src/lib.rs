@@ -50,19 +50,20 @@
 //!
 //! # Straight and cooperative
 //!
-//! A guest of a synchronous host runs *straight*: on the stack of its caller, to the end of the
-//! call. A guest of an asynchronous host is *cooperative*: it runs on a stack of its own, which it
-//! leaves while it waits for its host, and at each tick. With
-//! [`cooperative(false)`](WasmtimeEngineProviderBuilder::cooperative) a guest that cannot wait runs
-//! straight there too, which is faster for short calls of trusted guests.
+//! A guest of a synchronous host runs *straight*: on its caller's stack, to the end of the call,
+//! unless it was given directories. A guest of an asynchronous host is *cooperative*: it has a
+//! stack of its own, so it can be suspended while it waits for its host, and at each tick so that
+//! other tasks run. With [`cooperative(false)`](WasmtimeEngineProviderBuilder::cooperative) a guest
+//! that cannot wait runs straight there too, which is faster for short calls of trusted guests.
 //!
 //! # What is compiled, and where code is kept
 //!
 //! Each call of a `build` method compiles the module, on all processors, one module at a time in a
-//! process ([`set_parallel_compilations`] allows more). Its code stays in memory for as long as a
-//! provider or a factory of it. With the feature `cache` it is written to disk as well, sealed with
-//! a `SealKey` that only this user can read, and loaded only if its seal is whole and it was
-//! compiled for this version of Wasmtime, this processor and these settings.
+//! process ([`set_parallel_compilations`] allows more). The compiled code stays in memory as long
+//! as a provider or a factory made from it exists. If the builder is given a `ModuleCache` (feature
+//! `cache`), the code is also written to disk, sealed with a `SealKey` that only this user can
+//! read. It is loaded again only if the seal is whole and the code was compiled for this version of
+//! Wasmtime, this processor and these settings.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

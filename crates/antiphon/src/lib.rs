@@ -11,12 +11,13 @@
 //! What happens in a **call**:
 //!
 //! 1. The call waits until the host is free. The time counts against the call's deadline.
-//! 2. If the host has no instance, because an earlier call cost it, the engine starts a new one.
+//! 2. If the host has no usable instance, because an earlier call lost it or each call gets its
+//!    own, the engine starts a new one.
 //! 3. The guest runs. It reads its request, and answers with a response or an error.
 //! 4. Where the guest calls its host, the handler answers. A [`Route`] can allow some calls and
 //!    refuse others.
-//! 5. The answer is copied to the caller. A trap, a deadline or a cancelled call discards the
-//!    instance with its memory; [`Error::fate`](errors::Error::fate) says so.
+//! 5. The answer is copied to the caller. A trap, a deadline, or a cancel while the guest runs
+//!    discards the instance with its memory; [`Error::fate`](errors::Error::fate) says so.
 //!
 //! **Limits** hold without being set: [`Limits`] lists them with their defaults. The host and the
 //! provider can each set them, and the stricter one holds; a [`Request`] can shorten one call or

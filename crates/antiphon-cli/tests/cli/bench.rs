@@ -208,8 +208,8 @@ mod interrupted {
     /// Long enough for some calls, on a busy machine too.
     const MOMENT: Duration = Duration::from_millis(500);
 
-    /// Returns the report of `antiphon bench` with a duration of an hour, when Ctrl-C is pressed after
-    /// this time.
+    /// Returns the report of `antiphon bench` with a duration of an hour, when Ctrl-C is pressed
+    /// after this time.
     fn bench(module: &OsStr, arguments: &[&str], time: Duration) -> String {
         let all: Vec<&OsStr> = ["bench".as_ref(), module, "echo".as_ref()].to_vec();
         let mut child = interrupt::command(all)

@@ -63,8 +63,8 @@ impl Case {
         self
     }
 
-    /// Marks a case whose guest does harm on purpose. The case runs alone in a process, and fails if
-    /// it takes more than five seconds, or more than 192 MiB beyond what was resident before.
+    /// Marks a case whose guest does harm on purpose. The case runs alone in a process, and fails
+    /// if it takes more than five seconds, or more than 192 MiB beyond what was resident before.
     pub(crate) const fn hostile(mut self) -> Self {
         self.hostile = Some(Bound::DEFAULT);
         self
@@ -109,8 +109,8 @@ impl Case {
         self.alone
     }
 
-    /// Returns whether the case belongs to the hostile corpus, and so runs alone in a process, under
-    /// a bound of time and memory.
+    /// Returns whether the case belongs to the hostile corpus, and so runs alone in a process,
+    /// under a bound of time and memory.
     #[must_use]
     pub const fn is_hostile(&self) -> bool {
         self.hostile.is_some()

@@ -2,8 +2,9 @@
 //!
 //! A hostile case is judged by the memory that its process takes up, so no other case may run in
 //! that process at the same time. In the process of the run they would have to follow one another,
-//! with all processors but one idle. So the run starts its own program again, as a worker, and hands
-//! it one case at a time. A case that ends its process is a failed test, not the end of the run.
+//! with all processors but one idle. So the run starts its own program again, as a worker, and
+//! hands it one case at a time. A case that ends its process is a failed test, not the end of the
+//! run.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};

@@ -57,8 +57,8 @@ fn loops() -> Duration {
 /// How much longer a looping call may take, even if the innocent calls keep a single thread busy.
 const GONE: Duration = Duration::from_millis(200);
 
-/// Makes calls by four callers, a thousand in a full run, with or without a loop beside them. Returns
-/// their p99, and how long the loop took.
+/// Makes calls by four callers, a thousand in a full run, with or without a loop beside them.
+/// Returns their p99, and how long the loop took.
 fn innocents(pool: &HostPool, runtime: &tokio::runtime::Runtime, work: [u8; 4], looping: bool) -> Innocents {
     let failed = |pool: &HostPool| pool.stats().errors.iter().map(|(_, count)| count).sum::<u64>();
     let before = failed(pool);

@@ -2,7 +2,7 @@
 
 #[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
 pub(crate) mod cache;
-mod loading;
+mod compiling;
 mod native;
 mod source;
 mod turns;

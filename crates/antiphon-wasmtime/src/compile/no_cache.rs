@@ -2,7 +2,7 @@
 
 use antiphon::Limits;
 
-use super::loading::Loaded;
+use super::compiling::Loaded;
 use crate::engine::Clocked;
 use crate::errors::Result;
 

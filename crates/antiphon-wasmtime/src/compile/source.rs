@@ -5,7 +5,7 @@ use antiphon::module_info::{Export, ExternKind, Import, ModuleInfo};
 use wasmtime::{ExternType, Module, ValType};
 
 use super::cache::Artifact;
-use super::loading::{self, Loaded};
+use super::compiling::{self, Loaded};
 use crate::engine::Clocked;
 use crate::errors;
 use crate::options::Settings;
@@ -43,7 +43,7 @@ impl Source<'_> {
             Self::Bytes(bytes) if let Some(cache) = &settings.cache => {
                 cache.load_or_compile(bytes, engine, limits, deterministic)
             }
-            Self::Bytes(bytes) => loading::compile(bytes, engine, limits),
+            Self::Bytes(bytes) => compiling::compile(bytes, engine, limits),
         }
     }
 }

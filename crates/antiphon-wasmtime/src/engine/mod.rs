@@ -1,8 +1,8 @@
 //! The Wasmtime engine, and what advances its epochs.
 
+mod epoch_deadlines;
 mod pooling;
 mod system_info;
-mod ticks;
 
 use std::sync::{Arc, Weak};
 
@@ -11,8 +11,8 @@ use antiphon::errors::{Error, ErrorKind};
 use antiphon::ticker::{self, OnTick};
 use wasmtime::{Config, Engine, EngineWeak, WasmFeatures};
 
+pub(crate) use self::epoch_deadlines::Ticks;
 pub(crate) use self::pooling::Pool;
-pub(crate) use self::ticks::Ticks;
 
 /// An engine, with what ends its guests in time.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 
 mod compiled;
 mod data;
+mod deadline;
 #[cfg_attr(not(any(feature = "async", feature = "wasi-fs")), path = "no_fiber.rs")]
 mod fiber;
 mod imports;

@@ -5,6 +5,7 @@
 //! costs four locks a call. So a provider may implement `converse` and take the whole conversation
 //! instead. A `None` from it costs one call through a table.
 
+mod discard;
 #[cfg(feature = "async")]
 mod engine_async;
 mod link_imports;

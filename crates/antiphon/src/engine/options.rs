@@ -171,8 +171,8 @@ impl EngineOptions {
         self.granted_dirs().next().is_some()
     }
 
-    /// Returns all directories that the guest is to have: those of [`wasi_params`](Self::wasi_params),
-    /// and then [`dirs`](Self::dirs).
+    /// Returns all directories that the guest is to have: those of
+    /// [`wasi_params`](Self::wasi_params), and then [`dirs`](Self::dirs).
     pub fn granted_dirs(&self) -> impl Iterator<Item = GuestDir> + '_ {
         self.wasi_params.dirs().chain(self.dirs.iter().cloned())
     }

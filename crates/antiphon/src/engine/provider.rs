@@ -12,11 +12,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::discard::discard;
 use super::wapc2::ModuleState;
 use super::{Capabilities, EngineProviderFactory, WebAssemblyEngineProvider};
 use crate::call::{Isolation, block_on};
 use crate::conversation::Conversation;
-use crate::errors::{BoxError, Error, ErrorKind, Fate, Result};
+use crate::errors::{BoxError, Error, ErrorKind, Result};
 use crate::module::info::ModuleInfo;
 use antiphon_protocol::{Limits, names};
 
@@ -268,16 +269,6 @@ impl Spares {
         self.many = true;
         self.instance = spare;
     }
-}
-
-/// Drops an instance that must not be used again at once, with its memory: the host may be idle for
-/// long.
-#[cold]
-pub(super) fn discard<I>(instance: &mut Option<I>, error: Error) -> Error {
-    if error.fate() == Fate::Discarded {
-        *instance = None;
-    }
-    error
 }
 
 /// Makes providers of one module, in either mode.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use antiphon_protocol::Limits;
 use async_trait::async_trait;
 
-use super::provider::{Compiled, Factory, HostKind, Instance, Spares, discard, not_async};
+use super::discard::discard;
+use super::provider::{Compiled, Factory, HostKind, Instance, Spares, not_async};
 use super::wapc2::ModuleStateAsync;
 use super::{EngineProviderFactory, WebAssemblyEngineProviderAsync};
 use crate::BoxFuture;

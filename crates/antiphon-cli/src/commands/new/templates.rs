@@ -1,5 +1,5 @@
-//! The projects that `antiphon new guest` writes. Their files, in templates/, are copies of those in
-//! the repository's guests/; a test compares them.
+//! The projects that `antiphon new guest` writes. Their files, in templates/, are copies of those
+//! in the repository's guests/; a test compares them.
 
 use crate::args::Language;
 

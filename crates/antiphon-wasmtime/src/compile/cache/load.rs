@@ -11,7 +11,7 @@ use super::digest::{self, length};
 use super::environment::Environment;
 use super::key::SealKey;
 use super::{ModuleCache, Wanted, private, size_limit};
-use crate::compile::loading::{Loaded, Read};
+use crate::compile::compiling::{Loaded, Read};
 use crate::compile::turns;
 use crate::engine::Clocked;
 use crate::errors::Result;
@@ -28,7 +28,7 @@ pub(crate) struct Artifact<'a> {
 }
 
 impl ModuleCache {
-    /// Takes a module from the cache, or compiles it as [`loading::compile`] does.
+    /// Takes a module from the cache, or compiles it as [`compiling::compile`] does.
     pub(in crate::compile) fn load_or_compile(
         &self,
         bytes: &[u8],
@@ -114,7 +114,7 @@ mod tests {
     use super::digest::ParallelHasher;
     use super::*;
     use crate::WasmtimeEngineProviderBuilder;
-    use crate::compile::{loading, native};
+    use crate::compile::{compiling, native};
     use crate::engine::config;
 
     const GUEST: &[u8] = br#"(module (memory (export "memory") 1)
@@ -179,7 +179,7 @@ mod tests {
         let key = SealKey::open(directory.path()).unwrap();
         let path = directory.path().join("guest.sealed");
         let engine = Clocked::new(&config()).unwrap();
-        let (module, info, _) = loading::compile(GUEST, engine.clone(), &Limits::new()).unwrap();
+        let (module, info, _) = compiling::compile(GUEST, engine.clone(), &Limits::new()).unwrap();
         let here = Environment::of(&engine, false);
         assert_eq!(here, Environment::of(&Clocked::new(&config()).unwrap(), false));
         let wanted = *blake3::hash(GUEST).as_bytes();

@@ -10,7 +10,8 @@ use wasmtime::{Caller, Linker, Result};
 
 use super::directories;
 use crate::engine::Ticks;
-use crate::instance::data::{Data, check, split};
+use crate::instance::data::{Data, split};
+use crate::instance::deadline::check;
 
 /// What a guest has of the sealed world.
 pub(in crate::instance) type Session = Box<antiphon_wasi::Session>;
