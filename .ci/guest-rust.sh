@@ -14,7 +14,7 @@ ensure_rust_for_guests() {
         # Nothing is removed for it: where Debian's own rustc is in use it stays.
         apt-get update && apt-get install --yes --no-install-recommends --no-remove "${GUEST_RUST_PACKAGES[@]}" || return
     fi
-    make_guest_rust "$1"
+    make_guest_rust "$1" || return
     export ANTIPHON_GUEST_RUST=$1
 }
 
@@ -24,11 +24,12 @@ has_guest_rust_packages() {
 }
 
 make_guest_rust() {
-    mkdir -p "$1"
-    ln -sf /usr/bin/rustc "$1/rustc"
+    # `set -e` does not hold where the caller asks whether this worked.
+    mkdir -p "$1" || return
+    ln -sf /usr/bin/rustc "$1/rustc" || return
     # Called by name: the rust-lld that rustc looks for is in a package that need not be there.
-    ln -sf /usr/bin/lld-22 "$1/rust-lld"
-    cat >"$1/cargo" <<'CARGO'
+    ln -sf /usr/bin/lld-22 "$1/rust-lld" || return
+    cat >"$1/cargo" <<'CARGO' || return
 #!/usr/bin/env bash
 # Debian has the standard library for wasm32 as source only, so it is built along, which stable Rust has to be told to do.
 export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_abort

@@ -1,8 +1,10 @@
 //! Runs the suite on a provider.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use antiphon::errors::BoxError;
@@ -11,7 +13,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::cases::cases;
 use crate::suite::{Case, Mode, Module, Provider, Subject, guests_dir};
-use crate::support::workers::{self, Workers};
+use crate::support::workers::{self, Unchecked, Workers};
 use crate::support::{Bound, unpoisoned};
 
 /// Returns the bound of an ordinary case, past which it counts as hanging:
@@ -79,16 +81,20 @@ impl Setup {
 /// ([`ErrorKind::Unsupported`](antiphon::errors::ErrorKind::Unsupported)). The exit code says
 /// whether all other cases passed. It is a failure if the provider refuses the smallest guest, or
 /// has neither kind of host.
+///
+/// Hostile cases run in other processes: this program again, with its arguments, several at once and
+/// each with one case at a time. A program with more than one run gives each a name of its own.
 pub fn run<F, E>(setup: Setup, provider: F) -> ExitCode
 where
     F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
     E: Into<BoxError>,
 {
     let provider: Arc<Provider> = Arc::new(move |module: &Module| provider(module).map_err(Into::into));
-    if workers::is_worker() {
-        return workers::serve(|name| check_named(name, &setup, &provider));
+    let served = workers::served_run();
+    if served.as_ref().is_some_and(|run| *run != setup.name) {
+        // A worker of another run in the same program.
+        return ExitCode::SUCCESS;
     }
-    let arguments = Arguments::from_args();
     let capabilities = match Subject::new(Arc::clone(&provider), Mode::Sync, None).capabilities() {
         Ok(capabilities) => capabilities,
         Err(error) => {
@@ -100,7 +106,14 @@ where
         eprintln!("{} has no provider for either kind of host", setup.name);
         return ExitCode::FAILURE;
     };
-    let workers = Arc::new(Workers::default());
+    if served.is_some() {
+        // The engine is in memory by now, so no case is charged for that.
+        return workers::serve(|name| check_named(name, &setup, &provider));
+    }
+    let mut arguments = Arguments::from_args();
+    // Half of the time cases wait, for a deadline or for each other.
+    arguments.test_threads.get_or_insert_with(|| 2 * available_parallelism().map_or(1, NonZero::get));
+    let workers = Arc::new(Workers::new(&setup.name));
     let mut trials = Vec::new();
     for case in cases() {
         for mode in case.modes() {
@@ -114,7 +127,10 @@ where
             trials.push(trial.with_kind(setup.name.clone()));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let ended_badly = workers.end();
+    ended_badly.iter().for_each(|text| eprintln!("{text}"));
+    if ended_badly.is_empty() { conclusion.exit_code() } else { ExitCode::FAILURE }
 }
 
 /// The modes that a provider lacks.
@@ -160,10 +176,23 @@ fn trial(case: Case, subject: Subject, missing: Option<&'static str>, workers: &
     Trial::ignorable_test(name.clone(), move || match missing {
         Some(reason) => Ok(Completion::ignored_with(reason)),
         None => check(case, || match case.is_hostile() {
-            true => workers.check(&name),
+            true => check_in_worker(case, subject, (&name, &workers)),
             false => within(patience(), case, subject),
         })
         .map(|()| Completion::Completed),
+    })
+}
+
+/// Checks a hostile case in a worker. Where the program cannot start itself again, hostile cases run
+/// here, one at a time.
+fn check_in_worker(case: Case, subject: Subject, (name, workers): (&str, &Workers)) -> Result<(), Failed> {
+    static HERE: Mutex<()> = Mutex::new(());
+    workers.check(name).or_else(|unchecked| match unchecked {
+        Unchecked::Failed(failed) => Err(failed),
+        Unchecked::NoWorker => {
+            let _here = unpoisoned(HERE.lock());
+            hostile(case, subject)
+        }
     })
 }
 

@@ -26,10 +26,12 @@ pub(crate) fn with_keys(
     engine: EngineKind,
     directory: Option<PathBuf>,
 ) -> Result<ModuleBuilder, Error> {
+    if !engine.keeps_code() {
+        let what = format!("{engine} keeps no compiled code: it runs modules as they are");
+        return Err(Error::new(ErrorKind::Unsupported, what));
+    }
     match directory.or_else(|| engine.default_cache_dir()) {
         Some(directory) => Ok(builder.cache_dir(directory)),
-        // The builder reports that, and not a missing directory.
-        None if !engine.keeps_code() => Ok(builder),
         None => {
             let what = "the directory for the key of artifacts is unknown; give one with --cache-dir";
             Err(Error::new(ErrorKind::Unsupported, what))

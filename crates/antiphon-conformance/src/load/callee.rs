@@ -47,7 +47,8 @@ pub trait Callee: Send + Sync {
     /// Reports whether everything was given back. Called once, after the last call has ended. The
     /// default reports success.
     ///
-    /// # Errors A description of what was not given back.
+    /// # Errors
+    /// A description of what was not given back.
     async fn end(&self) -> Result<(), String> {
         Ok(())
     }

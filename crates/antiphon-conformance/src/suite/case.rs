@@ -140,7 +140,8 @@ impl Case {
 
     /// Checks the behaviour.
     ///
-    /// # Panics The provider does not show the behaviour.
+    /// # Panics
+    /// The provider does not show the behaviour.
     pub fn check(&self, subject: &Subject) {
         (self.check)(subject);
     }

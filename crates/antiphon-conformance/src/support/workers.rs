@@ -8,7 +8,8 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -17,15 +18,15 @@ use libtest_mimic::Failed;
 
 use super::unpoisoned;
 
-/// Set in the environment of a worker.
+/// Set in the environment of a worker, to the name of the run that it works for.
 const WORKER: &str = "ANTIPHON_CONFORMANCE_WORKER";
 
 /// Begins the line that says how a case ended. A worker's other lines are output of the case.
 const ENDED: &str = "\u{1}ended ";
 
-/// Returns whether this process is a worker of a run.
-pub(crate) fn is_worker() -> bool {
-    env::var_os(WORKER).is_some()
+/// Returns the name of the run that this process is a worker of, if it is one.
+pub(crate) fn served_run() -> Option<String> {
+    env::var(WORKER).ok()
 }
 
 /// Checks the tests whose names a run sends, one a line, until the run closes the pipe.
@@ -55,12 +56,14 @@ fn write_end(output: &mut impl Write, end: &End) -> io::Result<()> {
 
 /// Reads up to the end of a case. Prints what the case itself wrote.
 fn read_end(input: &mut impl BufRead) -> io::Result<End> {
-    let mut line = String::new();
+    let mut line = Vec::new();
     loop {
         line.clear();
-        if input.read_line(&mut line)? == 0 {
+        if input.read_until(b'\n', &mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        // A case may write any bytes.
+        let line = String::from_utf8_lossy(&line);
         let Some(end) = line.strip_prefix(ENDED) else {
             if !line.trim().is_empty() {
                 print!("{line}");
@@ -78,79 +81,119 @@ fn read_end(input: &mut impl BufRead) -> io::Result<End> {
 }
 
 /// The workers of a run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Workers {
+    /// The name of the run.
+    run: String,
     idle: Mutex<Vec<Worker>>,
 }
 
+/// Why a worker did not check a case.
+pub(crate) enum Unchecked {
+    /// No worker could be started: the case may be checked in another way.
+    NoWorker,
+    /// The case failed, or ended its process.
+    Failed(Failed),
+}
+
 impl Workers {
+    pub(crate) fn new(run: &str) -> Self {
+        Self { run: run.to_owned(), idle: Mutex::default() }
+    }
+
     /// Runs a test in a worker that runs no other, and starts one if all are busy.
-    pub(crate) fn check(&self, name: &str) -> Result<(), Failed> {
-        let idle = unpoisoned(self.idle.lock()).pop();
-        let mut worker = match idle {
+    pub(crate) fn check(&self, name: &str) -> Result<(), Unchecked> {
+        let mut worker = match self.take_idle() {
             Some(worker) => worker,
-            None => Worker::start().map_err(|error| format!("no worker could be started: {error}"))?,
+            None => Worker::start(&self.run).map_err(|_| Unchecked::NoWorker)?,
         };
-        match worker.check(name)? {
+        match worker.check(name).map_err(|text| Unchecked::Failed(text.into()))? {
             Ok(()) => {
                 unpoisoned(self.idle.lock()).push(worker);
                 Ok(())
             }
             // The case may have left a thread behind that still runs, so its worker goes.
-            Err(text) => Err(text.into()),
+            Err(text) => Err(Unchecked::Failed(text.into())),
         }
+    }
+
+    /// Takes an idle worker whose process has not ended. One that ended after its last case stays
+    /// among the idle ones, for [`end`](Self::end) to report.
+    fn take_idle(&self) -> Option<Worker> {
+        let mut idle = unpoisoned(self.idle.lock());
+        let alive = idle.iter_mut().position(|worker| matches!(worker.process.try_wait(), Ok(None)))?;
+        Some(idle.swap_remove(alive))
+    }
+
+    /// Lets all workers end. Returns a text for each that did not end well, which is the doing of a
+    /// case that had passed.
+    pub(crate) fn end(&self) -> Vec<String> {
+        let idle = std::mem::take(&mut *unpoisoned(self.idle.lock()));
+        idle.into_iter().filter_map(Worker::retire).collect()
     }
 }
 
 #[derive(Debug)]
 struct Worker {
     process: Child,
-    names: ChildStdin,
+    /// `None` once the worker was told to end.
+    names: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
+    /// The last test that it was given.
+    last: String,
 }
 
 impl Worker {
-    fn start() -> io::Result<Self> {
-        let mut command = Command::new(env::current_exe()?);
-        Self::spawn(command.env(WORKER, "1"))
+    fn start(run: &str) -> io::Result<Self> {
+        // The file may be replaced while the tests run, which a path does not survive.
+        let itself = PathBuf::from("/proc/self/exe");
+        let itself = if itself.exists() { itself } else { env::current_exe()? };
+        Self::spawn(Command::new(itself).args(env::args_os().skip(1)).env(WORKER, run))
     }
 
     fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (Some(names), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
-            unreachable!("both pipes were asked for")
+        let (names, Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
+            unreachable!("the pipe was asked for")
         };
-        Ok(Self { process, names, answers: BufReader::new(answers) })
+        Ok(Self { process, names, answers: BufReader::new(answers), last: String::new() })
     }
 
     /// Runs a test. It is an error of its own if the process does not say how the test ended.
     fn check(&mut self, name: &str) -> Result<End, String> {
-        let asked = writeln!(self.names, "{name}");
+        name.clone_into(&mut self.last);
+        let asked = match &mut self.names {
+            Some(names) => writeln!(names, "{name}"),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
         asked.and_then(|()| read_end(&mut self.answers)).map_err(|error| {
-            let status = self.end();
+            // A process that closed its pipe is about to end by itself, which says more than a kill.
+            let status = self.wait(Duration::from_millis(100));
+            let status = status.map_or_else(|| "still running".to_owned(), |status| status.to_string());
             format!("the process of the case is gone ({status}): {error}")
         })
     }
 
-    /// Ends the process if it has not ended, and says how it did.
-    fn end(&mut self) -> String {
-        // A process that closed its pipe is about to end by itself, which says more than a kill.
-        let by_itself = (0..100).find_map(|_| {
-            let ended = self.process.try_wait().ok().flatten();
-            if ended.is_none() {
-                thread::sleep(Duration::from_millis(1));
+    /// Tells the process to end, and returns a text unless it ends well.
+    fn retire(mut self) -> Option<String> {
+        self.names = None;
+        let ended = match self.wait(Duration::from_secs(5)) {
+            Some(status) if status.success() => return None,
+            Some(status) => status.to_string(),
+            None => "did not end".to_owned(),
+        };
+        Some(format!("the process of a hostile case {ended} after the case, which was {}", self.last))
+    }
+
+    /// Waits for the end of the process, for this long at most.
+    fn wait(&mut self, time: Duration) -> Option<ExitStatus> {
+        for _ in 0..time.as_millis() {
+            if let Ok(Some(status)) = self.process.try_wait() {
+                return Some(status);
             }
-            ended
-        });
-        if let Some(status) = by_itself {
-            return status.to_string();
+            thread::sleep(Duration::from_millis(1));
         }
-        // It may end in this moment.
-        let _ = self.process.kill();
-        match self.process.wait() {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
-        }
+        None
     }
 }
 
@@ -187,6 +230,7 @@ mod tests {
             (b"\x01ended failed 9\nhalf", io::ErrorKind::UnexpectedEof),
             (b"\x01ended failed many\n", io::ErrorKind::InvalidData),
             (b"\x01ended passed\n", io::ErrorKind::InvalidData),
+            (b"\xff\n", io::ErrorKind::UnexpectedEof),
         ] {
             assert_eq!(read(bytes).unwrap_err().kind(), kind, "{bytes:?}");
         }
@@ -198,5 +242,24 @@ mod tests {
         let mut worker = Worker::spawn(Command::new("sh").args(["-c", "read name; kill -SEGV $$"])).unwrap();
         let error = worker.check("sync::topic::name").unwrap_err();
         assert!(error.starts_with("the process of the case is gone (signal: 11"), "{error}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_process_that_ends_badly_after_its_case_is_reported_with_the_case() {
+        for (script, expected) in [
+            ("read name; printf '\\001ended passed 0\\n'; read name; kill -SEGV $$", Some("signal: 11")),
+            ("read name; printf '\\001ended passed 0\\n'; read name; exit 0", None),
+        ] {
+            let mut worker = Worker::spawn(Command::new("sh").args(["-c", script])).unwrap();
+            assert_eq!(worker.check("sync::topic::name"), Ok(Ok(())));
+            let ended = worker.retire();
+            assert_eq!(ended.is_some(), expected.is_some(), "{ended:?}");
+            let text = ended.unwrap_or_default();
+            assert!(
+                expected.is_none_or(|end| text.contains(end) && text.ends_with("sync::topic::name")),
+                "{text}"
+            );
+        }
     }
 }

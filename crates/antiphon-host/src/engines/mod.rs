@@ -1,4 +1,4 @@
-//! The engines of this build. This is the one place that asks which cargo features are on.
+//! The engines of this build. This is the one place that asks which of them it has.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,10 +20,6 @@ pub(crate) type Compile = fn(&[u8], &EngineOptions) -> Made;
 
 /// What an engine that compiles does with a directory for its code, which is the first argument of
 /// each.
-#[cfg_attr(
-    not(all(feature = "wasmtime", feature = "cache")),
-    expect(dead_code, reason = "only an engine that compiles has one")
-)]
 #[derive(Clone, Copy)]
 pub(crate) struct Cache {
     /// Loads a module's code from the directory, or compiles the module and keeps its code there.

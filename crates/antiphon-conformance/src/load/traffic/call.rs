@@ -40,7 +40,8 @@ impl Caller {
 
     /// Makes a call.
     ///
-    /// # Errors The outcome was not the right one, or contained bytes of another call.
+    /// # Errors
+    /// The outcome was not the right one, or contained bytes of another call.
     pub(crate) async fn call(&mut self, site: &Site, kind: Kind) -> Result<(), String> {
         self.calls += 1;
         // The factor is odd, so no two calls get equal canaries.
