@@ -19,8 +19,8 @@ fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // Threads are counted. Those of the compiler and of the ticker stay until the process ends, so
-    // they start here. The runner also starts a thread for the test that waits next, and has done so
-    // after this time.
+    // they start here. The runner also starts a thread for the test that waits next, and has done
+    // so after this time.
     for engine in support::engines() {
         drop(support::factory(engine, Isolation::Reuse));
     }

@@ -1,6 +1,6 @@
 //! Replacing the module while calls run.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

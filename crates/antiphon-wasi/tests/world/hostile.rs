@@ -79,8 +79,8 @@ fn argument() -> impl Strategy<Value = i64> {
     ]
 }
 
-/// The bytes of a memory. They come from a seed, because a strategy for each byte would take most of
-/// the time of these tests.
+/// The bytes of a memory. They come from a seed, because a strategy for each byte would take most
+/// of the time of these tests.
 fn memory() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         // Small numbers make plausible pointers, lengths, and kinds.

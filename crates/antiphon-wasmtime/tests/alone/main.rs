@@ -1,5 +1,5 @@
-//! Tests of what the whole process shares: its clock, its subscriber, and warnings that appear once.
-//! So one runs after the other.
+//! Tests of what the whole process shares: its clock, its subscriber, and warnings that appear
+//! once. So one runs after the other.
 
 mod late_clock;
 mod overflow_warning;
