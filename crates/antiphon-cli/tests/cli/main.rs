@@ -1,6 +1,6 @@
 //! Runs the real program on the real guests.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+#![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 mod bench;
 mod calls;

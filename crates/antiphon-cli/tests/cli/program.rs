@@ -176,7 +176,7 @@ pub(crate) mod interrupt {
 /// Runs `antiphon call` in a mode on one of the guests.
 pub(crate) fn call(mode: &str, name: &str, arguments: &[&str]) -> Run {
     if name == LARGE_GUEST {
-        // Takes seconds to compile. So the first test compiles it, and the others wait for the
+        // Takes seconds to compile. So the first test compiles it, and the others find it in the
         // cache.
         static COMPILED: Once = Once::new();
         COMPILED.call_once(|| drop(call_path(mode, &guest(name), &["echo"])));

@@ -1,6 +1,4 @@
 //! JSON, and a codec from outside this crate.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
 use std::collections::BTreeMap;
 
 use antiphon_codec::{Codec, DecodeError, DecodeErrorKind, EncodeError, Json, MAX_DEPTH};

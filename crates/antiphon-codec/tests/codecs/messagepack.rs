@@ -1,7 +1,5 @@
 //! MessagePack: encoded bytes equal those of `rmp-serde`, and any bytes decode to a value or a
 //! typed error.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 

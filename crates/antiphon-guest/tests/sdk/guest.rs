@@ -1,7 +1,5 @@
 //! A guest whose operations run on the developer's machine.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics is a test that fails")]
-
 use antiphon_guest::prelude::*;
 use antiphon_guest::testing::{call, on_host_call, take_log};
 use antiphon_guest::{Table, install, register_fallback, table};

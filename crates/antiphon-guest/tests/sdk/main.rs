@@ -1,4 +1,6 @@
 //! Guests on the developer's machine, and the messages for mistakes in guests.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
 mod guest;
 mod refusals;

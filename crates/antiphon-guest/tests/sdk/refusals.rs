@@ -3,8 +3,6 @@
 //! Cargo builds a project of files, each with its mistakes, and every message is expected at its
 //! line. `trybuild` would compare all of rustc's output, which changes with each release.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
-
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! Runs guests on every engine of the build, and checks that each option reaches the engine.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

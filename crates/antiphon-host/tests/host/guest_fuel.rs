@@ -1,8 +1,6 @@
 //! What the guest's SDKs cost: on the path of a call, in fuel, on every engine, beside a guest by
 //! hand; and in bytes.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
-
 use std::path::Path;
 
 use antiphon::{Limits, Request, WapcHost};

@@ -1,4 +1,6 @@
 //! Both engines through the one crate.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
 mod engines;
 mod guest_fuel;

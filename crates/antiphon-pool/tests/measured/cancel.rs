@@ -1,7 +1,5 @@
 //! Calls that their callers drop at any point: everything returns to its previous state.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
-
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,7 +1,5 @@
 //! What is left of a pool that is gone, and what an idle pool costs.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};

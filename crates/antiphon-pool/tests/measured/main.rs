@@ -1,6 +1,14 @@
 //! What is measured: times, and what the process holds of the system's resources. So one test runs
 //! after the other.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics is a test that fails"
+)]
+
 mod bars;
 mod cancel;
 mod gone;

@@ -3,8 +3,6 @@
 //!
 //! The bounds are for an optimised build; an unoptimised build has bounds of its own.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
-
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,7 +1,5 @@
 //! Replacing the module again and again while calls run: no call fails, and memory does not grow.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 

@@ -1,8 +1,6 @@
 //! Calls of a pool: the order in which they are served, which ones are refused, and what the
 //! statistics say.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
-
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

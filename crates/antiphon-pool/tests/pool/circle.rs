@@ -1,8 +1,6 @@
 //! Calls of a pool's handlers to the pool itself. A call that would make all of them wait forever
 //! is refused at once, and no other call is.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::{Duration, Instant};

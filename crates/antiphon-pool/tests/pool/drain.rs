@@ -1,7 +1,5 @@
 //! The end of a pool by a drain.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

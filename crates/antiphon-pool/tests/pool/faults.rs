@@ -1,7 +1,5 @@
 //! A fault in one call costs one instance, which comes back by itself.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};

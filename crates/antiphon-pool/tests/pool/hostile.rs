@@ -1,7 +1,5 @@
 //! What a pool has to survive from its users, their code, and their settings.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};

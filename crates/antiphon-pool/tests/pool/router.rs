@@ -1,7 +1,5 @@
 //! A router as the handler of a pool. Its routes call the pool again.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
-
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! What the tests of the pool share.
 
-#![allow(dead_code, clippy::panic, reason = "each test takes what it needs, and fails")]
+#![allow(dead_code, clippy::panic, clippy::unwrap_used, reason = "each test takes what it needs, and fails")]
 
 use std::env;
 use std::fs;

@@ -2,8 +2,6 @@
 //! its edge, every getter. The state machine needs no engine, so each of its rules is tested here
 //! first.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::borrow::Cow;
 use std::time::Duration;
 

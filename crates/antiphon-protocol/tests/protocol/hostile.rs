@@ -1,8 +1,6 @@
 //! Random sequences of imports with random pointers and lengths: never a panic, never an allocation
 //! above the limits, and the same outcome in a replay.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

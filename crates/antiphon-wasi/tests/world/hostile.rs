@@ -2,8 +2,6 @@
 //! that fails leaves the guest's memory unchanged.
 
 #![expect(unsafe_code, reason = "an allocator that counts is an unsafe trait")]
-#![expect(clippy::expect_used, reason = "it is a test, and helpers of tests are not seen as such")]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;

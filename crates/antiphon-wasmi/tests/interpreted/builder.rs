@@ -1,8 +1,6 @@
 //! What the builder does with its options. Options that wasmi cannot serve are refused, never
 //! ignored.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::time::Duration;
 
 use antiphon::errors::{Error, ErrorKind, Fate};

@@ -1,7 +1,5 @@
 //! Fuel comes in slices. What is counted and limited is their sum, exact to the unit.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use antiphon::errors::{Error, ErrorKind, Fate};
 use antiphon::{
     Bytes, HostCall, HostCallError, HostHandlerAsync, Limits, Request, Response, WapcHost, WapcHostAsync,

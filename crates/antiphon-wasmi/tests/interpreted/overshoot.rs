@@ -1,7 +1,5 @@
 //! How late a deadline comes for guests that use the time of a slice as much as possible.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

@@ -1,8 +1,6 @@
 //! A guest is suspended and resumed at the end of every slice of fuel. Its results must equal those
 //! of a run in one piece, on plain wasmi without fuel.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::thread;
 
 use antiphon::{

@@ -1,7 +1,5 @@
 //! Start sections run like any export: in slices, under the deadline of a start.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::error::Error as _;
 use std::time::{Duration, Instant};
 

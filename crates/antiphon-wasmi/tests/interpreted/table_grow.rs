@@ -1,11 +1,5 @@
 //! `table.grow`, during which wasmi cannot be interrupted.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test says what it expects, of memory that it computes itself"
-)]
-
 use antiphon::errors::{ErrorKind, Fate};
 use antiphon::{Limits, Request, WapcHost, WapcHostAsync};
 use antiphon_wasmi::WasmiEngineProviderBuilder;

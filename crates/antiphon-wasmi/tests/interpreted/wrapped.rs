@@ -1,6 +1,5 @@
 //! Providers in wrappers that pass on only a part of what a host tries.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 use std::sync::Arc;
 
 use antiphon::errors::{BoxError, ErrorKind, Fate};

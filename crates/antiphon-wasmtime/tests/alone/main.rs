@@ -1,6 +1,8 @@
 //! Tests of what the whole process shares: its clock, its subscriber, and warnings that appear
 //! once. So one runs after the other.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
 mod late_clock;
 mod overflow_warning;
 mod warning;

@@ -1,7 +1,5 @@
 //! Artifacts: which ones are loaded, and everything that is refused.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
-
 use std::error::Error as StdError;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};

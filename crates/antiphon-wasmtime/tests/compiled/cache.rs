@@ -1,8 +1,6 @@
 //! The cache of compiled modules: hits, misses, and everything that may be wrong with its
 //! directory.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

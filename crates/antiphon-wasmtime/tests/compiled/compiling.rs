@@ -1,7 +1,5 @@
 //! Modules that are loaded by the threads of a rayon pool, in which wasmtime would also compile.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! Real directories for guests, in both modes.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! What programs written for `wasmtime-provider` do with the builder, in both modes.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

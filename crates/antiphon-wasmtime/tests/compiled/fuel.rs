@@ -1,8 +1,6 @@
 //! Fuel and the deterministic mode on this engine: what the builder makes of them, and engines of
 //! the caller.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
-
 use std::time::Duration;
 
 use antiphon::errors::{Error, ErrorKind, Fate};

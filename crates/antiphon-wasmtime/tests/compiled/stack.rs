@@ -1,8 +1,6 @@
 //! Guests on threads with little stack. An overflow of the native stack would end the process, and
 //! no guest may cause one.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};

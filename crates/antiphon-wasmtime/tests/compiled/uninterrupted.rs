@@ -1,7 +1,5 @@
 //! Guests that nothing ends from outside.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::thread;
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,5 @@
 //! Which task is woken for a guest that waits. A guest is called before its task is known.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
-
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,7 +1,5 @@
 //! A provider written for `wapc` 2.2, in both modes, with nothing changed but the crate's name.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
-
 use std::error::Error as _;
 use std::time::Duration;
 

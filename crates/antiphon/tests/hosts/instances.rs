@@ -1,8 +1,6 @@
 //! Checks that instances do not disturb each other: an old one that is not quite gone, a new one on
 //! its way.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Waker};

@@ -1,8 +1,6 @@
 //! What happens at awkward moments: a wake in the middle of another wait, a call while its thread
 //! ends, a handle that is used while an inner call runs.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};

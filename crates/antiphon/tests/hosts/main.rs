@@ -1,5 +1,7 @@
 //! Hosts on engines that are made for tests.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
 // A provider of `wapc` 2.2 names its crate so.
 #[cfg(feature = "async")]
 extern crate antiphon as wapc;

@@ -1,7 +1,5 @@
 //! What a host reports to `tracing` without being asked.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::fmt;
 use std::sync::{Arc, Mutex};
 

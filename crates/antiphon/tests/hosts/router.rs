@@ -1,8 +1,6 @@
 //! Compares a router with a single handler: what it costs, how its guest runs, what it leaves
 //! behind.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
