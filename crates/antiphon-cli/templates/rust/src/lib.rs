@@ -1,5 +1,5 @@
-//! A waPC guest as its author would write it with `antiphon-guest`: the operations that all example
-//! guests have, and typed ones.
+//! A waPC guest as its author would write it with `antiphon-guest`: the operations that all example guests have, and
+//! typed ones.
 
 use std::borrow::Cow;
 
@@ -59,8 +59,8 @@ struct Greeting {
     length: usize,
 }
 
-/// Takes `{name: str, count: u32}` and answers `{text: str, length: u32}`, both in MessagePack. It
-/// says itself what is wrong with a payload that is something else.
+/// Takes `{name: str, count: u32}` and answers `{text: str, length: u32}`, both in MessagePack. It says itself what is wrong
+/// with a payload that is something else.
 #[operation]
 fn greet(request: Result<MessagePack<Request<'_>>, DecodeError>) -> Result<MessagePack<Greeting>, &'static str> {
     let MessagePack(Request { name, count }) =
@@ -72,8 +72,8 @@ fn greet(request: Result<MessagePack<Request<'_>>, DecodeError>) -> Result<Messa
     Ok(MessagePack(Greeting { length: text.len(), text }))
 }
 
-/// Adds two numbers. Here a payload that is something else is refused before the function runs: the
-/// host is told at which byte, and in which field.
+/// Adds two numbers. Here a payload that is something else is refused before the function runs: the host is told at which
+/// byte, and in which field.
 #[operation(name = "math/add")]
 fn add(MessagePack((a, b)): MessagePack<(u32, u32)>) -> Result<MessagePack<u32>, &'static str> {
     a.checked_add(b).map(MessagePack).ok_or("too large")
