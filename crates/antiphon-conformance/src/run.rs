@@ -82,8 +82,8 @@ impl Setup {
 /// whether all other cases passed. It is a failure if the provider refuses the smallest guest, or
 /// has neither kind of host.
 ///
-/// Hostile cases run in other processes: this program again, with its arguments, several at once and
-/// each with one case at a time. A program with more than one run gives each a name of its own.
+/// Hostile cases run in other processes: this program again, with its arguments, several at once
+/// and each with one case at a time. A program with more than one run gives each a name of its own.
 pub fn run<F, E>(setup: Setup, provider: F) -> ExitCode
 where
     F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
@@ -187,8 +187,8 @@ fn trial(case: Case, subject: Subject, missing: Option<&'static str>, workers: &
     })
 }
 
-/// Checks a hostile case in a worker. Where the program cannot start itself again, hostile cases run
-/// here, one at a time.
+/// Checks a hostile case in a worker. Where the program cannot start itself again, hostile cases
+/// run here, one at a time.
 fn check_in_worker(case: Case, subject: Subject, (name, workers): (&str, &Workers)) -> Result<(), Failed> {
     static HERE: Mutex<()> = Mutex::new(());
     workers.check(name).or_else(|unchecked| match unchecked {

@@ -167,7 +167,8 @@ impl Worker {
             None => Err(io::ErrorKind::BrokenPipe.into()),
         };
         asked.and_then(|()| read_end(&mut self.answers)).map_err(|error| {
-            // A process that closed its pipe is about to end by itself, which says more than a kill.
+            // A process that closed its pipe is about to end by itself, which says more than a
+            // kill.
             let status = self.wait(Duration::from_millis(100));
             let status = status.map_or_else(|| "still running".to_owned(), |status| status.to_string());
             format!("the process of the case is gone ({status}): {error}")

@@ -23,7 +23,8 @@ pub(super) struct Data {
     pub(super) yielded: bool,
     /// The epoch ticks that the guest has left, if ticks are counted instead of time.
     pub(super) ticks: Option<Ticks>,
-    /// Boxed, as `directories` is: most guests have neither, and each is as large as everything before it.
+    /// Boxed, as `directories` is: most guests have neither, and each is as large as everything
+    /// before it.
     pub(super) wasi: Option<Session>,
     pub(super) directories: Option<Directories>,
 }

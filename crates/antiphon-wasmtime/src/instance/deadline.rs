@@ -1,5 +1,5 @@
-//! Where a deadline, a cancel or a stop ends a running guest: at each tick, and in imports that take
-//! long.
+//! Where a deadline, a cancel or a stop ends a running guest: at each tick, and in imports that
+//! take long.
 
 use antiphon::Conversation;
 use antiphon::errors::Error;
