@@ -34,9 +34,9 @@
 //!
 //! | a program that | takes |
 //! |---|---|
-//! | calls a guest from its threads, one call at a time | [`Module::host`], a [`WapcHost`] |
-//! | calls a guest from async tasks, on any executor | `Module::host_async`, a `WapcHostAsync` |
-//! | serves many calls at once | `Module::pool`, a `HostPool` |
+//! | calls a guest from its threads, one call at a time | [`Module::host`], which builds a [`WapcHost`] |
+//! | calls a guest from async tasks, on any executor | `Module::host_async`, which builds a `WapcHostAsync` |
+//! | serves many calls at once | `Module::pool`, which builds a `HostPool` |
 //! | answers a guest's calls | [`HostHandler`], or a [`HostRouter`] of [`Route`]s |
 //! | lets its configuration choose the engine | [`EngineKind`] |
 //! | needs more of one engine than [`ModuleBuilder`] sets | the modules `wasmtime` and `wasmi` |

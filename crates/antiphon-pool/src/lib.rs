@@ -26,9 +26,9 @@
 //! 2. Where none is free, the call waits in a queue, first come, first served. A full queue refuses
 //!    it at once, as [`Overloaded`](antiphon::errors::ErrorKind::Overloaded).
 //! 3. The guest runs where its caller is: in the caller's task, or on the caller's thread.
-//! 4. The instance goes back to the pool, or to the first call in the queue. After a trap, an
-//!    exceeded limit or a dropped future it is discarded instead, and the pool's one thread starts
-//!    another.
+//! 4. The instance goes back to the pool, or to the first call in the queue. After an error whose
+//!    fate is `Discarded` (a trap, a deadline, a cancel, a panicking handler), or a dropped future,
+//!    it is discarded instead, and the pool's one thread starts another.
 //!
 //! # Limits and deadlines
 //!
