@@ -35,6 +35,11 @@ impl Latencies {
         Duration::from_micros(self.0.value_at_quantile(share))
     }
 
+    /// Returns the mean, or zero where there is no value.
+    pub(crate) fn mean(&self) -> Duration {
+        Duration::from_secs_f64(self.0.mean() / 1e6)
+    }
+
     pub(crate) fn max(&self) -> Duration {
         Duration::from_micros(self.0.max())
     }
@@ -70,6 +75,8 @@ mod tests {
         let mut more = Latencies::new();
         more.record(Duration::from_secs(100));
         assert_eq!(times.to_string(), "p50 5.00 ms, p99 10.01 ms, max 10.01 ms");
+        assert_eq!((times.mean().as_micros() + 5) / 10, 550);
+        assert_eq!(Latencies::new().mean(), Duration::ZERO);
         times.add(&more);
         assert_eq!((times.count(), times.at(0.9).as_millis()), (11, 10));
         assert!(times.max() >= Duration::from_secs(100));

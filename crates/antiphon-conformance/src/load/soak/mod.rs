@@ -54,10 +54,13 @@ pub struct SoakLength {
 /// The exit code says whether there was no unexpected outcome, and whether memory and latency
 /// stayed within these bounds:
 ///
-/// | run | memory in the second half | last window's p99 over that of the first after the warm-up |
+/// | run | memory in the second half | mean latency of the second half over that of the first |
 /// |---|---|---|
 /// | 20 minutes and more | a slope of 1 MiB in 10 minutes | 1.2 |
-/// | shorter | a growth of 4 MiB, because the allocator has not settled | 2, because one busy moment is much of a short window; not judged if other processes used more than a tenth of a processor in either window |
+/// | shorter | a growth of 4 MiB, because the allocator has not settled | 2, because one busy moment is much of a short run |
+///
+/// Latency is that of the good calls. The first tenth of the run is the warm-up and does not count,
+/// nor does a tenth in which other processes used more than a tenth of a processor.
 pub fn soak<F, E>(setup: Setup, provider: F) -> ExitCode
 where
     F: Fn(&Module) -> Result<Arc<dyn EngineProviderFactory>, E> + Send + Sync + 'static,
