@@ -14,7 +14,7 @@ use serde::Deserialize;
 pub(super) struct Mutant {
     /// A sentence that says what is wrong in the mutant.
     pub(super) name: String,
-    /// The design flaw or the invariant that it stands for.
+    /// The promise that it breaks: of SECURITY.md, or of an invariant.
     pub(super) stands_for: String,
     /// The narrowest command that must fail.
     pub(super) by: String,
