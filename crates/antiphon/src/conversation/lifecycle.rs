@@ -126,6 +126,11 @@ impl Conversation {
         error.with_guest_error(self.protocol.abandon_call())
     }
 
+    /// Returns the operation of the call.
+    pub(crate) fn operation(&self) -> &str {
+        self.protocol.operation()
+    }
+
     /// Drops what the call's caller brought: owned payloads, contexts and answers of host calls,
     /// which may hold permits and connections. An idle host must not keep them alive, and the
     /// caller of the next call must not have to drop them.

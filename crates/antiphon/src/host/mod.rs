@@ -4,6 +4,7 @@
 mod async_host;
 mod builder;
 mod gate;
+mod lost_instance;
 #[cfg(feature = "async")]
 mod offload;
 mod slot;

@@ -22,6 +22,7 @@ use std::time::Duration;
 use antiphon_protocol::{Limits, Payload};
 
 use super::gate::{Gate, Inside};
+use super::lost_instance::{warn_if_discarded, warn_of_failed_start};
 use crate::call::{Interrupt, Isolation, Link, Meter, Options, Terms, reentrancy, until};
 use crate::conversation::{Conversation, Output, Shared};
 use crate::engine::EngineProviderFactory;
@@ -272,7 +273,11 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
     /// Takes the result of the engine's `init`.
     pub(super) fn end_init(&mut self, result: Result<(), BoxError>) -> Result<()> {
         self.state.inner().end_init(self.fresh);
-        result.map_err(init_error)?;
+        result.map_err(|error| {
+            let error = init_error(error);
+            warn_of_failed_start(self.state.inner().shared().id, &error);
+            error
+        })?;
         self.instance = Condition::Live;
         Ok(())
     }
@@ -397,6 +402,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
             self.instance = Condition::Live;
         }
         output.discard(&mut self.conversation);
+        warn_if_discarded(self.state.inner().shared().id, self.conversation.operation(), &error);
         let error = error.with_usage(self.conversation.usage(0));
         self.conversation.release();
         error

@@ -11,5 +11,6 @@ mod foreign_provider;
 #[cfg(feature = "async")]
 mod instances;
 mod interleavings;
+#[cfg(feature = "async")]
 mod reports;
 mod router;

@@ -1,17 +1,30 @@
 //! What a host reports to `tracing` without being asked.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use antiphon::errors::BoxError;
-use antiphon::{Limits, ModuleState, WapcHost, WebAssemblyEngineProvider};
+use antiphon::errors::{BoxError, ErrorKind};
+use antiphon::testing::TestEngine;
+use antiphon::{Limits, ModuleState, WapcHost, WapcHostAsync, WebAssemblyEngineProvider, handler_fn};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Collects the number of dropped lines from each warning.
+/// Collects the fields of each warning, by their names.
 #[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<u64>>>);
+struct Warnings(Arc<Mutex<Vec<Fields>>>);
+
+type Fields = BTreeMap<&'static str, String>;
+
+impl Warnings {
+    /// Returns the warnings of this thread while `work` runs.
+    fn of(work: impl FnOnce()) -> Vec<Fields> {
+        let warnings = Self::default();
+        tracing::subscriber::with_default(warnings.clone(), work);
+        warnings.0.lock().unwrap().clone()
+    }
+}
 
 impl Subscriber for Warnings {
     fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
@@ -28,7 +41,9 @@ impl Subscriber for Warnings {
 
     fn event(&self, event: &Event<'_>) {
         if *event.metadata().level() == Level::WARN {
-            event.record(&mut Dropped(&self.0));
+            let mut fields = Recorded::default();
+            event.record(&mut fields);
+            self.0.lock().unwrap().push(fields.0);
         }
     }
 
@@ -37,16 +52,17 @@ impl Subscriber for Warnings {
     fn exit(&self, _span: &Id) {}
 }
 
-struct Dropped<'a>(&'a Mutex<Vec<u64>>);
+#[derive(Default)]
+struct Recorded(Fields);
 
-impl Visit for Dropped<'_> {
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        if field.name() == "dropped" {
-            self.0.lock().unwrap().push(value);
-        }
+impl Visit for Recorded {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
     }
 
-    fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
 }
 
 /// An engine whose guest logs this many lines at its start, and one fewer in each call.
@@ -73,8 +89,7 @@ impl WebAssemblyEngineProvider for Chatty {
 
 #[test]
 fn lines_over_the_budget_are_counted_in_a_warning_for_each_start_and_each_call() {
-    let warnings = Warnings::default();
-    tracing::subscriber::with_default(warnings.clone(), || {
+    let warnings = Warnings::of(|| {
         // Two lines of at least 16 bytes fit.
         let limits = Limits::new().log(32);
         for lines in [2, 10] {
@@ -82,5 +97,39 @@ fn lines_over_the_budget_are_counted_in_a_warning_for_each_start_and_each_call()
             assert_eq!(host.call("op", b"").unwrap(), b"");
         }
     });
-    assert_eq!(*warnings.0.lock().unwrap(), [8, 7]);
+    let dropped: Vec<_> = warnings.iter().map(|warning| warning["dropped"].as_str()).collect();
+    assert_eq!(dropped, ["8", "7"]);
+}
+
+#[test]
+fn an_instance_that_is_lost_or_does_not_start_is_a_warning_that_names_the_cause() {
+    let asks = || {
+        TestEngine::new()
+            .operation("fail", |_| Err("no".into()))
+            .operation_with_host("ask", |guest| async move { guest.host_call("b", "n", "o", b"").await })
+    };
+    let panics = || handler_fn(|_| std::panic::resume_unwind(Box::new("the handler's fault")));
+    let warnings = Warnings::of(|| {
+        let host = WapcHost::builder(Box::new(asks())).handler(panics()).build().unwrap();
+        assert_eq!(host.call("fail", b"").unwrap_err().kind(), ErrorKind::GuestFailed);
+        assert_eq!(host.call("ask", b"").unwrap_err().kind(), ErrorKind::HostPanicked);
+        antiphon::block_on(async {
+            let host = WapcHostAsync::builder(Box::new(asks())).handler_sync(panics()).build().await.unwrap();
+            assert_eq!(host.call("fail", b"").await.unwrap_err().kind(), ErrorKind::GuestFailed);
+            assert_eq!(host.call("ask", b"").await.unwrap_err().kind(), ErrorKind::HostPanicked);
+        });
+        let never = TestEngine::new().start(|| Err("not\ntoday".into()));
+        let error = WapcHost::builder(Box::new(never)).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InitFailed);
+    });
+    let seen: Vec<_> = warnings
+        .iter()
+        .map(|warning| {
+            let operation = warning.get("operation").map_or("", String::as_str);
+            (warning["message"].as_str(), operation, warning["code"].as_str())
+        })
+        .collect();
+    let lost = ("an instance was discarded", "ask", "host_panicked");
+    assert_eq!(seen, [lost, lost, ("an instance did not start", "", "init_failed")]);
+    assert!(warnings[2]["error"].contains("not\ntoday"), "{warnings:?}");
 }
