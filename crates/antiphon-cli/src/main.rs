@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, ErrorFormat, shorten, suggest_bench};
+use crate::args::{Cli, ErrorFormat, shorten, suggest_bench, suggest_format};
 use crate::failure::Failure;
 use crate::terminal::Report;
 
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Err(mut error) => {
             shorten(&mut error);
             suggest_bench(&mut error, &arguments);
+            suggest_format(&mut error, &arguments);
             match ErrorFormat::guess(&arguments) {
                 ErrorFormat::Text => error.exit(),
                 ErrorFormat::Json => {

@@ -4,8 +4,8 @@ use antiphon_host::EngineKind;
 use clap::Args;
 
 use super::cache::CacheArgs;
-use super::guest::{GuestArgs, ValueArgs, WasiArgs};
-use super::options::{self, Mode};
+use super::guest::{GuestArgs, WasiArgs};
+use super::values::{self, Mode};
 
 /// Call an operation of a guest
 ///
@@ -20,13 +20,11 @@ use super::options::{self, Mode};
 pub(crate) struct CallArgs {
     #[command(flatten)]
     pub(crate) guest: GuestArgs,
-    #[command(flatten)]
-    pub(crate) value: ValueArgs,
     /// Run the guest on an asynchronous or a synchronous host; the outcome is the same
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
     /// The engine that runs the guest
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = values::engine(), default_value_t)]
     pub(crate) engine: EngineKind,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
@@ -43,7 +41,8 @@ const CALL_EXAMPLES: &str = r#"EXAMPLES:
   antiphon call guests/built/rust.wasm host hi --host-call '*=@guests/README.md'
   antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon call rust.sealed echo hello
   antiphon call guests/built/c.wasm greet --json '{"name":"Ada","count":2}'
-  antiphon call guests/built/rust.wasm echo --json '[1, 2]' --codec json
+  echo '[1, 2]' | antiphon call guests/built/rust.wasm echo --json - --codec json
+  antiphon call guests/built/c.wasm host --json '"hi"' --host-call 'binding/sample/echo=json:{"a":[1,true]}'
   antiphon call guests/built/rust.wasm echo hello --no-cache
   antiphon call guests/built/rust.wasm echo hello --mode sync --engine wasmtime
   antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB

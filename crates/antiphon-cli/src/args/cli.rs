@@ -12,6 +12,7 @@ use super::compile::CompileArgs;
 use super::inspect::InspectArgs;
 use super::new::NewArgs;
 use super::test::{TestArgs, WatchArgs};
+use super::values::FormatArgs;
 
 /// Calls, tests and measures waPC guests, compiles them ahead of time, compares engines, and
 /// inspects modules.
@@ -69,15 +70,14 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = ENGINES_EXAMPLES)]
 pub(crate) struct EnginesArgs {
-    /// Write JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 }
 
 const ENGINES_EXAMPLES: &str = "\
 EXAMPLES:
   antiphon engines
-  antiphon engines --json";
+  antiphon engines --format json";
 
 /// Write a completion script for a shell to standard output
 #[derive(Debug, Args)]

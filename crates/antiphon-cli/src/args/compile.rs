@@ -6,7 +6,7 @@ use antiphon::Limits;
 use antiphon_host::EngineKind;
 use clap::Args;
 
-use super::options;
+use super::values;
 
 /// Compile a module ahead of time, to an artifact that `antiphon call` loads at once
 ///
@@ -24,10 +24,10 @@ pub(crate) struct CompileArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// The engine that compiles
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = values::engine(), default_value_t)]
     pub(crate) engine: EngineKind,
     /// Most memory that the guest may start with, such as `512KiB` or `64MiB`; 64MiB by default
-    #[arg(long, value_name = "SIZE", value_parser = options::size)]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) memory: Option<u64>,
     /// Compile for calls with `--fuel`
     #[arg(long)]

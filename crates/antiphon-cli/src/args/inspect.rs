@@ -6,7 +6,7 @@ use antiphon_host::EngineKind;
 use clap::Args;
 
 use super::cache::CacheArgs;
-use super::options;
+use super::values::{self, FormatArgs};
 
 /// Show what a module contains, and whether it is a waPC guest
 ///
@@ -20,11 +20,10 @@ pub(crate) struct InspectArgs {
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// The engine that validates the module's code
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = values::engine(), default_value_t)]
     pub(crate) engine: EngineKind,
-    /// Write JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
     // Last, because its heading applies to every option after it.
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
@@ -34,4 +33,4 @@ const INSPECT_EXAMPLES: &str = "\
 EXAMPLES:
   antiphon inspect guests/built/rust.wasm
   antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon inspect rust.sealed
-  antiphon inspect guests/built/assemblyscript.wasm --json";
+  antiphon inspect guests/built/assemblyscript.wasm --format json";

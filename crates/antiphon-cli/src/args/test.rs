@@ -8,7 +8,7 @@ use antiphon_host::EngineKind;
 use clap::Args;
 
 use super::cache::CacheArgs;
-use super::options::{self, Mode};
+use super::values::{self, Mode};
 
 /// Arguments that `test` and `watch` share.
 #[derive(Debug, Args)]
@@ -23,13 +23,13 @@ pub(crate) struct TestedArgs {
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
     /// The engine that runs the guest
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = values::engine(), default_value_t)]
     pub(crate) engine: EngineKind,
     /// End a call after this time, such as `500ms` or `2s`; 2s by default
-    #[arg(long, value_name = "TIME", value_parser = options::deadline)]
+    #[arg(long, value_name = "TIME", value_parser = values::deadline)]
     pub(crate) deadline: Option<Duration>,
     /// Most memory of the guest, such as `512KiB` or `64MiB`; 64MiB by default
-    #[arg(long, value_name = "SIZE", value_parser = options::size)]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) memory: Option<u64>,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,

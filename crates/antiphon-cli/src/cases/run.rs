@@ -80,7 +80,7 @@ fn difference(case: &Case, ended: &Ended) -> Option<String> {
 /// value, and byte by byte otherwise.
 fn same(expected: &Payload, came: &[u8]) -> bool {
     match expected {
-        Payload::Value(codec, value) => codec.decode(came).is_ok_and(|came| came == *value),
+        Payload::Value(codec, value) => codec.is(value, came),
         Payload::Text(text) => came == text.as_bytes(),
         Payload::Hex(bytes) => came == bytes,
     }
@@ -126,6 +126,9 @@ mod tests {
         let value = Payload::Value(crate::payload::Codec::Json, serde_json::json!({ "a": 1, "b": 2 }));
         assert!(same(&value, b"{ \"b\": 2, \"a\": 1 }"));
         assert!(!same(&value, b"{}") && !same(&value, b"{"));
+        let binary =
+            Payload::Value(crate::payload::Codec::Msgpack, serde_json::json!({ "$bin_base64": "aGk=" }));
+        assert!(same(&binary, b"\xc4\x02hi") && !same(&binary, b"\xa2hi"));
         assert!(same(&Payload::Text("x".into()), b"x") && !same(&Payload::Text("x".into()), b"x\n"));
     }
 }

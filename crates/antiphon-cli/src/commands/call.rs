@@ -4,16 +4,13 @@ use std::ops::ControlFlow;
 
 use crate::args::CallArgs;
 use crate::failure::Failure;
-use crate::payload::Unfit;
+use crate::payload::{Unfit, no_bytes};
 use crate::run::{self, Calls, Inputs};
 use crate::terminal::{self, escape_json};
 
 pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
     run::ensure_available(args.engine)?;
-    let mut inputs = Inputs::load(&args.guest)?;
-    if let Some(value) = &args.value.json {
-        inputs.encode_payload(args.value.codec, value)?;
-    }
+    let inputs = Inputs::load(&args.guest)?;
     let factory = run::factory(args.engine, (&args.guest, &args.wasi, &args.cache), &inputs)?;
     run::warn_of_unreached_world(&args.wasi, factory.module_info());
     let calls = Calls {
@@ -33,10 +30,13 @@ pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
 
 /// Writes the answer as it is; as JSON if the payload was given with `--json`.
 fn write(args: &CallArgs, answer: &[u8]) -> Result<(), Failure> {
-    if args.value.json.is_none() {
+    if args.guest.value.json.is_none() {
         return terminal::write(answer);
     }
-    let codec = args.value.codec;
-    let value = codec.decode(answer).map_err(|Unfit(reason)| Failure::Answer(codec.name(), reason))?;
+    let codec = args.guest.value.codec();
+    let value = match answer {
+        [] => no_bytes(),
+        _ => codec.decode(answer).map_err(|Unfit(reason)| Failure::Answer(codec.name(), reason))?,
+    };
     terminal::write(escape_json(&format!("{value:#}\n")).as_bytes())
 }

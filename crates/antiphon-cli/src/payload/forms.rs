@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use antiphon_codec::{Codec as _, Json, MessagePack};
+use antiphon_codec::{Codec as _, Json};
 use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
-use super::wide_numbers::{Exact, wide_number};
+use super::marked;
+use super::wide_numbers::wide_number;
 
 /// The codec that encodes a value as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,26 +29,29 @@ impl Codec {
     }
 
     pub(crate) fn encode(self, value: &Value) -> Result<Vec<u8>, Unfit> {
-        let encoded = match self {
-            Self::Msgpack => MessagePack.encode(value),
-            Self::Json => Json.encode(value),
-        };
-        encoded.map_err(|error| Unfit(error.to_string()))
+        match self {
+            Self::Msgpack => marked::encode(value),
+            Self::Json => Json.encode(value).map_err(|error| Unfit(error.to_string())),
+        }
     }
 
-    /// Decodes a value that must use all of the bytes. A number that JSON cannot hold exactly is an
-    /// error.
+    /// Decodes a value that must use all of the bytes. What MessagePack has and JSON lacks is
+    /// marked. An integer in JSON that is not held exactly is an error.
     pub(crate) fn decode(self, bytes: &[u8]) -> Result<Value, Unfit> {
-        let decoded = match self {
-            Self::Msgpack => MessagePack.decode(bytes).map(|Exact(value)| value),
-            Self::Json => Json.decode(bytes),
-        };
-        let value = decoded.map_err(|error| Unfit(error.to_string()))?;
-        let text = std::str::from_utf8(bytes).ok().filter(|_| self == Self::Json);
-        match text.and_then(wide_number) {
+        if self == Self::Msgpack {
+            return marked::decode(bytes);
+        }
+        let value = Json.decode(bytes).map_err(|error| Unfit(error.to_string()))?;
+        match std::str::from_utf8(bytes).ok().and_then(wide_number) {
             Some(number) => Err(Unfit(format!("at byte {}: {number}", number.offset))),
             None => Ok(value),
         }
+    }
+
+    /// Returns whether bytes are this value. Each mark is compared as what it stands for.
+    pub(crate) fn is(self, value: &Value, bytes: &[u8]) -> bool {
+        let expected = self.encode(value).and_then(|bytes| self.decode(&bytes));
+        expected.is_ok_and(|expected| self.decode(bytes).is_ok_and(|came| came == expected))
     }
 }
 
@@ -112,6 +116,7 @@ impl Payload {
     /// if they are not UTF-8.
     pub(crate) fn alike(&self, bytes: &[u8]) -> Self {
         let alike = match self {
+            _ if bytes.is_empty() => None,
             Self::Text(_) => None,
             Self::Value(codec, _) => codec.decode(bytes).ok().map(|value| Self::Value(*codec, value)),
             Self::Hex(_) => Some(Self::Hex(bytes.to_vec())),
@@ -204,6 +209,7 @@ mod tests {
         let value = Payload::Value(Codec::Msgpack, Value::Null);
         assert_eq!(value.alike(b"\x81\xa1a\x01"), Payload::Value(Codec::Msgpack, json!({ "a": 1 })));
         assert_eq!(value.alike(b"hi"), Payload::Text("hi".into()));
+        assert_eq!(value.alike(b""), Payload::Text(String::new()));
         assert_eq!(value.alike(b"\xff\xff"), Payload::Hex(vec![0xff; 2]));
         assert_eq!(Payload::Text(String::new()).alike(b"\xff"), Payload::Hex(vec![0xff]));
         assert_eq!(Payload::Hex(Vec::new()).alike(b"hi"), Payload::Hex(b"hi".to_vec()));

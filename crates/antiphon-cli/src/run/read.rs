@@ -23,12 +23,6 @@ pub(crate) fn read_module(path: &Path, limits: &Limits) -> Result<Module, Failur
     Ok(Module::Bytes(bytes))
 }
 
-/// Reads the answer to a host call. One over its limit is [`Failure::TooLarge`].
-pub(super) fn answer(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
-    const WHAT: &str = "answer to a host call";
-    read_file(WHAT, path, limit)?.ok_or(Failure::TooLarge(WHAT, limit))
-}
-
 /// Reads a file of cases, which may be as large as a module.
 pub(crate) fn read_cases(path: &Path) -> Result<String, Failure> {
     const WHAT: &str = "file of cases";

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::program::{GUESTS, Wat, guest, repository, run};
 
 fn inspect(path: &std::path::Path, json: bool) -> crate::program::Run {
-    let format = if json { ["--json"].as_slice() } else { &[] };
+    let format = if json { ["--format", "json"].as_slice() } else { &[] };
     let arguments = ["inspect".as_ref(), path.as_os_str()].into_iter().map(ToOwned::to_owned);
     run(arguments.chain(format.iter().map(Into::into)))
 }
@@ -65,6 +65,8 @@ fn what_is_no_guest_is_exit_code_4_with_every_reason() {
 
     let run = inspect(&wat.path(), true);
     assert_eq!(run.code, Some(4));
+    let short = crate::program::run(["inspect", wat.path().to_str().unwrap(), "--json"]);
+    assert_eq!(short.text(), run.text());
     let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!(report["reasons"], json!(reasons));
     let info = &report["info"];

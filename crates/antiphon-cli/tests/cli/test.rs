@@ -1,9 +1,9 @@
-//! `antiphon test`, and the values of `antiphon call --json`.
+//! `antiphon test`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::program::{MODES, Run, call, guest, here, repository, run};
+use crate::program::{MODES, Run, guest, here, repository, run};
 
 const WRONG: &str = r#"# kept
 [[case]]
@@ -145,81 +145,7 @@ fn a_host_call_is_answered_only_where_its_payload_is_the_one_expected() {
 }
 
 #[test]
-fn a_person_calls_with_json_and_reads_json() {
-    for mode in MODES {
-        let greet = ["greet", "--json", r#"{"name":"Ada","count":1}"#];
-        call(mode, "c.wasm", &greet).answered("{\n  \"length\": 11,\n  \"text\": \"Hello, Ada!\"\n}\n");
-        call(mode, "c.wasm", &["echo", "--json", "[1.5]", "--codec", "json"]).answered("[\n  1.5\n]\n");
-        call(mode, "c.wasm", &["echo", "--json", "[1"]).failed(2);
-        call(mode, "c.wasm", &["echo", "x", "--json", "1"]).failed(2);
-        call(mode, "c.wasm", &["echo", "x", "--codec", "json"]).failed(2);
-        // The guest answers no bytes, which is not a value. The call itself succeeds, so the fault
-        // is the guest's.
-        let none = call(mode, "c.wasm", &["log", "--json", "1", "--error-format", "json"]).failed(3);
-        let error = none.error();
-        assert_eq!((&error["code"], &error["fault"]), (&"answer_unreadable".into(), &"guest".into()));
-        assert_eq!(error["fate"], "kept");
-        assert_eq!(
-            error["message"],
-            "the guest's answer is not valid msgpack; call without --json to see its bytes"
-        );
-        assert_eq!(
-            error["chain"][0],
-            "msgpack not decoded: at byte 0: the input ends, expected 1 bytes more, found 0"
-        );
-        // Bytes of one codec are not always valid in the other.
-        let other = call(mode, "c.wasm", &["greet", "--json", "1", "--codec", "json"]).failed(1);
-        assert!(other.stderr.contains("greet wants"), "{}", other.stderr);
-        let text = call(mode, "rust-antiphon.wasm", &["text/upper-case", "--json", "{}", "--codec", "json"]);
-        text.answered("{}\n");
-        let trailing = call(mode, "c.wasm", &["host", "--json", "1", "--host-call", "*=12"]).failed(3);
-        assert!(
-            trailing.stderr.contains("[answer_unreadable, fault: guest, instance: kept]"),
-            "{}",
-            trailing.stderr
-        );
-    }
-}
-
-#[test]
-fn an_integer_of_more_than_64_bits_never_becomes_another_number() {
-    const RANGE: &str = "is not from -9223372036854775808 to 18446744073709551615";
-    for codec in ["msgpack", "json"] {
-        let echo = |json: &str| call("sync", "c.wasm", &["echo", "--json", json, "--codec", codec]);
-        for (json, integer) in [
-            ("18446744073709551616", "18446744073709551616"),
-            (r#"{"a": [true, {"b": -9223372036854775809}]}"#, "-9223372036854775809"),
-        ] {
-            let refused = echo(json).failed(2).stderr;
-            assert!(refused.contains(&format!("the integer {integer} {RANGE}; append .0")), "{refused}");
-        }
-        for most in ["18446744073709551615", "-9223372036854775808"] {
-            echo(most).answered(format!("{most}\n"));
-        }
-        echo("18446744073709551616.0").answered("1.8446744073709552e+19\n");
-    }
-}
-
-#[test]
-fn a_number_of_an_answer_that_json_does_not_hold_makes_it_unreadable() {
-    let dir = tempfile::tempdir().unwrap();
-    let nan = dir.path().join("nan");
-    fs::write(&nan, b"\x81\xa1a\xca\x7f\xc0\x00\x00").unwrap();
-    for (codec, answer, reason) in [
-        (
-            "json",
-            "*=[18446744073709551616]".to_owned(),
-            "at byte 1: the integer 18446744073709551616 is not from",
-        ),
-        ("msgpack", format!("*=@{}", nan.display()), "in field a: NaN is not a number in JSON"),
-    ] {
-        let arguments =
-            ["host", "--json", "1", "--codec", codec, "--host-call", &answer, "--error-format", "json"];
-        let error = call("sync", "c.wasm", &arguments).failed(3).error();
-        assert_eq!(error["code"], "answer_unreadable");
-        assert!(error["chain"][0].as_str().unwrap().contains(reason), "{error}");
-    }
-    // Nor is it compared as the nearest number that a float can hold.
+fn a_number_is_not_compared_as_the_nearest_that_a_float_can_hold() {
     let (_dir, path) = file(
         "[[case]]\noperation = 'echo'\npayload = '18446744073709551616'\nanswer = { json = 18446744073709551616.0 }\n",
     );
@@ -227,6 +153,39 @@ fn a_number_of_an_answer_that_json_does_not_hold_makes_it_unreadable() {
     // TOML's integers are signed, so the upper half of the unsigned range cannot be written.
     let (_dir, path) = file("[[case]]\noperation = 'echo'\npayload = { msgpack = [9223372036854775808] }\n");
     test("c.wasm", &path, &[]).failed(2);
+}
+
+#[test]
+fn what_messagepack_has_and_json_lacks_is_compared_and_accepted() {
+    let (_dir, path) = file(
+        r#"[[case]]
+operation = "echo"
+payload = { msgpack = { "$map" = [[1, { "$bin_base64" = "AP8=" }], [true, { "$ext" = [5, "AQI="] }]] } }
+answer = { msgpack = { "$map" = [[true, { "$ext" = [5, "AQI="] }], [1, { "$bin_base64" = "AP8=" }]] } }
+
+[[case]]
+name = "empty"
+operation = "log"
+payload = "x"
+answer = { msgpack = { "$empty" = true } }
+
+[[case]]
+operation = "host"
+payload = ""
+answer = { hex = "" }
+[[case.host]]
+call = 'binding/sample/ec\\*ho'
+answer = "no"
+[[case.host]]
+call = "*"
+answer = { msgpack = { "$bin_text" = "hi" } }
+"#,
+    );
+    let run = test("c.wasm", &path, &["--update"]);
+    assert_eq!(run.code, Some(0), "{}{}", run.text(), run.stderr);
+    assert!(run.text().ends_with("1 updated\n"), "{}", run.text());
+    assert!(fs::read_to_string(&path).unwrap().contains("answer = { hex = \"c4 02 68 69\" }"));
+    assert_eq!(test("c.wasm", &path, &[]).code, Some(0));
 }
 
 #[cfg(target_os = "linux")]

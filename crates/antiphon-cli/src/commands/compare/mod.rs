@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use comparison::{Chain, Ends, Fingerprint, Outcome, Watch, Watched};
 
-use crate::args::{CacheArgs, CompareArgs, Mode};
+use crate::args::{CacheArgs, CompareArgs, Format, Mode};
 use crate::bench::{Latency, short_time};
 use crate::failure::Failure;
 use crate::run::{self, Calls, Inputs};
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
         }
     }
     let differences = differences(&runs);
-    let report = if args.json {
+    let report = if args.format == Format::Json {
         escape_json(&format!("{:#}\n", as_json(args, &runs, &differences)))
     } else {
         as_text(&runs, &differences)

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use verdict::Verdict;
 
-use crate::args::InspectArgs;
+use crate::args::{Format, InspectArgs};
 use crate::failure::Failure;
 use crate::run::{self, Module};
 use crate::terminal::{self, escape_block, escape_json, escape_line};
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
         // can be wrong.
         Module::Artifact(path) => Verdict::compiled(run::artifact_info(args.engine, &args.cache, &path)?),
     };
-    let report = if args.json {
+    let report = if args.format.format() == Format::Json {
         let json = format!("{:#}\n", as_json(&args.module, &verdict));
         escape_json(&json)
     } else {
