@@ -147,24 +147,24 @@ mod tests {
 
     #[test]
     fn limits_are_the_defaults_but_for_what_was_asked_for() {
-        let limits = call(&[]).unwrap().guest.limits();
+        let limits = call(&[]).unwrap().guest.limits.limits();
         assert_eq!((limits.deadline, limits.memory_or_default()), (None, 64 << 20));
 
-        let limits = call(&["--deadline", "10ms", "--memory", "1MiB"]).unwrap().guest.limits();
+        let limits = call(&["--deadline", "10ms", "--memory", "1MiB"]).unwrap().guest.limits.limits();
         assert_eq!(
             (limits.deadline_or_default(), limits.memory_or_default()),
             (Duration::from_millis(10), 1 << 20)
         );
         assert_eq!(limits.init_deadline_or_default(), Duration::from_secs(2));
 
-        let limits = call(&["--deadline", "1m"]).unwrap().guest.limits();
+        let limits = call(&["--deadline", "1m"]).unwrap().guest.limits.limits();
         assert_eq!(limits.init_deadline_or_default(), Duration::from_secs(60));
     }
 
     #[test]
     fn fuel_is_no_limit_unless_it_is_asked_for() {
-        assert_eq!(call(&[]).unwrap().guest.limits().fuel, None);
-        assert_eq!(call(&["--fuel", "9"]).unwrap().guest.limits().fuel, Some(9));
+        assert_eq!(call(&[]).unwrap().guest.limits.limits().fuel, None);
+        assert_eq!(call(&["--fuel", "9"]).unwrap().guest.limits.limits().fuel, Some(9));
         assert!(call(&["--fuel", "-9"]).is_err());
     }
 

@@ -6,6 +6,7 @@ use antiphon::Limits;
 use antiphon_host::EngineKind;
 use clap::Args;
 
+use super::limits::ModuleLimitArgs;
 use super::values;
 
 /// Compile a module ahead of time, to an artifact that `antiphon call` loads at once
@@ -29,6 +30,8 @@ pub(crate) struct CompileArgs {
     /// Most memory that the guest may start with, such as `512KiB` or `64MiB`; 64MiB by default
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) memory: Option<u64>,
+    #[command(flatten)]
+    pub(crate) module_limit: ModuleLimitArgs,
     /// Compile for calls with `--fuel`
     #[arg(long)]
     pub(crate) fuel: bool,
@@ -49,7 +52,7 @@ EXAMPLES:
 impl CompileArgs {
     /// Returns the limits that the module is compiled with.
     pub(crate) fn limits(&self) -> Limits {
-        let mut limits = Limits::new();
+        let mut limits = self.module_limit.limits(Limits::new());
         if let Some(memory) = self.memory {
             limits = limits.memory(memory);
         }

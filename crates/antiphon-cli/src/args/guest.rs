@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use antiphon::Limits;
 use clap::Args;
 
+use super::limits::LimitArgs;
 use super::values::{self, Answer, Dir, Isolation, JsonSource, Rule, Variable};
 use crate::payload::Codec;
 
@@ -37,19 +37,8 @@ pub(crate) struct GuestArgs {
     /// rule matches is refused.
     #[arg(long, value_name = "RULE", value_parser = Rule::parse)]
     pub(crate) host_call: Vec<Rule>,
-    /// End a call after this time, such as `500ms` or `2s`; 2s by default
-    ///
-    /// The limit applies to each call. The start of the guest has the larger of this time and 2 s.
-    #[arg(long, value_name = "TIME", value_parser = values::deadline)]
-    pub(crate) deadline: Option<Duration>,
-    /// Most memory of the guest, such as `512KiB` or `64MiB`; 64MiB by default
-    #[arg(long, value_name = "SIZE", value_parser = values::size)]
-    pub(crate) memory: Option<u64>,
-    /// Most fuel of a call, and of a start; no limit by default
-    ///
-    /// Each engine counts fuel in its own units.
-    #[arg(long, value_name = "N")]
-    pub(crate) fuel: Option<u64>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     /// Let calls share an instance, or give each its own
     #[arg(long, value_enum, default_value_t = Isolation::Reuse)]
     pub(crate) isolation: Isolation,
@@ -124,21 +113,5 @@ impl GuestArgs {
     pub(crate) fn has_idle_codec(&self) -> bool {
         let answers = || self.host_call.iter().any(|rule| matches!(rule.answer, Answer::Json(_)));
         self.value.codec.is_some() && self.value.json.is_none() && !answers()
-    }
-
-    /// Returns the default limits with the given options applied.
-    pub(crate) fn limits(&self) -> Limits {
-        let mut limits = Limits::new();
-        if let Some(deadline) = self.deadline {
-            let init = deadline.max(limits.init_deadline_or_default());
-            limits = limits.deadline(deadline).init_deadline(init);
-        }
-        if let Some(memory) = self.memory {
-            limits = limits.memory(memory);
-        }
-        if let Some(fuel) = self.fuel {
-            limits = limits.fuel(fuel);
-        }
-        limits
     }
 }

@@ -6,6 +6,7 @@ use antiphon_host::EngineKind;
 use clap::Args;
 
 use super::cache::CacheArgs;
+use super::limits::ModuleLimitArgs;
 use super::values::{self, FormatArgs};
 
 /// Show what a module contains, and whether it is a waPC guest
@@ -22,6 +23,8 @@ pub(crate) struct InspectArgs {
     /// The engine that validates the module's code
     #[arg(long, value_name = "ENGINE", value_parser = values::engine(), default_value_t)]
     pub(crate) engine: EngineKind,
+    #[command(flatten)]
+    pub(crate) module_limit: ModuleLimitArgs,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     // Last, because its heading applies to every option after it.

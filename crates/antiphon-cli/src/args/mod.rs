@@ -9,6 +9,7 @@ mod compare;
 mod compile;
 mod guest;
 mod inspect;
+mod limits;
 mod new;
 mod test;
 mod values;
@@ -22,6 +23,7 @@ pub(crate) use compare::CompareArgs;
 pub(crate) use compile::CompileArgs;
 pub(crate) use guest::{GuestArgs, WasiArgs};
 pub(crate) use inspect::InspectArgs;
+pub(crate) use limits::option_of;
 pub(crate) use new::{NewArgs, NewCommand, NewGuestArgs};
 pub(crate) use test::{TestArgs, TestedArgs, WatchArgs};
 pub(crate) use values::{

@@ -11,7 +11,8 @@ use crate::terminal::{self, escape_json};
 pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
     run::ensure_available(args.engine)?;
     let inputs = Inputs::load(&args.guest)?;
-    let factory = run::factory(args.engine, (&args.guest, &args.wasi, &args.cache), &inputs)?;
+    let terms = inputs.terms(&args.guest, (&args.wasi, &args.cache));
+    let factory = run::factory(args.engine, &inputs.module, terms)?;
     run::warn_of_unreached_world(&args.wasi, factory.module_info());
     let calls = Calls {
         operation: &args.guest.operation,

@@ -40,12 +40,13 @@ pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
 /// Runs the cases once. A failure is shown and the watch goes on, because a module may be half
 /// written or broken for a moment.
 fn once(args: &WatchArgs) -> Result<(), Failure> {
-    let ran = Cases::load(&args.tested.cases).and_then(|(cases, _)| {
+    let limits = args.tested.limits.limits();
+    let ran = Cases::load(&args.tested.cases, &limits).and_then(|(cases, _)| {
         let ran = test::run_all(&args.tested, &cases)?;
-        Ok(test::report(&ran))
+        Ok(test::summary(&ran, &cases))
     });
     match ran {
-        Ok(report) => terminal::write(format!("{report}\n").as_bytes()),
+        Ok(summary) => terminal::write(format!("{summary}\n").as_bytes()),
         Err(failure) => {
             Report::new(&failure).print(ErrorFormat::Text);
             Ok(())

@@ -9,8 +9,7 @@ use antiphon::{EngineProviderFactory, Limits, ModuleInfo, WasiParams};
 use antiphon_host::{EngineKind, EngineOptions, ModuleBuilder};
 
 use super::code::{self, Module};
-use super::inputs::Inputs;
-use crate::args::{CacheArgs, GuestArgs, WasiArgs};
+use crate::args::{CacheArgs, Isolation, WasiArgs};
 use crate::failure::Failure;
 use crate::terminal;
 
@@ -31,15 +30,26 @@ pub(crate) fn ensure_available(engine: EngineKind) -> Result<(), Failure> {
     Err(Error::new(ErrorKind::Unsupported, what).into())
 }
 
+/// What a module is compiled for: its path, and what its guests get.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) isolation: Isolation,
+    pub(crate) limits: Limits,
+    pub(crate) wasi: &'a WasiArgs,
+    pub(crate) cache: &'a CacheArgs,
+}
+
 /// Compiles a module, or loads an artifact, with the options of a call.
 pub(crate) fn factory(
     engine: EngineKind,
-    (guest, wasi, cache): (&GuestArgs, &WasiArgs, &CacheArgs),
-    inputs: &Inputs,
+    module: &Module,
+    terms: Terms<'_>,
 ) -> Result<Arc<dyn EngineProviderFactory>, Failure> {
-    let mut options = EngineOptions::new().limits(inputs.limits).wasi(!wasi.no_wasi);
-    options = options.isolation(guest.isolation.into());
-    options = options.wasi_params(world(guest, wasi));
+    let Terms { path, isolation, limits, wasi, cache } = terms;
+    let mut options = EngineOptions::new().limits(limits).wasi(!wasi.no_wasi);
+    options = options.isolation(isolation.into());
+    options = options.wasi_params(world(path, wasi));
     for dir in &wasi.dir {
         check_directory(&dir.host)?;
         options = match dir.read_only {
@@ -50,7 +60,7 @@ pub(crate) fn factory(
     if let Some(seed) = wasi.deterministic {
         options = options.deterministic(seed, wasi.clock.unwrap_or_default());
     }
-    let compiled = compile(engine, cache, &inputs.module, &options);
+    let compiled = compile(engine, cache, module, &options);
     compiled.map_err(|error| match error.kind() {
         ErrorKind::Unsupported if !wasi.dir.is_empty() && engine != EngineKind::Wasmtime => {
             let what = format!("{engine} cannot grant directories to guests: --dir needs --engine wasmtime");
@@ -58,16 +68,6 @@ pub(crate) fn factory(
         }
         _ => error.into(),
     })
-}
-
-/// Compiles a module, or loads an artifact, for calls within limits and in the sealed world.
-pub(crate) fn plain_factory(
-    engine: EngineKind,
-    cache: &CacheArgs,
-    module: &Module,
-    limits: Limits,
-) -> Result<Arc<dyn EngineProviderFactory>, Failure> {
-    Ok(compile(engine, cache, module, &EngineOptions::new().limits(limits).wasi(true))?)
 }
 
 fn compile(
@@ -142,11 +142,11 @@ fn unlimited() -> EngineOptions {
 }
 
 /// Returns the WASI world of the guest, except for its directories.
-fn world(guest: &GuestArgs, wasi: &WasiArgs) -> WasiParams {
+fn world(path: &Path, wasi: &WasiArgs) -> WasiParams {
     let WasiArgs { env, arg, .. } = wasi;
     let mut argv = Vec::new();
     if !arg.is_empty() {
-        let program = guest.module.file_name().unwrap_or(guest.module.as_os_str());
+        let program = path.file_name().unwrap_or(path.as_os_str());
         argv.push(program.to_string_lossy().into_owned());
         argv.extend_from_slice(arg);
     }

@@ -6,9 +6,10 @@ use antiphon::Limits;
 use serde_json::Value;
 
 use super::code::Module;
+use super::engine::Terms;
 use super::host_call::Rules;
 use super::read;
-use crate::args::{GuestArgs, JsonSource, json};
+use crate::args::{CacheArgs, GuestArgs, JsonSource, WasiArgs, json};
 use crate::failure::Failure;
 use crate::payload::{Codec, Unfit};
 
@@ -33,7 +34,7 @@ impl Inputs {
                 "there is neither --json nor a --host-call with json:",
             ));
         }
-        let limits = args.limits();
+        let limits = args.limits.limits();
         // The module before the payload, so that a wrong path is reported before the user types a
         // payload.
         let module = read::read_module(&args.module, &limits)?;
@@ -49,6 +50,17 @@ impl Inputs {
         };
         let payload = payload.ok_or(Failure::TooLarge("payload", limit))?;
         Ok(Self { module, payload, rules, limits })
+    }
+}
+
+impl Inputs {
+    /// Returns what the module is compiled for.
+    pub(crate) fn terms<'a>(
+        &self,
+        guest: &'a GuestArgs,
+        (wasi, cache): (&'a WasiArgs, &'a CacheArgs),
+    ) -> Terms<'a> {
+        Terms { path: &guest.module, isolation: guest.isolation, limits: self.limits, wasi, cache }
     }
 }
 

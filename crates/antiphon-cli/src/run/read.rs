@@ -37,7 +37,7 @@ pub(crate) fn read_cases(path: &Path) -> Result<String, Failure> {
 }
 
 /// Reads a file; `None` if it has more than `limit` bytes.
-pub(super) fn read_file(what: &str, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+pub(crate) fn read_file(what: &str, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
     File::open(path)
         .and_then(|file| bounded(file, limit))
         .map_err(|error| Failure::Usage(format!("cannot read the {what} {}", path.display()), error))

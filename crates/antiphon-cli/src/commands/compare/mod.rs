@@ -99,11 +99,12 @@ fn load_and_call(
 ) -> Result<Ends, Failure> {
     let watch = Arc::new(Watch::default());
     let begun = Instant::now();
-    let ended =
-        run::factory(engine, (&args.guest, &args.wasi, &CacheArgs::none()), inputs).and_then(|factory| {
-            times.load = Some(begun.elapsed());
-            call(args, inputs, (mode, &*factory), &watch, times)
-        });
+    let cache = CacheArgs::none();
+    let terms = inputs.terms(&args.guest, (&args.wasi, &cache));
+    let ended = run::factory(engine, &inputs.module, terms).and_then(|factory| {
+        times.load = Some(begun.elapsed());
+        call(args, inputs, (mode, &*factory), &watch, times)
+    });
     match ended {
         Err(Failure::Library(error)) if error.kind() == ErrorKind::Unsupported => {
             let what = format!("{engine} lacks an option that was given; choose other engines with --engine");

@@ -23,9 +23,10 @@ const NO_GUEST: u8 = 4;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     run::ensure_available(args.engine)?;
-    let module = run::read_module(&args.module, &Limits::new())?;
+    let limits = args.module_limit.limits(Limits::new());
+    let module = run::read_module(&args.module, &limits)?;
     let verdict = match module {
-        Module::Bytes(bytes) => Verdict::of(&bytes, args.engine, &args.cache),
+        Module::Bytes(bytes) => Verdict::of(&bytes, (args.engine, &args.cache), &limits),
         // An engine accepted the module when it compiled the artifact, so only the artifact itself
         // can be wrong.
         Module::Artifact(path) => Verdict::compiled(run::artifact_info(args.engine, &args.cache, &path)?),
@@ -159,7 +160,8 @@ mod tests {
     fn the_names_of_a_hostile_module_are_harmless() {
         let module =
             "(module (import \"wapc\" \"a\\1b[2J\\0a b\" (func)) (memory (export \"\\c2\\9b1m\") 1))";
-        let verdict = Verdict::of(module.as_bytes(), EngineKind::default(), &CacheArgs::none());
+        let verdict =
+            Verdict::of(module.as_bytes(), (EngineKind::default(), &CacheArgs::none()), &Limits::new());
         let text = as_text(Path::new("m\u{1b}.wasm"), &verdict);
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
         assert!(text.contains("wapc.a\\u{1b}[2J\\n b"), "{text}");
@@ -173,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_no_module_has_only_a_verdict() {
-        let verdict = Verdict::of(b"\0asm junk", EngineKind::default(), &CacheArgs::none());
+        let verdict = Verdict::of(b"\0asm junk", (EngineKind::default(), &CacheArgs::none()), &Limits::new());
         let text = as_text(Path::new("x"), &verdict);
         assert!(
             text.starts_with("module    x\nverdict   not a waPC guest\n  - not a WebAssembly module: "),

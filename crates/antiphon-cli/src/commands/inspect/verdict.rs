@@ -22,8 +22,8 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     /// Examines a module, in binary or text format, with an engine of this build.
-    pub(crate) fn of(module: &[u8], engine: EngineKind, cache: &CacheArgs) -> Self {
-        match ModuleInfo::load(module, &Limits::new()) {
+    pub(crate) fn of(module: &[u8], (engine, cache): (EngineKind, &CacheArgs), limits: &Limits) -> Self {
+        match ModuleInfo::load(module, limits) {
             Ok((binary, info)) => {
                 let mut reasons = info.refusals(host::import_type);
                 if reasons.is_empty() {
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn reasons(module: &[u8]) -> Vec<String> {
-        Verdict::of(module, EngineKind::default(), &CacheArgs::none()).reasons
+        Verdict::of(module, (EngineKind::default(), &CacheArgs::none()), &Limits::new()).reasons
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
             (import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))
             (memory (export "memory") 1) (func (export "_initialize"))
             (func (export "__guest_call") (param i32 i32) (result i32) i32.const 1))"#;
-        let verdict = Verdict::of(module, EngineKind::default(), &CacheArgs::none());
+        let verdict = Verdict::of(module, (EngineKind::default(), &CacheArgs::none()), &Limits::new());
         assert_eq!(verdict.reasons, Vec::<String>::new());
         let info = verdict.info.unwrap();
         assert_eq!(wasi_flavours(&info), ["wasi_snapshot_preview1"]);
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_no_module_says_so() {
         for junk in [b"\0asm".as_slice(), b"\0asm\x01\0\0\0\x01", b"hello", b"\xff\xfe", b""] {
-            let verdict = Verdict::of(junk, EngineKind::default(), &CacheArgs::none());
+            let verdict = Verdict::of(junk, (EngineKind::default(), &CacheArgs::none()), &Limits::new());
             assert_eq!(verdict.reasons.len(), 1, "{junk:?}");
             assert!(verdict.info.is_none(), "{verdict:?}");
         }
