@@ -18,7 +18,8 @@ pub(crate) fn read_module(path: &Path, limits: &Limits) -> Result<Module, Failur
     }
     let limit = limits.module_or_default();
     let bytes = read_file("module", path, limit)?.ok_or_else(|| {
-        Error::new(ErrorKind::InvalidModule, format!("module is over its limit of {limit} bytes"))
+        let what = format!("module is over its limit of {limit} bytes; raise it with --module-size");
+        Error::new(ErrorKind::InvalidModule, what)
     })?;
     Ok(Module::Bytes(bytes))
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use antiphon_protocol::Limits;
 
 use super::info::ModuleInfo;
-use crate::errors::{Error, ErrorKind, Result};
+use crate::errors::{Error, ErrorKind, Exceeded, Result};
 
 /// The most bytes of a module in the text format. Text is for humans and tests, and parsing it
 /// costs a thousand times its size.
@@ -38,6 +38,17 @@ impl ModuleInfo {
         Ok((binary, info))
     }
 
+    /// Creates the error of a module of `size` bytes, which is more than the limits allow.
+    #[cold]
+    #[must_use]
+    pub fn too_large(size: u64, limits: &Limits) -> Error {
+        let limit = limits.module_or_default();
+        let message = format!(
+            "the module has {size} bytes, over the limit of {limit} bytes (raise it with Limits::module)"
+        );
+        refused(message).with_exceeded(Exceeded::new("module", limit, size, "bytes"))
+    }
+
     /// Refuses a module by its size and its first bytes alone. [`load`](Self::load) does so first;
     /// on its own it is for code that already knows the rest of the module.
     ///
@@ -46,8 +57,7 @@ impl ModuleInfo {
     pub fn check_size(bytes: &[u8], limits: &Limits) -> Result<()> {
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if size > limits.module_or_default() {
-            let limit = limits.module_or_default();
-            return Err(refused(format!("the module has {size} bytes, over the limit of {limit} bytes")));
+            return Err(Self::too_large(size, limits));
         }
         if bytes.starts_with(b"\0asm") {
             return Ok(());
@@ -62,7 +72,8 @@ impl ModuleInfo {
         }
         if size > MAX_TEXT {
             return Err(refused(format!(
-                "the module's text has {size} bytes, over the limit of {MAX_TEXT} bytes"
+                "the module's text has {size} bytes, over the limit of {MAX_TEXT} bytes (which is fixed: pass it in the \
+                 binary format)"
             )));
         }
         Ok(())
@@ -99,7 +110,10 @@ mod tests {
     fn a_module_at_its_limit_is_read_and_one_byte_more_is_not() {
         let text = b"(module)";
         assert!(ModuleInfo::load(text, &Limits::new().module(8)).is_ok());
-        assert_eq!(said(text, &Limits::new().module(7)), "the module has 8 bytes, over the limit of 7 bytes");
+        assert_eq!(
+            said(text, &Limits::new().module(7)),
+            "the module has 8 bytes, over the limit of 7 bytes (raise it with Limits::module)"
+        );
     }
 
     #[test]
@@ -108,7 +122,8 @@ mod tests {
         assert!(ModuleInfo::load(&text(1 << 20), &Limits::new()).is_ok());
         assert_eq!(
             said(&text((1 << 20) + 1), &Limits::new()),
-            "the module's text has 1048577 bytes, over the limit of 1048576 bytes"
+            "the module's text has 1048577 bytes, over the limit of 1048576 bytes (which is fixed: pass it in the \
+             binary format)"
         );
         // The same bytes behind a binary's first four: now the sections are refused.
         let binary = [b"\0asm\x01\0\0\0".to_vec(), vec![b' '; 1 << 20]].concat();
