@@ -64,7 +64,7 @@ pub(crate) struct BenchArgs {
 
 const BENCH_EXAMPLES: &str = r#"EXAMPLES:
   antiphon bench guests/built/rust.wasm echo hello --duration 1s
-  antiphon bench guests/built/rust.wasm echo hello --duration 1s --concurrency 8 --mode sync --format json
+  antiphon bench guests/built/rust.wasm echo hello --duration 1s --mode sync --format json
   antiphon bench guests/built/c.wasm greet --json '{"name":"Ada","count":2}' --duration 1s
   antiphon bench guests/built/rust.wasm echo hello --duration 1s --compare engine=wasmi
   antiphon bench guests/built/rust.wasm echo --duration 1s --compare isolation=per-call,mode=sync

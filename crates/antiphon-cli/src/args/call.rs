@@ -42,8 +42,8 @@ const CALL_EXAMPLES: &str = r#"EXAMPLES:
   antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon call rust.sealed echo hello
   antiphon call guests/built/c.wasm greet --json '{"name":"Ada","count":2}'
   echo '[1, 2]' | antiphon call guests/built/rust.wasm echo --json - --codec json
-  antiphon call guests/built/c.wasm host --json '"hi"' --host-call 'binding/sample/echo=json:{"a":[1,true]}'
-  antiphon call guests/built/rust.wasm echo hello --no-cache
+  antiphon call guests/built/c.wasm host --json 1 --host-call '*=json:{"a":[1,true]}'
+  antiphon call - echo hello --no-cache < guests/built/rust.wasm
   antiphon call guests/built/rust.wasm echo hello --mode sync --engine wasmtime
   antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB
   antiphon call guests/built/rust.wasm echo hello --fuel 1000000

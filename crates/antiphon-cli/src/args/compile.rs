@@ -18,7 +18,7 @@ use super::values;
 #[derive(Debug, Args)]
 #[command(after_help = COMPILE_EXAMPLES)]
 pub(crate) struct CompileArgs {
-    /// The module, in binary or text format
+    /// The module, in binary or text format; `-` reads standard input
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// Where to write the artifact

@@ -13,7 +13,8 @@ use crate::payload::Codec;
 /// The module, what to call, and the limits.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct GuestArgs {
-    /// The module: binary format, text format, or an artifact of `antiphon compile`
+    /// The module: binary format, text format, or an artifact of `antiphon compile`; `-` reads
+    /// standard input
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// The operation to call

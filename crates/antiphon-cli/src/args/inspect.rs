@@ -17,7 +17,8 @@ use super::values::{self, FormatArgs};
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// The module: binary format, text format, or an artifact of `antiphon compile`
+    /// The module: binary format, text format, or an artifact of `antiphon compile`; `-` reads
+    /// standard input
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// The engine that validates the module's code

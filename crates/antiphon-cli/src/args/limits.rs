@@ -24,8 +24,9 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N", value_parser = values::count)]
     fuel: Option<u64>,
     /// Largest payload and largest answer, of a call and of a host call; 4MiB by default
-    #[arg(long, value_name = "SIZE", value_parser = values::size)]
-    payload: Option<u64>,
+    // The field has another name than the argument PAYLOAD.
+    #[arg(long = "payload", value_name = "SIZE", value_parser = values::size)]
+    payload_size: Option<u64>,
     /// Most host calls in one call; 1000 by default
     #[arg(long, value_name = "N", value_parser = values::count)]
     host_calls: Option<u64>,
@@ -68,7 +69,7 @@ impl LimitArgs {
         if let Some(fuel) = self.fuel {
             limits = limits.fuel(fuel);
         }
-        if let Some(payload) = self.payload {
+        if let Some(payload) = self.payload_size {
             limits = limits.request(payload).response(payload).host_payload(payload);
         }
         if let Some(host_calls) = self.host_calls {

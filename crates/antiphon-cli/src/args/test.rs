@@ -13,7 +13,8 @@ use super::values::{self, Mode};
 /// Arguments that `test` and `watch` share.
 #[derive(Debug, Args)]
 pub(crate) struct TestedArgs {
-    /// The module: binary format, text format, or an artifact of `antiphon compile`
+    /// The module: binary format, text format, or an artifact of `antiphon compile`; `-` reads
+    /// standard input
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// The file of cases

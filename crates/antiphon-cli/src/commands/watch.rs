@@ -1,6 +1,7 @@
 //! `antiphon watch`.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
@@ -21,6 +22,10 @@ const PERIOD: Duration = Duration::from_millis(200);
 /// ended.
 pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
     run::ensure_available(args.tested.engine)?;
+    if run::is_input(&args.tested.module) {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "only a file can change: name one");
+        return Err(Failure::Usage("cannot watch standard input".to_owned(), error));
+    }
     let mut seen = None;
     loop {
         let now = stamps(&args.tested);

@@ -24,22 +24,20 @@ impl Rules {
     /// Reads the files that rules answer with, each of at most `limit` bytes, and encodes values.
     pub(crate) fn load(rules: &[Rule], codec: Codec, limit: u64) -> Result<Self, Failure> {
         let load = |rule: &Rule| {
-            let answer = match &rule.answer {
+            let answer: Result<Bytes, String> = match &rule.answer {
                 Answer::Text(text) => Ok(Bytes::copy_from_slice(text.as_bytes())),
                 Answer::Error(text) => Err(text.clone()),
                 Answer::Json(source) => {
-                    let value = inputs::read_json(source, WHAT, limit)?;
-                    let bytes = inputs::encode(codec, &value, WHAT)?;
-                    if !inputs::within(&bytes, limit) {
-                        return Err(Failure::TooLarge(WHAT, limit));
-                    }
-                    Ok(bytes.into())
+                    Ok(inputs::encode(codec, &inputs::read_json(source, WHAT, limit)?, WHAT)?.into())
                 }
                 Answer::File(path) => {
                     Ok(read::read_file(WHAT, path, limit)?.ok_or(Failure::TooLarge(WHAT, limit))?.into())
                 }
             };
-            Ok(Loaded { pattern: rule.pattern.clone(), answer })
+            match answer {
+                Ok(bytes) if !inputs::within(&bytes, limit) => Err(Failure::TooLarge(WHAT, limit)),
+                answer => Ok(Loaded { pattern: rule.pattern.clone(), answer }),
+            }
         };
         rules.iter().map(load).collect::<Result<_, _>>().map(Self)
     }

@@ -34,6 +34,14 @@ impl Inputs {
                 "there is neither --json nor a --host-call with json:",
             ));
         }
+        let of_input = args.payload.as_ref().is_some_and(|payload| payload == "-")
+            || args.value.json == Some(JsonSource::Input);
+        if read::is_input(&args.module) && of_input {
+            return Err(usage(
+                "cannot read standard input twice",
+                "both the module and the payload are -: name a file for one of them",
+            ));
+        }
         let limits = args.limits.limits();
         // The module before the payload, so that a wrong path is reported before the user types a
         // payload.
@@ -71,7 +79,7 @@ pub(super) fn read_json(source: &JsonSource, what: &'static str, limit: u64) -> 
     let (bytes, place) = match source {
         JsonSource::Value(value) => return Ok(value.clone()),
         JsonSource::File(path) => (read::read_file(what, path, limit)?, path.display().to_string()),
-        JsonSource::Input => (read_input(limit)?, "from standard input".to_owned()),
+        JsonSource::Input => (read::read_input(what, limit)?, "from standard input".to_owned()),
     };
     let bytes = bytes.ok_or(Failure::TooLarge(what, limit))?;
     let refused = |why: String| usage(format!("cannot read the {what} {place}"), why);
@@ -98,15 +106,10 @@ fn usage(what: impl Into<String>, why: impl Into<String>) -> Failure {
 fn payload(args: &GuestArgs, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
     match (&args.payload, &args.payload_file) {
         (_, Some(path)) => read::read_file("payload", path, limit),
-        (Some(dash), None) if dash == "-" => read_input(limit),
+        (Some(dash), None) if dash == "-" => read::read_input("payload", limit),
         (Some(text), None) => {
             Ok(Some(text.clone().into_encoded_bytes()).filter(|bytes| within(bytes, limit)))
         }
         (None, None) => Ok(Some(Vec::new())),
     }
-}
-
-fn read_input(limit: u64) -> Result<Option<Vec<u8>>, Failure> {
-    read::bounded(io::stdin().lock(), limit)
-        .map_err(|error| Failure::Usage("cannot read the payload from standard input".into(), error))
 }

@@ -14,4 +14,4 @@ pub(crate) use engine::{
 };
 pub(crate) use host_call::Rules;
 pub(crate) use inputs::Inputs;
-pub(crate) use read::{read_cases, read_file, read_module};
+pub(crate) use read::{is_input, read_cases, read_file, read_module};

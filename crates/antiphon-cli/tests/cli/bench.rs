@@ -190,7 +190,7 @@ fn a_guest_that_never_ends_holds_it_up_no_longer_than_a_deadline() {
 fn the_payload_may_be_a_value() {
     let greet = ["greet", "--json", r#"{"name":"Ada","count":2}"#, "--format", "json"];
     let report = json(&bench("c.wasm", &greet));
-    assert_eq!(report["payload_bytes"], 18);
+    assert_eq!(report["payload_bytes"], 17);
     assert!(number(&report["runs"][0]["answered"]) >= 1.0, "{report}");
 }
 

@@ -45,7 +45,7 @@ fn each_engine_counts_fuel() {
             let all = [["any"].as_slice(), &fuel("10")].concat();
             let error = call_path(mode, &spins.path(), &all).failed(3).error();
             assert_eq!(error["code"], "out_of_fuel", "{engine} {mode}: {error}");
-            let all = [["echo", "hello"].as_slice(), &fuel("1000000")].concat();
+            let all = [["echo", "hello"].as_slice(), &fuel("1_000_000")].concat();
             call(mode, "rust.wasm", &all).answered("hello");
         }
     }

@@ -131,7 +131,10 @@ fn what_is_no_file_of_cases_is_wrong_usage() {
         ("[[case]]\noperation = 'x'\npayload = { msgpak = 1 }", "did you mean `msgpack`?"),
         ("[[case]]\noperation = 'x'\n[[case.host]]\ncal = '*'", "did you mean `call`?"),
         ("[[case]]\noperation = 'x'\npayload = { file = 'none' }", "none is not there"),
-        ("[[case]]\noperation = 'x'\nanswer = ''\nerror = { kind = 'x' }", "an answer or an error, not both"),
+        (
+            "[[case]]\noperation = 'x'\nanswer = ''\nerror = { kind = 'trapped' }",
+            "an answer or an error, not both",
+        ),
         ("[[case]]\noperation = 'x'\nerror = {}", "a kind, a text, or both"),
         ("[[case]]\noperation = 'x'\nanswer = { hex = '0' }", "even number"),
         ("[[case]]\noperation = 'x'\n[[case.host]]\ncall = '*'", "an answer or an error, not both"),

@@ -11,6 +11,14 @@ use crate::errors::{Error, ErrorKind, Exceeded, Result};
 /// costs a thousand times its size.
 const MAX_TEXT: u64 = 1024 * 1024;
 
+/// The first bytes of files that are taken for modules, and what to do with such a file.
+const OTHERS: [(&[u8], &str); 4] = [
+    (b"\x1f\x8b", "it is compressed by gzip: decompress it first"),
+    (b"\x28\xb5\x2f\xfd", "it is compressed by zstd: decompress it first"),
+    (b"PK\x03\x04", "it is a zip archive: take the module out of it first"),
+    (b"!<arch>\n", "it is a static library: link it to a module first"),
+];
+
 impl ModuleInfo {
     /// Reads a module in the binary or the text format, and returns it in the binary one. Every
     /// provider begins with this, before its engine sees any of the bytes.
@@ -62,6 +70,9 @@ impl ModuleInfo {
         if bytes.starts_with(b"\0asm") {
             return Ok(());
         }
+        if let Some((_, what)) = OTHERS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+            return Err(refused(format!("not a WebAssembly module: {what}")));
+        }
         if bytes.is_empty() {
             return Err(refused("not a WebAssembly module: there are no bytes".to_owned()));
         }
@@ -109,6 +120,8 @@ mod tests {
     #[test]
     fn a_module_at_its_limit_is_read_and_one_byte_more_is_not() {
         let text = b"(module)";
+        let exceeded = ModuleInfo::load(text, &Limits::new().module(7)).unwrap_err().exceeded().unwrap();
+        assert_eq!((exceeded.limit, exceeded.allowed, exceeded.used), ("module", 7, 8));
         assert!(ModuleInfo::load(text, &Limits::new().module(8)).is_ok());
         assert_eq!(
             said(text, &Limits::new().module(7)),
@@ -140,6 +153,18 @@ mod tests {
                 "not a WebAssembly module: neither the binary format, which begins with \\0asm, nor text"
             );
         }
+    }
+
+    #[test]
+    fn a_file_that_is_taken_for_a_module_is_named() {
+        let limits = Limits::new();
+        assert_eq!(
+            said(b"\x1f\x8b\x08\x00\xff", &limits),
+            "not a WebAssembly module: it is compressed by gzip: decompress it first"
+        );
+        assert!(
+            said(b"PK\x03\x04", &limits).ends_with("it is a zip archive: take the module out of it first")
+        );
     }
 
     #[test]

@@ -10,7 +10,6 @@ pub(crate) use changes::Changes;
 pub(crate) use format::{Format, FormatArgs};
 pub(crate) use json_source::JsonSource;
 pub(crate) use options::{
-    Dir, Invalid, Isolation, Language, Mode, Variable, argument, clock, count, deadline, engine, json,
-    number, size,
+    Dir, Isolation, Language, Mode, Variable, argument, clock, count, deadline, engine, json, number, size,
 };
 pub(crate) use rule::{Answer, Pattern, Rule};

@@ -1,6 +1,6 @@
 //! Payloads from every source, and payloads over the limit.
 
-use crate::program::{MODES, call, guest, run_with_input};
+use crate::program::{MODES, call, guest, repository, run, run_with_input};
 
 const LIMIT: usize = 4 << 20;
 
@@ -37,6 +37,28 @@ fn a_payload_over_its_limit_is_too_large_wherever_it_comes_from() {
             assert_eq!((&error["kind"], &error["fault"]), (&"TooLarge".into(), &"caller".into()));
         }
     }
+}
+
+#[test]
+fn a_dash_for_the_module_reads_it_from_standard_input() {
+    let bytes = std::fs::read(guest("rust.wasm")).unwrap();
+    for mode in MODES {
+        run_with_input(&["call", "-", "echo", "hi", "--mode", mode], &bytes).answered("hi");
+    }
+    let inspected = run_with_input(&["inspect", "-"], &bytes);
+    assert_eq!(inspected.code, Some(0));
+    assert!(inspected.text().starts_with("module    -\n"), "{}", inspected.text());
+    let large = run_with_input(&["call", "-", "echo", "--module-size", "9"], &bytes).failed(4);
+    assert!(large.stderr.starts_with("error: module is over its limit of 9 bytes"), "{}", large.stderr);
+    for payload in [&["-"][..], &["--json", "-"]] {
+        let twice = run_with_input(&[&["call", "-", "echo"], payload].concat(), &bytes).failed(2);
+        assert!(twice.stderr.starts_with("error: cannot read standard input twice\n"), "{}", twice.stderr);
+    }
+    let native = run_with_input(&["call", "-", "echo"], b"\x7fELF and more").failed(2);
+    assert!(native.stderr.contains("an artifact is opened by its path"), "{}", native.stderr);
+    let cases = repository().join("guests/c/cases.toml");
+    let watched = run(["watch", "-", "--cases", cases.to_str().unwrap()]).failed(2);
+    assert!(watched.stderr.starts_with("error: cannot watch standard input\n"), "{}", watched.stderr);
 }
 
 #[test]
@@ -99,6 +121,5 @@ fn a_payload_that_is_no_unicode_is_passed_as_it_is() {
     use std::os::unix::ffi::OsStrExt;
     let payload = std::ffi::OsStr::from_bytes(b"\xff\xfe");
     let module = guest("rust.wasm");
-    crate::program::run(["call".as_ref(), module.as_os_str(), "echo".as_ref(), payload])
-        .answered(b"\xff\xfe");
+    run(["call".as_ref(), module.as_os_str(), "echo".as_ref(), payload]).answered(b"\xff\xfe");
 }
