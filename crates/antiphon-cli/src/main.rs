@@ -23,7 +23,6 @@ use crate::failure::Failure;
 use crate::terminal::Report;
 
 fn main() -> ExitCode {
-    terminal::show_library_warnings();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
@@ -46,6 +45,8 @@ fn main() -> ExitCode {
             }
         }
     };
+    terminal::set_format(cli.error_format);
+    terminal::show_library_messages(cli.verbose);
     commands::run(&cli.command).unwrap_or_else(failed(cli.error_format))
 }
 

@@ -9,7 +9,8 @@ use super::values::{self, Mode};
 
 /// Call an operation of a guest
 ///
-/// Standard output gets the bytes of the response and nothing else. Standard error gets the lines
+/// Standard output gets the bytes of the response and nothing else (on a terminal, control
+/// characters in it are escaped). Standard error gets the lines
 /// that the guest logs and the program's own messages. Unless options say otherwise, a call ends
 /// after 2 s and a guest gets at most 64 MiB of memory.
 ///
@@ -20,6 +21,9 @@ use super::values::{self, Mode};
 pub(crate) struct CallArgs {
     #[command(flatten)]
     pub(crate) guest: GuestArgs,
+    /// Write the answer as it is, even to a terminal: its control characters are otherwise escaped
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) raw: bool,
     /// Run the guest on an asynchronous or a synchronous host; the outcome is the same
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,

@@ -24,7 +24,12 @@ use super::values::FormatArgs;
 #[derive(Debug, Parser)]
 #[command(name = "antiphon", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// Format of errors on standard error
+    /// Show what the program does besides: what it compiles and for how long, what its cache has
+    ///
+    /// `RUST_LOG` chooses in detail, such as `antiphon=debug,wasmtime=info`.
+    #[arg(long, short, global = true, display_order = 100)]
+    pub(crate) verbose: bool,
+    /// Format of all lines on standard error
     #[arg(
         long,
         global = true,
@@ -99,7 +104,7 @@ EXAMPLES:
 pub(crate) enum ErrorFormat {
     /// For humans
     Text,
-    /// One line, for programs
+    /// One object a line, for programs
     Json,
 }
 

@@ -30,6 +30,9 @@ pub(crate) struct CompileArgs {
     /// Most memory that the guest may start with, such as `512KiB` or `64MiB`; 64MiB by default
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) memory: Option<u64>,
+    /// Most elements of each table that the guest may start with; 20000 by default
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(crate) table_elements: Option<u64>,
     #[command(flatten)]
     pub(crate) module_limit: ModuleLimitArgs,
     /// Compile for calls with `--fuel`
@@ -55,6 +58,9 @@ impl CompileArgs {
         let mut limits = self.module_limit.limits(Limits::new());
         if let Some(memory) = self.memory {
             limits = limits.memory(memory);
+        }
+        if let Some(elements) = self.table_elements {
+            limits = limits.table_elements(elements);
         }
         if self.fuel {
             // Whether fuel is counted is compiled into the code; the amount is not.

@@ -50,11 +50,11 @@ pub(crate) struct GuestArgs {
 pub(crate) struct ValueArgs {
     /// Encode this JSON value as the payload: JSON, `@FILE`, or `-` for standard input
     ///
-    /// `call` then shows the answer as JSON too. What MessagePack has and JSON lacks is an object with
-    /// one marked key: `{"$bin_text": "hi"}` and `{"$bin_base64": "AP8="}` are a binary (text where it
-    /// is UTF-8), `{"$ext": [5, "AQI="]}` is an extension with its type and its bytes in base64,
-    /// `{"$map": [[1, "a"]]}` is a map with keys that are no texts, `{"$float": "NaN"}` is a number that
-    /// JSON lacks. `{"$empty": true}` is an answer of no bytes.
+    /// `call` then shows the answer as JSON too. What MessagePack has and JSON lacks is an object
+    /// with one marked key: `{"$bin_text": "hi"}` and `{"$bin_base64": "AP8="}` are a binary (text
+    /// where it is UTF-8), `{"$ext": [5, "AQI="]}` is an extension with its type and its bytes in
+    /// base64, `{"$map": [[1, "a"]]}` is a map with keys that are no texts, `{"$float": "NaN"}` is
+    /// a number that JSON lacks. `{"$empty": true}` is an answer of no bytes.
     #[arg(long, value_name = "JSON", value_parser = JsonSource::parse, allow_negative_numbers = true, conflicts_with_all = ["payload", "payload_file"])]
     pub(crate) json: Option<JsonSource>,
     /// Codec of `--json`, of the answer, and of `json:` in `--host-call`; msgpack by default

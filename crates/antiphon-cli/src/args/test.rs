@@ -47,13 +47,13 @@ impl TestedArgs {
 /// Run a file of test cases against a guest
 ///
 /// A case names an operation, and optionally a payload and the host calls to answer. It expects an
-/// answer, or an error by its kind, its text, or both, and optionally the lines that the guest logs.
-/// Each case runs in its own host. Answers to host calls that no host call used are reported; so are
-/// the host calls that a failed case refused, with their payloads.
+/// answer, or an error by its kind, its text, or both, and optionally the lines that the guest
+/// logs. Each case runs in its own host. Answers to host calls that no host call used are reported;
+/// so are the host calls that a failed case refused, with their payloads.
 ///
 /// A payload or an answer is a text or a table: `{ json = .. }` and `{ msgpack = .. }` hold values
-/// and are compared as values (see `--json` of `antiphon call` for what JSON lacks), `{ hex = "00 ff"
-/// }` holds bytes, and `{ file = "PATH" }` names a file of bytes, beside the file of cases.
+/// and are compared as values (see `--json` of `antiphon call` for what JSON lacks), `{ hex = "00
+/// ff" }` holds bytes, and `{ file = "PATH" }` names a file of bytes, beside the file of cases.
 #[derive(Debug, Args)]
 #[command(after_help = TEST_EXAMPLES)]
 pub(crate) struct TestArgs {

@@ -80,8 +80,8 @@ fn explained(error: &toml::de::Error) -> String {
     text
 }
 
-/// Returns the nearest of the words that a message expects instead of an unknown one. Such a message
-/// is "unknown field `a`, expected one of `b`, `c`".
+/// Returns the nearest of the words that a message expects instead of an unknown one. Such a
+/// message is "unknown field `a`, expected one of `b`, `c`".
 fn nearest(message: &str) -> Option<&str> {
     let (_, quoted) = message.split_once("unknown ")?;
     let mut words = quoted.split('`').skip(1).step_by(2);

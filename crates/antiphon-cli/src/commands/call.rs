@@ -32,7 +32,7 @@ pub(crate) fn run(args: &CallArgs) -> Result<(), Failure> {
 /// Writes the answer as it is; as JSON if the payload was given with `--json`.
 fn write(args: &CallArgs, answer: &[u8]) -> Result<(), Failure> {
     if args.guest.value.json.is_none() {
-        return terminal::write(answer);
+        return if args.raw { terminal::write(answer) } else { terminal::write_answer(answer) };
     }
     let codec = args.guest.value.codec();
     let value = match answer {

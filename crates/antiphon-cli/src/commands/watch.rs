@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::test;
-use crate::args::{ErrorFormat, TestedArgs, WatchArgs};
+use crate::args::{TestedArgs, WatchArgs};
 use crate::cases::Cases;
 use crate::failure::Failure;
 use crate::run;
@@ -53,7 +53,7 @@ fn once(args: &WatchArgs) -> Result<(), Failure> {
     match ran {
         Ok(summary) => terminal::write(format!("{summary}\n").as_bytes()),
         Err(failure) => {
-            Report::new(&failure).print(ErrorFormat::Text);
+            Report::new(&failure).print(terminal::format());
             Ok(())
         }
     }

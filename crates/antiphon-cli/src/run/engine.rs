@@ -7,6 +7,7 @@ use std::sync::Arc;
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::{EngineProviderFactory, Limits, ModuleInfo, WasiParams};
 use antiphon_host::{EngineKind, EngineOptions, ModuleBuilder};
+use serde::Serialize;
 
 use super::code::{self, Module};
 use crate::args::{CacheArgs, Isolation, WasiArgs};
@@ -118,21 +119,44 @@ pub(crate) fn check_code(engine: EngineKind, cache: &CacheArgs, module: &[u8]) -
     compile_cached(engine, cache, module, &unlimited()).map(drop)
 }
 
-/// Returns what an artifact records about the module that it was compiled from.
+/// What an artifact was compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Compiled {
+    #[serde(serialize_with = "name_of_engine")]
+    pub(crate) engine: EngineKind,
+    pub(crate) fuel: bool,
+    pub(crate) deterministic: bool,
+}
+
+fn name_of_engine<S: serde::Serializer>(engine: &EngineKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(engine.name())
+}
+
+/// Returns what an artifact records about the module that it was compiled from, and what it was
+/// compiled for.
 pub(crate) fn artifact_info(
     engine: EngineKind,
     cache: &CacheArgs,
     artifact: &Path,
-) -> Result<ModuleInfo, Error> {
-    let opened = open(engine, cache, artifact, &unlimited()).or_else(|refused| {
+) -> Result<(ModuleInfo, Compiled), Error> {
+    let plain = Compiled { engine, fuel: false, deterministic: false };
+    let opened = open(engine, cache, artifact, &unlimited()).map(|opened| (opened, plain));
+    let opened = opened.or_else(|refused| {
         // An artifact loads only with the fuel and determinism that it was compiled for. Neither
         // says anything about the module, so the other settings are tried too.
         let fuel = unlimited().limits(unlimited().limits.fuel(u64::MAX - 1));
         let deterministic = unlimited().deterministic(0, std::time::Duration::ZERO);
-        let mut others = [fuel, deterministic].into_iter();
-        others.find_map(|options| open(engine, cache, artifact, &options).ok()).ok_or(refused)
+        let others = [
+            (fuel, Compiled { fuel: true, ..plain }),
+            (deterministic, Compiled { deterministic: true, ..plain }),
+        ];
+        let mut opened = others
+            .iter()
+            .filter_map(|(options, to)| Some((open(engine, cache, artifact, options).ok()?, *to)));
+        opened.next().ok_or(refused)
     });
-    Ok(opened?.module_info().clone())
+    let (opened, compiled) = opened?;
+    Ok((opened.module_info().clone(), compiled))
 }
 
 /// Returns options without a bound on memory. A module that needs much memory is still valid:

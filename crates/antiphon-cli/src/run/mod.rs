@@ -10,7 +10,7 @@ mod read;
 pub(crate) use calls::Calls;
 pub(crate) use code::{Module, already_compiled, with_keys};
 pub(crate) use engine::{
-    Terms, artifact_info, check_code, ensure_available, factory, warn_of_unreached_world,
+    Compiled, Terms, artifact_info, check_code, ensure_available, factory, warn_of_unreached_world,
 };
 pub(crate) use host_call::Rules;
 pub(crate) use inputs::Inputs;

@@ -77,6 +77,32 @@ fn what_is_no_guest_is_exit_code_4_with_every_reason() {
 }
 
 #[test]
+fn many_unknown_imports_are_listed_by_module_with_what_they_tell() {
+    let imports: String = (0..60).map(|n| format!(r#"(import "wbg" "__wbg_f{n}" (func))"#)).collect();
+    let wat = Wat::new(&format!("(module {imports})"));
+    let run = inspect(&wat.path(), false);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(4), ""));
+    let (_, reasons) = run.text().split_once("verdict   not a waPC guest\n").unwrap();
+    assert!(
+        reasons.starts_with(
+            "  - 60 imports of wbg are unknown: __wbg_f0, __wbg_f1, __wbg_f2 and 57 more\n  - the module was made for wasm-bindgen"
+        ),
+        "{reasons}"
+    );
+    assert_eq!(reasons.lines().count(), 4, "{reasons}");
+}
+
+#[test]
+fn a_component_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("component.wasm");
+    std::fs::write(&file, b"\0asm\x0d\0\x01\0").unwrap();
+    let run = inspect(&file, false);
+    assert_eq!(run.code, Some(4));
+    assert!(run.text().contains("it is a component: build a module"), "{}", run.text());
+}
+
+#[test]
 fn a_guest_that_wants_more_memory_than_the_default_is_a_guest() {
     let wat = Wat::new(
         r#"(module (memory (export "memory") 2000)

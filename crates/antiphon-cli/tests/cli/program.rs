@@ -50,7 +50,7 @@ impl Run {
         self
     }
 
-    /// Asserts that the run wrote these bytes to standard output, log lines of the guest to standard
+    /// Asserts that the run wrote this text to standard output, log lines of the guest to standard
     /// error, and succeeded.
     #[track_caller]
     pub(crate) fn logged(self, answer: &str) {

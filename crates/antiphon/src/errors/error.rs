@@ -241,8 +241,8 @@ impl Error {
     }
 
     /// Returns the limit that ended the call or (for [`ErrorKind::InitFailed`]) the start, or that
-    /// the module is over (for [`ErrorKind::InvalidModule`]), in numbers. `None` where no limit ended it, and for [`ErrorKind::StackOverflow`], whose limit
-    /// is the engine's.
+    /// the module is over (for [`ErrorKind::InvalidModule`]), in numbers. `None` where no limit
+    /// ended it, and for [`ErrorKind::StackOverflow`], whose limit is the engine's.
     #[must_use]
     pub fn exceeded(&self) -> Option<Exceeded> {
         self.0.exceeded

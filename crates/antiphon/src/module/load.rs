@@ -12,10 +12,14 @@ use crate::errors::{Error, ErrorKind, Exceeded, Result};
 const MAX_TEXT: u64 = 1024 * 1024;
 
 /// The first bytes of files that are taken for modules, and what to do with such a file.
-const OTHERS: [(&[u8], &str); 4] = [
+const OTHERS: [(&[u8], &str); 5] = [
     (b"\x1f\x8b", "it is compressed by gzip: decompress it first"),
     (b"\x28\xb5\x2f\xfd", "it is compressed by zstd: decompress it first"),
     (b"PK\x03\x04", "it is a zip archive: take the module out of it first"),
+    (
+        b"\0asm\x0d\0\x01\0",
+        "it is a component: build a module, in Rust for wasm32-unknown-unknown or wasm32-wasip1 instead of wasm32-wasip2",
+    ),
     (b"!<arch>\n", "it is a static library: link it to a module first"),
 ];
 
@@ -67,11 +71,11 @@ impl ModuleInfo {
         if size > limits.module_or_default() {
             return Err(Self::too_large(size, limits));
         }
-        if bytes.starts_with(b"\0asm") {
-            return Ok(());
-        }
         if let Some((_, what)) = OTHERS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
             return Err(refused(format!("not a WebAssembly module: {what}")));
+        }
+        if bytes.starts_with(b"\0asm") {
+            return Ok(());
         }
         if bytes.is_empty() {
             return Err(refused("not a WebAssembly module: there are no bytes".to_owned()));
@@ -158,6 +162,8 @@ mod tests {
     #[test]
     fn a_file_that_is_taken_for_a_module_is_named() {
         let limits = Limits::new();
+        let component = said(b"\0asm\x0d\0\x01\0\0", &limits);
+        assert!(component.contains("it is a component: build a module"), "{component}");
         assert_eq!(
             said(b"\x1f\x8b\x08\x00\xff", &limits),
             "not a WebAssembly module: it is compressed by gzip: decompress it first"

@@ -15,7 +15,7 @@ use verdict::Verdict;
 
 use crate::args::{Format, InspectArgs};
 use crate::failure::Failure;
-use crate::run::{self, Module};
+use crate::run::{self, Compiled, Module};
 use crate::terminal::{self, escape_block, escape_json, escape_line};
 
 /// The exit code for a module that is not a waPC guest.
@@ -46,6 +46,8 @@ fn as_json(path: &Path, verdict: &Verdict) -> Value {
         "module": path.to_string_lossy(),
         "wapc_guest": verdict.is_guest(),
         "reasons": verdict.reasons,
+        // What an artifact was compiled for; null for a module.
+        "artifact": verdict.compiled,
         // Bytes that are not a module have no info.
         "info": verdict.info.as_ref().map(info_as_json),
     })
@@ -86,6 +88,15 @@ fn info_as_json(info: &ModuleInfo) -> Value {
 fn as_text(path: &Path, verdict: &Verdict) -> String {
     let mut out = String::new();
     field(&mut out, "module", &path.to_string_lossy());
+    if let Some(Compiled { engine, fuel, deterministic }) = verdict.compiled {
+        let calls = match (fuel, deterministic) {
+            (true, _) => "with --fuel",
+            (false, true) => "with --deterministic",
+            (false, false) => "without --fuel and --deterministic",
+        };
+        let what = format!("native code of {engine}, sealed with the key at hand, for calls {calls}");
+        field(&mut out, "artifact", &what);
+    }
     if let Some(info) = &verdict.info {
         info_as_text(&mut out, info);
     }

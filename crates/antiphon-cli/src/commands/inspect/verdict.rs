@@ -8,7 +8,7 @@ use antiphon_host::EngineKind;
 use antiphon_wasi::host;
 
 use crate::args::CacheArgs;
-use crate::run;
+use crate::run::{self, Compiled};
 use crate::terminal::with_spinner;
 
 /// The findings about a module.
@@ -18,6 +18,8 @@ pub(crate) struct Verdict {
     pub(crate) info: Option<ModuleInfo>,
     /// Every reason why the module is not a waPC guest; empty for a guest.
     pub(crate) reasons: Vec<String>,
+    /// What an artifact was compiled for; `None` for a module.
+    pub(crate) compiled: Option<Compiled>,
 }
 
 impl Verdict {
@@ -32,16 +34,16 @@ impl Verdict {
                         with_spinner("checking the module", || run::check_code(engine, cache, &binary));
                     reasons.extend(checked.err().map(|error| with_causes(&error)));
                 }
-                Self { info: Some(info), reasons }
+                Self { info: Some(info), reasons, compiled: None }
             }
-            Err(error) => Self { info: None, reasons: vec![error.to_string()] },
+            Err(error) => Self { info: None, reasons: vec![error.to_string()], compiled: None },
         }
     }
 
     /// Returns the verdict on a module whose native code an engine has loaded.
-    pub(crate) fn compiled(info: ModuleInfo) -> Self {
+    pub(crate) fn compiled((info, compiled): (ModuleInfo, Compiled)) -> Self {
         let reasons = info.refusals(host::import_type);
-        Self { info: Some(info), reasons }
+        Self { info: Some(info), reasons, compiled: Some(compiled) }
     }
 
     pub(crate) fn is_guest(&self) -> bool {
