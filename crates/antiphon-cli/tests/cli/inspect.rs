@@ -85,7 +85,8 @@ fn many_unknown_imports_are_listed_by_module_with_what_they_tell() {
     let (_, reasons) = run.text().split_once("verdict   not a waPC guest\n").unwrap();
     assert!(
         reasons.starts_with(
-            "  - 60 imports of wbg are unknown: __wbg_f0, __wbg_f1, __wbg_f2 and 57 more\n  - the module was made for wasm-bindgen"
+            "  - 60 imports of wbg are unknown: wbg.__wbg_f0, wbg.__wbg_f1, wbg.__wbg_f2 and 57 more imports\n  - the module \
+             was made for wasm-bindgen"
         ),
         "{reasons}"
     );

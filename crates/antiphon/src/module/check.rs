@@ -151,7 +151,7 @@ mod tests {
             refusals[..3],
             [
                 "import env.sin (func()) is unknown",
-                "60 imports of wbg are unknown: __wbg_f0, __wbg_f1, __wbg_f2 and 57 more",
+                "60 imports of wbg are unknown: wbg.__wbg_f0, wbg.__wbg_f1, wbg.__wbg_f2 and 57 more imports",
                 "import env.cos (func()) is unknown",
             ]
         );

@@ -30,10 +30,13 @@ impl<'a> Unknown<'a> {
         match self.0.get(module.as_str()).map(Vec::as_slice) {
             Some(names) if names.len() > FEW => {
                 let first = names.first().is_some_and(|first| std::ptr::eq(*first, name.as_str()));
-                let shown: Vec<_> = names.iter().take(SHOWN).copied().collect();
+                let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("{module}.{name}")).collect();
                 first.then(|| {
                     let (all, more) = (names.len(), names.len().saturating_sub(SHOWN));
-                    format!("{all} imports of {module} are unknown: {} and {more} more", shown.join(", "))
+                    format!(
+                        "{all} imports of {module} are unknown: {} and {more} more imports",
+                        shown.join(", ")
+                    )
                 })
             }
             _ => Some(format!("import {module}.{name} ({kind}) is unknown")),
