@@ -11,7 +11,7 @@ pub(crate) enum Failure {
     Usage(String, io::Error),
     /// The library's own error.
     Library(Error),
-    /// An input is over its limit, in bytes. The guest was not called.
+    /// An input is over its limit, in bytes, which `--payload` raises. The guest was not called.
     TooLarge(&'static str, u64),
     /// The guest answered, but its answer cannot be decoded by the codec of this name; with the
     /// reason.

@@ -18,12 +18,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, ErrorFormat, shorten, suggest_bench};
+use crate::args::{Cli, ErrorFormat, shorten, suggest_bench, suggest_format};
 use crate::failure::Failure;
 use crate::terminal::Report;
 
 fn main() -> ExitCode {
-    terminal::show_library_warnings();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
@@ -35,6 +34,7 @@ fn main() -> ExitCode {
         Err(mut error) => {
             shorten(&mut error);
             suggest_bench(&mut error, &arguments);
+            suggest_format(&mut error, &arguments);
             match ErrorFormat::guess(&arguments) {
                 ErrorFormat::Text => error.exit(),
                 ErrorFormat::Json => {
@@ -45,6 +45,8 @@ fn main() -> ExitCode {
             }
         }
     };
+    terminal::set_format(cli.error_format);
+    terminal::show_library_messages(cli.verbose);
     commands::run(&cli.command).unwrap_or_else(failed(cli.error_format))
 }
 

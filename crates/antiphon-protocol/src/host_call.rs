@@ -233,7 +233,10 @@ fn unfit(names: [&[u8]; 3], limit: u64) -> String {
 
 #[cold]
 fn over(what: &str, size: usize, limit: u64) -> String {
-    format!("{what} of the host call has {size} bytes, over the limit of {limit} bytes")
+    let setter = if matches!(what, "payload" | "answer") { "host_payload" } else { "name" };
+    format!(
+        "{what} of the host call has {size} bytes, over the limit of {limit} bytes (raise it with Limits::{setter})"
+    )
 }
 
 fn size(bytes: &[u8]) -> u64 {

@@ -60,13 +60,22 @@ impl fmt::Display for Violation {
         match self {
             Self::Memory(fault) => fault.fmt(f),
             Self::TooLarge { what, size, limit } => {
-                write!(f, "{what} of {size} bytes is over its limit of {limit} bytes")
+                // An operation has the limit of all names.
+                let setter = if *what == "operation" { "name" } else { what };
+                write!(
+                    f,
+                    "{what} of {size} bytes is over its limit of {limit} bytes (raise it with Limits::{setter})"
+                )
             }
             Self::HostCallLimit { budget: HostCallBudget::Calls, limit, .. } => {
-                write!(f, "more than {limit} host calls in one call")
+                write!(f, "more than {limit} host calls in one call (raise it with Limits::host_calls)")
             }
             Self::HostCallLimit { budget: HostCallBudget::Bytes, limit, used } => {
-                write!(f, "host calls carried more than {limit} bytes in one call: {used}")
+                write!(
+                    f,
+                    "host calls carried more than {limit} bytes in one call: {used} (raise it with \
+                     Limits::host_call_bytes)"
+                )
             }
         }
     }

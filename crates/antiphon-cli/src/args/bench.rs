@@ -6,9 +6,8 @@ use antiphon_host::EngineKind;
 use clap::Args;
 
 use super::cache::CacheArgs;
-use super::changes::Changes;
 use super::guest::{GuestArgs, WasiArgs};
-use super::options::{self, Mode};
+use super::values::{self, Changes, Format, Mode};
 
 /// Measure how fast calls are, through a pool of instances
 ///
@@ -34,17 +33,17 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
     /// The engine that runs the guest
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = values::engine(), default_value_t)]
     pub(crate) engine: EngineKind,
     /// Number of concurrent callers; by default as many as the machine has processors
-    #[arg(long, value_name = "N", value_parser = options::number)]
+    #[arg(long, value_name = "N", value_parser = values::number)]
     pub(crate) concurrency: Option<usize>,
     /// Most instances in the pool; by default as many as the machine has processors, and never more
     /// than callers
-    #[arg(long, value_name = "N", value_parser = options::number)]
+    #[arg(long, value_name = "N", value_parser = values::number)]
     pub(crate) instances: Option<usize>,
     /// How long to measure, such as `500ms` or `1m`
-    #[arg(long, value_name = "TIME", value_parser = options::deadline, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = values::deadline, default_value = "10s")]
     pub(crate) duration: Duration,
     /// Compare with another module, or with other settings: `MODULE` or `SETTING=VALUE,..`
     ///
@@ -53,9 +52,9 @@ pub(crate) struct BenchArgs {
     /// for both.
     #[arg(long, value_name = "OTHER", value_parser = Changes::parse)]
     pub(crate) compare: Option<Changes>,
-    /// Write JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    /// Format of the report
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
     // Last, because its heading applies to every option after it.
@@ -65,7 +64,8 @@ pub(crate) struct BenchArgs {
 
 const BENCH_EXAMPLES: &str = r#"EXAMPLES:
   antiphon bench guests/built/rust.wasm echo hello --duration 1s
-  antiphon bench guests/built/rust.wasm echo hello --duration 1s --concurrency 8 --mode sync --json
+  antiphon bench guests/built/rust.wasm echo hello --duration 1s --mode sync --format json
+  antiphon bench guests/built/c.wasm greet --json '{"name":"Ada","count":2}' --duration 1s
   antiphon bench guests/built/rust.wasm echo hello --duration 1s --compare engine=wasmi
   antiphon bench guests/built/rust.wasm echo --duration 1s --compare isolation=per-call,mode=sync
 

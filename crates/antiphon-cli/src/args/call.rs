@@ -4,12 +4,13 @@ use antiphon_host::EngineKind;
 use clap::Args;
 
 use super::cache::CacheArgs;
-use super::guest::{GuestArgs, ValueArgs, WasiArgs};
-use super::options::{self, Mode};
+use super::guest::{GuestArgs, WasiArgs};
+use super::values::{self, Mode};
 
 /// Call an operation of a guest
 ///
-/// Standard output gets the bytes of the response and nothing else. Standard error gets the lines
+/// Standard output gets the bytes of the response and nothing else (on a terminal, control
+/// characters in it are escaped). Standard error gets the lines
 /// that the guest logs and the program's own messages. Unless options say otherwise, a call ends
 /// after 2 s and a guest gets at most 64 MiB of memory.
 ///
@@ -20,13 +21,14 @@ use super::options::{self, Mode};
 pub(crate) struct CallArgs {
     #[command(flatten)]
     pub(crate) guest: GuestArgs,
-    #[command(flatten)]
-    pub(crate) value: ValueArgs,
+    /// Write the answer as it is, even to a terminal: its control characters are otherwise escaped
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) raw: bool,
     /// Run the guest on an asynchronous or a synchronous host; the outcome is the same
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
     /// The engine that runs the guest
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = values::engine(), default_value_t)]
     pub(crate) engine: EngineKind,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
@@ -43,8 +45,9 @@ const CALL_EXAMPLES: &str = r#"EXAMPLES:
   antiphon call guests/built/rust.wasm host hi --host-call '*=@guests/README.md'
   antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon call rust.sealed echo hello
   antiphon call guests/built/c.wasm greet --json '{"name":"Ada","count":2}'
-  antiphon call guests/built/rust.wasm echo --json '[1, 2]' --codec json
-  antiphon call guests/built/rust.wasm echo hello --no-cache
+  echo '[1, 2]' | antiphon call guests/built/rust.wasm echo --json - --codec json
+  antiphon call guests/built/c.wasm host --json 1 --host-call '*=json:{"a":[1,true]}'
+  antiphon call - echo hello --no-cache < guests/built/rust.wasm
   antiphon call guests/built/rust.wasm echo hello --mode sync --engine wasmtime
   antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB
   antiphon call guests/built/rust.wasm echo hello --fuel 1000000

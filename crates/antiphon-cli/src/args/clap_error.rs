@@ -36,6 +36,26 @@ pub(crate) fn suggest_bench(error: &mut clap::Error, arguments: &[OsString]) {
     }
 }
 
+/// Names `--format` to users of the commands where `--json` once was the format of the report, and
+/// is the payload now.
+pub(crate) fn suggest_format(error: &mut clap::Error, arguments: &[OsString]) {
+    let reports = arguments.get(1).is_some_and(|command| command == "bench" || command == "compare");
+    let of_json = |value: &ContextValue| match value {
+        ContextValue::String(option) => option.starts_with("--json"),
+        ContextValue::Strings(options) => options.iter().any(|option| option.starts_with("--json")),
+        _ => false,
+    };
+    if reports
+        && [ContextKind::InvalidArg, ContextKind::PriorArg]
+            .into_iter()
+            .filter_map(|kind| error.get(kind))
+            .any(of_json)
+    {
+        let tip = "'--json' is the payload; for a report in JSON, use '--format json'";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+}
+
 /// Returns the beginning of a text that is too long; `None` for one that is not.
 fn cut(text: &str) -> Option<String> {
     let (end, _) = text.char_indices().nth(MOST)?;

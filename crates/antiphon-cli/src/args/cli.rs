@@ -12,6 +12,7 @@ use super::compile::CompileArgs;
 use super::inspect::InspectArgs;
 use super::new::NewArgs;
 use super::test::{TestArgs, WatchArgs};
+use super::values::FormatArgs;
 
 /// Calls, tests and measures waPC guests, compiles them ahead of time, compares engines, and
 /// inspects modules.
@@ -23,7 +24,12 @@ use super::test::{TestArgs, WatchArgs};
 #[derive(Debug, Parser)]
 #[command(name = "antiphon", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// Format of errors on standard error
+    /// Show what the program does besides: what it compiles and for how long, what its cache has
+    ///
+    /// `RUST_LOG` chooses in detail, such as `antiphon=debug,wasmtime=info`.
+    #[arg(long, short, global = true, display_order = 100)]
+    pub(crate) verbose: bool,
+    /// Format of all lines on standard error
     #[arg(
         long,
         global = true,
@@ -69,15 +75,14 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = ENGINES_EXAMPLES)]
 pub(crate) struct EnginesArgs {
-    /// Write JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 }
 
 const ENGINES_EXAMPLES: &str = "\
 EXAMPLES:
   antiphon engines
-  antiphon engines --json";
+  antiphon engines --format json";
 
 /// Write a completion script for a shell to standard output
 #[derive(Debug, Args)]
@@ -99,7 +104,7 @@ EXAMPLES:
 pub(crate) enum ErrorFormat {
     /// For humans
     Text,
-    /// One line, for programs
+    /// One object a line, for programs
     Json,
 }
 
@@ -147,24 +152,24 @@ mod tests {
 
     #[test]
     fn limits_are_the_defaults_but_for_what_was_asked_for() {
-        let limits = call(&[]).unwrap().guest.limits();
+        let limits = call(&[]).unwrap().guest.limits.limits();
         assert_eq!((limits.deadline, limits.memory_or_default()), (None, 64 << 20));
 
-        let limits = call(&["--deadline", "10ms", "--memory", "1MiB"]).unwrap().guest.limits();
+        let limits = call(&["--deadline", "10ms", "--memory", "1MiB"]).unwrap().guest.limits.limits();
         assert_eq!(
             (limits.deadline_or_default(), limits.memory_or_default()),
             (Duration::from_millis(10), 1 << 20)
         );
         assert_eq!(limits.init_deadline_or_default(), Duration::from_secs(2));
 
-        let limits = call(&["--deadline", "1m"]).unwrap().guest.limits();
+        let limits = call(&["--deadline", "1m"]).unwrap().guest.limits.limits();
         assert_eq!(limits.init_deadline_or_default(), Duration::from_secs(60));
     }
 
     #[test]
     fn fuel_is_no_limit_unless_it_is_asked_for() {
-        assert_eq!(call(&[]).unwrap().guest.limits().fuel, None);
-        assert_eq!(call(&["--fuel", "9"]).unwrap().guest.limits().fuel, Some(9));
+        assert_eq!(call(&[]).unwrap().guest.limits.limits().fuel, None);
+        assert_eq!(call(&["--fuel", "9"]).unwrap().guest.limits.limits().fuel, Some(9));
         assert!(call(&["--fuel", "-9"]).is_err());
     }
 

@@ -4,7 +4,7 @@ use antiphon_host::EngineKind;
 use clap::Args;
 
 use super::guest::{GuestArgs, WasiArgs};
-use super::options;
+use super::values::{self, Format};
 
 /// Make the same call on several engines, and report whether the outcomes agree
 ///
@@ -26,14 +26,14 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     pub(crate) guest: GuestArgs,
     /// An engine to compare (repeatable); all engines of this build by default
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine())]
+    #[arg(long, value_name = "ENGINE", value_parser = values::engine())]
     pub(crate) engine: Vec<EngineKind>,
     /// Number of calls after the first, one after the other, whose median time is shown
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 5)]
     pub(crate) repeat: u64,
-    /// Write JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    /// Format of the report
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    pub(crate) format: Format,
     // Last, because its heading applies to every option after it.
     #[command(flatten)]
     pub(crate) wasi: WasiArgs,
@@ -41,7 +41,8 @@ pub(crate) struct CompareArgs {
 
 const COMPARE_EXAMPLES: &str = r#"EXAMPLES:
   antiphon compare guests/built/rust.wasm echo hello
-  antiphon compare guests/built/rust.wasm host hi --host-call '*=hello back' --json
+  antiphon compare guests/built/rust.wasm host hi --host-call '*=hello back' --format json
+  antiphon compare guests/built/c.wasm greet --json '{"name":"Ada","count":2}'
   antiphon compare guests/built/assemblyscript.wasm log 'all is well' --repeat 100
   antiphon compare guests/built/rust.wasm echo hello --deterministic 7
 

@@ -6,7 +6,8 @@ use antiphon::Limits;
 use antiphon_host::EngineKind;
 use clap::Args;
 
-use super::options;
+use super::limits::ModuleLimitArgs;
+use super::values;
 
 /// Compile a module ahead of time, to an artifact that `antiphon call` loads at once
 ///
@@ -17,18 +18,23 @@ use super::options;
 #[derive(Debug, Args)]
 #[command(after_help = COMPILE_EXAMPLES)]
 pub(crate) struct CompileArgs {
-    /// The module, in binary or text format
+    /// The module, in binary or text format; `-` reads standard input
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// Where to write the artifact
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// The engine that compiles
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = values::engine(), default_value_t)]
     pub(crate) engine: EngineKind,
     /// Most memory that the guest may start with, such as `512KiB` or `64MiB`; 64MiB by default
-    #[arg(long, value_name = "SIZE", value_parser = options::size)]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) memory: Option<u64>,
+    /// Most elements of each table that the guest may start with; 20000 by default
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(crate) table_elements: Option<u64>,
+    #[command(flatten)]
+    pub(crate) module_limit: ModuleLimitArgs,
     /// Compile for calls with `--fuel`
     #[arg(long)]
     pub(crate) fuel: bool,
@@ -49,9 +55,12 @@ EXAMPLES:
 impl CompileArgs {
     /// Returns the limits that the module is compiled with.
     pub(crate) fn limits(&self) -> Limits {
-        let mut limits = Limits::new();
+        let mut limits = self.module_limit.limits(Limits::new());
         if let Some(memory) = self.memory {
             limits = limits.memory(memory);
+        }
+        if let Some(elements) = self.table_elements {
+            limits = limits.table_elements(elements);
         }
         if self.fuel {
             // Whether fuel is counted is compiled into the code; the amount is not.

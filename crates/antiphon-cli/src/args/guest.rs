@@ -4,17 +4,17 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use antiphon::Limits;
 use clap::Args;
 
-use super::options::{self, Dir, Isolation, Variable};
-use super::rule::Rule;
+use super::limits::LimitArgs;
+use super::values::{self, Answer, Dir, Isolation, JsonSource, Rule, Variable};
 use crate::payload::Codec;
 
 /// The module, what to call, and the limits.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct GuestArgs {
-    /// The module: binary format, text format, or an artifact of `antiphon compile`
+    /// The module: binary format, text format, or an artifact of `antiphon compile`; `-` reads
+    /// standard input
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// The operation to call
@@ -26,40 +26,47 @@ pub(crate) struct GuestArgs {
     /// Read the payload from a file
     #[arg(long, value_name = "FILE", conflicts_with = "payload")]
     pub(crate) payload_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) value: ValueArgs,
     /// Answer host calls: `BINDING/NAMESPACE/OPERATION=ANSWER` (repeatable)
     ///
     /// A part that is `*` matches anything; a single `*` instead of all three parts matches every
-    /// host call. ANSWER is a text, `@FILE` for the bytes of a file, or `!TEXT` for an error. The
-    /// first rule that matches answers. A host call that no rule matches is refused.
+    /// host call. `\/` is a slash within a binding or a namespace; `\=`, `\*` and `\\` stand for
+    /// the second character. ANSWER is a text, `@FILE` for the bytes of a file, `json:JSON` or
+    /// `json:@FILE` for a value that `--codec` encodes, `text:TEXT` for a text that begins like one
+    /// of these, or `!TEXT` for an error. The first rule that matches answers. A host call that no
+    /// rule matches is refused.
     #[arg(long, value_name = "RULE", value_parser = Rule::parse)]
     pub(crate) host_call: Vec<Rule>,
-    /// End a call after this time, such as `500ms` or `2s`; 2s by default
-    ///
-    /// The limit applies to each call. The start of the guest has the larger of this time and 2 s.
-    #[arg(long, value_name = "TIME", value_parser = options::deadline)]
-    pub(crate) deadline: Option<Duration>,
-    /// Most memory of the guest, such as `512KiB` or `64MiB`; 64MiB by default
-    #[arg(long, value_name = "SIZE", value_parser = options::size)]
-    pub(crate) memory: Option<u64>,
-    /// Most fuel of a call, and of a start; no limit by default
-    ///
-    /// Each engine counts fuel in its own units.
-    #[arg(long, value_name = "N")]
-    pub(crate) fuel: Option<u64>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     /// Let calls share an instance, or give each its own
     #[arg(long, value_enum, default_value_t = Isolation::Reuse)]
     pub(crate) isolation: Isolation,
 }
 
 /// The payload and the answer as values.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct ValueArgs {
-    /// Encode this JSON value as the payload, and show the answer as JSON
-    #[arg(long, value_name = "JSON", value_parser = options::json, allow_negative_numbers = true, conflicts_with_all = ["payload", "payload_file"])]
-    pub(crate) json: Option<serde_json::Value>,
-    /// Codec that encodes `--json` and decodes the answer
-    #[arg(long, value_enum, value_name = "CODEC", requires = "json", conflicts_with_all = ["payload", "payload_file"], default_value_t = Codec::Msgpack)]
-    pub(crate) codec: Codec,
+    /// Encode this JSON value as the payload: JSON, `@FILE`, or `-` for standard input
+    ///
+    /// `call` then shows the answer as JSON too. What MessagePack has and JSON lacks is an object
+    /// with one marked key: `{"$bin_text": "hi"}` and `{"$bin_base64": "AP8="}` are a binary (text
+    /// where it is UTF-8), `{"$ext": [5, "AQI="]}` is an extension with its type and its bytes in
+    /// base64, `{"$map": [[1, "a"]]}` is a map with keys that are no texts, `{"$float": "NaN"}` is
+    /// a number that JSON lacks. `{"$empty": true}` is an answer of no bytes.
+    #[arg(long, value_name = "JSON", value_parser = JsonSource::parse, allow_negative_numbers = true, conflicts_with_all = ["payload", "payload_file"])]
+    pub(crate) json: Option<JsonSource>,
+    /// Codec of `--json`, of the answer, and of `json:` in `--host-call`; msgpack by default
+    #[arg(long, value_enum, value_name = "CODEC")]
+    codec: Option<Codec>,
+}
+
+impl ValueArgs {
+    /// Returns the codec that was chosen, or the default one.
+    pub(crate) fn codec(&self) -> Codec {
+        self.codec.unwrap_or(Codec::Msgpack)
+    }
 }
 
 /// The WASI world of the guest.
@@ -77,7 +84,7 @@ pub(crate) struct WasiArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = Variable::parse)]
     pub(crate) env: Vec<Variable>,
     /// Pass a command line argument (repeatable); the module's file name comes before the first
-    #[arg(long, value_name = "ARG", allow_hyphen_values = true, value_parser = options::argument)]
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, value_parser = values::argument)]
     pub(crate) arg: Vec<String>,
     /// Grant a directory, read-only with `:ro`
     #[arg(long, value_name = "HOST::GUEST[:ro]", value_parser = Dir::parse)]
@@ -91,7 +98,7 @@ pub(crate) struct WasiArgs {
     pub(crate) deterministic: Option<u64>,
     /// Time that the clocks of a deterministic run show, such as `2026-01-01T00:00:00Z`; 1970 by
     /// default
-    #[arg(long, value_name = "TIME", requires = "deterministic", value_parser = options::clock)]
+    #[arg(long, value_name = "TIME", requires = "deterministic", value_parser = values::clock)]
     pub(crate) clock: Option<Duration>,
 }
 
@@ -103,19 +110,9 @@ impl WasiArgs {
 }
 
 impl GuestArgs {
-    /// Returns the default limits with the given options applied.
-    pub(crate) fn limits(&self) -> Limits {
-        let mut limits = Limits::new();
-        if let Some(deadline) = self.deadline {
-            let init = deadline.max(limits.init_deadline_or_default());
-            limits = limits.deadline(deadline).init_deadline(init);
-        }
-        if let Some(memory) = self.memory {
-            limits = limits.memory(memory);
-        }
-        if let Some(fuel) = self.fuel {
-            limits = limits.fuel(fuel);
-        }
-        limits
+    /// Returns whether `--codec` was given and encodes nothing.
+    pub(crate) fn has_idle_codec(&self) -> bool {
+        let answers = || self.host_call.iter().any(|rule| matches!(rule.answer, Answer::Json(_)));
+        self.value.codec.is_some() && self.value.json.is_none() && !answers()
     }
 }

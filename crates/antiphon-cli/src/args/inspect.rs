@@ -6,7 +6,8 @@ use antiphon_host::EngineKind;
 use clap::Args;
 
 use super::cache::CacheArgs;
-use super::options;
+use super::limits::ModuleLimitArgs;
+use super::values::{self, FormatArgs};
 
 /// Show what a module contains, and whether it is a waPC guest
 ///
@@ -16,15 +17,17 @@ use super::options;
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// The module: binary format, text format, or an artifact of `antiphon compile`
+    /// The module: binary format, text format, or an artifact of `antiphon compile`; `-` reads
+    /// standard input
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// The engine that validates the module's code
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = values::engine(), default_value_t)]
     pub(crate) engine: EngineKind,
-    /// Write JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) module_limit: ModuleLimitArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
     // Last, because its heading applies to every option after it.
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
@@ -34,4 +37,4 @@ const INSPECT_EXAMPLES: &str = "\
 EXAMPLES:
   antiphon inspect guests/built/rust.wasm
   antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon inspect rust.sealed
-  antiphon inspect guests/built/assemblyscript.wasm --json";
+  antiphon inspect guests/built/assemblyscript.wasm --format json";

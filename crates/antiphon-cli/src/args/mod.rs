@@ -3,29 +3,29 @@
 mod bench;
 mod cache;
 mod call;
-mod changes;
 mod clap_error;
 mod cli;
 mod compare;
 mod compile;
 mod guest;
 mod inspect;
+mod limits;
 mod new;
-mod options;
-mod rule;
 mod test;
+mod values;
 
 pub(crate) use bench::BenchArgs;
 pub(crate) use cache::CacheArgs;
 pub(crate) use call::CallArgs;
-pub(crate) use changes::Changes;
-pub(crate) use clap_error::{shorten, suggest_bench};
+pub(crate) use clap_error::{shorten, suggest_bench, suggest_format};
 pub(crate) use cli::{Cli, Command, CompletionsArgs, EnginesArgs, ErrorFormat};
 pub(crate) use compare::CompareArgs;
 pub(crate) use compile::CompileArgs;
 pub(crate) use guest::{GuestArgs, WasiArgs};
 pub(crate) use inspect::InspectArgs;
+pub(crate) use limits::option_of;
 pub(crate) use new::{NewArgs, NewCommand, NewGuestArgs};
-pub(crate) use options::{Isolation, Language, Mode};
-pub(crate) use rule::{Answer, Pattern, Rule};
 pub(crate) use test::{TestArgs, TestedArgs, WatchArgs};
+pub(crate) use values::{
+    Answer, Changes, Format, Isolation, JsonSource, Language, Mode, Pattern, Rule, json,
+};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::options::Language;
+use super::values::Language;
 
 /// Create a project
 #[derive(Debug, Args)]

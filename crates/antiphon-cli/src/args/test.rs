@@ -1,19 +1,20 @@
 //! The arguments of `antiphon test` and `antiphon watch`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use antiphon::Limits;
 use antiphon_host::EngineKind;
 use clap::Args;
 
 use super::cache::CacheArgs;
-use super::options::{self, Mode};
+use super::guest::WasiArgs;
+use super::limits::LimitArgs;
+use super::values::{self, Mode};
 
 /// Arguments that `test` and `watch` share.
 #[derive(Debug, Args)]
 pub(crate) struct TestedArgs {
-    /// The module: binary format, text format, or an artifact of `antiphon compile`
+    /// The module: binary format, text format, or an artifact of `antiphon compile`; `-` reads
+    /// standard input
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
     /// The file of cases
@@ -23,44 +24,42 @@ pub(crate) struct TestedArgs {
     #[arg(long, value_enum, default_value_t = Mode::Async)]
     pub(crate) mode: Mode,
     /// The engine that runs the guest
-    #[arg(long, value_name = "ENGINE", value_parser = options::engine(), default_value_t)]
+    #[arg(long, value_name = "ENGINE", value_parser = values::engine(), default_value_t)]
     pub(crate) engine: EngineKind,
-    /// End a call after this time, such as `500ms` or `2s`; 2s by default
-    #[arg(long, value_name = "TIME", value_parser = options::deadline)]
-    pub(crate) deadline: Option<Duration>,
-    /// Most memory of the guest, such as `512KiB` or `64MiB`; 64MiB by default
-    #[arg(long, value_name = "SIZE", value_parser = options::size)]
-    pub(crate) memory: Option<u64>,
+    /// Run only the cases whose name contains this text (repeatable: one of these texts)
+    #[arg(long, value_name = "TEXT")]
+    filter: Vec<String>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+    #[command(flatten)]
+    pub(crate) wasi: WasiArgs,
 }
 
 impl TestedArgs {
-    /// Applies the options that were given to `limits`.
-    pub(crate) fn limits(&self, mut limits: Limits) -> Limits {
-        if let Some(deadline) = self.deadline {
-            limits = limits.deadline(deadline).init_deadline(deadline.max(limits.init_deadline_or_default()));
-        }
-        if let Some(memory) = self.memory {
-            limits = limits.memory(memory);
-        }
-        limits
+    /// Returns whether a case of this name is to run.
+    pub(crate) fn selects(&self, name: &str) -> bool {
+        self.filter.is_empty() || self.filter.iter().any(|text| name.contains(text.as_str()))
     }
 }
 
 /// Run a file of test cases against a guest
 ///
 /// A case names an operation, and optionally a payload and the host calls to answer. It expects an
-/// answer, or an error by its kind, its text, or both. Each case runs in its own host.
+/// answer, or an error by its kind, its text, or both, and optionally the lines that the guest
+/// logs. Each case runs in its own host. Answers to host calls that no host call used are reported;
+/// so are the host calls that a failed case refused, with their payloads.
 ///
 /// A payload or an answer is a text or a table: `{ json = .. }` and `{ msgpack = .. }` hold values
-/// and are compared as values, `{ hex = "00 ff" }` holds bytes.
+/// and are compared as values (see `--json` of `antiphon call` for what JSON lacks), `{ hex = "00
+/// ff" }` holds bytes, and `{ file = "PATH" }` names a file of bytes, beside the file of cases.
 #[derive(Debug, Args)]
 #[command(after_help = TEST_EXAMPLES)]
 pub(crate) struct TestArgs {
     #[command(flatten)]
     pub(crate) tested: TestedArgs,
-    // Both options come after the cache's options but do not belong under their heading.
+    // Both options come after others but do not belong under their heading.
     /// Write the actual outcomes of failed cases into the file as their expectations; the rest of
     /// the file stays as it is
     #[arg(long, help_heading = None)]
@@ -73,6 +72,8 @@ pub(crate) struct TestArgs {
 const TEST_EXAMPLES: &str = r#"EXAMPLES:
   antiphon test guests/built/c.wasm --cases guests/c/cases.toml
   antiphon test guests/built/zig.wasm --cases guests/zig/cases.toml --junit report.xml
+  antiphon test guests/built/c.wasm --cases guests/c/cases.toml --filter host --filter log
+  antiphon test guests/built/go.wasm --cases guests/go/cases.toml --deterministic 7
 
 A FILE OF CASES:
   [[case]]
@@ -94,6 +95,12 @@ A FILE OF CASES:
   call = "binding/sample/echo"
   payload = "ping"
   answer = "pong"
+
+  [[case]]
+  operation = "log"
+  payload = { file = "lines.txt" }
+  answer = ""
+  log = ["all is well"]
 
 EXIT CODES:
   0  every case ended as expected, or was updated

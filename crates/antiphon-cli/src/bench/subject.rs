@@ -85,7 +85,8 @@ impl Subject {
         }
         guest.module.clone_from(&setting.module);
         guest.isolation = setting.isolation;
-        let factory = run::factory(setting.engine, (&guest, &args.wasi, &args.cache), &inputs)?;
+        let terms = inputs.terms(&guest, (&args.wasi, &args.cache));
+        let factory = run::factory(setting.engine, &inputs.module, terms)?;
         run::warn_of_unreached_world(&args.wasi, factory.module_info());
 
         let before = resident_memory();

@@ -1,13 +1,13 @@
 //! The file of cases: what a guest is called with, and what it should return.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use antiphon::errors::Error;
-use antiphon::{Bytes, HostCall, HostCallError, HostHandler};
-use serde::Deserialize;
+use antiphon::Limits;
+use antiphon::errors::{Error, ErrorKind};
+use serde::{Deserialize, Deserializer};
+use similar::get_close_matches;
 
-use crate::args::Pattern;
+use super::mocks::{Mock, Mocks};
 use crate::failure::Failure;
 use crate::payload::{Payload, Unfit};
 use crate::run::read_cases;
@@ -30,6 +30,9 @@ pub(crate) struct Case {
     pub(crate) payload: Payload,
     pub(crate) answer: Option<Payload>,
     pub(crate) error: Option<ExpectedError>,
+    /// The lines that the guest must log, from its start to the end of the call; any lines if
+    /// absent.
+    pub(crate) log: Option<Vec<String>>,
     /// The host calls that the case answers; all others are refused.
     #[serde(default)]
     host: Vec<Mock>,
@@ -40,41 +43,61 @@ pub(crate) struct Case {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExpectedError {
     /// The code of the error kind, such as `guest_failed`.
+    #[serde(default, deserialize_with = "known_kind")]
     pub(crate) kind: Option<String>,
     /// The guest's own text, or the library's message if the guest gave none.
     pub(crate) text: Option<String>,
 }
 
-/// A host call that the case answers.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Mock {
-    /// `BINDING/NAMESPACE/OPERATION`, as in `--host-call`.
-    call: Pattern,
-    /// The payload that the guest must send; any payload if absent.
-    payload: Option<Payload>,
-    answer: Option<Payload>,
-    error: Option<String>,
-}
-
 impl Cases {
-    /// Reads a file and checks everything that can be checked without a guest.
-    pub(crate) fn load(path: &Path) -> Result<(Self, String), Failure> {
+    /// Reads a file and the files that it names, and checks everything that can be checked without
+    /// a guest.
+    pub(crate) fn load(path: &Path, limits: &Limits) -> Result<(Self, String), Failure> {
         let text = read_cases(path)?;
         let invalid =
             |what: String| Failure::Usage(format!("{} is not a file of cases", path.display()), unfit(what));
-        let cases: Self =
-            toml::from_str(&text).map_err(|error| invalid(error.to_string().trim_end().to_owned()))?;
+        let mut cases: Self = toml::from_str(&text).map_err(|error| invalid(explained(&error)))?;
         if cases.cases.is_empty() {
             return Err(invalid("it has no [[case]]".to_owned()));
         }
-        for (number, case) in cases.cases.iter().enumerate() {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for (number, case) in cases.cases.iter_mut().enumerate() {
+            case.read_files(folder, limits)?;
             case.check().map_err(|Unfit(what)| {
                 invalid(format!("case {}, {}: {what}", number.saturating_add(1), case.name()))
             })?;
         }
         Ok((cases, text))
     }
+}
+
+/// Returns what is wrong and where, with the nearest word that would be right.
+fn explained(error: &toml::de::Error) -> String {
+    let mut text = error.to_string().trim_end().to_owned();
+    if let Some(word) = nearest(error.message()) {
+        text.push_str(&format!("\ndid you mean `{word}`?"));
+    }
+    text
+}
+
+/// Returns the nearest of the words that a message expects instead of an unknown one. Such a
+/// message is "unknown field `a`, expected one of `b`, `c`".
+fn nearest(message: &str) -> Option<&str> {
+    let (_, quoted) = message.split_once("unknown ")?;
+    let mut words = quoted.split('`').skip(1).step_by(2);
+    let unknown = words.next()?;
+    get_close_matches(unknown, &words.collect::<Vec<_>>(), 1, 0.6).first().copied()
+}
+
+/// Reads the code of a kind of error.
+fn known_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let kind = String::deserialize(deserializer)?;
+    let codes: Vec<_> = ErrorKind::ALL.iter().map(|kind| kind.code()).collect();
+    if codes.contains(&kind.as_str()) {
+        return Ok(Some(kind));
+    }
+    let codes = codes.join("`, `");
+    Err(serde::de::Error::custom(format_args!("unknown kind `{kind}`, expected one of `{codes}`")))
 }
 
 fn unfit(what: String) -> std::io::Error {
@@ -98,9 +121,19 @@ impl Case {
         self.mocks().map(drop)
     }
 
+    /// Reads the files that the case names. Only that of the answer may be missing.
+    fn read_files(&mut self, folder: &Path, limits: &Limits) -> Result<(), Failure> {
+        let all = [Some(&mut self.payload), self.answer.as_mut()].into_iter().flatten();
+        let of_host = self.host.iter_mut().flat_map(|mock| [mock.payload.as_mut(), mock.answer.as_mut()]);
+        let limit =
+            [limits.request_or_default(), limits.response_or_default(), limits.host_payload_or_default()];
+        let limit = limit.into_iter().max().unwrap_or(u64::MAX);
+        all.chain(of_host.flatten()).try_for_each(|payload| payload.read_file(folder, limit))
+    }
+
     /// Returns the answers to the host calls of this case.
     pub(crate) fn mocks(&self) -> Result<Mocks, Unfit> {
-        self.host.iter().map(Mock::load).collect::<Result<_, _>>().map(|mocks: Vec<_>| Mocks(mocks.into()))
+        Mocks::load(&self.host, &self.payload)
     }
 }
 
@@ -128,41 +161,15 @@ impl ExpectedError {
     }
 }
 
-/// Answers host calls as the case says.
-#[derive(Clone, Debug)]
-pub(crate) struct Mocks(Arc<[Loaded]>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[derive(Debug)]
-struct Loaded {
-    call: Pattern,
-    payload: Option<Vec<u8>>,
-    answer: Result<Bytes, String>,
-}
-
-impl Mock {
-    fn load(&self) -> Result<Loaded, Unfit> {
-        let answer = match (&self.answer, &self.error) {
-            (Some(answer), None) => Ok(answer.bytes()?.into()),
-            (None, Some(error)) => Err(error.clone()),
-            _ => return Err(Unfit("a [[case.host]] needs an answer or an error, not both".to_owned())),
-        };
-        let payload = self.payload.as_ref().map(Payload::bytes).transpose()?;
-        Ok(Loaded { call: self.call.clone(), payload, answer })
-    }
-}
-
-impl HostHandler for Mocks {
-    fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
-        let HostCall { binding, namespace, operation, payload, .. } = call;
-        let answers = |mock: &&Loaded| {
-            mock.call.matches([binding, namespace, operation])
-                && mock.payload.as_ref().is_none_or(|expected| expected == payload)
-        };
-        match self.0.iter().find(answers) {
-            Some(mock) => mock.answer.clone().map_err(HostCallError::new),
-            None => Err(HostCallError::new(format!(
-                "host call {binding}/{namespace}/{operation} refused: no [[case.host]] matches it and its payload"
-            ))),
-        }
+    #[test]
+    fn the_nearest_word_is_one_of_those_that_are_expected() {
+        assert_eq!(nearest("unknown field `anwser`, expected one of `name`, `answer`"), Some("answer"));
+        assert_eq!(nearest("unknown field `x`, expected `case`"), None);
+        assert_eq!(nearest("unknown kind `traped`, expected one of `trapped`, `engine`"), Some("trapped"));
+        assert_eq!(nearest("missing field `case`"), None);
     }
 }

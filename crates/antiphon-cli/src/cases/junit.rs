@@ -6,26 +6,31 @@ use super::file::Case;
 use super::run::Ran;
 
 /// Returns the outcomes of all cases in JUnit's XML format.
-pub(crate) fn junit_report(suite: &str, ran: &[(&Case, Ran)]) -> String {
-    let failures = ran.iter().filter(|(_, ran)| ran.difference.is_some()).count();
-    let time: f64 = ran.iter().map(|(_, ran)| ran.time.as_secs_f64()).sum();
+pub(crate) fn junit_report(suite: &str, ran: &[(usize, &Case, Ran)]) -> String {
+    let failures = ran.iter().filter(|(_, _, ran)| ran.difference.is_some()).count();
+    let time: f64 = ran.iter().map(|(_, _, ran)| ran.time.as_secs_f64()).sum();
     let suite = escape(suite);
     let counts = format!("tests=\"{}\" failures=\"{failures}\" time=\"{time:.6}\"", ran.len());
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts}>\n  <testsuite name=\"{suite}\" {counts}>\n"
     );
-    for (case, ran) in ran {
+    for (_, case, ran) in ran {
         let (name, time) = (escape(case.name()), ran.time.as_secs_f64());
         // Writing to a `String` cannot fail.
         let _ = write!(out, "    <testcase classname=\"{suite}\" name=\"{name}\" time=\"{time:.6}\"");
-        let _ = match &ran.difference {
-            None => writeln!(out, "/>"),
-            Some(difference) => writeln!(
-                out,
-                ">\n      <failure message=\"not as expected\">{}</failure>\n    </testcase>",
-                escape(difference)
-            ),
-        };
+        if ran.difference.is_none() && ran.notes.is_empty() {
+            out.push_str("/>\n");
+            continue;
+        }
+        out.push_str(">\n");
+        if let Some(difference) = &ran.difference {
+            let difference = escape(difference);
+            let _ = writeln!(out, "      <failure message=\"not as expected\">{difference}</failure>");
+        }
+        if !ran.notes.is_empty() {
+            let _ = writeln!(out, "      <system-out>{}</system-out>", escape(&ran.notes.join("\n")));
+        }
+        out.push_str("    </testcase>\n");
     }
     out.push_str("  </testsuite>\n</testsuites>\n");
     out

@@ -2,6 +2,7 @@
 
 mod file;
 mod junit;
+mod mocks;
 mod replace;
 mod run;
 mod update;
@@ -9,5 +10,5 @@ mod update;
 pub(crate) use file::{Case, Cases};
 pub(crate) use junit::junit_report;
 pub(crate) use replace::{replace, replace_or_create};
-pub(crate) use run::{Ran, run_case};
+pub(crate) use run::{Host, Ran, run_case};
 pub(crate) use update::Update;

@@ -1,15 +1,17 @@
 //! Runs cases and compares their outcomes with what they expect.
 
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use antiphon::errors::Error;
-use antiphon::{EngineProviderFactory, Limits};
+use antiphon::{EngineProviderFactory, Limits, LogLine};
 use similar::{ChangeTag, TextDiff};
 
 use super::file::{Case, ExpectedError};
 use crate::args::Mode;
 use crate::failure::Failure;
+use crate::lock::lock;
 use crate::payload::{Payload, Unfit};
 use crate::run::Calls;
 use crate::terminal;
@@ -22,32 +24,61 @@ pub(crate) type Ended = Result<Vec<u8>, Error>;
 pub(crate) struct Ran {
     pub(crate) ended: Ended,
     pub(crate) time: Duration,
+    /// The lines that the guest logged.
+    pub(crate) log: Vec<String>,
     /// The expected lines against the actual ones, each line marked ` `, `-` or `+`; `None` if they
     /// are equal.
     pub(crate) difference: Option<String>,
+    /// What is worth knowing besides: answers to host calls that nothing used, host calls that were
+    /// refused.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What each case gets a host of.
+#[derive(Clone, Copy)]
+pub(crate) struct Host<'a> {
+    pub(crate) factory: &'a dyn EngineProviderFactory,
+    pub(crate) limits: Limits,
+    pub(crate) mode: Mode,
 }
 
 /// Runs a case in a host of its own, so that no case sees state that another left behind.
-pub(crate) fn run_case(
-    case: &Case,
-    (factory, limits): (&dyn EngineProviderFactory, Limits),
-    mode: Mode,
-) -> Result<Ran, Failure> {
+pub(crate) fn run_case(case: &Case, host: Host<'_>) -> Result<Ran, Failure> {
+    let mocks = case.mocks().map_err(invalid)?;
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let lines = Arc::clone(&log);
     let calls = Calls {
         operation: &case.operation,
         payload: &case.payload.bytes().map_err(invalid)?,
-        limits,
-        handler: case.mocks().map_err(invalid)?,
-        log: terminal::guest_line,
+        limits: host.limits,
+        handler: mocks.clone(),
+        log: move |line: LogLine<'_>| {
+            lock(&lines).push(line.text.to_owned());
+            terminal::guest_line(line);
+        },
     };
     let mut ran = (Ok(Vec::new()), Duration::ZERO);
-    calls.make(mode, factory, |ended, time| {
+    calls.make(host.mode, host.factory, |ended, time| {
         ran = (ended.map(std::mem::take), time);
         ControlFlow::Break(())
     })?;
     let (ended, time) = ran;
-    let difference = difference(case, &ended);
-    Ok(Ran { ended, time, difference })
+    let log = std::mem::take(&mut *lock(&log));
+    let differences = [difference(case, &ended), difference_of_log(case, &log)];
+    let differences: Vec<_> = differences.into_iter().flatten().collect();
+    let difference = (!differences.is_empty()).then(|| differences.join("\n"));
+    let mut notes = mocks.unused();
+    if difference.is_some() {
+        notes.extend(mocks.refused());
+    }
+    Ok(Ran { ended, time, log, difference, notes })
+}
+
+/// Compares what the guest logged with what the case expects.
+fn difference_of_log(case: &Case, came: &[String]) -> Option<String> {
+    let lines = |lines: &[String]| lines.iter().map(|line| format!("log: {line}\n")).collect::<String>();
+    let expected = case.log.as_ref().filter(|expected| *expected != came)?;
+    Some(diff(&lines(expected), &lines(came)))
 }
 
 /// Returns the failure for a case that cannot be encoded. Loading a file checks every case, so this
@@ -80,9 +111,10 @@ fn difference(case: &Case, ended: &Ended) -> Option<String> {
 /// value, and byte by byte otherwise.
 fn same(expected: &Payload, came: &[u8]) -> bool {
     match expected {
-        Payload::Value(codec, value) => codec.decode(came).is_ok_and(|came| came == *value),
+        Payload::Value(codec, value) => codec.is(value, came),
         Payload::Text(text) => came == text.as_bytes(),
         Payload::Hex(bytes) => came == bytes,
+        Payload::File(_, bytes) => bytes.as_deref() == Some(came),
     }
 }
 
@@ -126,6 +158,9 @@ mod tests {
         let value = Payload::Value(crate::payload::Codec::Json, serde_json::json!({ "a": 1, "b": 2 }));
         assert!(same(&value, b"{ \"b\": 2, \"a\": 1 }"));
         assert!(!same(&value, b"{}") && !same(&value, b"{"));
+        let binary =
+            Payload::Value(crate::payload::Codec::Msgpack, serde_json::json!({ "$bin_base64": "aGk=" }));
+        assert!(same(&binary, b"\xc4\x02hi") && !same(&binary, b"\xa2hi"));
         assert!(same(&Payload::Text("x".into()), b"x") && !same(&Payload::Text("x".into()), b"x\n"));
     }
 }

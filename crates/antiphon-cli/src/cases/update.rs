@@ -1,27 +1,36 @@
 //! Writes actual outcomes into a file of cases. Everything else in the file keeps its author's
 //! formatting.
 
+use std::io;
+use std::path::PathBuf;
+
 use serde_json::Value as Json;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Value};
 
 use super::file::{Case, ExpectedError};
-use super::run::Ended;
+use super::replace::replace_or_create;
+use super::run::Ran;
 use crate::payload::{Codec, Payload, Unfit, hex_of_bytes};
 
 /// A file of cases during an update.
 pub(crate) struct Update {
     document: DocumentMut,
+    /// Answers that stand in files of their own.
+    answers: Vec<(PathBuf, Vec<u8>)>,
 }
 
 impl Update {
     /// Parses a text that has already been accepted as a file of cases.
     pub(crate) fn of(text: &str) -> Result<Self, Unfit> {
         let document = text.parse().map_err(|error: toml_edit::TomlError| Unfit(error.to_string()))?;
-        Ok(Self { document })
+        Ok(Self { document, answers: Vec::new() })
     }
 
     /// Makes case number `index` expect what its call actually returned.
-    pub(crate) fn accept(&mut self, index: usize, case: &Case, ended: &Ended) -> Result<(), Unfit> {
+    ///
+    /// An answer in a file of its own is written there, once [`write_answers`](Self::write_answers)
+    /// is called.
+    pub(crate) fn accept(&mut self, index: usize, case: &Case, ran: &Ran) -> Result<(), Unfit> {
         let cases = self.document.get_mut("case");
         let table = match cases {
             Some(Item::ArrayOfTables(cases)) => cases.get_mut(index),
@@ -29,13 +38,20 @@ impl Update {
         };
         let missing = || Unfit("only cases written as [[case]] can be updated".to_owned());
         let table = table.ok_or_else(missing)?;
-        match ended {
-            Ok(answer) => {
+        if case.log.is_some() {
+            let lines: Array = ran.log.iter().map(String::as_str).collect();
+            put(table, "log", lines.into());
+        }
+        match (&ran.ended, &case.answer) {
+            (Ok(answer), Some(Payload::File(path, _))) => {
+                self.answers.push((path.clone(), answer.clone()));
+            }
+            (Ok(answer), _) => {
                 table.remove("error");
                 let form = case.answer.as_ref().unwrap_or(&case.payload);
                 put(table, "answer", written(&form.alike(answer), answer));
             }
-            Err(error) => {
+            (Err(error), _) => {
                 table.remove("answer");
                 let ExpectedError { kind, text } = ExpectedError::of(error);
                 let mut expected = InlineTable::new();
@@ -46,6 +62,17 @@ impl Update {
             }
         }
         Ok(())
+    }
+
+    /// Writes the answers that stand in files of their own, each whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the system, with the path of the file.
+    pub(crate) fn write_answers(&self) -> Result<(), (PathBuf, io::Error)> {
+        self.answers.iter().try_for_each(|(path, answer)| {
+            replace_or_create(path, answer).map_err(|error| (path.clone(), error))
+        })
     }
 
     /// Returns the updated text of the file.
@@ -71,7 +98,7 @@ fn written(payload: &Payload, bytes: &[u8]) -> Value {
             Codec::Msgpack => ("msgpack", value),
             Codec::Json => ("json", value),
         }),
-        Payload::Hex(_) => None,
+        Payload::Hex(_) | Payload::File(..) => None,
     };
     let (name, value) = form.unwrap_or_else(|| ("hex", hex_of_bytes(bytes).into()));
     Value::InlineTable(InlineTable::from_iter([(name, value)]))

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::args::BenchArgs;
+use crate::args::{BenchArgs, Format};
 use crate::bench::{
     Interrupt, PeakMemory, Seen, Setting, Subject, Tally, end_interrupted, per_second, report_as_json,
     report_as_text, resident_memory, short_time,
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         .collect::<Result<Vec<_>, _>>()?;
 
     let seen = measure(args.duration, &mut subjects)?;
-    let report = if args.json {
+    let report = if args.format == Format::Json {
         report_as_json(args, &inputs, &subjects, seen)
     } else {
         report_as_text(&subjects, seen)

@@ -30,11 +30,35 @@ pub(crate) fn run(args: &CompileArgs) -> Result<(), Failure> {
     }
     let written = with_spinner("compiling the module", || builder.write_artifact(&module, output));
     written.map_err(|error| match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
-        // An error of the system concerns the output file, which was named on the command line:
-        // wrong usage.
-        Some(source) => Failure::Usage(unwritten(output), io::Error::new(source.kind(), innermost(source))),
+        // An error of the system concerns a file that was named on the command line: wrong usage.
+        // The library says which of the two it could not write.
+        Some(source) if source.to_string().starts_with("cannot write the artifact") => {
+            Failure::Usage(unwritten(output), io::Error::new(source.kind(), innermost(source)))
+        }
+        Some(source) => {
+            let what = match &args.cache_dir {
+                Some(directory) => format!("cannot use the directory {} for the key", directory.display()),
+                None => {
+                    "cannot use the user's cache directory for the key; give another one with --cache-dir"
+                        .into()
+                }
+            };
+            Failure::Usage(what, io::Error::new(source.kind(), chain(source)))
+        }
         None => error.into(),
     })
+}
+
+/// Returns the texts of an error and its sources in one line.
+fn chain(error: &io::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
 }
 
 fn unwritten(output: &Path) -> String {

@@ -6,7 +6,7 @@ use antiphon::Capabilities;
 use antiphon_host::EngineKind;
 use serde_json::{Map, Value, json};
 
-use crate::args::EnginesArgs;
+use crate::args::{EnginesArgs, Format};
 use crate::failure::Failure;
 use crate::terminal;
 
@@ -34,7 +34,10 @@ pub(crate) fn run(args: &EnginesArgs) -> Result<(), Failure> {
         Ok((*engine, if engine.is_available() { Some(engine.capabilities()?) } else { None }))
     };
     let asked = EngineKind::ALL.iter().map(ask).collect::<Result<Vec<_>, _>>()?;
-    let report = if args.json { format!("{:#}\n", as_json(&asked)) } else { as_text(&asked) };
+    let report = match args.format.format() {
+        Format::Json => format!("{:#}\n", as_json(&asked)),
+        Format::Text => as_text(&asked),
+    };
     terminal::write(report.as_bytes())
 }
 

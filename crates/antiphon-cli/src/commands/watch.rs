@@ -1,13 +1,14 @@
 //! `antiphon watch`.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::test;
-use crate::args::{ErrorFormat, TestedArgs, WatchArgs};
+use crate::args::{TestedArgs, WatchArgs};
 use crate::cases::Cases;
 use crate::failure::Failure;
 use crate::run;
@@ -21,6 +22,10 @@ const PERIOD: Duration = Duration::from_millis(200);
 /// ended.
 pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
     run::ensure_available(args.tested.engine)?;
+    if run::is_input(&args.tested.module) {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "only a file can change: name one");
+        return Err(Failure::Usage("cannot watch standard input".to_owned(), error));
+    }
     let mut seen = None;
     loop {
         let now = stamps(&args.tested);
@@ -40,14 +45,15 @@ pub(crate) fn run(args: &WatchArgs) -> Result<ExitCode, Failure> {
 /// Runs the cases once. A failure is shown and the watch goes on, because a module may be half
 /// written or broken for a moment.
 fn once(args: &WatchArgs) -> Result<(), Failure> {
-    let ran = Cases::load(&args.tested.cases).and_then(|(cases, _)| {
+    let limits = args.tested.limits.limits();
+    let ran = Cases::load(&args.tested.cases, &limits).and_then(|(cases, _)| {
         let ran = test::run_all(&args.tested, &cases)?;
-        Ok(test::report(&ran))
+        Ok(test::summary(&ran, &cases))
     });
     match ran {
-        Ok(report) => terminal::write(format!("{report}\n").as_bytes()),
+        Ok(summary) => terminal::write(format!("{summary}\n").as_bytes()),
         Err(failure) => {
-            Report::new(&failure).print(ErrorFormat::Text);
+            Report::new(&failure).print(terminal::format());
             Ok(())
         }
     }

@@ -1,13 +1,17 @@
 //! Payloads in the forms that users write: text, JSON, MessagePack or hexadecimal.
 
-use std::fmt;
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
-use antiphon_codec::{Codec as _, Json, MessagePack};
+use antiphon_codec::{Codec as _, Json};
 use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
-use super::wide_numbers::{Exact, wide_number};
+use super::marked;
+use super::wide_numbers::wide_number;
+use crate::failure::Failure;
+use crate::run::read_file;
 
 /// The codec that encodes a value as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,26 +32,29 @@ impl Codec {
     }
 
     pub(crate) fn encode(self, value: &Value) -> Result<Vec<u8>, Unfit> {
-        let encoded = match self {
-            Self::Msgpack => MessagePack.encode(value),
-            Self::Json => Json.encode(value),
-        };
-        encoded.map_err(|error| Unfit(error.to_string()))
+        match self {
+            Self::Msgpack => marked::encode(value),
+            Self::Json => Json.encode(value).map_err(|error| Unfit(error.to_string())),
+        }
     }
 
-    /// Decodes a value that must use all of the bytes. A number that JSON cannot hold exactly is an
-    /// error.
+    /// Decodes a value that must use all of the bytes. What MessagePack has and JSON lacks is
+    /// marked. An integer in JSON that is not held exactly is an error.
     pub(crate) fn decode(self, bytes: &[u8]) -> Result<Value, Unfit> {
-        let decoded = match self {
-            Self::Msgpack => MessagePack.decode(bytes).map(|Exact(value)| value),
-            Self::Json => Json.decode(bytes),
-        };
-        let value = decoded.map_err(|error| Unfit(error.to_string()))?;
-        let text = std::str::from_utf8(bytes).ok().filter(|_| self == Self::Json);
-        match text.and_then(wide_number) {
+        if self == Self::Msgpack {
+            return marked::decode(bytes);
+        }
+        let value = Json.decode(bytes).map_err(|error| Unfit(error.to_string()))?;
+        match std::str::from_utf8(bytes).ok().and_then(wide_number) {
             Some(number) => Err(Unfit(format!("at byte {}: {number}", number.offset))),
             None => Ok(value),
         }
+    }
+
+    /// Returns whether bytes are this value. Each mark is compared as what it stands for.
+    pub(crate) fn is(self, value: &Value, bytes: &[u8]) -> bool {
+        let expected = self.encode(value).and_then(|bytes| self.decode(&bytes));
+        expected.is_ok_and(|expected| self.decode(bytes).is_ok_and(|came| came == expected))
     }
 }
 
@@ -62,13 +69,15 @@ impl fmt::Display for Unfit {
 }
 
 /// A payload in a form of a file of cases: `"text"`, `{ text = ".." }`, `{ json = .. }`, `{ msgpack
-/// = .. }` or `{ hex = "00 ff" }`.
+/// = .. }`, `{ hex = "00 ff" }` or `{ file = ".." }`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "toml::Value")]
 pub(crate) enum Payload {
     Text(String),
     Value(Codec, Value),
     Hex(Vec<u8>),
+    /// A file, and its bytes once it was read and if it is there.
+    File(PathBuf, Option<Vec<u8>>),
 }
 
 impl Default for Payload {
@@ -81,7 +90,7 @@ impl TryFrom<toml::Value> for Payload {
     type Error = Unfit;
 
     fn try_from(written: toml::Value) -> Result<Self, Unfit> {
-        const FORMS: &str = "a payload is a text, or a table with one of text, json, msgpack and hex";
+        const FORMS: &str = "a payload is a text, or a table with one of text, json, msgpack, hex and file";
         let table = match written {
             toml::Value::String(text) => return Ok(Self::Text(text)),
             toml::Value::Table(table) if table.len() == 1 => table,
@@ -93,6 +102,10 @@ impl TryFrom<toml::Value> for Payload {
             ("json", value) => Ok(Self::Value(Codec::Json, json_of(value)?)),
             ("msgpack", value) => Ok(Self::Value(Codec::Msgpack, json_of(value)?)),
             ("hex", toml::Value::String(digits)) => bytes_of_hex(&digits).map(Self::Hex),
+            ("file", toml::Value::String(path)) => Ok(Self::File(path.into(), None)),
+            (form, _) if !["text", "hex", "file"].contains(&form) => Err(Unfit(format!(
+                "unknown form `{form}`, expected one of `text`, `json`, `msgpack`, `hex`, `file`"
+            ))),
             _ => Err(Unfit(FORMS.to_owned())),
         }
     }
@@ -105,16 +118,33 @@ impl Payload {
             Self::Text(text) => Ok(text.clone().into_bytes()),
             Self::Value(codec, value) => codec.encode(value),
             Self::Hex(bytes) => Ok(bytes.clone()),
+            Self::File(path, bytes) => {
+                bytes.clone().ok_or_else(|| Unfit(format!("the file {} is not there", path.display())))
+            }
         }
+    }
+
+    /// Reads the file that is named, of at most `limit` bytes. One that is not there stays without
+    /// bytes.
+    pub(crate) fn read_file(&mut self, folder: &Path, limit: u64) -> Result<(), Failure> {
+        let Self::File(path, bytes) = self else { return Ok(()) };
+        *path = folder.join(&*path);
+        *bytes = match read_file("file of a case", path, limit) {
+            Err(Failure::Usage(_, error)) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read?.ok_or(Failure::TooLarge("file of a case", limit))?),
+        };
+        Ok(())
     }
 
     /// Decodes bytes into this payload's form. Bytes that do not fit it become text, or hexadecimal
     /// if they are not UTF-8.
     pub(crate) fn alike(&self, bytes: &[u8]) -> Self {
         let alike = match self {
+            Self::Value(..) if bytes.is_empty() => None,
             Self::Text(_) => None,
             Self::Value(codec, _) => codec.decode(bytes).ok().map(|value| Self::Value(*codec, value)),
             Self::Hex(_) => Some(Self::Hex(bytes.to_vec())),
+            Self::File(path, _) => Some(Self::File(path.clone(), Some(bytes.to_vec()))),
         };
         alike.unwrap_or_else(|| match std::str::from_utf8(bytes) {
             Ok(text) => Self::Text(text.to_owned()),
@@ -127,9 +157,30 @@ impl Payload {
         match self {
             Self::Text(text) => text.clone(),
             Self::Value(_, value) => format!("{value:#}"),
-            Self::Hex(bytes) => bytes.chunks(16).map(hex_of_bytes).collect::<Vec<_>>().join("\n"),
+            Self::Hex(bytes) => hex_lines(bytes),
+            Self::File(path, None) => format!("(the file {} is not there)", path.display()),
+            Self::File(_, Some(bytes)) => match std::str::from_utf8(bytes) {
+                Ok(text) => text.to_owned(),
+                Err(_) => hex_lines(bytes),
+            },
         }
     }
+
+    /// Formats the payload in one line of at most `most` characters.
+    pub(crate) fn line(&self, most: usize) -> String {
+        let whole = match self {
+            Self::Value(_, value) => value.to_string(),
+            other => other.lines().replace('\n', " "),
+        };
+        match whole.char_indices().nth(most) {
+            Some((end, _)) => format!("{}..", whole.get(..end).unwrap_or_default()),
+            None => whole,
+        }
+    }
+}
+
+fn hex_lines(bytes: &[u8]) -> String {
+    bytes.chunks(16).map(hex_of_bytes).collect::<Vec<_>>().join("\n")
 }
 
 /// Formats bytes as pairs of hexadecimal digits, separated by spaces.
@@ -190,9 +241,10 @@ mod tests {
 
     #[test]
     fn what_is_no_payload_is_refused_with_a_reason() {
-        for wrong in ["1", "{}", "{ text = 1 }", "{ text = '', hex = '' }", "{ yaml = '' }"] {
+        for wrong in ["1", "{}", "{ text = 1 }", "{ text = '', hex = '' }", "{ file = 1 }"] {
             assert!(payload(wrong).unwrap_err().starts_with("a payload is a text, or"), "{wrong}");
         }
+        assert!(payload("{ yaml = '' }").unwrap_err().starts_with("unknown form `yaml`, expected one of"));
         assert!(payload("{ hex = '0' }").unwrap_err().contains("even number"));
         assert!(payload("{ hex = '0g' }").unwrap_err().contains("even number"));
         assert!(payload("{ json = 2026-01-01 }").unwrap_err().contains("put it in quotes"));
@@ -204,6 +256,7 @@ mod tests {
         let value = Payload::Value(Codec::Msgpack, Value::Null);
         assert_eq!(value.alike(b"\x81\xa1a\x01"), Payload::Value(Codec::Msgpack, json!({ "a": 1 })));
         assert_eq!(value.alike(b"hi"), Payload::Text("hi".into()));
+        assert_eq!(value.alike(b""), Payload::Text(String::new()));
         assert_eq!(value.alike(b"\xff\xff"), Payload::Hex(vec![0xff; 2]));
         assert_eq!(Payload::Text(String::new()).alike(b"\xff"), Payload::Hex(vec![0xff]));
         assert_eq!(Payload::Hex(Vec::new()).alike(b"hi"), Payload::Hex(b"hi".to_vec()));

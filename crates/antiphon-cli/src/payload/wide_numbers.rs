@@ -1,10 +1,7 @@
-//! Numbers that a JSON value cannot hold. `serde_json` silently replaces them with another number
-//! or with null; this file finds them first.
+//! Integers that a JSON value cannot hold. `serde_json` silently replaces them with the nearest
+//! float; this file finds them first.
 
 use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
 
 /// The most digits that the error for an integer shows.
 const DIGITS: usize = 40;
@@ -61,75 +58,10 @@ pub(crate) fn wide_number(json: &str) -> Option<WideNumber> {
     None
 }
 
-/// A JSON value, deserialised from a format with more kinds of numbers than JSON. Any number that
-/// JSON lacks is an error.
-#[derive(Debug)]
-pub(crate) struct Exact(pub(crate) Value);
-
-impl<'de> Deserialize<'de> for Exact {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ExactVisitor).map(Self)
-    }
-}
-
-struct ExactVisitor;
-
-impl<'de> Visitor<'de> for ExactVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value that JSON can hold")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
-        Ok(truth.into())
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
-        let finite = Number::from_f64(number).map(Value::Number);
-        finite.ok_or_else(|| E::custom(format_args!("{number} is not a number in JSON")))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(text.into())
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(text.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut all = Vec::new();
-        while let Some(Exact(item)) = items.next_element()? {
-            all.push(item);
-        }
-        Ok(Value::Array(all))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
-        let mut all = Map::new();
-        while let Some((name, Exact(value))) = fields.next_entry::<String, _>()? {
-            all.insert(name, value);
-        }
-        Ok(Value::Object(all))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     #[test]
     fn integers_of_64_bits_are_fine_and_so_is_what_is_no_integer() {

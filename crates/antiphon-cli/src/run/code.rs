@@ -58,9 +58,12 @@ pub(crate) fn already_compiled(path: &Path) -> Failure {
 pub(crate) fn is_artifact(path: &Path) -> bool {
     let mut magic = [0; 4];
     let is_file = path.metadata().is_ok_and(|found| found.is_file());
-    is_file
-        && File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
-        && magic == *b"\x7fELF"
+    is_file && File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && is_native(&magic)
+}
+
+/// Returns whether bytes begin as native code does.
+pub(super) fn is_native(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x7fELF")
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::{EngineProviderFactory, Limits, ModuleInfo, WasiParams};
 use antiphon_host::{EngineKind, EngineOptions, ModuleBuilder};
+use serde::Serialize;
 
 use super::code::{self, Module};
-use super::inputs::Inputs;
-use crate::args::{CacheArgs, GuestArgs, WasiArgs};
+use crate::args::{CacheArgs, Isolation, WasiArgs};
 use crate::failure::Failure;
 use crate::terminal;
 
@@ -31,15 +31,26 @@ pub(crate) fn ensure_available(engine: EngineKind) -> Result<(), Failure> {
     Err(Error::new(ErrorKind::Unsupported, what).into())
 }
 
+/// What a module is compiled for: its path, and what its guests get.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) isolation: Isolation,
+    pub(crate) limits: Limits,
+    pub(crate) wasi: &'a WasiArgs,
+    pub(crate) cache: &'a CacheArgs,
+}
+
 /// Compiles a module, or loads an artifact, with the options of a call.
 pub(crate) fn factory(
     engine: EngineKind,
-    (guest, wasi, cache): (&GuestArgs, &WasiArgs, &CacheArgs),
-    inputs: &Inputs,
+    module: &Module,
+    terms: Terms<'_>,
 ) -> Result<Arc<dyn EngineProviderFactory>, Failure> {
-    let mut options = EngineOptions::new().limits(inputs.limits).wasi(!wasi.no_wasi);
-    options = options.isolation(guest.isolation.into());
-    options = options.wasi_params(world(guest, wasi));
+    let Terms { path, isolation, limits, wasi, cache } = terms;
+    let mut options = EngineOptions::new().limits(limits).wasi(!wasi.no_wasi);
+    options = options.isolation(isolation.into());
+    options = options.wasi_params(world(path, wasi));
     for dir in &wasi.dir {
         check_directory(&dir.host)?;
         options = match dir.read_only {
@@ -50,7 +61,7 @@ pub(crate) fn factory(
     if let Some(seed) = wasi.deterministic {
         options = options.deterministic(seed, wasi.clock.unwrap_or_default());
     }
-    let compiled = compile(engine, cache, &inputs.module, &options);
+    let compiled = compile(engine, cache, module, &options);
     compiled.map_err(|error| match error.kind() {
         ErrorKind::Unsupported if !wasi.dir.is_empty() && engine != EngineKind::Wasmtime => {
             let what = format!("{engine} cannot grant directories to guests: --dir needs --engine wasmtime");
@@ -58,16 +69,6 @@ pub(crate) fn factory(
         }
         _ => error.into(),
     })
-}
-
-/// Compiles a module, or loads an artifact, for calls within limits and in the sealed world.
-pub(crate) fn plain_factory(
-    engine: EngineKind,
-    cache: &CacheArgs,
-    module: &Module,
-    limits: Limits,
-) -> Result<Arc<dyn EngineProviderFactory>, Failure> {
-    Ok(compile(engine, cache, module, &EngineOptions::new().limits(limits).wasi(true))?)
 }
 
 fn compile(
@@ -118,21 +119,44 @@ pub(crate) fn check_code(engine: EngineKind, cache: &CacheArgs, module: &[u8]) -
     compile_cached(engine, cache, module, &unlimited()).map(drop)
 }
 
-/// Returns what an artifact records about the module that it was compiled from.
+/// What an artifact was compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Compiled {
+    #[serde(serialize_with = "name_of_engine")]
+    pub(crate) engine: EngineKind,
+    pub(crate) fuel: bool,
+    pub(crate) deterministic: bool,
+}
+
+fn name_of_engine<S: serde::Serializer>(engine: &EngineKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(engine.name())
+}
+
+/// Returns what an artifact records about the module that it was compiled from, and what it was
+/// compiled for.
 pub(crate) fn artifact_info(
     engine: EngineKind,
     cache: &CacheArgs,
     artifact: &Path,
-) -> Result<ModuleInfo, Error> {
-    let opened = open(engine, cache, artifact, &unlimited()).or_else(|refused| {
+) -> Result<(ModuleInfo, Compiled), Error> {
+    let plain = Compiled { engine, fuel: false, deterministic: false };
+    let opened = open(engine, cache, artifact, &unlimited()).map(|opened| (opened, plain));
+    let opened = opened.or_else(|refused| {
         // An artifact loads only with the fuel and determinism that it was compiled for. Neither
         // says anything about the module, so the other settings are tried too.
         let fuel = unlimited().limits(unlimited().limits.fuel(u64::MAX - 1));
         let deterministic = unlimited().deterministic(0, std::time::Duration::ZERO);
-        let mut others = [fuel, deterministic].into_iter();
-        others.find_map(|options| open(engine, cache, artifact, &options).ok()).ok_or(refused)
+        let others = [
+            (fuel, Compiled { fuel: true, ..plain }),
+            (deterministic, Compiled { deterministic: true, ..plain }),
+        ];
+        let mut opened = others
+            .iter()
+            .filter_map(|(options, to)| Some((open(engine, cache, artifact, options).ok()?, *to)));
+        opened.next().ok_or(refused)
     });
-    Ok(opened?.module_info().clone())
+    let (opened, compiled) = opened?;
+    Ok((opened.module_info().clone(), compiled))
 }
 
 /// Returns options without a bound on memory. A module that needs much memory is still valid:
@@ -142,11 +166,11 @@ fn unlimited() -> EngineOptions {
 }
 
 /// Returns the WASI world of the guest, except for its directories.
-fn world(guest: &GuestArgs, wasi: &WasiArgs) -> WasiParams {
+fn world(path: &Path, wasi: &WasiArgs) -> WasiParams {
     let WasiArgs { env, arg, .. } = wasi;
     let mut argv = Vec::new();
     if !arg.is_empty() {
-        let program = guest.module.file_name().unwrap_or(guest.module.as_os_str());
+        let program = path.file_name().unwrap_or(path.as_os_str());
         argv.push(program.to_string_lossy().into_owned());
         argv.extend_from_slice(arg);
     }

@@ -2,9 +2,13 @@
 
 use antiphon::{Bytes, HostCall, HostCallError, HostHandler};
 
-use super::read;
+use super::{inputs, read};
 use crate::args::{Answer, Pattern, Rule};
 use crate::failure::Failure;
+use crate::payload::Codec;
+
+/// What an answer is called in errors.
+const WHAT: &str = "answer to a host call";
 
 /// All rules, with their files read. The first rule that matches a host call answers it.
 #[derive(Clone, Debug)]
@@ -17,15 +21,23 @@ struct Loaded {
 }
 
 impl Rules {
-    /// Reads the files that rules answer with, each of at most `limit` bytes.
-    pub(crate) fn load(rules: &[Rule], limit: u64) -> Result<Self, Failure> {
+    /// Reads the files that rules answer with, each of at most `limit` bytes, and encodes values.
+    pub(crate) fn load(rules: &[Rule], codec: Codec, limit: u64) -> Result<Self, Failure> {
         let load = |rule: &Rule| {
-            let answer = match &rule.answer {
+            let answer: Result<Bytes, String> = match &rule.answer {
                 Answer::Text(text) => Ok(Bytes::copy_from_slice(text.as_bytes())),
                 Answer::Error(text) => Err(text.clone()),
-                Answer::File(path) => Ok(read::answer(path, limit)?.into()),
+                Answer::Json(source) => {
+                    Ok(inputs::encode(codec, &inputs::read_json(source, WHAT, limit)?, WHAT)?.into())
+                }
+                Answer::File(path) => {
+                    Ok(read::read_file(WHAT, path, limit)?.ok_or(Failure::TooLarge(WHAT, limit))?.into())
+                }
             };
-            Ok(Loaded { pattern: rule.pattern.clone(), answer })
+            match answer {
+                Ok(bytes) if !inputs::within(&bytes, limit) => Err(Failure::TooLarge(WHAT, limit)),
+                answer => Ok(Loaded { pattern: rule.pattern.clone(), answer }),
+            }
         };
         rules.iter().map(load).collect::<Result<_, _>>().map(Self)
     }
@@ -53,7 +65,7 @@ mod tests {
 
     fn rules(texts: &[&str]) -> Rules {
         let rules: Vec<_> = texts.iter().map(|text| Rule::parse(text).unwrap()).collect();
-        Rules::load(&rules, 100).unwrap()
+        Rules::load(&rules, Codec::Msgpack, 100).unwrap()
     }
 
     fn text(rules: &Rules, call: [&str; 3]) -> Result<String, String> {
@@ -83,6 +95,20 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_encoded_by_the_codec() {
+        let rule = Rule::parse(r#"*=json:{"a":[1,true]}"#).unwrap();
+        let of = |codec| {
+            let loaded = Rules::load(std::slice::from_ref(&rule), codec, 100).unwrap();
+            loaded.answer(["", "", ""]).unwrap()
+        };
+        assert_eq!(of(Codec::Msgpack), b"\x81\xa1a\x92\x01\xc3".as_slice());
+        assert_eq!(of(Codec::Json), br#"{"a":[1,true]}"#.as_slice());
+        let Err(Failure::TooLarge(_, 3)) = Rules::load(&[rule], Codec::Msgpack, 3) else {
+            panic!("too large")
+        };
+    }
+
+    #[test]
     fn a_refusal_names_the_call() {
         assert_eq!(
             text(&rules(&[]), ["a", "b", "c"]).unwrap_err(),
@@ -96,11 +122,11 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"\xffbytes").unwrap();
         let rule = Rule::parse(&format!("*=@{}", file.path().display())).unwrap();
-        let loaded = Rules::load(std::slice::from_ref(&rule), 6).unwrap();
+        let loaded = Rules::load(std::slice::from_ref(&rule), Codec::Msgpack, 6).unwrap();
         std::fs::remove_file(file.path()).unwrap();
         assert_eq!(loaded.answer(["a", "b", "c"]).unwrap(), b"\xffbytes".as_slice());
 
         std::fs::write(file.path(), b"1234567").unwrap();
-        assert!(Rules::load(&[rule], 6).is_err());
+        assert!(Rules::load(&[rule], Codec::Msgpack, 6).is_err());
     }
 }

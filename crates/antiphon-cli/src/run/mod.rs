@@ -10,8 +10,8 @@ mod read;
 pub(crate) use calls::Calls;
 pub(crate) use code::{Module, already_compiled, with_keys};
 pub(crate) use engine::{
-    artifact_info, check_code, ensure_available, factory, plain_factory, warn_of_unreached_world,
+    Compiled, Terms, artifact_info, check_code, ensure_available, factory, warn_of_unreached_world,
 };
 pub(crate) use host_call::Rules;
 pub(crate) use inputs::Inputs;
-pub(crate) use read::{read_cases, read_module};
+pub(crate) use read::{is_input, read_cases, read_file, read_module};

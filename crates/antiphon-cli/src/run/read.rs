@@ -13,20 +13,36 @@ use crate::failure::Failure;
 /// Reads a module. One over its limit is [`ErrorKind::InvalidModule`]. Of an artifact only the path
 /// is kept, because its engine reads it.
 pub(crate) fn read_module(path: &Path, limits: &Limits) -> Result<Module, Failure> {
-    if code::is_artifact(path) {
-        return Ok(Module::Artifact(path.to_owned()));
-    }
     let limit = limits.module_or_default();
-    let bytes = read_file("module", path, limit)?.ok_or_else(|| {
-        Error::new(ErrorKind::InvalidModule, format!("module is over its limit of {limit} bytes"))
+    let bytes = if is_input(path) {
+        let bytes = read_input("module", limit)?;
+        if bytes.as_ref().is_some_and(|bytes| code::is_native(bytes)) {
+            // The seal is checked and the code is loaded through one open file.
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "an artifact is opened by its path");
+            return Err(Failure::Usage("cannot read the module from standard input".to_owned(), error));
+        }
+        bytes
+    } else if code::is_artifact(path) {
+        return Ok(Module::Artifact(path.to_owned()));
+    } else {
+        read_file("module", path, limit)?
+    };
+    let bytes = bytes.ok_or_else(|| {
+        let what = format!("module is over its limit of {limit} bytes; raise it with --module-size");
+        Error::new(ErrorKind::InvalidModule, what)
     })?;
     Ok(Module::Bytes(bytes))
 }
 
-/// Reads the answer to a host call. One over its limit is [`Failure::TooLarge`].
-pub(super) fn answer(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
-    const WHAT: &str = "answer to a host call";
-    read_file(WHAT, path, limit)?.ok_or(Failure::TooLarge(WHAT, limit))
+/// Returns whether a path stands for standard input.
+pub(crate) fn is_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Reads standard input; `None` if it has more than `limit` bytes.
+pub(super) fn read_input(what: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+    bounded(io::stdin().lock(), limit)
+        .map_err(|error| Failure::Usage(format!("cannot read the {what} from standard input"), error))
 }
 
 /// Reads a file of cases, which may be as large as a module.
@@ -43,7 +59,7 @@ pub(crate) fn read_cases(path: &Path) -> Result<String, Failure> {
 }
 
 /// Reads a file; `None` if it has more than `limit` bytes.
-pub(super) fn read_file(what: &str, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+pub(crate) fn read_file(what: &str, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
     File::open(path)
         .and_then(|file| bounded(file, limit))
         .map_err(|error| Failure::Usage(format!("cannot read the {what} {}", path.display()), error))
@@ -51,7 +67,7 @@ pub(super) fn read_file(what: &str, path: &Path, limit: u64) -> Result<Option<Ve
 
 /// Reads a source to its end; `None` if it has more than `limit` bytes. At most `limit` + 1 bytes
 /// are read.
-pub(super) fn bounded(source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+fn bounded(source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     source.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);

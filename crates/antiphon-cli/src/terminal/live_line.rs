@@ -4,13 +4,18 @@ use std::io::IsTerminal;
 
 use indicatif::ProgressBar;
 
+use super::messages;
+use crate::args::ErrorFormat;
+
 /// The line; it disappears when dropped. Nothing is written if standard error is not a terminal.
 #[derive(Debug)]
 pub(crate) struct LiveLine(Option<ProgressBar>);
 
 impl LiveLine {
     pub(crate) fn new() -> Self {
-        Self(std::io::stderr().is_terminal().then(ProgressBar::new_spinner))
+        // A program that reads JSON gets nothing else.
+        let shown = messages::format() == ErrorFormat::Text && std::io::stderr().is_terminal();
+        Self(shown.then(ProgressBar::new_spinner))
     }
 
     /// Shows a text, which is built only if the line is visible.

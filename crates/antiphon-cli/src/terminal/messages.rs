@@ -1,35 +1,62 @@
 //! Everything that goes to standard error. Writing never fails: a message that nothing reads is
-//! dropped.
+//! dropped. Each line is for humans, or an object in JSON.
 
 use std::io::Write;
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
 use antiphon::{LogLine, LogStream};
+use serde_json::{Value, json};
+
+use super::text::escape_json;
+use crate::args::ErrorFormat;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-const GUEST: Style = Style::new().dimmed();
+const DIMMED: Style = Style::new().dimmed();
 
-/// Sends the library's warnings to standard error too, such as log lines over the budget.
-pub(crate) fn show_library_warnings() {
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(tracing::Level::WARN)
-        .with_ansi(false)
-        .without_time()
-        .finish();
-    // Fails only if a subscriber is set already, which serves as well.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+/// The format of all lines, once the arguments are parsed.
+static FORMAT: OnceLock<ErrorFormat> = OnceLock::new();
+
+/// Sets the format of all lines from here on. The first format counts.
+pub(crate) fn set_format(format: ErrorFormat) {
+    // Set twice only by tests of this program.
+    let _ = FORMAT.set(format);
 }
 
-/// Writes an error. `text` must already be escaped.
+/// Returns the format of all lines.
+pub(crate) fn format() -> ErrorFormat {
+    FORMAT.get().copied().unwrap_or(ErrorFormat::Text)
+}
+
+/// Writes an error for humans. `text` must already be escaped.
 pub(super) fn error(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{ERROR}error:{ERROR:#} {text}");
 }
 
 /// Writes a warning. `text` must already be escaped.
 pub(crate) fn warning(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{WARNING}warning:{WARNING:#} {text}");
+    message("warning", text);
+}
+
+/// Writes a message of a level: `error`, `warning` or `note`. `text` must already be escaped.
+pub(super) fn message(level: &str, text: &str) {
+    match format() {
+        ErrorFormat::Json => object(&json!({ "level": level, "message": text })),
+        ErrorFormat::Text => {
+            let style = match level {
+                "error" => ERROR,
+                "warning" => WARNING,
+                _ => DIMMED,
+            };
+            let _ = writeln!(anstream::stderr().lock(), "{style}{level}:{style:#} {text}");
+        }
+    }
+}
+
+/// Writes a JSON object as one line.
+fn object(object: &Value) {
+    plain(&escape_json(&object.to_string()));
 }
 
 /// Writes a line as it is.
@@ -40,10 +67,17 @@ pub(super) fn plain(text: &str) {
 /// Writes a log line of the guest, which the library has escaped. The prefix keeps a guest from
 /// imitating messages of this program.
 pub(crate) fn guest_line(line: LogLine<'_>) {
-    let who = match line.stream {
-        LogStream::Stdout => "guest stdout:",
-        LogStream::Stderr => "guest stderr:",
-        _ => "guest:",
+    let (who, stream) = match line.stream {
+        LogStream::Stdout => ("guest stdout:", "stdout"),
+        LogStream::Stderr => ("guest stderr:", "stderr"),
+        _ => ("guest:", "console"),
     };
-    let _ = writeln!(anstream::stderr().lock(), "{GUEST}{who}{GUEST:#} {}", line.text);
+    match format() {
+        ErrorFormat::Json => {
+            object(&json!({ "level": "guest", "stream": stream, "message": line.text }));
+        }
+        ErrorFormat::Text => {
+            let _ = writeln!(anstream::stderr().lock(), "{DIMMED}{who}{DIMMED:#} {}", line.text);
+        }
+    }
 }

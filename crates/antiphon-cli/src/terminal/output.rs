@@ -1,7 +1,9 @@
 //! Writes to standard output.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
+use super::messages;
+use super::text::escape_answer;
 use crate::failure::Failure;
 
 /// Writes bytes to standard output as they are. A reader that closed the pipe has read what it
@@ -9,6 +11,21 @@ use crate::failure::Failure;
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     flushed(stdout.write_all(bytes))
+}
+
+/// Writes bytes of a guest to standard output: as they are, or escaped on a terminal.
+pub(crate) fn write_answer(bytes: &[u8]) -> Result<(), Failure> {
+    if !io::stdout().is_terminal() {
+        return write(bytes);
+    }
+    let shown = escape_answer(bytes);
+    let written = write(shown.as_bytes());
+    if shown.as_bytes() != bytes {
+        messages::warning(
+            "the answer has control characters, which are escaped here; --raw writes them as they are",
+        );
+    }
+    written
 }
 
 /// Flushes standard output, and turns a failed write into a [`Failure`].

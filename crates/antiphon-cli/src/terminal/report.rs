@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::messages;
 use super::text::{escape_block, escape_json, escape_line};
-use crate::args::ErrorFormat;
+use crate::args::{ErrorFormat, option_of};
 use crate::failure::Failure;
 
 /// The most causes of an error that are followed.
@@ -54,6 +54,8 @@ struct Limit {
     allowed: u64,
     used: u64,
     unit: &'static str,
+    /// The option that raises it; null if none does.
+    option: Option<&'static str>,
     #[serde(skip)]
     text: String,
 }
@@ -61,7 +63,12 @@ struct Limit {
 impl From<Exceeded> for Limit {
     fn from(exceeded: Exceeded) -> Self {
         let Exceeded { limit: name, allowed, used, unit, .. } = exceeded;
-        Self { name, allowed, used, unit, text: exceeded.to_string() }
+        let (option, mut text) = (option_of(name), exceeded.to_string());
+        if let Some(option) = option {
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "; raise it with {option}");
+        }
+        Self { name, allowed, used, unit, option, text }
     }
 }
 
@@ -73,7 +80,7 @@ impl Report {
                 Self { chain: chain(error), ..Self::of_caller(USAGE, "Usage", 2, message.clone()) }
             }
             Failure::TooLarge(what, limit) => {
-                let message = format!("{what} is over its limit of {limit} bytes");
+                let message = format!("{what} is over its limit of {limit} bytes; raise it with --payload");
                 let kind = ErrorKind::TooLarge;
                 Self::of_caller(kind.code(), &format!("{kind:?}"), status(kind), message)
             }

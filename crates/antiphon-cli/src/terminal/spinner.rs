@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
+use super::messages;
+use crate::args::ErrorFormat;
+
 /// Work that takes longer gets a spinner.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// The time between two frames of the spinner.
@@ -14,7 +17,7 @@ const FRAME: Duration = Duration::from_millis(100);
 
 /// Does some work. If it takes long and standard error is a terminal, a spinner is shown.
 pub(crate) fn with_spinner<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
-    if !std::io::stderr().is_terminal() {
+    if messages::format() == ErrorFormat::Json || !std::io::stderr().is_terminal() {
         return work();
     }
     thread::scope(|scope| {

@@ -20,6 +20,25 @@ pub(crate) fn escape_block(text: &str, indent: &str) -> String {
     lines.join(&format!("\n{indent}"))
 }
 
+/// Escapes an answer of any bytes. Lines stay lines; bytes that are not UTF-8 become `\xff`.
+pub(crate) fn escape_answer(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for line in chunk.valid().split_inclusive('\n') {
+            let text = line.strip_suffix('\n');
+            out.push_str(&escape_line(text.unwrap_or(line)));
+            if text.is_some() {
+                out.push('\n');
+            }
+        }
+        for byte in chunk.invalid() {
+            // Writing to a `String` cannot fail.
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    out
+}
+
 /// Escapes JSON text without changing its meaning. JSON itself escapes only the control characters
 /// of ASCII.
 pub(crate) fn escape_json(json: &str) -> String {
@@ -58,6 +77,12 @@ mod tests {
     #[test]
     fn a_block_is_indented_so_that_no_line_passes_for_ours() {
         assert_eq!(escape_block("one\r\nerror: two\n", "    "), "one\n    error: two");
+    }
+
+    #[test]
+    fn an_answer_keeps_its_lines_and_nothing_else_that_moves_the_cursor() {
+        assert_eq!(escape_answer(b"a\n\x1b[2J\xff\xc3\xa9\t\r\n\n"), "a\n\\u{1b}[2J\\xffé\t\\r\n\n");
+        assert_eq!(escape_answer(b""), "");
     }
 
     #[test]

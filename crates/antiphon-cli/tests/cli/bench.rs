@@ -31,7 +31,7 @@ fn throughput_latency_and_memory_are_measured_in_every_setting() {
             for engine in here() {
                 let run = bench(
                     "rust.wasm",
-                    &["echo", "hello", "--json", "--concurrency", "3", "--instances", "2"]
+                    &["echo", "hello", "--format", "json", "--concurrency", "3", "--instances", "2"]
                         .into_iter()
                         .chain(["--mode", mode, "--isolation", isolation, "--engine", engine])
                         .collect::<Vec<_>>(),
@@ -104,7 +104,8 @@ fn two_contenders_take_turns_and_the_slower_one_is_seen() {
         "bench".as_ref(),
         quick.as_os_str(),
         "any".as_ref(),
-        "--json".as_ref(),
+        "--format".as_ref(),
+        "json".as_ref(),
         "--duration".as_ref(),
         "600ms".as_ref(),
         "--compare".as_ref(),
@@ -135,8 +136,16 @@ fn errors_are_counted_by_kind_and_end_nothing() {
     );
     for mode in MODES {
         let path = wat.path();
-        let run =
-            run(["bench", path.to_str().unwrap(), "any", "--mode", mode, "--duration", "200ms", "--json"]);
+        let run = run([
+            "bench",
+            path.to_str().unwrap(),
+            "any",
+            "--mode",
+            mode,
+            "--duration",
+            "200ms",
+            "--format=json",
+        ]);
         let report = json(&run);
         let one = &report["runs"][0];
         assert!(number(&one["errors"]["trapped"]) >= 1.0 && number(&one["answered"]) >= 1.0, "{one}");
@@ -174,6 +183,31 @@ fn a_guest_that_never_ends_holds_it_up_no_longer_than_a_deadline() {
         ]);
         assert_eq!((run.code, &run.error()["code"]), (Some(3), &"deadline_exceeded".into()));
         assert!(started.elapsed().as_secs() < 15);
+    }
+}
+
+#[test]
+fn the_payload_may_be_a_value() {
+    let greet = ["greet", "--json", r#"{"name":"Ada","count":2}"#, "--format", "json"];
+    let report = json(&bench("c.wasm", &greet));
+    assert_eq!(report["payload_bytes"], 17);
+    assert!(number(&report["runs"][0]["answered"]) >= 1.0, "{report}");
+}
+
+#[test]
+fn who_asks_for_a_report_by_the_old_spelling_is_told_the_new_one() {
+    const TIP: &str = "'--json' is the payload; for a report in JSON, use '--format json'";
+    for command in ["bench", "compare"] {
+        for old in [
+            &["echo", "hello", "--json"][..],
+            &["echo", "--json", "hello"],
+            &["echo", "hello", "--json", "[1]"],
+        ] {
+            let module = guest("rust.wasm");
+            let all = [&[command, module.to_str().unwrap()], old].concat();
+            let refused = run(all).failed(2);
+            assert!(refused.stderr.contains(TIP), "{command} {old:?}: {}", refused.stderr);
+        }
     }
 }
 
@@ -238,7 +272,8 @@ mod interrupted {
             assert!(report.starts_with("interrupted: what was measured until then\n"), "{report}");
             assert!(report.contains("\n  latency   min ") && report.contains("\nprocess   "), "{report}");
 
-            let report = bench(guest("rust.wasm").as_os_str(), &["hello", "--mode", mode, "--json"], MOMENT);
+            let report =
+                bench(guest("rust.wasm").as_os_str(), &["hello", "--mode", mode, "--format=json"], MOMENT);
             let report: Value = serde_json::from_str(&report).unwrap();
             assert_eq!((&report["interrupted"], &report["ratio"]), (&true.into(), &Value::Null));
             let one = &report["runs"][0];

@@ -11,7 +11,7 @@ fn compare(module: &std::path::Path, arguments: &[&str]) -> Run {
 /// Returns the JSON report of a comparison that ends with this exit code.
 #[track_caller]
 fn report(module: &std::path::Path, arguments: &[&str], code: i32) -> Value {
-    let run = compare(module, &[arguments, &["--json"]].concat());
+    let run = compare(module, &[arguments, &["--format", "json"]].concat());
     assert_eq!((run.code, run.stderr.as_str()), (Some(code), ""), "{}", run.text());
     serde_json::from_slice(&run.stdout).unwrap()
 }
@@ -84,6 +84,13 @@ fn failures_that_agree_have_their_exit_code_too() {
         assert_eq!((&run["error"]["code"], &run["start_ns"]), (&"init_failed".into(), &Value::Null));
         assert!(run["load_ns"].is_u64());
     }
+}
+
+#[test]
+fn the_payload_may_be_a_value() {
+    let greet = ["greet", "--json", r#"{"name":"Ada","count":2}"#];
+    let report = report(&guest("c.wasm"), &greet, 0);
+    assert!(runs(&report).iter().all(|run| run["answer"]["size"] == 38), "{report}");
 }
 
 #[test]

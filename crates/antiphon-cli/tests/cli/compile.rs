@@ -63,7 +63,10 @@ fn an_artifact_is_called_and_inspected_like_its_module() {
     let of_artifact = place.run(&[&"inspect", &artifact, &"--json"]);
     let of_module = place.run(&[&"inspect", &guest("rust.wasm"), &"--json"]);
     assert_eq!((of_artifact.code, of_artifact.stderr.as_str()), (Some(0), ""));
-    let read = |run: &Run| serde_json::from_slice::<Value>(&run.stdout).unwrap()["info"].clone();
+    let of = |run: &Run| serde_json::from_slice::<Value>(&run.stdout).unwrap();
+    let compiled = serde_json::json!({ "engine": "wasmtime", "fuel": false, "deterministic": false });
+    assert_eq!((&of(&of_artifact)["artifact"], &of(&of_module)["artifact"]), (&compiled, &Value::Null));
+    let read = |run: &Run| of(run)["info"].clone();
     assert_eq!(read(&of_artifact), read(&of_module));
     assert_eq!(read(&of_artifact)["size"], guest("rust.wasm").metadata().unwrap().len());
 }
@@ -75,6 +78,10 @@ fn an_artifact_for_fuel_or_for_deterministic_runs_is_inspected_like_any_other() 
         let artifact = place.compiled(&[option]);
         let run = place.run(&[&"inspect", &artifact]);
         assert_eq!(run.code, Some(0), "{option}: {}", run.stderr);
+        let line = format!(
+            "\nartifact  native code of wasmtime, sealed with the key at hand, for calls with {option}\n"
+        );
+        assert!(run.text().contains(&line), "{}", run.text());
     }
 }
 
@@ -101,6 +108,23 @@ fn a_place_that_takes_no_artifact_is_wrong_usage_and_stays_as_it_is() {
 }
 
 #[test]
+fn a_directory_that_takes_no_key_is_named_instead_of_the_artifact() {
+    let place = Place::new();
+    fs::write(place.path("keys"), "no directory").unwrap();
+    let artifact = place.path("guest.sealed");
+    let error = place
+        .run(&[&"compile", &guest("rust.wasm"), &"-o", &artifact, &"--error-format=json"])
+        .failed(2)
+        .error();
+    assert_eq!(
+        error["message"],
+        format!("cannot use the directory {} for the key", place.path("keys").display())
+    );
+    assert!(error["chain"][0].as_str().unwrap().ends_with("is not a directory"), "{error}");
+    assert!(!artifact.exists());
+}
+
+#[test]
 fn an_artifact_that_is_not_what_was_sealed_here_is_refused_with_the_reason() {
     let place = Place::new();
     let artifact = place.compiled(&[]);
@@ -110,7 +134,13 @@ fn an_artifact_that_is_not_what_was_sealed_here_is_refused_with_the_reason() {
         all.extend(more.iter().map(|option| option as &dyn AsRef<OsStr>));
         place.run(&all)
     };
-    assert!(refused(call(&Place::new(), &[])).contains("sealed with another key"));
+    let other = refused(call(&Place::new(), &[]));
+    assert!(other.contains("sealed with another key") && other.contains("--cache-dir"), "{other}");
+    // The key may be brought by itself, as to a machine that only runs what another one compiles.
+    let fleet = Place::new();
+    call(&fleet, &[]).failed(4);
+    fs::copy(place.path("keys/key"), fleet.path("keys/key")).unwrap();
+    call(&fleet, &[]).answered("hello");
     let other = refused(call(&place, &["--fuel", "1000000"]));
     assert!(other.contains("fuel no") && other.contains("fuel yes"), "{other}");
     assert!(refused(call(&place, &["--deterministic", "7"])).contains("deterministic yes"));
@@ -134,6 +164,28 @@ fn settings_that_are_in_the_code_are_given_when_it_is_compiled() {
     for seed in ["7", "8"] {
         place.run(&[&"call", &artifact, &"echo", &"hello", &"--deterministic", &seed]).answered("hello");
     }
+}
+
+#[test]
+fn an_option_raises_each_limit_that_a_module_is_over() {
+    let place = Place::new();
+    let (module, artifact) = (place.path("guest.wat"), place.path("guest.sealed"));
+    let text = "(module (table 30000 funcref) (memory (export \"memory\") 2000)
+        (func (export \"__guest_call\") (param i32 i32) (result i32) (i32.const 0)))";
+    fs::write(&module, text).unwrap();
+    let mut options = Vec::new();
+    for (option, value) in [("--memory", "128MiB"), ("--table-elements", "30000")] {
+        let mut all: Vec<&dyn AsRef<OsStr>> =
+            vec![&"compile", &module, &"-o", &artifact, &"--error-format=json"];
+        all.extend(options.iter().map(|option| option as &dyn AsRef<OsStr>));
+        let error = place.run(&all).failed(4).error();
+        assert_eq!(error["limit"]["option"], option, "{error}");
+        options.extend([option, value]);
+    }
+    let mut all: Vec<&dyn AsRef<OsStr>> = vec![&"compile", &module, &"-o", &artifact];
+    all.extend(options.iter().map(|option| option as &dyn AsRef<OsStr>));
+    place.run(&all).answered("");
+    assert!(artifact.exists());
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn each_engine_counts_fuel() {
             let all = [["any"].as_slice(), &fuel("10")].concat();
             let error = call_path(mode, &spins.path(), &all).failed(3).error();
             assert_eq!(error["code"], "out_of_fuel", "{engine} {mode}: {error}");
-            let all = [["echo", "hello"].as_slice(), &fuel("1000000")].concat();
+            let all = [["echo", "hello"].as_slice(), &fuel("1_000_000")].concat();
             call(mode, "rust.wasm", &all).answered("hello");
         }
     }
@@ -137,7 +137,8 @@ fn directories_on_an_engine_without_them_are_refused_with_what_to_do() {
 
 #[test]
 fn the_engines_are_listed_with_what_they_can_do() {
-    let listed = run(["engines", "--json"]);
+    let listed = run(["engines", "--format", "json"]);
+    assert_eq!(listed.text(), run(["engines", "--json"]).text());
     assert_eq!((listed.code, listed.stderr.as_str()), (Some(0), ""));
     let report: Value = serde_json::from_slice(&listed.stdout).unwrap();
     let engines = report["engines"].as_array().unwrap();

@@ -71,13 +71,15 @@ fn a_guest_that_misbehaves_is_exit_code_3() {
 
 #[test]
 fn wrong_usage_is_exit_code_2_in_either_format() {
-    let wrong: [(&[&str], &str); 9] = [
+    let wrong: [(&[&str], &str); 11] = [
         (
             &["--deadline", "soon"],
             "invalid value 'soon' for '--deadline <TIME>': expected a time such as 500ms or 2s",
         ),
         (&["--deadline", "0s"], "lets nothing run"),
         (&["--memory", "lots"], "invalid value 'lots' for '--memory <SIZE>': expected a size such as"),
+        (&["--memory", "99999999TiB"], "expected a size below 16EiB"),
+        (&["--fuel", "1__0"], "expected a whole number such as 1000000 or 1_000_000"),
         (&["--env", "A"], "expected a variable as KEY=VALUE"),
         (&["--dir", "/tmp"], "expected a directory as HOST::GUEST"),
         (&["--dir", "/no/such::/d"], "cannot grant the directory /no/such"),
@@ -151,6 +153,21 @@ fn what_is_no_guest_is_exit_code_4_with_every_reason() {
         let error = call_path(mode, &readme, &["any", "--error-format", "json"]).failed(4).error();
         assert!(error["message"].as_str().unwrap().starts_with("not a WebAssembly module: "), "{error}");
     }
+}
+
+#[test]
+fn a_file_that_is_taken_for_a_module_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("guest.wasm.gz");
+    std::fs::write(&file, b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03").unwrap();
+    const SAID: &str = "not a WebAssembly module: it is compressed by gzip: decompress it first";
+    for mode in MODES {
+        let text = call_path(mode, &file, &["any"]).failed(4).stderr;
+        assert!(text.starts_with(&format!("error: {SAID}\n")), "{text}");
+    }
+    let inspected = run(["inspect", file.to_str().unwrap()]);
+    assert_eq!(inspected.code, Some(4));
+    assert!(inspected.text().ends_with(&format!("not a waPC guest\n  - {SAID}\n")), "{}", inspected.text());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::program::{GUESTS, Wat, guest, repository, run};
 
 fn inspect(path: &std::path::Path, json: bool) -> crate::program::Run {
-    let format = if json { ["--json"].as_slice() } else { &[] };
+    let format = if json { ["--format", "json"].as_slice() } else { &[] };
     let arguments = ["inspect".as_ref(), path.as_os_str()].into_iter().map(ToOwned::to_owned);
     run(arguments.chain(format.iter().map(Into::into)))
 }
@@ -65,6 +65,8 @@ fn what_is_no_guest_is_exit_code_4_with_every_reason() {
 
     let run = inspect(&wat.path(), true);
     assert_eq!(run.code, Some(4));
+    let short = crate::program::run(["inspect", wat.path().to_str().unwrap(), "--json"]);
+    assert_eq!(short.text(), run.text());
     let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!(report["reasons"], json!(reasons));
     let info = &report["info"];
@@ -72,6 +74,33 @@ fn what_is_no_guest_is_exit_code_4_with_every_reason() {
     assert_eq!(info["producers"], json!([{ "field": "language", "name": "Rust", "version": "2021" }]));
     assert!(info["custom_sections"].as_array().unwrap().contains(&json!({ "name": "notes", "size": 4 })));
     assert_eq!((&info["start_section"], &info["wasi"]), (&true.into(), &json!(["wasi_snapshot_preview1"])));
+}
+
+#[test]
+fn many_unknown_imports_are_listed_by_module_with_what_they_tell() {
+    let imports: String = (0..60).map(|n| format!(r#"(import "wbg" "__wbg_f{n}" (func))"#)).collect();
+    let wat = Wat::new(&format!("(module {imports})"));
+    let run = inspect(&wat.path(), false);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(4), ""));
+    let (_, reasons) = run.text().split_once("verdict   not a waPC guest\n").unwrap();
+    assert!(
+        reasons.starts_with(
+            "  - 60 imports of wbg are unknown: wbg.__wbg_f0, wbg.__wbg_f1, wbg.__wbg_f2 and 57 more imports\n  - the module \
+             was made for wasm-bindgen"
+        ),
+        "{reasons}"
+    );
+    assert_eq!(reasons.lines().count(), 4, "{reasons}");
+}
+
+#[test]
+fn a_component_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("component.wasm");
+    std::fs::write(&file, b"\0asm\x0d\0\x01\0").unwrap();
+    let run = inspect(&file, false);
+    assert_eq!(run.code, Some(4));
+    assert!(run.text().contains("it is a component: build a module"), "{}", run.text());
 }
 
 #[test]

@@ -32,6 +32,28 @@ fn a_project_has_the_commands_in_its_readme_and_the_files_that_they_need() {
 }
 
 #[test]
+fn a_project_carries_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = |lang: &str, file: &str| {
+        let path = dir.path().join(format!("My {lang}"));
+        let said = run(["new", "guest", path.to_str().unwrap(), "--lang", lang]);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        (said.text().to_owned(), fs::read_to_string(path.join(file)).unwrap())
+    };
+    let (said, manifest) = made("rust", "Cargo.toml");
+    assert!(said.contains("wasm32-unknown-unknown/release/my_rust.wasm --cases"), "{said}");
+    assert!(manifest.starts_with("[package]\nname = \"my-rust\"\n"), "{manifest}");
+    // This program was built in a checkout, so the project uses its SDK.
+    let sdk = repository().join("crates/antiphon-guest");
+    let toml: toml::Table = toml::from_str(&manifest).unwrap();
+    let path = Path::new(toml["dependencies"]["antiphon-guest"]["path"].as_str().unwrap());
+    assert_eq!(path.canonicalize().unwrap(), sdk);
+    assert!(made("go", "go.mod").1.starts_with("module my-go\n"));
+    let (_, package) = made("assemblyscript", "package.json");
+    assert!(package.contains("\"name\": \"my-assemblyscript\""), "{package}");
+}
+
+#[test]
 fn what_is_there_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("mine"), "all mine").unwrap();

@@ -50,6 +50,14 @@ impl Run {
         self
     }
 
+    /// Asserts that the run wrote this text to standard output, log lines of the guest to standard
+    /// error, and succeeded.
+    #[track_caller]
+    pub(crate) fn logged(self, answer: &str) {
+        assert_eq!((self.code, self.text()), (Some(0), answer), "{}", self.stderr);
+        assert!(self.stderr.lines().all(|line| line.starts_with("guest: ")), "{}", self.stderr);
+    }
+
     /// Asserts that the run wrote these bytes to standard output, nothing to standard error, and
     /// succeeded.
     #[track_caller]

@@ -1,9 +1,9 @@
-//! `antiphon test`, and the values of `antiphon call --json`.
+//! `antiphon test`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::program::{MODES, Run, call, guest, here, repository, run};
+use crate::program::{MODES, Run, Wat, command, guest, here, repository, run};
 
 const WRONG: &str = r#"# kept
 [[case]]
@@ -119,7 +119,22 @@ fn what_is_no_file_of_cases_is_wrong_usage() {
         ("", "missing field `case`"),
         ("case = []", "no [[case]]"),
         ("[[case]]\noperation = 'x'\nextra = 1", "unknown field `extra`"),
-        ("[[case]]\noperation = 'x'\nanswer = ''\nerror = { kind = 'x' }", "an answer or an error, not both"),
+        ("[[case]]\noperation = 'x'\nanwser = ''", "at line 3, column 1"),
+        ("[[case]]\noperation = 'x'\nanwser = ''", "did you mean `answer`?"),
+        (
+            "[[case]]\noperation = 'x'\nerror = { kind = 'guest_fail' }",
+            "unknown kind `guest_fail`, expected one of `guest_failed`",
+        ),
+        ("[[case]]\noperation = 'x'\nerror = { kind = 'guest_fail' }", "at line 3, column "),
+        ("[[case]]\noperation = 'x'\nerror = { kind = 'guest_fail' }", "did you mean `guest_failed`?"),
+        ("[[case]]\noperation = 'x'\npayload = { msgpak = 1 }", "at line 3, column "),
+        ("[[case]]\noperation = 'x'\npayload = { msgpak = 1 }", "did you mean `msgpack`?"),
+        ("[[case]]\noperation = 'x'\n[[case.host]]\ncal = '*'", "did you mean `call`?"),
+        ("[[case]]\noperation = 'x'\npayload = { file = 'none' }", "none is not there"),
+        (
+            "[[case]]\noperation = 'x'\nanswer = ''\nerror = { kind = 'trapped' }",
+            "an answer or an error, not both",
+        ),
         ("[[case]]\noperation = 'x'\nerror = {}", "a kind, a text, or both"),
         ("[[case]]\noperation = 'x'\nanswer = { hex = '0' }", "even number"),
         ("[[case]]\noperation = 'x'\n[[case.host]]\ncall = '*'", "an answer or an error, not both"),
@@ -145,81 +160,164 @@ fn a_host_call_is_answered_only_where_its_payload_is_the_one_expected() {
 }
 
 #[test]
-fn a_person_calls_with_json_and_reads_json() {
+fn results_come_as_the_cases_end() {
+    use std::io::{BufRead, BufReader};
+
+    let endless = Wat::guest(
+        "",
+        "(if (local.get $msg_len) (then (loop $forever (br $forever)))) (call $respond (i32.const 0) (i32.const 0)) (i32.const 1)",
+    );
+    let (_dir, path) = file(
+        "[[case]]\noperation = 'first'\nanswer = ''\n[[case]]\noperation = 'second'\npayload = 'x'\nerror = { kind = 'deadline_exceeded' }\n",
+    );
+    let module = endless.path();
+    let arguments = ["test", module.to_str().unwrap(), "--cases", path.to_str().unwrap(), "--deadline", "3s"];
+    let mut child = command(arguments).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "ok    first");
+    assert_eq!(child.try_wait().unwrap(), None, "the second case runs");
+    assert_eq!(lines.collect::<Vec<_>>(), ["ok    second", "2 passed, 0 failed"]);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_filter_leaves_the_other_cases_out() {
+    let (_dir, path) = file(WRONG);
+    let run = test("c.wasm", &path, &["--filter", "gree", "--filter", "none"]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(
+        run.text().starts_with("FAIL  greets\n") && run.text().contains("\nFAIL  <none>\n"),
+        "{}",
+        run.text()
+    );
+    assert!(run.text().ends_with("\n0 passed, 2 failed, 2 left out\n"), "{}", run.text());
+    let refused = test("c.wasm", &path, &["--filter", "tea"]).failed(2);
+    assert!(refused.stderr.starts_with("error: --filter selects nothing"), "{}", refused.stderr);
+    // Only the case that ran is updated.
+    assert_eq!(test("c.wasm", &path, &["--filter", "greets", "--update"]).code, Some(0));
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        WRONG.replace("{ text = \"Hello, Ada!\", length = 12 }", "{ length = 11, text = \"Hello, Ada!\" }")
+    );
+}
+
+#[test]
+fn the_log_is_compared_line_by_line_where_a_case_states_it() {
+    let (_dir, path) = file(
+        "[[case]]\nname = 'right'\noperation = 'log'\npayload = 'one\\n two'\nanswer = ''\nlog = ['one\\n two']\n\
+         [[case]]\nname = 'wrong'\noperation = 'log'\npayload = 'one'\nanswer = ''\nlog = ['none', 'at all']\n",
+    );
     for mode in MODES {
-        let greet = ["greet", "--json", r#"{"name":"Ada","count":1}"#];
-        call(mode, "c.wasm", &greet).answered("{\n  \"length\": 11,\n  \"text\": \"Hello, Ada!\"\n}\n");
-        call(mode, "c.wasm", &["echo", "--json", "[1.5]", "--codec", "json"]).answered("[\n  1.5\n]\n");
-        call(mode, "c.wasm", &["echo", "--json", "[1"]).failed(2);
-        call(mode, "c.wasm", &["echo", "x", "--json", "1"]).failed(2);
-        call(mode, "c.wasm", &["echo", "x", "--codec", "json"]).failed(2);
-        // The guest answers no bytes, which is not a value. The call itself succeeds, so the fault
-        // is the guest's.
-        let none = call(mode, "c.wasm", &["log", "--json", "1", "--error-format", "json"]).failed(3);
-        let error = none.error();
-        assert_eq!((&error["code"], &error["fault"]), (&"answer_unreadable".into(), &"guest".into()));
-        assert_eq!(error["fate"], "kept");
+        let run = test("c.wasm", &path, &["--mode", mode]);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
         assert_eq!(
-            error["message"],
-            "the guest's answer is not valid msgpack; call without --json to see its bytes"
-        );
-        assert_eq!(
-            error["chain"][0],
-            "msgpack not decoded: at byte 0: the input ends, expected 1 bytes more, found 0"
-        );
-        // Bytes of one codec are not always valid in the other.
-        let other = call(mode, "c.wasm", &["greet", "--json", "1", "--codec", "json"]).failed(1);
-        assert!(other.stderr.contains("greet wants"), "{}", other.stderr);
-        let text = call(mode, "rust-antiphon.wasm", &["text/upper-case", "--json", "{}", "--codec", "json"]);
-        text.answered("{}\n");
-        let trailing = call(mode, "c.wasm", &["host", "--json", "1", "--host-call", "*=12"]).failed(3);
-        assert!(
-            trailing.stderr.contains("[answer_unreadable, fault: guest, instance: kept]"),
-            "{}",
-            trailing.stderr
+            run.text(),
+            "ok    right\nFAIL  wrong\n      -log: none\n      -log: at all\n      +log: one\n1 passed, 1 failed\n"
         );
     }
+    assert_eq!(test("c.wasm", &path, &["--update"]).code, Some(0));
+    assert!(fs::read_to_string(&path).unwrap().ends_with("log = [\"one\"]\n"));
+    assert_eq!(test("c.wasm", &path, &[]).code, Some(0));
 }
 
 #[test]
-fn an_integer_of_more_than_64_bits_never_becomes_another_number() {
-    const RANGE: &str = "is not from -9223372036854775808 to 18446744073709551615";
-    for codec in ["msgpack", "json"] {
-        let echo = |json: &str| call("sync", "c.wasm", &["echo", "--json", json, "--codec", codec]);
-        for (json, integer) in [
-            ("18446744073709551616", "18446744073709551616"),
-            (r#"{"a": [true, {"b": -9223372036854775809}]}"#, "-9223372036854775809"),
-        ] {
-            let refused = echo(json).failed(2).stderr;
-            assert!(refused.contains(&format!("the integer {integer} {RANGE}; append .0")), "{refused}");
-        }
-        for most in ["18446744073709551615", "-9223372036854775808"] {
-            echo(most).answered(format!("{most}\n"));
-        }
-        echo("18446744073709551616.0").answered("1.8446744073709552e+19\n");
-    }
-}
-
-#[test]
-fn a_number_of_an_answer_that_json_does_not_hold_makes_it_unreadable() {
-    let dir = tempfile::tempdir().unwrap();
-    let nan = dir.path().join("nan");
-    fs::write(&nan, b"\x81\xa1a\xca\x7f\xc0\x00\x00").unwrap();
-    for (codec, answer, reason) in [
-        (
-            "json",
-            "*=[18446744073709551616]".to_owned(),
-            "at byte 1: the integer 18446744073709551616 is not from",
-        ),
-        ("msgpack", format!("*=@{}", nan.display()), "in field a: NaN is not a number in JSON"),
+fn what_became_of_host_calls_is_noted() {
+    let (dir, path) = file(
+        r#"[[case]]
+operation = "host"
+payload = { msgpack = { a = 1 } }
+answer = ""
+[[case.host]]
+call = "binding/sample/echo"
+payload = { msgpack = { a = 2 } }
+answer = ""
+[[case.host]]
+call = 'x/y\/z/*'
+answer = ""
+"#,
+    );
+    let report = dir.path().join("report.xml");
+    let run = test("c.wasm", &path, &["--junit", report.to_str().unwrap()]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    for note in [
+        "no host call used the answer to binding/sample/echo\n",
+        "no host call used the answer to x/y/z/*\n",
+        "host call binding/sample/echo refused; its payload: {\"a\":1}\n",
     ] {
-        let arguments =
-            ["host", "--json", "1", "--codec", codec, "--host-call", &answer, "--error-format", "json"];
-        let error = call("sync", "c.wasm", &arguments).failed(3).error();
-        assert_eq!(error["code"], "answer_unreadable");
-        assert!(error["chain"][0].as_str().unwrap().contains(reason), "{error}");
+        assert!(run.text().contains(&format!("\n      note: {note}")), "{note}: {}", run.text());
     }
-    // Nor is it compared as the nearest number that a float can hold.
+    let report = fs::read_to_string(report).unwrap();
+    assert!(
+        report.contains("<system-out>no host call used the answer to binding/sample/echo&#10;"),
+        "{report}"
+    );
+}
+
+#[test]
+fn payloads_and_answers_come_from_files_beside_the_cases() {
+    let (dir, path) = file(
+        "[[case]]\noperation = 'echo'\npayload = { file = 'in/bytes' }\nanswer = { file = 'out' } # kept\n\
+         [[case]]\noperation = 'host'\nanswer = { file = 'in/bytes' }\n[[case.host]]\ncall = '*'\nanswer = { file = 'in/bytes' }\n",
+    );
+    fs::create_dir(dir.path().join("in")).unwrap();
+    fs::write(dir.path().join("in/bytes"), b"\xff\x00").unwrap();
+    let run = test("c.wasm", &path, &[]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(run.text().contains("out is not there)\n      +ff 00\n"), "{}", run.text());
+    let before = fs::read_to_string(&path).unwrap();
+    assert_eq!(test("c.wasm", &path, &["--update"]).code, Some(0));
+    assert_eq!(fs::read(dir.path().join("out")).unwrap(), b"\xff\x00");
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    assert_eq!(test("c.wasm", &path, &[]).code, Some(0));
+}
+
+#[test]
+fn a_case_gets_the_world_and_the_limits_that_are_given() {
+    let world = Wat::guest(
+        r#"(import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))"#,
+        "(if (local.get $msg_len) (then (drop (call $random (i32.const 1000) (i32.const 4))))
+            (else (drop (call $get (i32.const 100) (i32.const 1000)))))
+        (call $respond (i32.const 1000) (i32.const 4)) (i32.const 1)",
+    );
+    let module = world.path();
+    let test = |cases: &Path, more: &[&str]| {
+        run([&["test", module.to_str().unwrap(), "--cases", cases.to_str().unwrap()], more].concat())
+    };
+    let (_dir, variable) = file("[[case]]\noperation = 'x'\nanswer = \"A=b\\u0000\"\n");
+    let (_dir, random) = file("[[case]]\noperation = 'x'\npayload = 'random'\n");
+    let (_dir, fuel) = file("[[case]]\noperation = 'x'\nerror = { kind = 'out_of_fuel' }\n");
+    assert_eq!(test(&variable, &[]).code, Some(1));
+    assert_eq!(test(&variable, &["--no-wasi"]).code, Some(4));
+    assert_eq!(test(&random, &["--deterministic", "7", "--update"]).code, Some(0));
+    for mode in MODES {
+        for engine in here() {
+            let all = |more: &[&'static str]| [more, &["--mode", mode, "--engine", engine]].concat();
+            assert_eq!(test(&variable, &all(&["--env", "A=b"])).code, Some(0));
+            assert_eq!(test(&random, &all(&["--deterministic", "7"])).code, Some(0));
+            assert_eq!(test(&random, &all(&["--deterministic", "8"])).code, Some(1));
+            assert_eq!(test(&fuel, &all(&["--fuel", "1"])).code, Some(0));
+        }
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_costs_no_result() {
+    let (dir, path) = file(WRONG);
+    let nowhere = dir.path().join("no/such/report.xml");
+    let junit = ["--junit", nowhere.to_str().unwrap()];
+    let run = test("c.wasm", &path, &junit);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.starts_with(&format!("error: cannot write {}", nowhere.display())), "{}", run.stderr);
+    assert!(run.text().ends_with("\n0 passed, 4 failed\n"), "{}", run.text());
+    let run = test("c.wasm", &path, &[&junit[..], &["--update"]].concat());
+    assert_eq!(run.code, Some(2));
+    assert!(run.text().ends_with("\n4 updated\n"), "{}", run.text());
+    assert_eq!(fs::read_to_string(&path).unwrap(), RIGHT);
+}
+
+#[test]
+fn a_number_is_not_compared_as_the_nearest_that_a_float_can_hold() {
     let (_dir, path) = file(
         "[[case]]\noperation = 'echo'\npayload = '18446744073709551616'\nanswer = { json = 18446744073709551616.0 }\n",
     );
@@ -227,6 +325,39 @@ fn a_number_of_an_answer_that_json_does_not_hold_makes_it_unreadable() {
     // TOML's integers are signed, so the upper half of the unsigned range cannot be written.
     let (_dir, path) = file("[[case]]\noperation = 'echo'\npayload = { msgpack = [9223372036854775808] }\n");
     test("c.wasm", &path, &[]).failed(2);
+}
+
+#[test]
+fn what_messagepack_has_and_json_lacks_is_compared_and_accepted() {
+    let (_dir, path) = file(
+        r#"[[case]]
+operation = "echo"
+payload = { msgpack = { "$map" = [[1, { "$bin_base64" = "AP8=" }], [true, { "$ext" = [5, "AQI="] }]] } }
+answer = { msgpack = { "$map" = [[true, { "$ext" = [5, "AQI="] }], [1, { "$bin_base64" = "AP8=" }]] } }
+
+[[case]]
+name = "empty"
+operation = "log"
+payload = "x"
+answer = { msgpack = { "$empty" = true } }
+
+[[case]]
+operation = "host"
+payload = ""
+answer = { hex = "" }
+[[case.host]]
+call = 'binding/sample/ec\\*ho'
+answer = "no"
+[[case.host]]
+call = "*"
+answer = { msgpack = { "$bin_text" = "hi" } }
+"#,
+    );
+    let run = test("c.wasm", &path, &["--update"]);
+    assert_eq!(run.code, Some(0), "{}{}", run.text(), run.stderr);
+    assert!(run.text().ends_with("1 updated\n"), "{}", run.text());
+    assert!(fs::read_to_string(&path).unwrap().contains("answer = { hex = \"c4 02 68 69\" }"));
+    assert_eq!(test("c.wasm", &path, &[]).code, Some(0));
 }
 
 #[cfg(target_os = "linux")]

@@ -146,9 +146,15 @@ fn a_request_is_taken_up_to_its_limits_and_refused_above_them() {
         matches!(error, Violation::TooLarge { what: w, size: s, limit: l, .. } if (w, s, l) == (what, size, limit)),
         "{error:?}"
     );
-    assert_eq!(error.to_string(), "operation of 5 bytes is over its limit of 4 bytes");
+    assert_eq!(
+        error.to_string(),
+        "operation of 5 bytes is over its limit of 4 bytes (raise it with Limits::name)"
+    );
     let error = conversation.begin_call("four", Payload::from(b"123456789")).unwrap_err();
-    assert_eq!(error.to_string(), "request of 9 bytes is over its limit of 8 bytes");
+    assert_eq!(
+        error.to_string(),
+        "request of 9 bytes is over its limit of 8 bytes (raise it with Limits::request)"
+    );
     assert_eq!(conversation.request(), None, "nothing has begun");
 }
 
@@ -214,7 +220,10 @@ fn the_last_response_counts_up_to_its_limit() {
     conversation.guest_response(&memory(b"second"), 0, 6).unwrap();
     assert_eq!(conversation.response(), Some(&b"second"[..]));
     let error = conversation.guest_response(&memory(b"too long"), 0, 7).unwrap_err();
-    assert_eq!(error.to_string(), "response of 7 bytes is over its limit of 6 bytes");
+    assert_eq!(
+        error.to_string(),
+        "response of 7 bytes is over its limit of 6 bytes (raise it with Limits::response)"
+    );
     assert_eq!(conversation.take_response(), b"second");
     assert_eq!(conversation.take_response(), b"");
 
@@ -263,7 +272,10 @@ fn an_engine_that_reads_memory_itself_is_held_to_the_same_limits() {
     let mut conversation = in_call(Limits::new().response(6).error_text(4));
     conversation.set_response(b"answer".to_vec()).unwrap();
     let error = conversation.set_response(b"answer!".to_vec()).unwrap_err();
-    assert_eq!(error.to_string(), "response of 7 bytes is over its limit of 6 bytes");
+    assert_eq!(
+        error.to_string(),
+        "response of 7 bytes is over its limit of 6 bytes (raise it with Limits::response)"
+    );
     assert_eq!(conversation.response(), Some(&b"answer"[..]));
     conversation.set_guest_error("four".into());
     assert_eq!(conversation.abandon_call().as_deref(), Some("four"));
@@ -383,7 +395,9 @@ fn a_name_that_is_too_long_or_not_utf8_is_refused_with_its_reason() {
     for (which, what) in [(0, "binding"), (1, "namespace"), (2, "operation")] {
         let mut args = names(0);
         args[which * 2 + 1] = 10;
-        let reason = format!("{what} of the host call has 10 bytes, over the limit of 9 bytes");
+        let reason = format!(
+            "{what} of the host call has 10 bytes, over the limit of 9 bytes (raise it with Limits::name)"
+        );
         assert_eq!(refused(&mut conversation, &memory(NAMES), args), reason);
 
         let mut broken = memory(NAMES);
@@ -400,7 +414,9 @@ fn a_name_that_is_too_long_or_not_utf8_is_refused_with_its_reason() {
         ("operation", HostCallRequest { operation: "1234567890", ..nine }),
     ] {
         assert_eq!(conversation.admit_host_call(long), Ok(Begin::Refused));
-        let reason = format!("{what} of the host call has 10 bytes, over the limit of 9 bytes");
+        let reason = format!(
+            "{what} of the host call has 10 bytes, over the limit of 9 bytes (raise it with Limits::name)"
+        );
         assert_eq!(conversation.host_error_text(), Some(reason.as_str()));
     }
     assert_eq!(conversation.host_calls(), 10, "refused ones count");
@@ -412,12 +428,14 @@ fn a_payload_and_an_answer_are_taken_up_to_their_limit() {
     assert_eq!(host_call(&mut conversation, 5, Ok(Bytes::from("12345"))), 1);
     assert_eq!(
         refused(&mut conversation, &memory(NAMES), names(6)),
-        "payload of the host call has 6 bytes, over the limit of 5 bytes"
+        "payload of the host call has 6 bytes, over the limit of 5 bytes (raise it with Limits::host_payload)"
     );
     assert_eq!(host_call(&mut conversation, 5, Ok(Bytes::from("123456"))), 0);
     assert_eq!(
         conversation.host_error_text(),
-        Some("answer of the host call has 6 bytes, over the limit of 5 bytes")
+        Some(
+            "answer of the host call has 6 bytes, over the limit of 5 bytes (raise it with Limits::host_payload)"
+        )
     );
 }
 
@@ -459,7 +477,7 @@ fn the_number_and_the_bytes_of_host_calls_have_budgets_and_the_violation_names_t
         matches!(third, Violation::HostCallLimit { budget: HostCallBudget::Calls, limit: 2, .. }),
         "{third:?}"
     );
-    assert_eq!(third.to_string(), "more than 2 host calls in one call");
+    assert_eq!(third.to_string(), "more than 2 host calls in one call (raise it with Limits::host_calls)");
 
     // 4 + 3 + 2 bytes, arguments and answers together, and not one more on either side.
     let limits = Limits::new().host_call_bytes(9);
@@ -471,7 +489,10 @@ fn the_number_and_the_bytes_of_host_calls_have_budgets_and_the_violation_names_t
         matches!(payload, Violation::HostCallLimit { budget: HostCallBudget::Bytes, limit: 9, .. }),
         "{payload:?}"
     );
-    assert_eq!(payload.to_string(), "host calls carried more than 9 bytes in one call: 10");
+    assert_eq!(
+        payload.to_string(),
+        "host calls carried more than 9 bytes in one call: 10 (raise it with Limits::host_call_bytes)"
+    );
 
     let mut conversation = in_call(limits);
     let memory_of_names = memory(NAMES);

@@ -79,7 +79,10 @@ fn a_limit_in_the_middle_of_slices_is_exact() {
                 for response in call(&text, Limits::new().fuel(limit), turns) {
                     let error = response.unwrap_err();
                     assert_eq!((error.kind(), error.fate()), (ErrorKind::OutOfFuel, Fate::Discarded));
-                    assert_eq!(error.message(), format!("the fuel ran out: the limit is {limit} units"));
+                    assert_eq!(
+                        error.message(),
+                        format!("the fuel ran out: the limit is {limit} units (raise it with Limits::fuel)")
+                    );
                     let reported = error.usage().and_then(|usage| usage.fuel).unwrap();
                     assert!(reported <= limit, "{reported} units of {limit}");
                 }

@@ -1,5 +1,7 @@
 //! Compiling a module, when its turn has come.
 
+use std::time::Instant;
+
 use antiphon::errors::Error;
 use antiphon::{Limits, ModuleInfo};
 use wasmtime::Module;
@@ -31,8 +33,12 @@ impl Read<'_> {
     pub(super) fn compile(self, turn: &Turn<'_>, engine: Clocked) -> Result<(Module, Clocked)> {
         let Self { bytes, info, limits } = self;
         tracing::debug!(target: "antiphon", bytes = bytes.len(), "compiling a module");
+        let begun = Instant::now();
         let refused = match turn.compile(|| Module::new(&engine.engine, bytes))? {
-            Ok(module) => return Ok((module, engine)),
+            Ok(module) => {
+                tracing::debug!(target: "antiphon", time = ?begun.elapsed(), "a module was compiled");
+                return Ok((module, engine));
+            }
             Err(refused) => refused,
         };
         // The pool may only lack a place of the kind that this module needs.

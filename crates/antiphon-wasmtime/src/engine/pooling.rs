@@ -8,6 +8,7 @@
 //! this process once, in some milliseconds. If no pool can be had, all instances are made on
 //! demand.
 
+use std::fmt;
 use std::sync::{Mutex, Once, OnceLock};
 
 use antiphon::Limits;
@@ -57,6 +58,17 @@ struct Wanted {
     table_elements: u64,
     /// The stack of a guest that can suspend, in bytes.
     stack: u64,
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { memory, table_elements, stack } = self;
+        write!(
+            f,
+            "for each instance {memory} bytes of address space, {table_elements} table elements and a stack of \
+             {stack} bytes"
+        )
+    }
 }
 
 impl Wanted {
@@ -190,7 +202,7 @@ impl Pool {
         let Some(plan) = Self::claim(&wanted) else {
             tracing::warn!(
                 target: "antiphon",
-                ?wanted,
+                %wanted,
                 "the machine has no room for a pool of instances: each is made on demand"
             );
             return Ok(first);
@@ -238,7 +250,7 @@ impl Pool {
     }
 
     /// Warns once that instances are made on demand.
-    pub(crate) fn warn(&self, why: &dyn std::fmt::Display) {
+    pub(crate) fn warn(&self, why: &dyn fmt::Display) {
         self.warned.call_once(|| {
             tracing::warn!(
                 target: "antiphon",

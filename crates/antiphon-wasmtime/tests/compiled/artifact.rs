@@ -273,7 +273,10 @@ fn limits_hold_for_artifacts_as_for_modules() {
     let size = Builder::new().artifact(&path, &fixture.key).factory().unwrap().module_info().size;
     assert_eq!(
         refused(Limits::new().module(size - 1)),
-        format!("the module has {size} bytes, over the limit of {} bytes", size - 1)
+        format!(
+            "the module has {size} bytes, over the limit of {} bytes (raise it with Limits::module)",
+            size - 1
+        )
     );
     assert!(refused(Limits::new().memory(1_000)).starts_with("the module starts with 65536 bytes"));
 

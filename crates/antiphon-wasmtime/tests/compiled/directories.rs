@@ -143,7 +143,7 @@ fn a_wild_pointer_after_a_refused_growth_is_named_after_the_limit() {
     assert!(
         error
             .message()
-            .ends_with("after growth to 131137536 bytes of memory was refused by the limit of 67108864"),
+            .ends_with("after growth to 131137536 bytes of memory was refused by the limit of 67108864 (raise it with Limits::memory)"),
         "{error}"
     );
 }

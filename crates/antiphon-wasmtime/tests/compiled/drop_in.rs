@@ -323,11 +323,14 @@ fn what_a_module_needs_at_its_start_is_checked_before_any_of_its_code_runs() {
     let (kind, message) = refused(&with(&"(table 1 funcref)".repeat(10)));
     assert_eq!(
         (kind, message.as_str()),
-        (ErrorKind::InvalidModule, "the module starts with 11 tables, over the limit of 10")
+        (ErrorKind::InvalidModule, "the module starts with 11 tables, over the limit of 10 (which is fixed)")
     );
     let (kind, message) = refused(&with("(table 20001 funcref)"));
     assert_eq!(kind, ErrorKind::InvalidModule);
-    assert_eq!(message, "the module starts with 20001 elements in a table, over the limit of 20000");
+    assert_eq!(
+        message,
+        "the module starts with 20001 elements in a table, over the limit of 20000 (raise it with Limits::table_elements)"
+    );
     let (kind, _) = refused(&GUEST.replacen("\"memory\") 1", "\"memory\") 1025", 1));
     assert_eq!(kind, ErrorKind::InvalidModule);
 }

@@ -80,7 +80,10 @@ fn an_engine_of_the_callers_that_counts_fuel_is_held_to_limits_of_it() {
     ] {
         let error = host.unwrap().call("spin", b"").unwrap_err();
         assert_eq!((error.kind(), error.fate()), (ErrorKind::OutOfFuel, Fate::Discarded));
-        assert_eq!(error.message(), "the fuel ran out: the limit is 50000 units");
+        assert_eq!(
+            error.message(),
+            "the fuel ran out: the limit is 50000 units (raise it with Limits::fuel)"
+        );
     }
 }
 

@@ -89,8 +89,8 @@ impl Error {
     /// Creates the error of a guest that burnt all of its fuel, `limit` units.
     #[cold]
     pub fn out_of_fuel(limit: u64) -> Self {
-        Self::new(ErrorKind::OutOfFuel, format!("the fuel ran out: the limit is {limit} units"))
-            .with_exceeded(Exceeded::new("fuel", limit, limit, "units"))
+        let message = format!("the fuel ran out: the limit is {limit} units (raise it with Limits::fuel)");
+        Self::new(ErrorKind::OutOfFuel, message).with_exceeded(Exceeded::new("fuel", limit, limit, "units"))
     }
 
     /// Creates the error of a module that the engine refused. The reason may quote a hostile
@@ -240,9 +240,9 @@ impl Error {
         self.0.phase
     }
 
-    /// Returns the limit that ended the call or (for [`ErrorKind::InitFailed`]) the start, in
-    /// numbers. `None` where no limit ended it, and for [`ErrorKind::StackOverflow`], whose limit
-    /// is the engine's.
+    /// Returns the limit that ended the call or (for [`ErrorKind::InitFailed`]) the start, or that
+    /// the module is over (for [`ErrorKind::InvalidModule`]), in numbers. `None` where no limit
+    /// ended it, and for [`ErrorKind::StackOverflow`], whose limit is the engine's.
     #[must_use]
     pub fn exceeded(&self) -> Option<Exceeded> {
         self.0.exceeded

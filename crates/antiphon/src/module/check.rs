@@ -3,6 +3,7 @@
 use antiphon_protocol::names as wapc;
 
 use super::info::{ExternKind, Import, ModuleInfo};
+use super::unknown::Unknown;
 use crate::errors::{Error, ErrorKind, Result};
 
 /// The most bytes of refused imports that are listed: a hostile module may have a hundred thousand
@@ -15,10 +16,12 @@ impl ModuleInfo {
     /// WASI's.
     #[must_use]
     pub fn refusals(&self, known: impl Fn(&Import) -> Option<ExternKind>) -> Vec<String> {
+        let expected = |import: &Import| wapc_import(&import.module, &import.name).or_else(|| known(import));
+        let unknown = Unknown::of(self.imports.iter().filter(|import| expected(import).is_none()));
         let imports = self.imports.iter().filter_map(|import| {
             let Import { module, name, kind } = import;
-            match wapc_import(module, name).or_else(|| known(import)) {
-                None => Some(format!("import {module}.{name} ({kind}) is unknown")),
+            match expected(import) {
+                None => unknown.refusal(import),
                 Some(expected) if expected != *kind => {
                     Some(format!("import {module}.{name} has type {kind}, expected {expected}"))
                 }
@@ -40,6 +43,7 @@ impl ModuleInfo {
         if left_out > 0 {
             listed.push(format!("and {left_out} more imports"));
         }
+        listed.extend(unknown.hint().map(str::to_owned));
         listed.extend(self.refused_exports());
         listed
     }
@@ -135,6 +139,24 @@ mod tests {
                 "export wapc_init is global, expected func()",
             ]
         );
+    }
+
+    #[test]
+    fn many_unknown_imports_of_one_module_are_one_reason_at_the_place_of_the_first() {
+        let mut imports = vec![Import::new("env", "sin", func(&[], &[]))];
+        imports.extend((0..60).map(|n| Import::new("wbg", format!("__wbg_f{n}"), func(&[], &[]))));
+        imports.push(Import::new("env", "cos", func(&[], &[])));
+        let refusals = ModuleInfo { imports, ..ModuleInfo::default() }.refusals(|_| None);
+        assert_eq!(
+            refusals[..3],
+            [
+                "import env.sin (func()) is unknown",
+                "60 imports of wbg are unknown: wbg.__wbg_f0, wbg.__wbg_f1, wbg.__wbg_f2 and 57 more imports",
+                "import env.cos (func()) is unknown",
+            ]
+        );
+        assert!(refusals[3].starts_with("the module was made for wasm-bindgen"), "{refusals:?}");
+        assert_eq!(refusals.len(), 6, "two exports are missing: {refusals:?}");
     }
 
     #[test]

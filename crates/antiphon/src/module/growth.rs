@@ -104,8 +104,11 @@ impl Growth {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, exceeded: Exceeded { used, allowed, .. } } = self;
-        write!(f, "growth to {used} {what} was refused by the limit of {allowed}")
+        let Self { what, exceeded: Exceeded { limit, used, allowed, .. } } = self;
+        write!(
+            f,
+            "growth to {used} {what} was refused by the limit of {allowed} (raise it with Limits::{limit})"
+        )
     }
 }
 
@@ -138,7 +141,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::MemoryLimit);
         assert_eq!(
             error.message(),
-            "unreachable after growth to 11 table elements was refused by the limit of 10"
+            "unreachable after growth to 11 table elements was refused by the limit of 10 (raise it with Limits::table_elements)"
         );
         assert_eq!(error.exceeded().unwrap().to_string(), "table_elements: 11 of 10 elements");
         let source = error.source().unwrap().downcast_ref::<Error>().unwrap();
@@ -150,7 +153,7 @@ mod tests {
         let error = growth.explain(trap());
         assert_eq!(
             error.message(),
-            "unreachable after growth to 1001 bytes of memory was refused by the limit of 1000"
+            "unreachable after growth to 1001 bytes of memory was refused by the limit of 1000 (raise it with Limits::memory)"
         );
 
         growth.forget();

@@ -5,11 +5,23 @@ use std::borrow::Cow;
 use antiphon_protocol::Limits;
 
 use super::info::ModuleInfo;
-use crate::errors::{Error, ErrorKind, Result};
+use crate::errors::{Error, ErrorKind, Exceeded, Result};
 
 /// The most bytes of a module in the text format. Text is for humans and tests, and parsing it
 /// costs a thousand times its size.
 const MAX_TEXT: u64 = 1024 * 1024;
+
+/// The first bytes of files that are taken for modules, and what to do with such a file.
+const OTHERS: [(&[u8], &str); 5] = [
+    (b"\x1f\x8b", "it is compressed by gzip: decompress it first"),
+    (b"\x28\xb5\x2f\xfd", "it is compressed by zstd: decompress it first"),
+    (b"PK\x03\x04", "it is a zip archive: take the module out of it first"),
+    (
+        b"\0asm\x0d\0\x01\0",
+        "it is a component: build a module, in Rust for wasm32-unknown-unknown or wasm32-wasip1 instead of wasm32-wasip2",
+    ),
+    (b"!<arch>\n", "it is a static library: link it to a module first"),
+];
 
 impl ModuleInfo {
     /// Reads a module in the binary or the text format, and returns it in the binary one. Every
@@ -38,6 +50,17 @@ impl ModuleInfo {
         Ok((binary, info))
     }
 
+    /// Creates the error of a module of `size` bytes, which is more than the limits allow.
+    #[cold]
+    #[must_use]
+    pub fn too_large(size: u64, limits: &Limits) -> Error {
+        let limit = limits.module_or_default();
+        let message = format!(
+            "the module has {size} bytes, over the limit of {limit} bytes (raise it with Limits::module)"
+        );
+        refused(message).with_exceeded(Exceeded::new("module", limit, size, "bytes"))
+    }
+
     /// Refuses a module by its size and its first bytes alone. [`load`](Self::load) does so first;
     /// on its own it is for code that already knows the rest of the module.
     ///
@@ -46,8 +69,10 @@ impl ModuleInfo {
     pub fn check_size(bytes: &[u8], limits: &Limits) -> Result<()> {
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if size > limits.module_or_default() {
-            let limit = limits.module_or_default();
-            return Err(refused(format!("the module has {size} bytes, over the limit of {limit} bytes")));
+            return Err(Self::too_large(size, limits));
+        }
+        if let Some((_, what)) = OTHERS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+            return Err(refused(format!("not a WebAssembly module: {what}")));
         }
         if bytes.starts_with(b"\0asm") {
             return Ok(());
@@ -62,7 +87,8 @@ impl ModuleInfo {
         }
         if size > MAX_TEXT {
             return Err(refused(format!(
-                "the module's text has {size} bytes, over the limit of {MAX_TEXT} bytes"
+                "the module's text has {size} bytes, over the limit of {MAX_TEXT} bytes (which is fixed: pass it in the \
+                 binary format)"
             )));
         }
         Ok(())
@@ -98,8 +124,13 @@ mod tests {
     #[test]
     fn a_module_at_its_limit_is_read_and_one_byte_more_is_not() {
         let text = b"(module)";
+        let exceeded = ModuleInfo::load(text, &Limits::new().module(7)).unwrap_err().exceeded().unwrap();
+        assert_eq!((exceeded.limit, exceeded.allowed, exceeded.used), ("module", 7, 8));
         assert!(ModuleInfo::load(text, &Limits::new().module(8)).is_ok());
-        assert_eq!(said(text, &Limits::new().module(7)), "the module has 8 bytes, over the limit of 7 bytes");
+        assert_eq!(
+            said(text, &Limits::new().module(7)),
+            "the module has 8 bytes, over the limit of 7 bytes (raise it with Limits::module)"
+        );
     }
 
     #[test]
@@ -108,7 +139,8 @@ mod tests {
         assert!(ModuleInfo::load(&text(1 << 20), &Limits::new()).is_ok());
         assert_eq!(
             said(&text((1 << 20) + 1), &Limits::new()),
-            "the module's text has 1048577 bytes, over the limit of 1048576 bytes"
+            "the module's text has 1048577 bytes, over the limit of 1048576 bytes (which is fixed: pass it in the \
+             binary format)"
         );
         // The same bytes behind a binary's first four: now the sections are refused.
         let binary = [b"\0asm\x01\0\0\0".to_vec(), vec![b' '; 1 << 20]].concat();
@@ -125,6 +157,20 @@ mod tests {
                 "not a WebAssembly module: neither the binary format, which begins with \\0asm, nor text"
             );
         }
+    }
+
+    #[test]
+    fn a_file_that_is_taken_for_a_module_is_named() {
+        let limits = Limits::new();
+        let component = said(b"\0asm\x0d\0\x01\0\0", &limits);
+        assert!(component.contains("it is a component: build a module"), "{component}");
+        assert_eq!(
+            said(b"\x1f\x8b\x08\x00\xff", &limits),
+            "not a WebAssembly module: it is compressed by gzip: decompress it first"
+        );
+        assert!(
+            said(b"PK\x03\x04", &limits).ends_with("it is a zip archive: take the module out of it first")
+        );
     }
 
     #[test]

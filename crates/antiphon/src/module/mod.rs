@@ -14,3 +14,4 @@ mod needs;
 mod parse;
 #[cfg(feature = "module-info")]
 mod start;
+mod unknown;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use comparison::{Chain, Ends, Fingerprint, Outcome, Watch, Watched};
 
-use crate::args::{CacheArgs, CompareArgs, Mode};
+use crate::args::{CacheArgs, CompareArgs, Format, Mode};
 use crate::bench::{Latency, short_time};
 use crate::failure::Failure;
 use crate::run::{self, Calls, Inputs};
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
         }
     }
     let differences = differences(&runs);
-    let report = if args.json {
+    let report = if args.format == Format::Json {
         escape_json(&format!("{:#}\n", as_json(args, &runs, &differences)))
     } else {
         as_text(&runs, &differences)
@@ -99,11 +99,12 @@ fn load_and_call(
 ) -> Result<Ends, Failure> {
     let watch = Arc::new(Watch::default());
     let begun = Instant::now();
-    let ended =
-        run::factory(engine, (&args.guest, &args.wasi, &CacheArgs::none()), inputs).and_then(|factory| {
-            times.load = Some(begun.elapsed());
-            call(args, inputs, (mode, &*factory), &watch, times)
-        });
+    let cache = CacheArgs::none();
+    let terms = inputs.terms(&args.guest, (&args.wasi, &cache));
+    let ended = run::factory(engine, &inputs.module, terms).and_then(|factory| {
+        times.load = Some(begun.elapsed());
+        call(args, inputs, (mode, &*factory), &watch, times)
+    });
     match ended {
         Err(Failure::Library(error)) if error.kind() == ErrorKind::Unsupported => {
             let what = format!("{engine} lacks an option that was given; choose other engines with --engine");

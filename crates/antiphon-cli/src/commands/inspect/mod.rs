@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use verdict::Verdict;
 
-use crate::args::InspectArgs;
+use crate::args::{Format, InspectArgs};
 use crate::failure::Failure;
-use crate::run::{self, Module};
+use crate::run::{self, Compiled, Module};
 use crate::terminal::{self, escape_block, escape_json, escape_line};
 
 /// The exit code for a module that is not a waPC guest.
@@ -23,14 +23,15 @@ const NO_GUEST: u8 = 4;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     run::ensure_available(args.engine)?;
-    let module = run::read_module(&args.module, &Limits::new())?;
+    let limits = args.module_limit.limits(Limits::new());
+    let module = run::read_module(&args.module, &limits)?;
     let verdict = match module {
-        Module::Bytes(bytes) => Verdict::of(&bytes, args.engine, &args.cache),
+        Module::Bytes(bytes) => Verdict::of(&bytes, (args.engine, &args.cache), &limits),
         // An engine accepted the module when it compiled the artifact, so only the artifact itself
         // can be wrong.
         Module::Artifact(path) => Verdict::compiled(run::artifact_info(args.engine, &args.cache, &path)?),
     };
-    let report = if args.json {
+    let report = if args.format.format() == Format::Json {
         let json = format!("{:#}\n", as_json(&args.module, &verdict));
         escape_json(&json)
     } else {
@@ -45,6 +46,8 @@ fn as_json(path: &Path, verdict: &Verdict) -> Value {
         "module": path.to_string_lossy(),
         "wapc_guest": verdict.is_guest(),
         "reasons": verdict.reasons,
+        // What an artifact was compiled for; null for a module.
+        "artifact": verdict.compiled,
         // Bytes that are not a module have no info.
         "info": verdict.info.as_ref().map(info_as_json),
     })
@@ -85,6 +88,15 @@ fn info_as_json(info: &ModuleInfo) -> Value {
 fn as_text(path: &Path, verdict: &Verdict) -> String {
     let mut out = String::new();
     field(&mut out, "module", &path.to_string_lossy());
+    if let Some(Compiled { engine, fuel, deterministic }) = verdict.compiled {
+        let calls = match (fuel, deterministic) {
+            (true, _) => "with --fuel",
+            (false, true) => "with --deterministic",
+            (false, false) => "without --fuel and --deterministic",
+        };
+        let what = format!("native code of {engine}, sealed with the key at hand, for calls {calls}");
+        field(&mut out, "artifact", &what);
+    }
     if let Some(info) = &verdict.info {
         info_as_text(&mut out, info);
     }
@@ -159,7 +171,8 @@ mod tests {
     fn the_names_of_a_hostile_module_are_harmless() {
         let module =
             "(module (import \"wapc\" \"a\\1b[2J\\0a b\" (func)) (memory (export \"\\c2\\9b1m\") 1))";
-        let verdict = Verdict::of(module.as_bytes(), EngineKind::default(), &CacheArgs::none());
+        let verdict =
+            Verdict::of(module.as_bytes(), (EngineKind::default(), &CacheArgs::none()), &Limits::new());
         let text = as_text(Path::new("m\u{1b}.wasm"), &verdict);
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
         assert!(text.contains("wapc.a\\u{1b}[2J\\n b"), "{text}");
@@ -173,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_no_module_has_only_a_verdict() {
-        let verdict = Verdict::of(b"\0asm junk", EngineKind::default(), &CacheArgs::none());
+        let verdict = Verdict::of(b"\0asm junk", (EngineKind::default(), &CacheArgs::none()), &Limits::new());
         let text = as_text(Path::new("x"), &verdict);
         assert!(
             text.starts_with("module    x\nverdict   not a waPC guest\n  - not a WebAssembly module: "),

@@ -8,7 +8,7 @@ use antiphon_host::EngineKind;
 use antiphon_wasi::host;
 
 use crate::args::CacheArgs;
-use crate::run;
+use crate::run::{self, Compiled};
 use crate::terminal::with_spinner;
 
 /// The findings about a module.
@@ -18,12 +18,14 @@ pub(crate) struct Verdict {
     pub(crate) info: Option<ModuleInfo>,
     /// Every reason why the module is not a waPC guest; empty for a guest.
     pub(crate) reasons: Vec<String>,
+    /// What an artifact was compiled for; `None` for a module.
+    pub(crate) compiled: Option<Compiled>,
 }
 
 impl Verdict {
     /// Examines a module, in binary or text format, with an engine of this build.
-    pub(crate) fn of(module: &[u8], engine: EngineKind, cache: &CacheArgs) -> Self {
-        match ModuleInfo::load(module, &Limits::new()) {
+    pub(crate) fn of(module: &[u8], (engine, cache): (EngineKind, &CacheArgs), limits: &Limits) -> Self {
+        match ModuleInfo::load(module, limits) {
             Ok((binary, info)) => {
                 let mut reasons = info.refusals(host::import_type);
                 if reasons.is_empty() {
@@ -32,16 +34,16 @@ impl Verdict {
                         with_spinner("checking the module", || run::check_code(engine, cache, &binary));
                     reasons.extend(checked.err().map(|error| with_causes(&error)));
                 }
-                Self { info: Some(info), reasons }
+                Self { info: Some(info), reasons, compiled: None }
             }
-            Err(error) => Self { info: None, reasons: vec![error.to_string()] },
+            Err(error) => Self { info: None, reasons: vec![error.to_string()], compiled: None },
         }
     }
 
     /// Returns the verdict on a module whose native code an engine has loaded.
-    pub(crate) fn compiled(info: ModuleInfo) -> Self {
+    pub(crate) fn compiled((info, compiled): (ModuleInfo, Compiled)) -> Self {
         let reasons = info.refusals(host::import_type);
-        Self { info: Some(info), reasons }
+        Self { info: Some(info), reasons, compiled: Some(compiled) }
     }
 
     pub(crate) fn is_guest(&self) -> bool {
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     fn reasons(module: &[u8]) -> Vec<String> {
-        Verdict::of(module, EngineKind::default(), &CacheArgs::none()).reasons
+        Verdict::of(module, (EngineKind::default(), &CacheArgs::none()), &Limits::new()).reasons
     }
 
     #[test]
@@ -115,7 +117,7 @@ mod tests {
             (import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))
             (memory (export "memory") 1) (func (export "_initialize"))
             (func (export "__guest_call") (param i32 i32) (result i32) i32.const 1))"#;
-        let verdict = Verdict::of(module, EngineKind::default(), &CacheArgs::none());
+        let verdict = Verdict::of(module, (EngineKind::default(), &CacheArgs::none()), &Limits::new());
         assert_eq!(verdict.reasons, Vec::<String>::new());
         let info = verdict.info.unwrap();
         assert_eq!(wasi_flavours(&info), ["wasi_snapshot_preview1"]);
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn what_is_no_module_says_so() {
         for junk in [b"\0asm".as_slice(), b"\0asm\x01\0\0\0\x01", b"hello", b"\xff\xfe", b""] {
-            let verdict = Verdict::of(junk, EngineKind::default(), &CacheArgs::none());
+            let verdict = Verdict::of(junk, (EngineKind::default(), &CacheArgs::none()), &Limits::new());
             assert_eq!(verdict.reasons.len(), 1, "{junk:?}");
             assert!(verdict.info.is_none(), "{verdict:?}");
         }

@@ -6,6 +6,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use templates::Name;
+
 use crate::args::{NewArgs, NewCommand, NewGuestArgs};
 use crate::failure::Failure;
 use crate::terminal::{self, escape_line};
@@ -28,14 +30,16 @@ fn guest(args: &NewGuestArgs) -> Result<(), Failure> {
     }
     // Fails if the directory exists, so that no existing file is overwritten.
     fs::create_dir(path).map_err(failure)?;
+    let name = Name::new(&name);
     let readme = template.readme(&name);
-    let more = [("README.md", readme.as_str()), (".gitignore", template.ignored)];
-    for (file, content) in template.files.iter().copied().chain(more) {
-        write(&path.join(file), content).map_err(failure)?;
+    let files = template.files.iter().map(|(file, content)| (*file, template.named(file, content, &name)));
+    let more = [("README.md", readme), (".gitignore", template.ignored.to_owned())];
+    for (file, content) in files.chain(more) {
+        write(&path.join(file), &content).map_err(failure)?;
     }
-    let name = escape_line(&path.to_string_lossy());
+    let (made, test) = (escape_line(&path.to_string_lossy()), template.test(&name));
     terminal::write(
-        format!("made {name}; in it, `{}` builds and `{}` tests\n", template.build, template.test).as_bytes(),
+        format!("made {made}; in it, `{}` builds and `{test}` tests\n", template.build).as_bytes(),
     )
 }
 

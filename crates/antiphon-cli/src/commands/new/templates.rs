@@ -1,6 +1,8 @@
 //! The projects that `antiphon new guest` writes. Their files, in templates/, are copies of those
 //! in the repository's guests/; a test compares them.
 
+use std::path::Path;
+
 use crate::args::Language;
 
 /// A project: its files, and the commands for its README.
@@ -15,6 +17,9 @@ pub(crate) struct Template {
     pub(crate) test: &'static str,
     /// The content of `.gitignore`.
     pub(crate) ignored: &'static str,
+    /// Where files carry a name: the file, the text as it is in the template, and the text with the
+    /// project's `{name}`.
+    names: &'static [(&'static str, &'static str, &'static str)],
 }
 
 /// A file of the repository's guests, as a pair of path and content.
@@ -24,16 +29,22 @@ macro_rules! file {
     };
 }
 
+/// The manifest of a guest in Rust. `{name}` is the project's, `{from}` is where the SDK comes
+/// from.
 const RUST_MANIFEST: &str = r#"[package]
-name = "guest"
+name = "{name}"
 version = "0.1.0"
 edition = "2024"
+
+# A workspace of its own, in whatever folder it is.
+[workspace]
 
 [lib]
 crate-type = ["cdylib"]
 
 [dependencies]
-antiphon-guest = { version = "0.1", features = ["messagepack"] }
+# From a registry: version = "0.1". From a checkout of Antiphon: path = "antiphon/crates/antiphon-guest".
+antiphon-guest = { {from}, features = ["messagepack"] }
 serde = { version = "1.0", default-features = false, features = ["derive"] }
 
 [profile.release]
@@ -54,8 +65,9 @@ impl Language {
                 ],
                 needs: "Rust with the target `wasm32-unknown-unknown` (`rustup target add wasm32-unknown-unknown`)",
                 build: "cargo build --release --target wasm32-unknown-unknown",
-                test: "antiphon test target/wasm32-unknown-unknown/release/guest.wasm --cases cases.toml",
+                test: "antiphon test target/wasm32-unknown-unknown/release/{file}.wasm --cases cases.toml",
                 ignored: "/target\n",
+                names: &[("Cargo.toml", "{name}", "{name}")],
             },
             Self::Go => Template {
                 files: &[
@@ -70,6 +82,10 @@ impl Language {
                 build: "make",
                 test: "make test",
                 ignored: "/guest.wasm\n",
+                names: &[
+                    ("go.mod", "module guest\n", "module {name}\n"),
+                    ("main.go", "\"guest/antiphon\"", "\"{name}/antiphon\""),
+                ],
             },
             Self::AssemblyScript => Template {
                 files: &[
@@ -85,6 +101,10 @@ impl Language {
                 build: "npm ci && npm run build",
                 test: "npm test",
                 ignored: "/node_modules\n/build\n",
+                names: &[
+                    ("package.json", "\"antiphon-guest-assemblyscript\"", "\"{name}\""),
+                    ("package-lock.json", "\"antiphon-guest-assemblyscript\"", "\"{name}\""),
+                ],
             },
             Self::Zig => Template {
                 files: &[
@@ -98,6 +118,7 @@ impl Language {
                 build: "make",
                 test: "make test",
                 ignored: "/guest.wasm\n/.zig-cache\n",
+                names: &[],
             },
             Self::C => Template {
                 files: &[
@@ -110,18 +131,94 @@ impl Language {
                 build: "make",
                 test: "make test",
                 ignored: "/guest.wasm\n",
+                names: &[],
             },
         }
     }
 }
 
 impl Template {
+    /// Returns a file of the template with the project's name in it.
+    pub(crate) fn named(&self, file: &str, content: &str, name: &Name) -> String {
+        let mut content = content.replace("{from}", &sdk());
+        for (_, from, to) in self.names.iter().filter(|(named, ..)| *named == file) {
+            content = content.replace(from, &to.replace("{name}", &name.package));
+        }
+        content
+    }
+
+    /// Returns the command that tests the built guest.
+    pub(crate) fn test(&self, name: &Name) -> String {
+        self.test.replace("{file}", &name.package.replace('-', "_"))
+    }
+
     /// Returns the README of the project.
-    pub(crate) fn readme(&self, name: &str) -> String {
-        let Self { needs, build, test, .. } = self;
+    pub(crate) fn readme(&self, name: &Name) -> String {
+        let (Self { needs, build, .. }, test, name) = (self, self.test(name), &name.shown);
         format!(
             "# {name}\n\nA waPC guest. It needs {needs}.\n\nBuild it:\n\n```sh\n{build}\n```\n\nTest it, with the calls in \
              `cases.toml`:\n\n```sh\n{test}\n```\n"
         )
+    }
+}
+
+/// The name of a project.
+pub(crate) struct Name {
+    /// As its folder is named.
+    shown: String,
+    /// As a package of any language may be named: lower-case letters, digits and dashes.
+    package: String,
+}
+
+impl Name {
+    pub(crate) fn new(shown: &str) -> Self {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        let package: String = shown.chars().map(plain).collect();
+        let package = match package.trim_matches('-') {
+            "" => "guest".to_owned(),
+            digit if digit.starts_with(|c: char| c.is_ascii_digit()) => format!("guest-{digit}"),
+            package => package.to_owned(),
+        };
+        Self { shown: shown.to_owned(), package }
+    }
+}
+
+/// Returns where a project's SDK comes from: the checkout that this program was built in, if it is
+/// still there, or a registry.
+fn sdk() -> String {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|crates| crates.join("antiphon-guest"));
+    match beside.filter(|sdk| sdk.join("Cargo.toml").is_file()) {
+        Some(sdk) => format!("path = {:?}", sdk.display().to_string()),
+        None => "version = \"0.1\"".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_has_a_name_that_every_language_takes() {
+        for (shown, package) in [
+            ("hello", "hello"),
+            ("My Guest!", "my-guest"),
+            ("2nd", "guest-2nd"),
+            ("é", "guest"),
+            ("a_b", "a-b"),
+        ] {
+            assert_eq!(Name::new(shown).package, package);
+        }
+    }
+
+    #[test]
+    fn each_name_of_a_template_is_there_to_be_replaced() {
+        for language in [Language::Rust, Language::Go, Language::AssemblyScript, Language::Zig, Language::C] {
+            let template = language.template();
+            for (file, from, _) in template.names {
+                let found =
+                    template.files.iter().any(|(path, content)| path == file && content.contains(from));
+                assert!(found, "{file} has no {from}");
+            }
+        }
     }
 }

@@ -52,7 +52,7 @@ fn log_lines_over_the_budget_of_a_call_are_left_out_with_a_warning() {
         let logged = run.stderr.lines().filter(|line| line.starts_with("guest: ")).count();
         assert!((1..=16).contains(&logged), "{logged}");
         let warning = run.stderr.lines().last().unwrap();
-        assert!(warning.contains("WARN") && warning.contains("dropped"), "{warning}");
+        assert!(warning.starts_with("warning: log lines over the call's budget dropped ("), "{warning}");
     }
 }
 
@@ -99,6 +99,79 @@ fn the_memory_of_a_guest_is_what_the_option_says() {
             call_path(mode, &wat.path(), &["any", "--memory", "1KiB", "--error-format", "json"]).failed(4);
         assert_eq!(run.error()["code"], "invalid_module");
     }
+}
+
+/// Runs the program on a terminal of its own, and returns what it shows there.
+#[cfg(target_os = "linux")]
+fn on_a_terminal(arguments: &str) -> String {
+    let line = format!("'{}' {arguments} 2>/dev/null", env!("CARGO_BIN_EXE_antiphon"));
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).current_dir(crate::program::repository());
+    let output =
+        script.env("XDG_CACHE_HOME", crate::program::caches()).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_on_a_terminal_is_harmless_unless_it_is_to_be_raw() {
+    let hostile = "guests/built/rust.wasm echo \"$(printf 'one\\n\\033[2Jtwo')\"";
+    assert_eq!(on_a_terminal(&format!("call {hostile}")), "one\r\n\\u{1b}[2Jtwo");
+    assert_eq!(on_a_terminal(&format!("call {hostile} --raw")), "one\r\n\u{1b}[2Jtwo");
+    // To anything else an answer goes as it is.
+    call("sync", "rust.wasm", &["echo", "\u{1b}[2J"]).answered("\u{1b}[2J");
+}
+
+#[test]
+fn every_line_on_standard_error_is_json_where_that_is_asked_for() {
+    let lines = |run: &crate::program::Run| -> Vec<serde_json::Value> {
+        run.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let json = ["--error-format", "json"];
+    for mode in MODES {
+        let run = call(mode, "rust.wasm", &["log", "two\nlines \u{202e}", "--env", "A=b", json[0], json[1]]);
+        let [warning, guest] = lines(&run).try_into().unwrap();
+        assert_eq!(warning["level"], "warning");
+        assert!(
+            warning["message"].as_str().unwrap().starts_with("the module does not import WASI"),
+            "{warning}"
+        );
+        assert_eq!((&guest["level"], &guest["stream"]), (&"guest".into(), &"console".into()));
+        assert_eq!(guest["message"], "two\\nlines \\u{202e}");
+
+        let run =
+            call(mode, "rust.wasm", &["fail", "no tea", "-v", "--no-cache", json[0], json[1]]).failed(1);
+        let all = lines(&run);
+        let last = all.last().unwrap();
+        assert_eq!(last["code"], "guest_failed", "{}", run.stderr);
+        if cfg!(feature = "wasmtime") {
+            assert_eq!(all[0]["level"], "note", "{}", run.stderr);
+        }
+    }
+}
+
+#[cfg(feature = "wasmtime")]
+#[test]
+fn what_was_compiled_and_what_was_cached_is_shown_where_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("cache");
+    let call = |more: &[&str], log: Option<&str>| {
+        let mut command =
+            command(["call", "guests/built/rust.wasm", "echo", "hi", "--cache-dir", cache.to_str().unwrap()]);
+        command.args(more).env_remove("RUST_LOG").envs(log.map(|log| ("RUST_LOG", log)));
+        let run = crate::program::Run::from(command.output().unwrap());
+        assert_eq!((run.code, run.text()), (Some(0), "hi"), "{}", run.stderr);
+        run.stderr
+    };
+    let first = call(&["-v"], None);
+    assert!(first.contains("note: a compiled module is not in the cache (directory: "), "{first}");
+    assert!(first.contains("note: a module was compiled (time: "), "{first}");
+    let second = call(&[], Some("antiphon=debug"));
+    assert!(second.contains("note: a compiled module was in the cache (directory: "), "{second}");
+    assert!(!second.contains("was compiled"), "{second}");
+    assert_eq!(call(&[], None), "");
+    assert!(call(&[], Some("antiphon=loud")).starts_with("warning: RUST_LOG is not understood"));
 }
 
 #[test]

@@ -30,6 +30,33 @@ fn the_first_rule_that_matches_answers() {
 }
 
 #[test]
+fn a_namespace_may_hold_a_slash() {
+    // Calls binding/wasi:kv/store/get, whose namespace is wasi:kv/store, and answers what it gets.
+    let fields = r#"
+        (import "wapc" "__host_call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+        (import "wapc" "__host_response_len" (func $len (result i32)))
+        (import "wapc" "__host_response" (func $response (param i32)))
+        (data (i32.const 0) "bindingwasi:kv/storeget")"#;
+    let body = "(drop (call $call (i32.const 0) (i32.const 7) (i32.const 7) (i32.const 13) (i32.const 20) (i32.const 3)
+            (i32.const 0) (i32.const 0)))
+        (call $response (i32.const 100)) (call $respond (i32.const 100) (call $len)) (i32.const 1)";
+    let wat = Wat::guest(fields, body);
+    for mode in MODES {
+        for (rule, answer) in [
+            (r"binding/wasi:kv\/store/get=one", "one"),
+            (r"*/wasi:kv\/store/*=two", "two"),
+            // Its namespace is wasi:kv, its operation store/get.
+            ("binding/wasi:kv/store/get=three", "other"),
+        ] {
+            let rules = ["any", "--host-call", rule, "--host-call", "*=other"];
+            call_path(mode, &wat.path(), &rules).answered(answer);
+        }
+        let refused = call_path(mode, &wat.path(), &["any", "--host-call", r"a/b\n/c=x"]).failed(2);
+        assert!(refused.stderr.contains("a backslash stands before"), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn without_a_rule_a_host_call_is_refused_by_name() {
     let refusal = "host call binding/sample/echo refused: no --host-call rule matches it";
     for name in GUESTS {

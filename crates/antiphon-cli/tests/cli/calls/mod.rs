@@ -3,4 +3,5 @@
 mod answers;
 mod host_calls;
 mod input;
+mod values;
 mod wasi;

@@ -103,7 +103,10 @@ impl fmt::Display for ArtifactError {
             }
             Self::Damaged => f.write_str("its parts do not add up to its length: it is damaged"),
             Self::NotAuthentic => {
-                f.write_str("its seal is not that of the key: it was changed, or sealed with another key")
+                f.write_str(
+                    "its seal is not that of the key: it was changed, or sealed with another key, whose directory then has to \
+                     be named (`cache_dir`, --cache-dir), or its file `key` copied to the directory that is",
+                )
             }
             Self::Environment { what, found, expected } => {
                 write!(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use antiphon::errors::{Error, ErrorKind};
+use antiphon::errors::Error;
 use antiphon::{Limits, ModuleInfo};
 use wasmtime::Engine;
 
@@ -95,12 +95,7 @@ impl Artifact<'_> {
             Err(refused) => return Err(Error::from(refused).into()),
         };
         if info.size > limits.module_or_default() {
-            let what = format!(
-                "the module has {} bytes, over the limit of {} bytes",
-                info.size,
-                limits.module_or_default()
-            );
-            return Err(Error::new(ErrorKind::InvalidModule, what).into());
+            return Err(ModuleInfo::too_large(info.size, limits).into());
         }
         Ok((module, info, engine))
     }

@@ -208,9 +208,15 @@ impl ModuleCache {
         match found {
             Ok(Some(found)) => {
                 count(&self.counts.hits, 1);
+                let directory = self.directory().display();
+                tracing::debug!(target: "antiphon", %directory, "a compiled module was in the cache");
                 Some(found)
             }
-            Ok(None) => None,
+            Ok(None) => {
+                let directory = self.directory().display();
+                tracing::debug!(target: "antiphon", %directory, "a compiled module is not in the cache");
+                None
+            }
             Err(error) => {
                 count(&self.counts.rejected, 1);
                 self.warn("a compiled module in the cache is not used", error.into());

@@ -20,13 +20,17 @@ pub(crate) enum Invalid {
     Clock(humantime::TimestampError),
     EarlyClock,
     Size,
+    HugeSize,
     Variable,
     Nul,
     Dir,
     Rule,
     Pattern,
+    Escape,
+    InputOfRule,
     Changes,
     Number,
+    Count,
     Json(serde_json::Error),
     WideNumber(WideNumber),
 }
@@ -39,6 +43,7 @@ impl fmt::Display for Invalid {
             Self::Clock(error) => write!(f, "expected a time such as 2026-01-01T00:00:00Z: {error}"),
             Self::EarlyClock => f.write_str("expected a time from 1970 on"),
             Self::Size => f.write_str("expected a size such as 512KiB, 64MiB or 1GiB"),
+            Self::HugeSize => f.write_str("expected a size below 16EiB, such as 1GiB"),
             Self::Variable => f.write_str("expected a variable as KEY=VALUE"),
             Self::Nul => f.write_str("it contains a NUL byte, which is not allowed"),
             Self::Dir => f.write_str("expected a directory as HOST::GUEST or HOST::GUEST:ro"),
@@ -47,7 +52,10 @@ impl fmt::Display for Invalid {
                  concurrency and instances",
             ),
             Self::Number => f.write_str("expected a number from 1 to 10000"),
+            Self::Count => f.write_str("expected a whole number such as 1000000 or 1_000_000"),
             Self::Rule => f.write_str("expected a rule as BINDING/NAMESPACE/OPERATION=ANSWER"),
+            Self::Escape => f.write_str("a backslash stands before /, =, * or another backslash only"),
+            Self::InputOfRule => f.write_str("a host call is answered with JSON or with json:@FILE, not with standard input"),
             Self::Json(error) => write!(f, "not valid JSON: {error}"),
             Self::WideNumber(number) => write!(f, "{number}; append .0 for a float, or use quotes for a text"),
             Self::Pattern => {
@@ -113,9 +121,28 @@ pub(crate) fn engine() -> impl TypedValueParser<Value = EngineKind> {
 /// The most callers or instances.
 const MOST: usize = 10_000;
 
+/// Parses a whole number; underscores may separate its digits.
+pub(crate) fn count(text: &str) -> Result<u64, Invalid> {
+    joined(text).and_then(|text| text.parse().ok()).ok_or(Invalid::Count)
+}
+
+/// Removes the underscores of a number; `None` if one does not stand between two digits.
+fn joined(text: &str) -> Option<String> {
+    let parts: Vec<_> = text.split('_').collect();
+    let separates = |pair: &[&str]| {
+        matches!(pair, [before, after] if before.ends_with(|c: char| c.is_ascii_digit())
+            && after.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    parts.windows(2).all(separates).then(|| parts.concat())
+}
+
 /// Parses a number of callers or instances.
 pub(crate) fn number(value: &str) -> Result<usize, Invalid> {
-    value.parse().ok().filter(|number| (1..=MOST).contains(number)).ok_or(Invalid::Number)
+    count(value)
+        .ok()
+        .and_then(|number| usize::try_from(number).ok())
+        .filter(|number| (1..=MOST).contains(number))
+        .ok_or(Invalid::Number)
 }
 
 /// A programming language for guests.
@@ -148,10 +175,12 @@ pub(crate) fn clock(text: &str) -> Result<Duration, Invalid> {
     time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| Invalid::EarlyClock)
 }
 
-/// Parses a size; a number without a unit is in bytes.
+/// Parses a size; a number without a unit is in bytes, and underscores may separate its digits.
 pub(crate) fn size(text: &str) -> Result<u64, Invalid> {
-    match text.parse::<ByteSize>() {
-        Ok(size) if !text.starts_with('-') => Ok(size.as_u64()),
+    match joined(text).and_then(|text| text.parse::<ByteSize>().ok()) {
+        // A size that 64 bits cannot hold becomes the largest one they can.
+        Some(size) if size.as_u64() == u64::MAX => Err(Invalid::HugeSize),
+        Some(size) if !text.starts_with('-') => Ok(size.as_u64()),
         _ => Err(Invalid::Size),
     }
 }
@@ -241,8 +270,22 @@ mod tests {
         assert_eq!(size("64MiB").unwrap(), 64 << 20);
         assert_eq!(size("64 KiB").unwrap(), 64 << 10);
         assert_eq!(size("1MB").unwrap(), 1_000_000);
-        for wrong in ["", "big", "-1", "-1MiB", "1XiB", "NaN", "inf"] {
+        assert_eq!(size("1_000_000").unwrap(), 1_000_000);
+        assert_eq!(size("15EiB").unwrap(), 15 << 60);
+        for wrong in ["99999999TiB", "16EiB", "18446744073709551615"] {
+            assert!(matches!(size(wrong), Err(Invalid::HugeSize)), "{wrong}: {:?}", size(wrong));
+        }
+        for wrong in ["", "big", "-1", "-1MiB", "1XiB", "NaN", "1_MiB", "_1", "1__0"] {
             assert!(matches!(size(wrong), Err(Invalid::Size)), "{wrong}: {:?}", size(wrong));
+        }
+    }
+
+    #[test]
+    fn underscores_stand_between_digits_only() {
+        assert_eq!(count("1_000_000").unwrap(), 1_000_000);
+        assert_eq!(number("1_0").unwrap(), 10);
+        for wrong in ["", "_1", "1_", "1__0", "-1", "1e6", "18446744073709551616"] {
+            assert!(matches!(count(wrong), Err(Invalid::Count)), "{wrong}: {:?}", count(wrong));
         }
     }
 
