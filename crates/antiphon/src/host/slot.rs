@@ -162,8 +162,8 @@ where
     /// Returns the terms of a call that begins now, and its meter if it wants one.
     ///
     /// # Errors
-    /// The call limits its fuel on an engine that counts none, or is nested too deep in other
-    /// calls. An engine decides when it compiles a module whether it counts fuel, so a limit that
+    /// The call has no time left, limits its fuel on an engine that counts none, or is nested too
+    /// deep in other calls. An engine decides when it compiles a module whether it counts fuel, so a limit that
     /// comes later is refused instead of ignored.
     pub(super) fn terms(&self, options: Option<Box<Options>>) -> Result<(Terms, Option<Box<Meter>>)> {
         let now = ticker::now();
@@ -181,7 +181,11 @@ where
                 }
                 let meter =
                     options.usage.then(|| Box::new(Meter::since(options.begun.map(|begun| begun.at))));
-                Ok((Terms::of_request(*options, now, terms), meter))
+                let terms = Terms::of_request(*options, now, terms);
+                if terms.deadline.is_over() {
+                    return Err(Error::too_late(terms.deadline.limit, terms.deadline.used()));
+                }
+                Ok((terms, meter))
             }
         }
     }
