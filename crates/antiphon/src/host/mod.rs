@@ -3,6 +3,7 @@
 #[cfg(feature = "async")]
 mod async_host;
 mod builder;
+mod defaults;
 mod gate;
 #[cfg(feature = "async")]
 mod offload;
@@ -10,6 +11,7 @@ mod slot;
 mod sync_host;
 
 pub use builder::HostBuilder;
+pub use defaults::{default_limits, set_default_limits};
 pub use sync_host::WapcHost;
 #[cfg(feature = "async")]
 pub use {async_host::WapcHostAsync, offload::offload};

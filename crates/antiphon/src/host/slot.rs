@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use antiphon_protocol::{Limits, Payload};
 
+use super::defaults::default_limits;
 use super::gate::{Gate, Inside};
 use crate::call::{Interrupt, Isolation, Link, Meter, Options, Terms, reentrancy, until};
 use crate::conversation::{Conversation, Output, Shared};
@@ -105,7 +106,7 @@ where
 {
     pub(super) fn new(engine: Box<E>, mut shared: Shared) -> Result<Self> {
         shared.id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        shared.limits = common(shared.limits.stricter(engine.limits()));
+        shared.limits = common(shared.limits.stricter(engine.limits()).or(default_limits()));
         shared.isolation = shared.isolation.stricter(engine.isolation());
         let shared = Arc::new(shared);
         let gate = Arc::new(Gate::new(Slot::new(engine, &shared)));
