@@ -380,8 +380,8 @@ impl Conversation {
         text
     }
 
-    /// Serves `env.trace`: returns the line to log, with the first `count` of the numbers, or `None`
-    /// if the call's log budget is spent. A text that is not entirely in memory is left out.
+    /// Serves `env.trace`: returns the line to log, with the first `count` of the numbers, or
+    /// `None` if the call's log budget is spent. A text that is not entirely in memory is left out.
     pub fn trace(
         &mut self,
         memory: &[u8],

@@ -10,8 +10,8 @@ use antiphon::{Conversation, EngineOptions, LogStream, ModuleInfo, WasiParams};
 
 use crate::{Abi, Call, MODULES, Session, Stop, Stream, Wait, World, for_each_function};
 
-/// Returns whether a module imports AssemblyScript's `env.seed`, which draws from the world's random
-/// bytes.
+/// Returns whether a module imports AssemblyScript's `env.seed`, which draws from the world's
+/// random bytes.
 #[must_use]
 pub fn imports_seed(info: &ModuleInfo) -> bool {
     info.import(ABORT_NAMESPACE, SEED_FN).is_some()

@@ -31,8 +31,8 @@ pub fn survive(work: impl FnOnce()) {
     }
 }
 
-/// Warns once, if the program is built with `panic = "abort"`: then nothing can catch a panic of its
-/// handlers, and one ends the process.
+/// Warns once, if the program is built with `panic = "abort"`: then nothing can catch a panic of
+/// its handlers, and one ends the process.
 #[cold]
 pub(crate) fn warn_where_panics_abort() {
     static WARNED: Once = Once::new();

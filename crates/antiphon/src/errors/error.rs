@@ -386,8 +386,9 @@ impl fmt::Debug for Error {
     }
 }
 
-/// An error does not change after it was made, so no panic leaves one half-changed. (The text of its
-/// backtrace is made on first use, and by one thread.) Users of `wasmtime-provider` 2.x rely on it.
+/// An error does not change after it was made, so no panic leaves one half-changed. (The text of
+/// its backtrace is made on first use, and by one thread.) Users of `wasmtime-provider` 2.x rely on
+/// it.
 impl UnwindSafe for Error {}
 impl RefUnwindSafe for Error {}
 

@@ -164,8 +164,8 @@ where
     ///
     /// # Errors
     /// The call has no time left, limits its fuel on an engine that counts none, or is nested too
-    /// deep in other calls. An engine decides when it compiles a module whether it counts fuel, so a limit that
-    /// comes later is refused instead of ignored.
+    /// deep in other calls. An engine decides when it compiles a module whether it counts fuel, so
+    /// a limit that comes later is refused instead of ignored.
     pub(super) fn terms(&self, options: Option<Box<Options>>) -> Result<(Terms, Option<Box<Meter>>)> {
         let now = ticker::now();
         let terms = self.shared.standing.by(Deadline::after(now, self.ticks, self.limit));
