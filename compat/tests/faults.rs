@@ -265,3 +265,40 @@ fn host_calls_of_a_guest_that_is_starting() {
         assert_eq!(host.is_ok(), answered);
     }
 }
+
+#[test]
+fn the_texts_of_traps() {
+    for host in Host::of(TOOLBOX, None) {
+        let error = host.call("break", b"").unwrap_err().to_string();
+        let starts = differs! {
+            incumbent: "Guest call failure: error while executing at wasm backtrace:",
+            antiphon: "Guest call failure: wasm trap: wasm `unreachable` instruction executed",
+            because: "a trap: `Guest call failure: error while executing at wasm backtrace: ...`, with all frames",
+        };
+        assert!(error.starts_with(starts), "{error}");
+    }
+    let broken = echo_with("", r#"(func (export "wapc_init") (unreachable))"#);
+    let engine = WasmtimeEngineProviderBuilder::new().module_bytes(broken.as_bytes()).build().unwrap();
+    let error = WapcHost::new(Box::new(engine), None).unwrap_err().to_string();
+    let contains = differs! {
+        incumbent: "error while executing at wasm backtrace:",
+        antiphon: "Initialization failed: wapc_init: wasm trap: wasm `unreachable` instruction executed",
+        because: "`Initialization failed: {function}: wasm trap: ...`",
+    };
+    assert!(error.starts_with("Initialization failed: ") && error.contains(contains), "{error}");
+}
+
+#[test]
+fn a_wapc_init_that_exits_with_0() {
+    let exits = echo_with(
+        r#"(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))"#,
+        r#"(func (export "wapc_init") (call $exit (i32.const 0)))"#,
+    );
+    let engine = WasmtimeEngineProviderBuilder::new()
+        .module_bytes(exits.as_bytes())
+        .wasi_params(wapc::WasiParams::default())
+        .build()
+        .unwrap();
+    let host = WapcHost::new(Box::new(engine), None).unwrap();
+    assert_eq!(host.call("echo", b"hi").unwrap(), b"hi");
+}

@@ -58,7 +58,7 @@ impl Version {
     }
 
     pub(crate) fn deadline(&self) -> Duration {
-        self.deadline.get().copied().unwrap_or_else(|| antiphon::Limits::new().deadline_or_default())
+        self.deadline.get().copied().unwrap_or_else(|| antiphon::default_limits().deadline_or_default())
     }
 
     pub(crate) fn set_deadline(&self, deadline: Duration) {

@@ -118,6 +118,22 @@ fn the_facade_gets_the_numbers_of_the_pool() {
     }
 }
 
+#[test]
+fn a_named_pool_registers_its_own_numbers_and_no_others() {
+    for name in ["greeter", "antiphon"] {
+        let numbers = Numbers::default();
+        let engine = TestEngine::new().operation("echo", |payload| Ok(payload.to_vec()));
+        let pool = metrics::with_local_recorder(&numbers, || {
+            HostPool::builder(Arc::new(TestFactory::new(engine))).name(name).max(1).build_blocking().unwrap()
+        });
+        let registered: Vec<_> = numbers.0.lock().unwrap().keys().cloned().collect();
+        assert_eq!(registered.len(), 11, "{registered:?}");
+        let label = format!("{{pool={name}");
+        assert!(registered.iter().all(|key| key.contains(&label)), "{registered:?}");
+        drop(pool);
+    }
+}
+
 /// Panics on every call while it is armed.
 struct Bomb(Arc<AtomicBool>);
 

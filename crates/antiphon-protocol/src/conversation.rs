@@ -380,6 +380,20 @@ impl Conversation {
         text
     }
 
+    /// Serves `env.trace`: returns the line to log, with the first `count` of the numbers, or
+    /// `None` if the call's log budget is spent. A text that is not entirely in memory is left out.
+    pub fn trace(
+        &mut self,
+        memory: &[u8],
+        message: i32,
+        (count, numbers): (i32, [f64; 5]),
+    ) -> Option<Cow<'static, str>> {
+        let text = text::assembly_script(memory, message, self.limits.log_line_or_default());
+        let numbers = numbers.iter().take(usize::try_from(count).unwrap_or(0));
+        let line = text::trace(&text.unwrap_or_default(), numbers);
+        self.log_line(line.as_bytes()).map(|line| Cow::Owned(line.into_owned()))
+    }
+
     // For engines that copy to and from guest memory themselves.
 
     /// Keeps an answer that the engine has read.

@@ -49,6 +49,12 @@ macro_rules! limits {
                 }
             }
 
+            /// Returns these limits, with those of `other` where none is set here.
+            #[must_use]
+            pub fn or(self, other: Self) -> Self {
+                Self { $($name: self.$name.or(other.$name),)+ }
+            }
+
             $(
                 #[doc = concat!("Sets the limit [`", stringify!($name), "`](field@Self::", stringify!($name), ").")]
                 #[must_use]
@@ -136,6 +142,13 @@ mod tests {
         assert_eq!(Limits::new().stricter(raised).memory_or_default(), 128 * MIB);
         assert_eq!(raised.stricter(Limits::new().memory(MIB)).memory_or_default(), MIB);
         assert_eq!(Limits::new().memory_or_default(), 64 * MIB);
+    }
+
+    #[test]
+    fn what_is_set_stands_whatever_other_limits_fill_in() {
+        let filled = Limits::new().memory(MIB).or(Limits::new().memory(2 * MIB).host_calls(7));
+        assert_eq!(filled, Limits::new().memory(MIB).host_calls(7));
+        assert_eq!(Limits::new().or(filled), filled);
     }
 
     #[test]

@@ -22,10 +22,16 @@ pub const HOST_ERROR_FN: &str = "__host_error";
 /// Import: the length in bytes of the error of the last host call.
 pub const HOST_ERROR_LEN_FN: &str = "__host_error_len";
 
-/// The import module of AssemblyScript's abort.
+/// The import module of AssemblyScript's own functions.
 pub const ABORT_NAMESPACE: &str = "env";
 /// Import: AssemblyScript's abort, in [`ABORT_NAMESPACE`].
 pub const ABORT_FN: &str = "abort";
+/// Import: AssemblyScript's trace, in [`ABORT_NAMESPACE`]: a text and up to five numbers for the
+/// log.
+pub const TRACE_FN: &str = "trace";
+/// Import: AssemblyScript's seed, in [`ABORT_NAMESPACE`]: a random number, which `Math.random`
+/// begins with. Engines serve it with the sealed world of WASI.
+pub const SEED_FN: &str = "seed";
 
 /// Export: the guest's one entry point.
 pub const GUEST_CALL: &str = "__guest_call";

@@ -81,6 +81,20 @@ pub(crate) fn assembly_script(memory: &[u8], ptr: i32, limit: u64) -> Option<Str
     Some(text)
 }
 
+/// Returns the line of AssemblyScript's `trace`, as asc's own loader writes it: the text, then the
+/// numbers.
+pub(crate) fn trace<'n>(message: &str, numbers: impl Iterator<Item = &'n f64>) -> String {
+    let mut line = String::from("trace: ");
+    line.push_str(message);
+    for (at, number) in numbers.enumerate() {
+        line.push_str(if at == 0 { " " } else { ", " });
+        // The short form of numbers with hundreds of digits is that of `Debug`.
+        let plain = *number == 0.0 || (1e-5..1e16).contains(&number.abs());
+        let _ = if plain { write!(line, "{number}") } else { write!(line, "{number:?}") };
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +116,16 @@ mod tests {
     fn escapes_leave_no_control_character() {
         assert_eq!(escape("\u{1b}[31mred\r\n\u{202e}".into()), "\\u{1b}[31mred\\r\\n\\u{202e}");
         assert!(matches!(escape("tab\tand é".into()), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_trace_has_its_text_and_then_its_numbers_in_a_short_form() {
+        assert_eq!(trace("x", [].iter()), "trace: x");
+        assert_eq!(trace("", [1.0, -0.5, 0.0].iter()), "trace:  1, -0.5, 0");
+        assert_eq!(
+            trace("far", [1e300, -5e-324, f64::NAN, f64::NEG_INFINITY, 1e15].iter()),
+            "trace: far 1e300, -5e-324, NaN, -inf, 1000000000000000"
+        );
     }
 
     #[test]

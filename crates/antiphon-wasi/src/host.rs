@@ -5,17 +5,25 @@ use std::fmt;
 
 use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::module_info::{ExternKind, Import};
+use antiphon::wapc_functions::{ABORT_NAMESPACE, SEED_FN};
 use antiphon::{Conversation, EngineOptions, LogStream, ModuleInfo, WasiParams};
 
 use crate::{Abi, Call, MODULES, Session, Stop, Stream, Wait, World, for_each_function};
 
+/// Returns whether a module imports AssemblyScript's `env.seed`, which draws from the world's
+/// random bytes.
+#[must_use]
+pub fn imports_seed(info: &ModuleInfo) -> bool {
+    info.import(ABORT_NAMESPACE, SEED_FN).is_some()
+}
+
 /// Creates the world of a module's guests, as the options of its engine say. Returns `None` for a
-/// module that imports nothing of WASI. The world has no directories.
+/// module that imports nothing of WASI and no `env.seed`. The world has no directories.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`]: arguments or environment that no guest could be given.
 pub fn world(info: &ModuleInfo, options: &EngineOptions) -> Result<Option<World>> {
-    if !info.imports_from(&MODULES.map(|(module, _)| module)) {
+    if !info.imports_from(&MODULES.map(|(module, _)| module)) && !imports_seed(info) {
         return Ok(None);
     }
     let WasiParams { argv, env_vars, .. } = &options.wasi_params;
@@ -28,10 +36,13 @@ pub fn world(info: &ModuleInfo, options: &EngineOptions) -> Result<Option<World>
     }))
 }
 
-/// Returns the type of a function of WASI under any of its module names, for checking a module's
-/// imports.
+/// Returns the type of a function of WASI under any of its module names, or of `env.seed`, for
+/// checking a module's imports.
 #[must_use]
 pub fn import_type(import: &Import) -> Option<ExternKind> {
+    if (import.module.as_str(), import.name.as_str()) == (ABORT_NAMESPACE, SEED_FN) {
+        return Some(ExternKind::func(&[], &["f64"]));
+    }
     Abi::of_module(&import.module)?;
     macro_rules! find {
         (
@@ -138,6 +149,15 @@ impl Guest<'_> {
         });
         logged?;
         returned.map_err(stopped)
+    }
+
+    /// Serves AssemblyScript's `env.seed` from the world's random bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Engine`]: the system has none.
+    pub fn seed(&mut self) -> Result<f64> {
+        let none = || Error::new(ErrorKind::Engine, "the system has no random bytes for `env.seed`");
+        self.session.seed().ok_or_else(none)
     }
 
     /// Fills a buffer with random bytes. This is the one function of the world that can take long,
@@ -532,5 +552,7 @@ mod tests {
         assert_eq!(import("wasi_snapshot_preview1", "proc_exit").unwrap(), "func(i32)");
         assert_eq!(import("wasi_snapshot_preview1", "fd_fly"), None);
         assert_eq!(import("env", "fd_seek"), None);
+        assert_eq!(import("env", "seed").unwrap(), "func() -> f64");
+        assert_eq!(import("wasi_snapshot_preview1", "seed"), None);
     }
 }

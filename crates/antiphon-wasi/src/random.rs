@@ -6,6 +6,7 @@ use chacha20::rand_core::{Rng, SeedableRng};
 use crate::abi::memory::{self, wide};
 use crate::abi::{Errno, Failure, Stop, settle};
 use crate::call::Call;
+use crate::session::Session;
 use crate::world::Mode;
 
 /// How many bytes come directly from the system. For more, the system makes a key, and a stream
@@ -50,6 +51,17 @@ impl Random {
     }
 }
 
+impl Session {
+    /// Returns a random number for AssemblyScript's `env.seed`, or `None` if the system has no
+    /// entropy. It is made of the next eight random bytes, is finite, and is greater than 0:
+    /// AssemblyScript takes its bits and wants some of them set.
+    pub fn seed(&mut self) -> Option<f64> {
+        let mut bytes = [0; 8];
+        self.random.fill(&mut bytes).ok()?;
+        Some(f64::from_bits(u64::from_le_bytes(bytes) >> 2 | 1))
+    }
+}
+
 impl Call<'_> {
     /// Fills a buffer with random bytes, in place. Returns `EIO` if the system has none.
     pub fn random_get(&mut self, buffer: i32, length: i32) -> Result<i32, Stop> {
@@ -65,6 +77,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::World;
     use crate::fixture::Guest;
 
     #[test]
@@ -98,6 +111,21 @@ mod tests {
         }
         assert_eq!(one.memory, two.memory);
         assert_eq!(one.memory[5005..], vec![0; 65_536 - 5005]);
+    }
+
+    #[test]
+    fn a_seed_for_assembly_script_is_made_of_the_next_bytes_and_is_always_a_positive_number() {
+        let seeded = || World::default().deterministic(0, Duration::ZERO).session();
+        let mut session = seeded();
+        // The first two words of the stream that the first test has.
+        for word in [0x903d_f1a0_ade0_b876_u64, 0x28bd_8653_e56a_5d40] {
+            assert_eq!(session.seed().map(f64::to_bits), Some(word >> 2 | 1));
+        }
+        assert_ne!(World::default().session().seed(), World::default().session().seed());
+        for _ in 0..10_000 {
+            let seed = session.seed().expect("a stream does not fail");
+            assert!(seed > 0.0 && seed.is_finite(), "{seed:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::module_info::ModuleInfo;
-use antiphon::{Capabilities, EngineOptions, Isolation, Limits};
+use antiphon::{Capabilities, EngineOptions, Isolation, Limits, default_limits};
 use antiphon_wasi::{World, host};
 use wasmi::{Config, Engine, Linker, Module, Store};
 
@@ -34,9 +34,10 @@ impl Compiled {
         options: &EngineOptions,
         configure: Option<fn(&mut Config)>,
     ) -> Result<Self> {
-        let (bytes, info) = ModuleInfo::load(bytes, &options.limits)?;
+        let limits = options.limits.or(default_limits());
+        let (bytes, info) = ModuleInfo::load(bytes, &limits)?;
         info.check(|import| host::import_type(import).filter(|_| options.wasi))?;
-        info.needs.check(&options.limits)?;
+        info.needs.check(&limits)?;
 
         let engine = engine::new(&info.code, options, configure);
         let (bytes, start) = info.export_start(bytes);
@@ -71,7 +72,8 @@ impl Compiled {
     /// Fails if fuel is not priced for these limits.
     pub(crate) fn fuel(&self, limits: &Limits) -> Result<u64> {
         if self.info.code.grows_tables
-            && limits.table_elements_or_default() > self.options.limits.table_elements_or_default()
+            && limits.table_elements_or_default()
+                > self.options.limits.or(default_limits()).table_elements_or_default()
         {
             let what = "a limit of table elements above the provider's, for a module that grows tables: set it on the \
                         builder, where its fuel is priced";

@@ -10,7 +10,7 @@
 //! each slice unwinds them.
 
 use antiphon::module_info::CodeInfo;
-use antiphon::{EngineOptions, Limits};
+use antiphon::{EngineOptions, Limits, default_limits};
 use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, OperatorCost};
 
 /// How deep calls may nest, and how many bytes their values may take: about what the 512 KiB of
@@ -38,7 +38,7 @@ pub(crate) fn new(code: &CodeInfo, options: &EngineOptions, configure: Option<fn
     }
     // Set after `configure`, because deadlines depend on it.
     config.consume_fuel(true);
-    charge(&mut config, code, &options.limits);
+    charge(&mut config, code, &options.limits.or(default_limits()));
     Engine::new(&config)
 }
 

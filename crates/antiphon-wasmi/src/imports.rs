@@ -10,7 +10,7 @@ use crate::fuel;
 type Guest<'a> = Caller<'a, Data>;
 type Result<T, E = wasmi::Error> = std::result::Result<T, E>;
 
-/// Defines every import of waPC, and AssemblyScript's `abort`.
+/// Defines every import of waPC, and AssemblyScript's `abort` and `trace`.
 pub(crate) fn link(linker: &mut Linker<Data>) -> Result<()> {
     antiphon::link_imports!(linker, Guest<'_>, with);
     linker.func_wrap(

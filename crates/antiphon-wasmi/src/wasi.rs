@@ -1,8 +1,9 @@
 //! The sealed WASI world as imports of a guest.
 
 use antiphon::errors::Error;
+use antiphon::wapc_functions::{ABORT_NAMESPACE, SEED_FN};
 use antiphon::{Conversation, ModuleInfo};
-use antiphon_wasi::host::Guest;
+use antiphon_wasi::host::{self, Guest};
 use antiphon_wasi::{Abi, MODULES, Wait};
 use wasmi::{Caller, Linker};
 
@@ -11,7 +12,7 @@ use crate::fuel::look_in_import;
 
 type Result<T, E = wasmi::Error> = std::result::Result<T, E>;
 
-/// Defines WASI's functions under the module names that the guest imports from.
+/// Defines WASI's functions under the module names that the guest imports from, and `env.seed`.
 pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo) -> Result<()> {
     for (module, abi) in MODULES.into_iter().filter(|(module, _)| info.imports_from(&[module])) {
         antiphon_wasi::link_functions!(linker, module, abi, Caller<'_, Data>, with, poll);
@@ -24,6 +25,11 @@ pub(crate) fn link(linker: &mut Linker<Data>, info: &ModuleInfo) -> Result<()> {
             },
         )?;
         linker.allow_shadowing(false);
+    }
+    if host::imports_seed(info) {
+        linker.func_wrap(ABORT_NAMESPACE, SEED_FN, |mut caller: Caller<'_, Data>| {
+            with(&mut caller, Abi::Preview1, |guest| guest.seed())
+        })?;
     }
     Ok(())
 }

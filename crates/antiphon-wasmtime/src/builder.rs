@@ -6,7 +6,7 @@ mod cache;
 use std::sync::Arc;
 
 use antiphon::errors::ErrorKind;
-use antiphon::{EngineOptions, Isolation};
+use antiphon::{EngineOptions, Isolation, default_limits};
 use wasmtime::{Config, Engine, Module};
 
 use crate::compile::Source;
@@ -110,25 +110,23 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
             // A module knows its engine.
             (None, Some(module)) => Clocked::given(module.engine()),
             (None, None) => match settings.options.isolation {
-                Isolation::PerCall => Pool::engine(&self.config()?, &settings.options.limits)?,
+                Isolation::PerCall => {
+                    Pool::engine(&self.config()?, &settings.options.limits.or(default_limits()))?
+                }
                 _ => Clocked::new(&self.config()?)?,
             },
         })
     }
 
     fn settings(&self) -> Result<Settings> {
-        let mut settings =
-            Settings { options: self.options.clone(), epochs: self.epochs, cache: self.cache.clone() };
+        let mut options = self.options.clone();
         if let Some(ResourceLimits { max_memory_size, max_table_elements }) = self.resource_limits {
             let wide =
                 |limit: Option<usize>| limit.map_or(u64::MAX, |limit| limit.try_into().unwrap_or(u64::MAX));
-            settings.options.limits = settings
-                .options
-                .limits
-                .memory(wide(max_memory_size))
-                .table_elements(wide(max_table_elements));
+            options.limits =
+                options.limits.memory(wide(max_memory_size)).table_elements(wide(max_table_elements));
         }
-        let directories = settings.options.grants_directories();
+        let directories = options.grants_directories();
         if directories && cfg!(not(feature = "wasi-fs")) {
             return Err(unsupported("directories for guests need the cargo feature `wasi-fs`"));
         }
@@ -137,7 +135,7 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
                 "an engine of the caller's is interrupted or not as it was made: its settings are fixed",
             ));
         }
-        if settings.options.deterministic.is_some() {
+        if options.deterministic.is_some() {
             if self.engine.is_some() || self.module.is_some() {
                 return Err(unsupported(
                     "an engine of the caller's cannot be made deterministic: its settings are fixed",
@@ -149,7 +147,7 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
                 ));
             }
         }
-        Ok(settings)
+        Ok(Settings { options: Arc::new(options), epochs: self.epochs, cache: self.cache.clone() })
     }
 
     fn config(&self) -> Result<Config> {
@@ -159,7 +157,7 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         }
         // Set after `configure`, because deadlines depend on it.
         config.epoch_interruption(!self.uninterrupted);
-        if self.options.limits.fuel.is_some() {
+        if self.options.limits.or(default_limits()).fuel.is_some() {
             config.consume_fuel(true);
         }
         if self.options.deterministic.is_some() {

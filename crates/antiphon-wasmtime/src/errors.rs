@@ -1,6 +1,7 @@
 //! Errors that occur before there is a host.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use antiphon::errors::ErrorKind;
 
@@ -8,7 +9,6 @@ use antiphon::errors::ErrorKind;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of building a provider. It converts into [`antiphon::errors::Error`], which hosts use.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The settings of the builder contradict each other.
@@ -30,6 +30,23 @@ impl fmt::Display for Error {
         }
     }
 }
+
+/// One line by default, like [`antiphon::errors::Error`]; `{:#?}` has everything.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuilderInvalidConfig(what) => f.debug_tuple("BuilderInvalidConfig").field(what).finish(),
+            Self::Refused(error) => f.debug_tuple("Refused").field(error).finish(),
+            Self::Wasmtime(error) if f.alternate() => f.debug_tuple("Wasmtime").field(error).finish(),
+            // Wasmtime's own form has many lines.
+            Self::Wasmtime(error) => f.debug_tuple("Wasmtime").field(&format!("{error:#}")).finish(),
+        }
+    }
+}
+
+/// An error does not change after it was made, so no panic leaves one half-changed.
+impl UnwindSafe for Error {}
+impl RefUnwindSafe for Error {}
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
@@ -66,6 +83,25 @@ impl From<Error> for antiphon::errors::Error {
                 Self::new(ErrorKind::Unsupported, error.to_string()).with_source(error)
             }
             Error::Wasmtime(_) => Self::new(ErrorKind::Engine, error.to_string()).with_source(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_form_is_one_line() {
+        let refused = Error::from(antiphon::errors::Error::new(ErrorKind::InvalidModule, "no memory"));
+        let wasmtime = Error::from(wasmtime::Error::msg("inner").context("outer\nline"));
+        for (error, short) in [
+            (Error::BuilderInvalidConfig("no module".into()), r#"BuilderInvalidConfig("no module")"#),
+            (refused, r#"Refused(InvalidModule("no memory"))"#),
+            (wasmtime, r#"Wasmtime("outer\nline: inner")"#),
+        ] {
+            assert_eq!(format!("{error:?}"), short);
+            assert!(format!("{error:#?}").lines().count() > 1);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The options that users of `wasmtime-provider` know, and all that the builder was told.
 
+use std::sync::Arc;
+
 use antiphon::EngineOptions;
 
 use crate::compile::cache::ModuleCache;
@@ -37,7 +39,8 @@ pub struct ResourceLimits {
 /// The builder's settings for the guests of an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) options: EngineOptions,
+    /// Shared by the providers of a module.
+    pub(crate) options: Arc<EngineOptions>,
     pub(crate) epochs: Option<EpochDeadlines>,
     /// The cache of compiled modules, if any.
     pub(crate) cache: Option<ModuleCache>,

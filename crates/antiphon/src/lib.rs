@@ -22,7 +22,8 @@
 //! **Limits** hold without being set: [`Limits`] lists them with their defaults. The host and the
 //! provider can each set them, and the stricter one holds; a [`Request`] can shorten one call or
 //! lengthen it, and a [`Route`] has budgets of its own for the host calls that it serves. An error
-//! names the limit that ended a call: [`Exceeded`].
+//! names the limit that ended a call: [`Exceeded`]. [`set_default_limits`] replaces the defaults of
+//! a whole process.
 //!
 //! | to do this | take |
 //! |---|---|
@@ -63,7 +64,7 @@
 // For programs that embed guests: hosts, calls, errors.
 
 mod host;
-pub use host::{HostBuilder, WapcHost};
+pub use host::{HostBuilder, WapcHost, default_limits, set_default_limits};
 #[cfg(feature = "async")]
 pub use host::{WapcHostAsync, offload};
 

@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use crate::errors::{Error, ErrorKind};
 
@@ -28,6 +28,22 @@ pub fn survive(work: impl FnOnce()) {
             || tracing::error!(target: "antiphon", "a waker, a hook, a recorder or a destructor panicked; its caller goes on"),
         );
         logged.unwrap_or_else(drop_panic);
+    }
+}
+
+/// Warns once, if the program is built with `panic = "abort"`: then nothing can catch a panic of
+/// its handlers, and one ends the process.
+#[cold]
+pub(crate) fn warn_where_panics_abort() {
+    static WARNED: Once = Once::new();
+    if cfg!(panic = "abort") {
+        WARNED.call_once(|| {
+            tracing::warn!(
+                target: "antiphon",
+                "this program is built with `panic = \"abort\"`: a panic of a handler ends the process and not only its \
+                 call; build it with `panic = \"unwind\"`, or make sure that no handler panics"
+            );
+        });
     }
 }
 

@@ -83,6 +83,14 @@ pub(crate) fn link(linker: &mut Linker<Data>) -> Result<(), Error> {
                 let (memory, conversation) = enter(&mut guest)?;
                 Err::<(), Error>(raise(conversation.abort(memory, [message, file, line, column])))
             },
+        )?
+        .func_wrap(
+            wapc::ABORT_NAMESPACE,
+            wapc::TRACE_FN,
+            |mut guest: Guest<'_>, message: i32, count: i32, a: f64, b: f64, c: f64, d: f64, e: f64| {
+                let (memory, conversation) = enter(&mut guest)?;
+                conversation.trace(memory, message, (count, [a, b, c, d, e])).map_err(raise)
+            },
         )?;
     Ok(())
 }

@@ -34,6 +34,13 @@ fn switched(bytes: Vec<u8>) -> Result<WapcHost, wapc::errors::Error> {
     Ok(host)
 }
 
+/// Holds for the whole process, so it is only compiled here. A test of `antiphon-host` runs it.
+#[expect(dead_code, reason = "see above")]
+fn raised() -> Result<(), wapc::errors::Error> {
+    wapc::set_default_limits(Limits::new().host_calls(100_000).host_payload(64 << 20).memory(256 << 20))?;
+    Ok(())
+}
+
 #[test]
 fn it_compiles_and_runs() {
     compat::migration::assert_compiled("after", include_str!("code.rs"));

@@ -93,7 +93,7 @@ fn an_engine_of_one_s_own_without_ticks_has_deadlines_that_are_looked_at_when_it
 
 #[test]
 fn an_engine_of_one_s_own_without_interruption() {
-    on_record("the default deadlines are left out, with one warning");
+    on_record("the default deadlines are left out, which one line of level INFO says");
     let plain = Engine::new(&Config::new()).unwrap();
     let given = || builder().engine(plain.clone());
     let refused =

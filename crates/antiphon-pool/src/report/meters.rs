@@ -47,9 +47,24 @@ mod on {
         }
     }
 
+    /// Counts nothing, and registers nothing with a recorder: for a pool that is not built yet.
     impl Default for Meters {
         fn default() -> Self {
-            Self::new("antiphon")
+            let (counter, gauge, histogram) = (Counter::noop, Gauge::noop, Histogram::noop);
+            Self {
+                name: String::new(),
+                answered: counter(),
+                dropped: counter(),
+                rebuilt: counter(),
+                failed_starts: counter(),
+                replaced: counter(),
+                instances: gauge(),
+                busy: gauge(),
+                starting: gauge(),
+                queued: gauge(),
+                wait: histogram(),
+                run: histogram(),
+            }
         }
     }
 

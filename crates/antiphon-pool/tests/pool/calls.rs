@@ -106,6 +106,7 @@ fn a_wait_ends_by_the_deadline_of_the_call_or_by_the_limit_of_the_pool_and_never
         let error = late.await.unwrap_err();
         assert_eq!((error.kind(), error.phase()), (ErrorKind::DeadlineExceeded, Some(Phase::Queue)));
         assert_eq!(error.fate(), Fate::Kept);
+        assert_eq!(error.to_string(), "no instance was free in time, execution deadline exceeded");
         // The deadline may be up to 1 ms early, if the tick that it is counted from came late.
         assert!(since.elapsed() >= Duration::from_millis(19), "{:?}", since.elapsed());
         let exceeded = error.exceeded().unwrap();
@@ -332,6 +333,31 @@ fn settings_that_do_not_go_together_are_refused() {
     let pool = HostPool::builder(test_factory(TestEngine::new())).min(64).build_blocking().unwrap();
     assert!(pool.stats().max >= 64);
     assert_eq!(pool.stats().idle, 64);
+}
+
+#[test]
+fn a_call_that_has_no_time_left_runs_in_no_instance_and_costs_none() {
+    run(1, async {
+        let (guest, engine) = Waits::new();
+        let builder = HostPool::builder(test_factory(engine)).max(1).limits(patient());
+        let pool = builder.build().await.unwrap();
+        let late = || Request::new("echo", b"late").deadline(Duration::ZERO);
+        let expect = |error: antiphon::errors::Error, text: &str| {
+            assert_eq!((error.kind(), error.phase()), (ErrorKind::DeadlineExceeded, Some(Phase::Queue)));
+            assert_eq!((error.fate(), error.to_string().as_str()), (Fate::Kept, text));
+        };
+        let error = pool.call_with(late()).await.unwrap_err();
+        expect(error, "the call's deadline was over before the call began");
+
+        let mut busy = Box::pin(pool.call("wait", b""));
+        assert!(poll(&mut busy).is_pending());
+        let error = pool.call_with(late()).await.unwrap_err();
+        expect(error, "no instance was free in time, execution deadline exceeded");
+        guest.release.add_permits(1);
+        busy.await.unwrap();
+        let stats = pool.stats();
+        assert_eq!((stats.rebuilds, stats.idle, stats.errors_of(ErrorKind::DeadlineExceeded)), (0, 1, 2));
+    });
 }
 
 #[test]

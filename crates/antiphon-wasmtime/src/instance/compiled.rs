@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::module_info::{ExternKind, Import, ModuleInfo};
-use antiphon::{Capabilities, Conversation, EngineOptions, Isolation, Limits};
+use antiphon::{Capabilities, Conversation, EngineOptions, Isolation, Limits, default_limits};
 
 use super::linked::Linked;
 use super::{How, Instance, Unstarted, wasi};
@@ -15,14 +15,15 @@ use crate::engine::{Clock, Clocked, unsupported_deadline};
 use crate::errors;
 use crate::options::{EpochDeadlines, Settings};
 
-/// A module that is ready to be instantiated, in either mode. Cheap to clone except for `info`.
+/// A module that is ready to be instantiated, in either mode. Cheap to clone, because a provider
+/// with epoch deadlines of its own has a clone: what is large is shared.
 #[derive(Clone)]
 pub struct Compiled {
-    pub(super) info: ModuleInfo,
+    pub(super) info: Arc<ModuleInfo>,
     pub(super) settings: Settings,
     /// The limits that the host is told about.
     pub(super) limits: Limits,
-    linked: Linked,
+    linked: Arc<Linked>,
     /// Makes instances on demand when the pool of instances has no place left.
     overflow: Arc<OnceLock<Option<Linked>>>,
     pub(super) world: Option<wasi::World>,
@@ -31,15 +32,14 @@ pub struct Compiled {
 impl Compiled {
     pub(crate) fn new(engine: Clocked, source: Source<'_>, settings: Settings) -> errors::Result<Self> {
         let limits = reported_limits(&engine, &settings)?;
-        let (module, info, engine) = source.load(engine, &settings, &limits)?;
+        let in_force = limits.or(default_limits());
+        let (module, info, engine) = source.load(engine, &settings, &in_force)?;
         info.check(|import| known_import(import, &settings.options))?;
-        info.needs.check(&limits)?;
+        info.needs.check(&in_force)?;
         let linked = Linked::new(engine, &module, &info, &settings.options)?;
-        // Guests with directories use wasmtime-wasi instead of the sealed world.
-        let world = match settings.options.grants_directories() {
-            true => None,
-            false => wasi::world(&info, &settings.options)?,
-        };
+        // Guests with directories use wasmtime-wasi for everything but `env.seed`.
+        let world = wasi::world(&info, &settings.options)?;
+        let (info, linked) = (Arc::new(info), Arc::new(linked));
         Ok(Self { info, settings, limits, linked, overflow: Arc::default(), world })
     }
 
@@ -50,7 +50,7 @@ impl Compiled {
 
         let deterministic = self.settings.options.deterministic.is_some();
         let environment = Environment::of(&self.linked.engine, deterministic);
-        Written { bytes, module: self.linked.module(), environment, info: self.info.clone() }
+        Written { bytes, module: self.linked.module(), environment, info: ModuleInfo::clone(&self.info) }
     }
 
     /// Returns this module with other epoch deadlines.
@@ -111,7 +111,7 @@ impl Compiled {
                 .inspect_err(|error| tracing::error!(target: "antiphon", %error, "no engine beside the pool"))
                 .ok()
         });
-        let linked = overflow.as_ref().unwrap_or(&self.linked);
+        let linked = overflow.as_ref().unwrap_or(&*self.linked);
         let started = Instance::start_watched(self, linked, conversation, spare, how).await;
         started.map_err(|unstarted| unstarted.error)
     }
@@ -137,16 +137,30 @@ fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Erro
         if explicit.into_iter().flatten().any(|deadline| deadline != Duration::MAX) {
             return Err(unsupported_deadline());
         }
-        static WARNED: std::sync::Once = std::sync::Once::new();
-        WARNED.call_once(|| {
-            tracing::warn!(
+        // No warning: the caller made such an engine, or asked for one.
+        static SAID: std::sync::Once = std::sync::Once::new();
+        if without_deadlines(&limits.or(default_limits())) {
+            tracing::debug!(
                 target: "antiphon",
-                "an engine has no epoch interruption: guests on it run without a deadline"
+                "an engine has no epoch interruption, and no deadline is asked for"
             );
-        });
+        } else {
+            SAID.call_once(|| {
+                tracing::info!(
+                    target: "antiphon",
+                    "an engine has no epoch interruption: guests on it run without the default deadlines; for deadlines, \
+                     set `Config::epoch_interruption(true)` on the engine"
+                );
+            });
+        }
     }
     let untimed = clock == Clock::Nobody || settings.epochs.is_some();
     Ok(if untimed { limits.without_default_deadlines() } else { limits })
+}
+
+/// Returns whether limits say that neither a call nor a start has a deadline.
+fn without_deadlines(limits: &Limits) -> bool {
+    limits.deadline_or_default().min(limits.init_deadline_or_default()) == Duration::MAX
 }
 
 /// Returns the type of an import that is served beyond waPC's own.
@@ -184,5 +198,28 @@ impl antiphon::provider::Compiled for Compiled {
 
     fn info(&self) -> &ModuleInfo {
         &self.info
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_with_epoch_deadlines_of_its_own_shares_what_was_compiled() {
+        const GUEST: &[u8] = br#"(module (memory (export "memory") 1)
+            (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#;
+
+        let settings = Settings { options: Arc::default(), epochs: None, cache: None };
+        let engine = Clocked::new(&crate::engine::config()).unwrap();
+        let compiled = Arc::new(Compiled::new(engine, Source::Bytes(GUEST), settings).unwrap());
+        let epochs = EpochDeadlines { wapc_init: 1, wapc_func: 2 };
+        let other = Compiled::with_epochs(&compiled, Some(epochs)).unwrap();
+        assert_eq!((other.settings.epochs, other.limits.deadline), (Some(epochs), Some(Duration::MAX)));
+        assert!(Arc::ptr_eq(&compiled.info, &other.info) && Arc::ptr_eq(&compiled.linked, &other.linked));
+        assert!(Arc::ptr_eq(&compiled.settings.options, &other.settings.options));
+        assert!(Arc::ptr_eq(&compiled.overflow, &other.overflow));
+        let same = Compiled::with_epochs(&other, Some(epochs)).unwrap();
+        assert!(Arc::ptr_eq(&same, &other));
     }
 }

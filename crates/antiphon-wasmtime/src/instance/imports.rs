@@ -8,7 +8,8 @@ use super::data::{Data, find_memory, split_known};
 
 type Guest<'a> = Caller<'a, Data>;
 
-/// Defines every import of waPC, and AssemblyScript's `abort`, as synchronous functions.
+/// Defines every import of waPC, and AssemblyScript's `abort` and `trace`, as synchronous
+/// functions.
 pub(super) fn link(linker: &mut Linker<Data>) -> Result<()> {
     antiphon::link_imports!(linker, Guest<'_>, with);
     linker.func_wrap(

@@ -377,10 +377,14 @@ impl Starting {
             Mode::Straight => stack::with_room(|| pre.instantiate(&mut self.store)),
             Mode::Fiber(fiber) => fiber.instantiate(pre, &mut self.store).await,
         };
-        let first = if has_start { "start section" } else { "instantiation" };
         let instance = instance.map_err(|error| {
             self.unplaced = trap::is_want_of_room(&error);
-            Error::init(first, self.typed(error))
+            let error = self.typed(error);
+            // A module that the caller compiled does not say whether it has a start section. But of
+            // a guest, only that runs code here, can be late, and has frames.
+            let started =
+                has_start || error.is_deadline() || error.backtrace().is_some_and(|at| !at.is_empty());
+            Error::init(if started { "start section" } else { "instantiation" }, error)
         })?;
         let memory = exports.memory.and_then(|memory| instance.get_module_export(&mut self.store, &memory));
         self.store.data_mut().memory = memory.and_then(Extern::into_memory);

@@ -1,18 +1,23 @@
-//! A warning that appears once in the life of a process.
+//! What the log says of an engine without epochs, once in the life of a process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use antiphon::Limits;
 use antiphon_wasmtime::WasmtimeEngineProviderBuilder;
 use antiphon_wasmtime::wasmtime::{Config, Engine};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Counts Antiphon's warnings.
+/// Counts Antiphon's lines, by level.
 #[derive(Clone, Default)]
-struct Warnings(Arc<AtomicU32>);
+struct Lines {
+    warnings: Arc<AtomicU32>,
+    infos: Arc<AtomicU32>,
+}
 
-impl Subscriber for Warnings {
+impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with("antiphon")
     }
@@ -26,7 +31,11 @@ impl Subscriber for Warnings {
     fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        self.0.fetch_add(u32::from(*event.metadata().level() == Level::WARN), Ordering::Relaxed);
+        match *event.metadata().level() {
+            Level::WARN | Level::ERROR => self.warnings.fetch_add(1, Ordering::Relaxed),
+            Level::INFO => self.infos.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
     }
 
     fn enter(&self, _span: &Id) {}
@@ -35,17 +44,26 @@ impl Subscriber for Warnings {
 }
 
 #[test]
-fn an_engine_without_epochs_is_warned_about_once_in_a_process() {
+fn an_engine_without_epochs_is_no_warning_and_is_mentioned_once_unless_no_deadline_is_wanted() {
     let _alone = crate::alone();
     const GUEST: &[u8] = br#"(module (memory (export "memory") 1)
         (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#;
 
-    let warnings = Warnings::default();
-    tracing::subscriber::with_default(warnings.clone(), || {
-        for _ in 0..3 {
+    let lines = Lines::default();
+    tracing::subscriber::with_default(lines.clone(), || {
+        let said = |limits: Limits, infos: u32| {
             let engine = Engine::new(&Config::new()).unwrap();
-            WasmtimeEngineProviderBuilder::new().engine(engine).module_bytes(GUEST).build().unwrap();
+            let builder = WasmtimeEngineProviderBuilder::new().engine(engine).module_bytes(GUEST);
+            builder.limits(limits).build().unwrap();
+            let seen = (lines.warnings.load(Ordering::Relaxed), lines.infos.load(Ordering::Relaxed));
+            assert_eq!(seen, (0, infos));
+        };
+        let none = Limits::new().deadline(Duration::MAX).init_deadline(Duration::MAX);
+        said(none, 0);
+        let uninterrupted = WasmtimeEngineProviderBuilder::new().module_bytes(GUEST);
+        uninterrupted.dangerously_without_interruption().limits(none).build().unwrap();
+        for _ in 0..3 {
+            said(Limits::new(), 1);
         }
     });
-    assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
 }

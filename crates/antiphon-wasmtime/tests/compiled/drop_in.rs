@@ -251,6 +251,38 @@ fn a_module_is_compiled_once_and_rehydrated_with_deadlines_of_each() {
     assert_eq!(block_on(host.call("echo", b"hi")).unwrap(), b"hi");
 }
 
+#[test]
+fn the_start_section_of_a_module_that_is_passed_in_is_named_and_data_out_of_bounds_are_none() {
+    let ticked = Ticked::every(Duration::from_millis(5));
+    let failed = |fields: &str| {
+        let module = format!(
+            r#"(module (memory (export "memory") 1) {fields}
+                (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#
+        );
+        let builder = WasmtimeEngineProviderBuilder::new()
+            .module(Module::new(&ticked.engine, module).unwrap())
+            .limits(Limits::new().init_deadline(Duration::from_millis(50)));
+        let sync = WapcHost::new(Box::new(builder.build().unwrap()), None).unwrap_err();
+        let host = WapcHostAsync::new(Box::new(builder.build_async().unwrap()), None);
+        [sync, block_on(host).unwrap_err()].map(|error| {
+            assert_eq!(error.kind(), ErrorKind::InitFailed);
+            error.to_string()
+        })
+    };
+    for error in failed("(start $go) (func $go (loop $again (br $again)))") {
+        assert_eq!(
+            error,
+            "Initialization failed: start section init interrupted, execution deadline exceeded"
+        );
+    }
+    for error in failed("(start $go) (func $go unreachable)") {
+        assert!(error.starts_with("Initialization failed: start section: "), "{error}");
+    }
+    for error in failed(r#"(data (i32.const 65535) "ab")"#) {
+        assert!(error.starts_with("Initialization failed: instantiation: "), "{error}");
+    }
+}
+
 /// Makes one call on a provider in a host.
 trait StartAndCall {
     fn start_and_call(self) -> Vec<u8>;

@@ -20,8 +20,10 @@ impl Request<'_> {
         if options.begun.is_some() {
             return;
         }
-        let limit = options.deadline.unwrap_or(limit);
-        let mut deadline = Deadline::after(ticker::now(), ticker::ticks(limit), limit);
+        let mut deadline = match options.deadline {
+            Some(limit) => Deadline::of_request(ticker::now(), limit),
+            None => Deadline::after(ticker::now(), ticker::ticks(limit), limit),
+        };
         if let Some(caller) = &options.caller {
             deadline = deadline.earlier(caller.deadline);
         }

@@ -7,7 +7,7 @@ use antiphon_protocol::Payload;
 
 use super::terms::{Extra, Handles};
 use super::{Caller, CancelHandle, Context, Terms};
-use crate::time::{Deadline, ticker};
+use crate::time::Deadline;
 use crate::usage::Usage;
 
 /// A call: an operation, a payload, and options.
@@ -64,6 +64,10 @@ impl<'a> Request<'a> {
 
     /// Sets the call's deadline instead of the host's. The time counts from when the host gets the
     /// request, or from [`begin`](Self::begin) if that came first, and includes waiting in queues.
+    ///
+    /// A request that has no time left does not begin: with a deadline of zero, what remains of
+    /// some caller's own time, it ends as
+    /// [`DeadlineExceeded`](crate::errors::ErrorKind::DeadlineExceeded), and the instance is kept.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options().deadline = Some(deadline);
         self
@@ -134,9 +138,7 @@ impl Terms {
         let mut terms = match (options.begun, options.deadline) {
             (Some(begun), _) => Self { deadline: begun.deadline, ..host },
             (None, None) => host,
-            (None, Some(limit)) => {
-                Self { deadline: Deadline::after(now, ticker::ticks(limit), limit), ..host }
-            }
+            (None, Some(limit)) => Self { deadline: Deadline::of_request(now, limit), ..host },
         };
         let mut extra = Extra {
             handles: Handles { cancel, stop },

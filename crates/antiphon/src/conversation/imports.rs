@@ -104,6 +104,16 @@ impl Conversation {
         Error::new(ErrorKind::Trapped, format!("abort: {}", self.protocol.abort(memory, args)))
     }
 
+    /// Serves the import `env.trace`: logs the text at `message` with the first `count` of the
+    /// numbers.
+    ///
+    /// # Errors
+    /// The log's sink panicked.
+    pub fn trace(&mut self, memory: &[u8], message: i32, numbers: (i32, [f64; 5])) -> Result<()> {
+        let line = self.protocol.trace(memory, message, numbers);
+        self.emit(LogStream::Console, line.as_deref())
+    }
+
     // Questions of engines.
 
     /// Returns the arguments of `__guest_call`: the lengths of the operation and of the payload, in

@@ -1,7 +1,7 @@
 //! waPC's imports, in one list for all engines.
 
-/// Defines waPC's imports and AssemblyScript's abort in a linker with Wasmtime's `func_wrap`, which
-/// wasmi's linker has too. All parameters are `i32`.
+/// Defines waPC's imports, and AssemblyScript's `abort` and `trace`, in a linker with Wasmtime's
+/// `func_wrap`, which wasmi's linker has too.
 ///
 /// It expands in a function that returns the linker's errors. It takes a linker and the type of the
 /// engine's callers, whose data has the running [`Conversation`](crate::Conversation) in a field
@@ -36,22 +36,28 @@ macro_rules! link_imports {
     (@list $rule:ident [$($given:tt)*]) => {
         $crate::link_imports! { @$rule [$($given)*]
             over memory {
-                HOST_NAMESPACE GUEST_REQUEST_FN (op, msg) copies |conversation| conversation.lengths().1 | 1,
+                HOST_NAMESPACE GUEST_REQUEST_FN (op: i32, msg: i32) copies |conversation| conversation.lengths().1 | 1,
                     does |memory, conversation| conversation.guest_request(memory, op, msg);
-                HOST_NAMESPACE GUEST_RESPONSE_FN (ptr, len) copies |_| len,
+                HOST_NAMESPACE GUEST_RESPONSE_FN (ptr: i32, len: i32) copies |_| len,
                     does |memory, conversation| conversation.guest_response(memory, ptr, len);
-                HOST_NAMESPACE GUEST_ERROR_FN (ptr, len) copies |_| len,
+                HOST_NAMESPACE GUEST_ERROR_FN (ptr: i32, len: i32) copies |_| len,
                     does |memory, conversation| conversation.guest_error(memory, ptr, len);
                 // The log copies no more than its limits allow.
-                HOST_NAMESPACE HOST_CONSOLE_LOG (ptr, len) copies |_| 1,
+                HOST_NAMESPACE HOST_CONSOLE_LOG (ptr: i32, len: i32) copies |_| 1,
                     does |memory, conversation| conversation.console_log(memory, ptr, len);
-                HOST_NAMESPACE HOST_RESPONSE_FN (ptr) copies |conversation| conversation.host_response_len(),
+                HOST_NAMESPACE HOST_RESPONSE_FN (ptr: i32) copies |conversation| conversation.host_response_len(),
                     does |memory, conversation| conversation.host_response(memory, ptr);
-                HOST_NAMESPACE HOST_ERROR_FN (ptr) copies |conversation| conversation.host_error_len(),
+                HOST_NAMESPACE HOST_ERROR_FN (ptr: i32) copies |conversation| conversation.host_error_len(),
                     does |memory, conversation| conversation.host_error(memory, ptr);
-                ABORT_NAMESPACE ABORT_FN (message, file, line, column) copies |_| 1,
+                ABORT_NAMESPACE ABORT_FN (message: i32, file: i32, line: i32, column: i32) copies |_| 1,
                     does |memory, conversation| {
                         Err::<(), _>(conversation.abort(memory, [message, file, line, column]))
+                    };
+                // Writing its numbers takes as long as a large copy.
+                ABORT_NAMESPACE TRACE_FN
+                    (message: i32, count: i32, a: f64, b: f64, c: f64, d: f64, e: f64) copies |_| i32::MAX,
+                    does |memory, conversation| {
+                        conversation.trace(memory, message, (count, [a, b, c, d, e]))
                     };
             }
             asking {
@@ -61,13 +67,13 @@ macro_rules! link_imports {
         }
     };
     (@link [$linker:expr, $caller:ty, $with:path]
-        over memory { $($module:ident $name:ident ($($arg:ident),+) copies $copies:expr, does $run:expr;)* }
+        over memory { $($module:ident $name:ident ($($arg:ident: $type:ty),+) copies $copies:expr, does $run:expr;)* }
         asking { $($ask_module:ident $ask_name:ident () asks $ask:ident;)* }
     ) => {
         $($linker.func_wrap(
             $crate::wapc_functions::$module,
             $crate::wapc_functions::$name,
-            |caller: $caller, $($arg: i32),+| $with(caller, $copies, $run),
+            |caller: $caller, $($arg: $type),+| $with(caller, $copies, $run),
         )?;)*
         $($linker.func_wrap(
             $crate::wapc_functions::$ask_module,
@@ -76,12 +82,12 @@ macro_rules! link_imports {
         )?;)*
     };
     (@types []
-        over memory { $($module:ident $name:ident ($($arg:ident),+) copies $copies:expr, does $run:expr;)* }
+        over memory { $($module:ident $name:ident ($($arg:ident: $type:ty),+) copies $copies:expr, does $run:expr;)* }
         asking { $($ask_module:ident $ask_name:ident () asks $ask:ident;)* }
     ) => {
         [
-            $(($crate::wapc_functions::$module, $crate::wapc_functions::$name, [$(stringify!($arg)),+].len(), 0),)*
-            $(($crate::wapc_functions::$ask_module, $crate::wapc_functions::$ask_name, 0, 1),)*
+            $(($crate::wapc_functions::$module, $crate::wapc_functions::$name, &[$(stringify!($type)),+] as &[&str], 0),)*
+            $(($crate::wapc_functions::$ask_module, $crate::wapc_functions::$ask_name, &[], 1),)*
         ]
     };
 }
@@ -96,7 +102,7 @@ mod tests {
     fn a_guest_may_import_each_with_its_parameters() {
         let mut info = ModuleInfo::default();
         for (module, name, params, results) in link_imports!(@list types []) {
-            let kind = ExternKind::func(&vec!["i32"; params], &vec!["i32"; results]);
+            let kind = ExternKind::func(params, &vec!["i32"; results]);
             info.imports.push(Import::new(module, name, kind));
         }
         info.imports.push(Import::new("wapc", "no_such_import", ExternKind::Global));

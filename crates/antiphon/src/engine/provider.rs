@@ -140,19 +140,18 @@ pub(super) fn not_async() -> Error {
 
 /// Judges how a function of an instance's start ended.
 ///
-/// The `main` of a command ends with an exit (TinyGo's from 0.35 on). So an exit with code 0 is a
-/// success for `_initialize` and `_start`.
+/// An exit with code 0 is a success of an init export: the `main` of a command ends with one
+/// (TinyGo's from 0.35 on), and `wapc` 2.x accepts one from `wapc_init`. A start section is no
+/// export: an exit ends the instantiation that it is a part of, so no instance is left to serve.
 ///
 /// # Errors
 /// [`ErrorKind::InitFailed`], which names the function.
 pub fn initialized(function: &str, ended: Result<()>) -> Result<()> {
     match ended {
-        Err(error) if error.exit_code() == Some(0) && MAY_EXIT.contains(&function) => Ok(()),
+        Err(error) if error.exit_code() == Some(0) && names::INIT_EXPORTS.contains(&function) => Ok(()),
         ended => ended.map_err(|error| Error::init(function, error)),
     }
 }
-
-const MAY_EXIT: [&str; 2] = [names::REACTOR_INITIALIZE, names::TINYGO_START];
 
 /// Runs one instance for a [`WapcHost`](crate::WapcHost). A clone is a provider of the same module
 /// whose instance has not been started.
@@ -340,17 +339,16 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_with_code_0_is_success_of_a_command_and_of_nothing_else() {
+    fn an_exit_with_code_0_is_success_of_an_init_export_and_of_nothing_else() {
         let exit = |code| Err(Error::new(ErrorKind::Trapped, "the guest exited").with_exit_code(code));
-        for function in ["_initialize", "_start"] {
+        for function in ["_initialize", "_start", "wapc_init"] {
+            assert!(initialized(function, Ok(())).is_ok());
             assert!(initialized(function, exit(0)).is_ok());
             let error = initialized(function, exit(1)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InitFailed);
             assert_eq!(error.message(), format!("{function}: the guest exited"));
         }
-        for function in ["wapc_init", "start section"] {
-            assert!(initialized(function, Ok(())).is_ok());
-            assert_eq!(initialized(function, exit(0)).unwrap_err().kind(), ErrorKind::InitFailed);
-        }
+        assert!(initialized("start section", Ok(())).is_ok());
+        assert_eq!(initialized("start section", exit(0)).unwrap_err().kind(), ErrorKind::InitFailed);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use antiphon_protocol::Violation;
 
@@ -72,18 +74,33 @@ impl Error {
 
     /// Creates the error of a call whose wall-clock time ran out. `limit` is the time that it had,
     /// with its unit, and `used` the time that it took.
+    ///
+    /// A call that got no instance says so. The text of the others is one that users of `wapc` 2.x
+    /// match on.
     #[cold]
     pub fn deadline(phase: Phase, limit: impl fmt::Display, used: impl fmt::Display) -> Self {
-        let mut error =
-            Self::new(ErrorKind::DeadlineExceeded, "guest code interrupted, execution deadline exceeded")
-                .with_source(Detail(format!(
-                    "the deadline of {limit} passed in phase {phase}, after {used}"
-                )));
+        let what = match phase {
+            Phase::Queue => "no instance was free in time, execution deadline exceeded",
+            Phase::Rebuild => "no instance was started in time, execution deadline exceeded",
+            Phase::Guest | Phase::HostCall => "guest code interrupted, execution deadline exceeded",
+        };
+        let mut error = Self::new(ErrorKind::DeadlineExceeded, what)
+            .with_source(Detail(format!("the deadline of {limit} passed in phase {phase}, after {used}")));
         error.0.phase = Some(phase);
         if phase != Phase::Guest {
             error.0.fault = Fault::Host;
         }
         error
+    }
+
+    /// Creates the error of a call that had no time left when the host got it. `limit` is the time
+    /// that it had, and `used` what has passed since that began to count.
+    #[cold]
+    pub(crate) fn too_late(limit: Duration, used: Duration) -> Self {
+        let mut error =
+            Self::new(ErrorKind::DeadlineExceeded, "the call's deadline was over before the call began");
+        error.0.phase = Some(Phase::Queue);
+        error.with_exceeded(Exceeded::time("deadline", limit, used)).with_fate(Fault::Host, Fate::Kept)
     }
 
     /// Creates the error of a guest that burnt all of its fuel, `limit` units.
@@ -325,14 +342,31 @@ impl fmt::Display for Error {
             | ErrorKind::Overloaded
             | ErrorKind::Engine => f.write_str(message),
             ErrorKind::InitFailed => write!(f, "Initialization failed: {message}"),
+            // The guest was not called.
+            _ if matches!(self.0.phase, Some(Phase::Queue | Phase::Rebuild)) => f.write_str(message),
             _ => write!(f, "Guest call failure: {message}"),
         }
     }
 }
 
+/// One line by default: the kind, the text, and what the sources add to it, because programs show
+/// it to their users. The alternate form `{:#?}` has everything, with the backtrace.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
+        if !f.alternate() {
+            write!(f, "{:?}({:?}", inner.kind, self.to_string())?;
+            let mut last = self.to_string();
+            let mut source = self.source();
+            while let Some(error) = source {
+                let text = error.to_string();
+                if !last.contains(&text) {
+                    write!(f, ", {text:?}")?;
+                }
+                (last, source) = (text, error.source());
+            }
+            return f.write_str(")");
+        }
         let mut debug = f.debug_struct("Error");
         debug.field("kind", &inner.kind).field("fault", &inner.fault).field("fate", &inner.fate);
         debug.field("message", &inner.message);
@@ -351,6 +385,12 @@ impl fmt::Debug for Error {
         debug.finish()
     }
 }
+
+/// An error does not change after it was made, so no panic leaves one half-changed. (The text of
+/// its backtrace is made on first use, and by one thread.) Users of `wasmtime-provider` 2.x rely on
+/// it.
+impl UnwindSafe for Error {}
+impl RefUnwindSafe for Error {}
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
@@ -418,8 +458,35 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_send_and_sync() {
-        fn check<T: Send + Sync + 'static>() {}
+    fn the_short_form_is_one_line_without_a_backtrace_and_the_long_one_has_all() {
+        let trap = Error::new(ErrorKind::Trapped, "unreachable")
+            .with_guest_error(Some("last\nword".into()))
+            .with_source("wasm trap: wasm `unreachable` instruction executed")
+            .with_backtrace("0: deep\n1: down");
+        assert_eq!(
+            format!("{trap:?}"),
+            r#"Trapped("Guest call failure: unreachable", "wasm trap: wasm `unreachable` instruction executed")"#
+        );
+        let all = format!("{trap:#?}");
+        assert!(
+            all.contains("0: deep") && all.contains("fault: Guest") && all.contains("last\\nword"),
+            "{all}"
+        );
+
+        // A source whose text is in the text before it says nothing new, and a line of a guest's
+        // text is no line of the program's.
+        let failed = Error::init("wapc_init", Error::new(ErrorKind::Trapped, "line\nbreak"));
+        assert_eq!(
+            format!("{failed:?}"),
+            r#"InitFailed("Initialization failed: wapc_init: line\nbreak", "Guest call failure: line\nbreak")"#
+        );
+        let io = Error::from(std::io::Error::other("disk full"));
+        assert_eq!(format!("{io:?}"), r#"Engine("I/O Error: disk full")"#);
+    }
+
+    #[test]
+    fn an_error_is_send_and_sync_and_safe_to_hold_across_a_panic() {
+        fn check<T: Send + Sync + UnwindSafe + RefUnwindSafe + 'static>() {}
         check::<Error>();
     }
 
@@ -445,6 +512,21 @@ mod tests {
             error.source().unwrap().to_string(),
             "the deadline of 2s passed in phase host call, after 2.005s"
         );
+    }
+
+    #[test]
+    fn a_deadline_that_passes_before_the_guest_is_called_does_not_blame_the_guest() {
+        for (phase, text) in [
+            (Phase::Queue, "no instance was free in time, execution deadline exceeded"),
+            (Phase::Rebuild, "no instance was started in time, execution deadline exceeded"),
+        ] {
+            let error = Error::deadline(phase, "2s", "2.005s");
+            assert_eq!((error.to_string().as_str(), error.message()), (text, text));
+            assert_eq!((error.fault(), error.phase()), (Fault::Host, Some(phase)));
+        }
+        let late = Error::too_late(Duration::ZERO, Duration::ZERO);
+        assert_eq!(late.to_string(), "the call's deadline was over before the call began");
+        assert_eq!((late.fault(), late.fate(), late.phase()), (Fault::Host, Fate::Kept, Some(Phase::Queue)));
     }
 
     #[test]

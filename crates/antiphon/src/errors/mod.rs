@@ -3,6 +3,7 @@
 mod error;
 mod exceeded;
 mod kind;
+mod variants;
 
 pub use error::{BoxError, Error, Result};
 pub use exceeded::Exceeded;

@@ -7,7 +7,14 @@ use bytes::Bytes;
 use super::{HostCall, HostCallError, HostHandlerAsync};
 use crate::BoxFuture;
 
-/// Makes a closure that returns futures a [`HostHandlerAsync`].
+/// Makes a closure that returns boxed futures a [`HostHandlerAsync`].
+///
+/// The future has to be boxed by the closure, because it borrows the call, and has to be `Send`. No
+/// bound of stable Rust says both of a closure. With `F: AsyncFn(HostCall<'_>) -> ...` the compiler
+/// answers that '`<F as AsyncFnMut<(HostCall<'_>,)>>::CallRefFuture<'_>` cannot be sent between
+/// threads safely' (E0277), and the bound that would say so is the 'unstable library feature
+/// `async_fn_traits`' (E0658). With a bound over `Fn(HostCall<'c>) -> Future`, `|call| async move {
+/// .. }` is refused: 'returning this value requires that `'1` must outlive `'2`'.
 ///
 /// ```
 /// use antiphon::{Bytes, WapcHostAsync, handler_fn_async, testing::TestEngine};

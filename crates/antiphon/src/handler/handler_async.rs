@@ -23,7 +23,8 @@ pub type HostCallbackAsync = dyn Fn(u64, String, String, String, Vec<u8>) -> Box
 /// Answers the host calls of a guest, asynchronously.
 ///
 /// The future is dropped when the call's deadline passes, or when the call is cancelled or dropped.
-/// A panic is caught, and reaches the caller as [`ErrorKind::HostPanicked`].
+/// A panic is caught, and reaches the caller as [`ErrorKind::HostPanicked`], in a program that is
+/// built with `panic = "unwind"`: see [`HostHandler`].
 #[async_trait::async_trait]
 pub trait HostHandlerAsync: Send + Sync {
     /// Answers a host call. Called for each one, on the task of the guest's caller. All of `call`

@@ -142,7 +142,9 @@ impl<'a> HostCall<'a> {
 /// Answers the host calls of a guest.
 ///
 /// A handler that blocks its thread cannot be cut short: the deadline is checked when it returns. A
-/// panic is caught, and reaches the caller as [`ErrorKind::HostPanicked`].
+/// panic is caught, and reaches the caller as [`ErrorKind::HostPanicked`]. That needs a program
+/// that is built with `panic = "unwind"`, which is Cargo's default; with `panic = "abort"` the
+/// panic ends the process, and the first host with a handler warns of it.
 ///
 /// ```
 /// use antiphon::{Bytes, HostCall, HostCallError, HostHandler, WapcHost, testing::TestEngine};

@@ -11,6 +11,7 @@ use crate::conversation::{LogLine, Shared};
 use crate::engine::WebAssemblyEngineProvider;
 use crate::errors::Result;
 use crate::handler::{Handler, HostHandler};
+use crate::survive::warn_where_panics_abort;
 
 /// Builds a [`WapcHost`] or a [`WapcHostAsync`](crate::WapcHostAsync).
 ///
@@ -41,6 +42,9 @@ impl<E: ?Sized> HostBuilder<E> {
     }
 
     pub(super) fn into_parts(self) -> (Box<E>, Shared) {
+        if self.shared.log.is_some() || !matches!(self.shared.handler, Handler::None) {
+            warn_where_panics_abort();
+        }
         (self.engine, self.shared)
     }
 

@@ -3,6 +3,7 @@
 #[cfg(feature = "async")]
 mod async_host;
 mod builder;
+mod defaults;
 mod gate;
 mod lost_instance;
 #[cfg(feature = "async")]
@@ -11,6 +12,7 @@ mod slot;
 mod sync_host;
 
 pub use builder::HostBuilder;
+pub use defaults::{default_limits, set_default_limits};
 pub use sync_host::WapcHost;
 #[cfg(feature = "async")]
 pub use {async_host::WapcHostAsync, offload::offload};

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use antiphon_protocol::{Limits, Payload};
 
+use super::defaults::default_limits;
 use super::gate::{Gate, Inside};
 use super::lost_instance::{warn_if_discarded, warn_of_failed_start};
 use crate::call::{Interrupt, Isolation, Link, Meter, Options, Terms, reentrancy, until};
@@ -106,7 +107,7 @@ where
 {
     pub(super) fn new(engine: Box<E>, mut shared: Shared) -> Result<Self> {
         shared.id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        shared.limits = common(shared.limits.stricter(engine.limits()));
+        shared.limits = common(shared.limits.stricter(engine.limits()).or(default_limits()));
         shared.isolation = shared.isolation.stricter(engine.isolation());
         let shared = Arc::new(shared);
         let gate = Arc::new(Gate::new(Slot::new(engine, &shared)));
@@ -163,9 +164,9 @@ where
     /// Returns the terms of a call that begins now, and its meter if it wants one.
     ///
     /// # Errors
-    /// The call limits its fuel on an engine that counts none, or is nested too deep in other
-    /// calls. An engine decides when it compiles a module whether it counts fuel, so a limit that
-    /// comes later is refused instead of ignored.
+    /// The call has no time left, limits its fuel on an engine that counts none, or is nested too
+    /// deep in other calls. An engine decides when it compiles a module whether it counts fuel, so
+    /// a limit that comes later is refused instead of ignored.
     pub(super) fn terms(&self, options: Option<Box<Options>>) -> Result<(Terms, Option<Box<Meter>>)> {
         let now = ticker::now();
         let terms = self.shared.standing.by(Deadline::after(now, self.ticks, self.limit));
@@ -182,7 +183,11 @@ where
                 }
                 let meter =
                     options.usage.then(|| Box::new(Meter::since(options.begun.map(|begun| begun.at))));
-                Ok((Terms::of_request(*options, now, terms), meter))
+                let terms = Terms::of_request(*options, now, terms);
+                if terms.deadline.is_over() {
+                    return Err(Error::too_late(terms.deadline.limit, terms.deadline.used()));
+                }
+                Ok((terms, meter))
             }
         }
     }

@@ -12,8 +12,8 @@ const MAX_TEXT: usize = 16 * 1024;
 
 impl ModuleInfo {
     /// Returns every reason why this is no waPC guest; the list is empty for a guest. `known` gives
-    /// the types of the imports that the engine serves beyond waPC's own and `env.abort`, such as
-    /// WASI's.
+    /// the types of the imports that the engine serves beyond waPC's own, `env.abort` and
+    /// `env.trace`, such as WASI's.
     #[must_use]
     pub fn refusals(&self, known: impl Fn(&Import) -> Option<ExternKind>) -> Vec<String> {
         let expected = |import: &Import| wapc_import(&import.module, &import.name).or_else(|| known(import));
@@ -90,7 +90,7 @@ impl ModuleInfo {
     }
 }
 
-/// Returns the type of an import of waPC, or of AssemblyScript's abort.
+/// Returns the type of an import of waPC, or of AssemblyScript's abort and trace.
 fn wapc_import(module: &str, name: &str) -> Option<ExternKind> {
     let i32s = |params: usize, results: usize| func(&vec!["i32"; params], &vec!["i32"; results]);
     Some(match (module, name) {
@@ -102,6 +102,9 @@ fn wapc_import(module: &str, name: &str) -> Option<ExternKind> {
         (wapc::HOST_NAMESPACE, wapc::HOST_RESPONSE_FN | wapc::HOST_ERROR_FN) => i32s(1, 0),
         (wapc::HOST_NAMESPACE, wapc::HOST_RESPONSE_LEN_FN | wapc::HOST_ERROR_LEN_FN) => i32s(0, 1),
         (wapc::ABORT_NAMESPACE, wapc::ABORT_FN) => i32s(4, 0),
+        (wapc::ABORT_NAMESPACE, wapc::TRACE_FN) => {
+            func(&["i32", "i32", "f64", "f64", "f64", "f64", "f64"], &[])
+        }
         _ => return None,
     })
 }

@@ -34,6 +34,16 @@ impl Deadline {
         Self { tick: began.saturating_add(1).saturating_add(ticks), began, limit }
     }
 
+    /// Returns the deadline of a request that has this time left from the cached tick `began` on. A
+    /// request that has none left is over at once: its caller has passed on what remained of a time
+    /// of its own.
+    pub(crate) fn of_request(began: u64, limit: Duration) -> Self {
+        if limit.is_zero() {
+            return Self { tick: 0, began, limit };
+        }
+        Self::after(began, ticker::ticks(limit), limit)
+    }
+
     /// Returns whether the deadline was counted from this tick.
     #[inline]
     pub(crate) fn began_at(&self, tick: u64) -> bool {
@@ -82,6 +92,14 @@ mod tests {
         assert_eq!(after(7, Duration::from_millis(6)), 10);
         assert_eq!(after(7, Duration::ZERO), 8);
         assert_eq!(after(7, Duration::MAX), NEVER);
+    }
+
+    #[test]
+    fn only_a_request_that_has_no_time_left_is_over_at_once() {
+        let now = ticker::now();
+        assert!(Deadline::of_request(now, Duration::ZERO).is_over());
+        let brief = Duration::from_nanos(1);
+        assert_eq!(Deadline::of_request(now, brief).tick, Deadline::after(now, ticks(brief), brief).tick);
     }
 
     #[test]

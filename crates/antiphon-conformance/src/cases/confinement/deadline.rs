@@ -1,15 +1,15 @@
 //! Deadlines in time: a caller is answered by its deadline, whatever the guest does.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use antiphon::errors::{ErrorKind, Phase};
+use antiphon::errors::{Error, ErrorKind, Phase};
 use antiphon::{Bytes, Limits, Request};
 
 use crate::cases::{RELAY, echo};
-use crate::suite::{Case, Guest, Mode, Need, Subject, case};
+use crate::suite::{Case, Guest, Log, Mode, Need, Subject, case};
 use crate::support::{Answer, Failure, cause, deadline_in, says, soon, timed, took};
 
 pub(super) const CASES: &[Case] = &[
@@ -18,7 +18,10 @@ pub(super) const CASES: &[Case] = &[
     case!(deadline::a_request_may_bring_a_longer_deadline).needs(&[Need::Deadline]),
     case!(deadline::calls_that_begin_in_one_tick_keep_their_own_deadlines).needs(&[Need::Deadline]),
     case!(deadline::the_default_is_two_seconds).needs(&[Need::Deadline]),
-    case!(deadline::a_deadline_of_zero_and_one_without_end_are_served).needs(&[Need::Deadline]),
+    case!(deadline::a_deadline_without_end_is_served).needs(&[Need::Deadline]),
+    case!(deadline::a_call_that_has_no_time_left_does_not_begin).needs(&[Need::Deadline]),
+    case!(deadline::a_call_that_has_no_time_left_starts_no_instance).needs(&[Need::Deadline]),
+    case!(deadline::a_call_on_behalf_of_one_that_is_over_does_not_begin).needs(&[Need::Deadline]),
     case!(deadline::endless_work_of_other_shapes_ends_too).needs(&[Need::Deadline]),
     case!(deadline::an_endless_chain_of_host_calls_ends_too).needs(&[Need::Deadline]),
     case!(deadline::a_pending_host_call_ends_at_the_deadline)
@@ -100,10 +103,64 @@ fn the_default_is_two_seconds(subject: &Subject) {
     took(elapsed, 2000 * MS);
 }
 
-fn a_deadline_of_zero_and_one_without_end_are_served(subject: &Subject) {
-    let host = subject.host(Guest::new(SPIN));
-    let error = host.call_with(Request::new("run", b"").deadline(Duration::ZERO)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+/// Expects the error of a call that had no time left.
+#[track_caller]
+fn was_too_late(error: &Error) {
+    Failure::DEADLINE_BEFORE.check(error);
+    assert_eq!(error.phase(), Some(Phase::Queue));
+    assert_eq!(error.to_string(), "the call's deadline was over before the call began");
+    assert_eq!(error.exceeded().map(|exceeded| exceeded.limit), Some("deadline"));
+}
+
+fn a_call_that_has_no_time_left_does_not_begin(subject: &Subject) {
+    let log = Log::default();
+    let body = r#"(func $run (param i32 i32) (result i32)
+                    (call $console_log (i32.const 0) (i32.const 5))
+                    (call $answer (i32.const 0) (i32.const 0)))
+                  (data (i32.const 0) "begun")"#;
+    let host = subject.host(Guest::new(body).log(&log));
+    host.counted(1);
+    for _ in 0..3 {
+        let request = Request::new("run", b"").deadline(Duration::ZERO);
+        was_too_late(&host.call_with(request).unwrap_err());
+    }
+    assert_eq!(log.texts(), [""; 0]);
+    host.counted(2);
+    // The shortest time that is left is enough for a short call.
+    host.call_with(Request::new("run", b"").deadline(Duration::from_nanos(1))).unwrap();
+    assert_eq!(log.texts(), ["begun"]);
+}
+
+fn a_call_that_has_no_time_left_starts_no_instance(subject: &Subject) {
+    let log = Log::default();
+    let body = r#"(func (export "wapc_init") (call $console_log (i32.const 0) (i32.const 5)))
+                  (func $run (param i32 i32) (result i32) unreachable)
+                  (data (i32.const 0) "start")"#;
+    let host = subject.host(Guest::new(body).log(&log));
+    Failure::TRAPPED.check(&host.call("run", b"").unwrap_err());
+    assert_eq!(log.texts(), ["start"]);
+    was_too_late(&host.call_with(Request::new("run", b"").deadline(Duration::ZERO)).unwrap_err());
+    assert_eq!(log.texts(), [""; 0]);
+    host.counted(1);
+}
+
+fn a_call_on_behalf_of_one_that_is_over_does_not_begin(subject: &Subject) {
+    // The handler keeps its caller beyond the deadline of its call.
+    let kept = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&kept);
+    let outer = subject.host(Guest::new(RELAY).answers(move |call| {
+        *keep.lock().unwrap() = Some(call.caller());
+        echo(call)
+    }));
+    outer.call_with(Request::new("run", b"outer").deadline(50 * MS)).unwrap();
+    thread::sleep(100 * MS);
+    let inner = subject.host(Guest::new(RELAY).answers(echo));
+    let caller = kept.lock().unwrap().take().unwrap();
+    was_too_late(&inner.call_with(Request::new("run", b"inner").caller(caller)).unwrap_err());
+    inner.counted(1);
+}
+
+fn a_deadline_without_end_is_served(subject: &Subject) {
     let quick = subject.host(Guest::new(crate::cases::ECHO));
     let request = Request::new("echo", b"unhurried").deadline(Duration::MAX);
     assert_eq!(quick.call_with(request).unwrap().payload, b"unhurried");

@@ -9,6 +9,8 @@ mod module;
 mod nan;
 mod wasi;
 
+pub(in crate::cases) use deterministic::{CLOCK, SEED, STREAM_OF_ZERO};
+
 /// The topics, each with the cases of one file.
 pub(in crate::cases) const TOPICS: &[&[Case]] =
     &[wasi::CASES, features::CASES, deterministic::CASES, nan::CASES, module::CASES, guests::CASES];

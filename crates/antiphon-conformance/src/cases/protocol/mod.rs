@@ -2,6 +2,7 @@
 
 use crate::suite::Case;
 
+mod assembly_script;
 mod bounds;
 mod host_call;
 mod init;
@@ -13,5 +14,12 @@ pub(in crate::cases) use host_call::{RELAY, echo};
 pub(crate) use outcome::ECHO;
 
 /// The topics, each with the cases of one file.
-pub(in crate::cases) const TOPICS: &[&[Case]] =
-    &[outcome::CASES, bounds::CASES, host_call::CASES, log::CASES, trap::CASES, init::CASES];
+pub(in crate::cases) const TOPICS: &[&[Case]] = &[
+    outcome::CASES,
+    bounds::CASES,
+    host_call::CASES,
+    log::CASES,
+    trap::CASES,
+    init::CASES,
+    assembly_script::CASES,
+];

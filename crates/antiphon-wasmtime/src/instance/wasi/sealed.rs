@@ -1,9 +1,10 @@
 //! The sealed WASI world as imports of a guest.
 
 use antiphon::errors::Error;
+use antiphon::wapc_functions::{ABORT_NAMESPACE, SEED_FN};
 use antiphon::{Conversation, EngineOptions, ModuleInfo};
 pub(in crate::instance) use antiphon_wasi::World;
-use antiphon_wasi::host::Guest;
+use antiphon_wasi::host::{Guest, imports_seed};
 pub(in crate::instance) use antiphon_wasi::host::{import_type, world};
 use antiphon_wasi::{Abi, MODULES, Wait};
 use wasmtime::{Caller, Linker, Result};
@@ -30,12 +31,17 @@ pub(in crate::instance) fn flush(
     antiphon_wasi::host::flush(session.as_deref_mut(), conversation)
 }
 
-/// Defines WASI's functions if the module imports any.
+/// Defines WASI's functions if the module imports any, and `env.seed`.
 pub(in crate::instance) fn link(
     linker: &mut Linker<Data>,
     info: &ModuleInfo,
     options: &EngineOptions,
 ) -> Result<()> {
+    if imports_seed(info) {
+        linker.func_wrap(ABORT_NAMESPACE, SEED_FN, |mut caller: Caller<'_, Data>| {
+            with(&mut caller, Abi::Preview1, |guest| guest.seed())
+        })?;
+    }
     if !info.imports_from(&MODULES.map(|(module, _)| module)) {
         return Ok(());
     }

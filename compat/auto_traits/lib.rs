@@ -1,0 +1,1 @@
+//! Nothing: this package is its test, `tests/auto_traits.rs`.

@@ -1,0 +1,2 @@
+#![doc = "Antiphon under the name of `wapc`."]
+pub use antiphon::*;
