@@ -113,9 +113,9 @@ function readField(reader: Reader, record: Record, key: string): bool {
   } else if (key == "bytes") {
     record.bytes = reader.bytes();
   } else if (key == "list") {
-    record.list = [];
-    for (let left = reader.array(); left > 0 && !reader.bad; left--) {
-      record.list.push(reader.int(i64.MIN_VALUE, i64.MAX_VALUE));
+    record.list = new Array<i64>(reader.array());
+    for (let i = 0; i < record.list.length && !reader.bad; i++) {
+      record.list[i] = reader.int(i64.MIN_VALUE, i64.MAX_VALUE);
     }
   } else if (key == "map") {
     record.pairs = [];
