@@ -178,21 +178,76 @@ static inline int32_t antiphon_serve_(const antiphon_operation *operations, size
 
 // --- reading MessagePack ---------------------------------------------------------------------
 
-// Reads a message from its start to its end. Whatever does not fit sets `bad`, after which every
-// read gives 0 or nothing: look at it once, at the end, with mp_end.
+// Why a message could not be read.
+typedef enum {
+    MP_OK = 0,
+    // The bytes end before the value does.
+    MP_TRUNCATED,
+    // A byte that begins no value, or text that is not UTF-8.
+    MP_MALFORMED,
+    // A value of another type, a number out of range, or a field that is missing.
+    MP_MISMATCH,
+    // Arrays and maps nest deeper than MP_MAX_DEPTH.
+    MP_TOO_DEEP,
+    // Bytes follow the value.
+    MP_TRAILING,
+} mp_error;
+
+// How deep mp_enter goes.
+#define MP_MAX_DEPTH 127
+
+// Reads a message from its start to its end. The first error stays, and every read after it gives
+// 0 or nothing: look at it once, at the end, with mp_end.
 typedef struct {
     antiphon_bytes rest;
-    bool bad;
+    mp_error error;
+    uint32_t depth;
+    // The values that have to follow: those of the arrays and maps that are not read to their end.
+    uint64_t pending;
 } mp_reader;
 
-static inline mp_reader mp_read(antiphon_bytes message) { return (mp_reader){message, false}; }
+static inline mp_reader mp_read(antiphon_bytes message) { return (mp_reader){message, MP_OK, 0, 1}; }
+
+// Makes the reader fail, unless it has failed before. Gives back 0.
+static inline uint64_t mp_fail(mp_reader *reader, mp_error error) {
+    if (!reader->error) reader->error = error;
+    reader->rest.len = 0;
+    return 0;
+}
+
+// Fails unless a field that must be there was found.
+static inline void mp_require(mp_reader *reader, bool found) {
+    if (!found) mp_fail(reader, MP_MISMATCH);
+}
 
 // Whether all of the message was read, and all of it was as expected.
-static inline bool mp_end(const mp_reader *reader) { return !reader->bad && reader->rest.len == 0; }
+static inline bool mp_end(mp_reader *reader) {
+    if (reader->rest.len > 0) mp_fail(reader, MP_TRAILING);
+    return !reader->error;
+}
+
+// The text of an error, for the host.
+static inline antiphon_bytes mp_error_text(mp_error error) {
+    switch (error) {
+        case MP_OK:
+            break;
+        case MP_TRUNCATED:
+            return antiphon_text("msgpack not decoded: the message ends before its value does");
+        case MP_MALFORMED:
+            return antiphon_text("msgpack not decoded: a byte begins no value, or text is not UTF-8");
+        case MP_MISMATCH:
+            return antiphon_text("msgpack not decoded: a value is of another type, out of range, or missing");
+        case MP_TOO_DEEP:
+            return antiphon_text("msgpack not decoded: arrays and maps nest too deep");
+        case MP_TRAILING:
+            return antiphon_text("msgpack not decoded: bytes follow the value");
+    }
+    return (antiphon_bytes){NULL, 0};
+}
 
 static inline antiphon_bytes mp_take_(mp_reader *reader, uint64_t len) {
-    if (reader->bad || len > reader->rest.len) {
-        *reader = (mp_reader){{reader->rest.ptr, 0}, true};
+    if (len > reader->rest.len) {
+        mp_fail(reader, MP_TRUNCATED);
         return reader->rest;
     }
     antiphon_bytes taken = {reader->rest.ptr, (size_t)len};
@@ -208,64 +263,180 @@ static inline uint64_t mp_big_endian_(mp_reader *reader, size_t len) {
     return value;
 }
 
-static inline uint8_t mp_tag_(mp_reader *reader) { return (uint8_t)mp_big_endian_(reader, 1); }
+// The byte that a value begins with.
+static inline uint8_t mp_tag_(mp_reader *reader) {
+    if (reader->pending > 0) reader->pending--;
+    return (uint8_t)mp_big_endian_(reader, 1);
+}
 
-static inline uint64_t mp_no_(mp_reader *reader) {
-    mp_take_(reader, UINT64_MAX);
-    return 0;
+// Whether the next value begins with this tag, which is then behind us.
+static inline bool mp_is_(mp_reader *reader, uint8_t tag) {
+    return reader->rest.len > 0 && reader->rest.ptr[0] == tag && mp_tag_(reader) == tag;
+}
+
+// Fails because of a tag that is none of those expected.
+static inline uint64_t mp_no_(mp_reader *reader, uint8_t tag) {
+    return mp_fail(reader, tag == 0xc1 ? MP_MALFORMED : MP_MISMATCH);
+}
+
+// Whether the next value is nil, which is then behind us: for a field that may be nil.
+static inline bool mp_nil(mp_reader *reader) { return mp_is_(reader, 0xc0); }
+
+static inline bool mp_bool(mp_reader *reader) {
+    uint8_t tag = mp_tag_(reader);
+    if (tag != 0xc2 && tag != 0xc3) mp_no_(reader, tag);
+    return tag == 0xc3;
+}
+
+// A whole number of any width, in two's complement.
+static inline uint64_t mp_whole_(mp_reader *reader, bool *negative) {
+    uint8_t tag = mp_tag_(reader);
+    int64_t number;
+    *negative = false;
+    if (tag <= 0x7f) return tag;
+    if (tag >= 0xcc && tag <= 0xcf) return mp_big_endian_(reader, (size_t)1 << (tag - 0xcc));
+    if (tag >= 0xd0 && tag <= 0xd3) {
+        size_t len = (size_t)1 << (tag - 0xd0);
+        number = (int64_t)(mp_big_endian_(reader, len) << (64 - 8 * len)) >> (64 - 8 * len);
+    } else if (tag >= 0xe0) {
+        number = (int8_t)tag;
+    } else {
+        return mp_no_(reader, tag);
+    }
+    *negative = number < 0;
+    return (uint64_t)number;
 }
 
 // A whole number that is not negative and at most `max`.
 static inline uint64_t mp_uint(mp_reader *reader, uint64_t max) {
-    uint8_t tag = mp_tag_(reader);
-    uint64_t value;
-    if (tag <= 0x7f) {
-        value = tag;
-    } else if (tag >= 0xcc && tag <= 0xcf) {
-        value = mp_big_endian_(reader, (size_t)1 << (tag - 0xcc));
-    } else if (tag >= 0xd0 && tag <= 0xd3) {
-        size_t len = (size_t)1 << (tag - 0xd0);
-        value = mp_big_endian_(reader, len);
-        // The sign bit of a number of that length.
-        if (value >> (8 * len - 1)) return mp_no_(reader);
-    } else {
-        return mp_no_(reader);
-    }
-    return value <= max ? value : mp_no_(reader);
+    bool negative;
+    uint64_t value = mp_whole_(reader, &negative);
+    return negative || value > max ? mp_fail(reader, MP_MISMATCH) : value;
 }
 
-// A length: in the tag itself if that is in `fix` (under `mask`), else in the 1, 2 or 4 bytes after it.
-static inline uint64_t mp_len_(mp_reader *reader, uint8_t fix, uint8_t mask, uint8_t first, size_t shortest) {
+// A whole number from `min` to `max`.
+static inline int64_t mp_int(mp_reader *reader, int64_t min, int64_t max) {
+    bool negative;
+    uint64_t value = mp_whole_(reader, &negative);
+    bool fits = (negative || value <= INT64_MAX) && (int64_t)value >= min && (int64_t)value <= max;
+    return fits ? (int64_t)value : (int64_t)mp_fail(reader, MP_MISMATCH);
+}
+
+static inline float mp_float_(mp_reader *reader) {
+    uint32_t bits = (uint32_t)mp_big_endian_(reader, 4);
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline double mp_double_(mp_reader *reader) {
+    uint64_t bits = mp_big_endian_(reader, 8);
+    double value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+// A number of any type, rounded where it has to be: encoders write 2.0 as the whole number 2.
+static inline float mp_f32(mp_reader *reader) {
+    bool negative;
+    if (mp_is_(reader, 0xca)) return mp_float_(reader);
+    if (mp_is_(reader, 0xcb)) return (float)mp_double_(reader);
+    uint64_t value = mp_whole_(reader, &negative);
+    return negative ? (float)(int64_t)value : (float)value;
+}
+
+// A number of any type, rounded where it has to be.
+static inline double mp_f64(mp_reader *reader) {
+    bool negative;
+    if (mp_is_(reader, 0xca)) return mp_float_(reader);
+    if (mp_is_(reader, 0xcb)) return mp_double_(reader);
+    uint64_t value = mp_whole_(reader, &negative);
+    return negative ? (double)(int64_t)value : (double)value;
+}
+
+// A length: in the tag itself if that is in `fix` (under `mask`, unless that is 0), else in the 1, 2 or 4
+// bytes after it.
+static inline uint32_t mp_len_(mp_reader *reader, uint8_t fix, uint8_t mask, uint8_t first, size_t shortest) {
     uint8_t tag = mp_tag_(reader);
-    if ((tag & ~mask & 0xff) == fix) return tag & mask;
+    if (mask > 0 && (tag & ~mask & 0xff) == fix) return tag & mask;
     for (size_t len = shortest; len <= 4; len *= 2, first++) {
-        if (tag == first) return mp_big_endian_(reader, len);
+        if (tag == first) return (uint32_t)mp_big_endian_(reader, len);
     }
-    return mp_no_(reader);
+    return (uint32_t)mp_no_(reader, tag);
 }
 
-// Text; it points into the message.
+static inline bool antiphon_is_utf8(antiphon_bytes text) {
+    for (size_t i = 0; i < text.len;) {
+        uint8_t lead = text.ptr[i++];
+        if (lead < 0x80) continue;
+        size_t more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+        if (lead < 0xc2 || lead > 0xf4 || more > text.len - i) return false;
+        // The second byte tells what is written longer than it needs, a surrogate, or beyond U+10FFFF.
+        uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+        uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+        if (text.ptr[i] < low || text.ptr[i] > high) return false;
+        for (size_t end = i + more; ++i < end;) {
+            if ((text.ptr[i] & 0xc0) != 0x80) return false;
+        }
+    }
+    return true;
+}
+
+// Text, in UTF-8; it points into the message.
 static inline antiphon_bytes mp_str(mp_reader *reader) {
-    return mp_take_(reader, mp_len_(reader, 0xa0, 0x1f, 0xd9, 1));
+    antiphon_bytes text = mp_take_(reader, mp_len_(reader, 0xa0, 0x1f, 0xd9, 1));
+    if (antiphon_is_utf8(text)) return text;
+    mp_fail(reader, MP_MALFORMED);
+    return reader->rest;
+}
+
+// Bytes (bin); they point into the message.
+static inline antiphon_bytes mp_bin(mp_reader *reader) {
+    return mp_take_(reader, mp_len_(reader, 0, 0, 0xc4, 1));
+}
+
+// So many entries follow, of 1 or 2 values each. A value takes a byte at least: all arrays and maps of a
+// message together claim no more than it has, and a guest may ask for memory for what they claim.
+static inline uint32_t mp_claim_(mp_reader *reader, uint64_t entries, uint64_t values) {
+    reader->pending += entries * values;
+    return (uint32_t)(reader->pending <= reader->rest.len ? entries : mp_fail(reader, MP_TRUNCATED));
+}
+
+// The number of values in an array, which follow.
+static inline uint32_t mp_array(mp_reader *reader) {
+    return mp_claim_(reader, mp_len_(reader, 0x90, 0x0f, 0xdc, 2), 1);
 }
 
 // The number of pairs of a map; a key and a value follow for each.
-static inline uint32_t mp_map(mp_reader *reader) { return (uint32_t)mp_len_(reader, 0x80, 0x0f, 0xde, 2); }
+static inline uint32_t mp_map(mp_reader *reader) {
+    return mp_claim_(reader, mp_len_(reader, 0x80, 0x0f, 0xde, 2), 2);
+}
+
+// For a function that calls itself for what is inside an array or a map: call mp_enter first, go in only
+// if it says so, and call mp_leave after. No message then takes the stack to its end.
+static inline bool mp_enter(mp_reader *reader) {
+    if (reader->depth >= MP_MAX_DEPTH) mp_fail(reader, MP_TOO_DEEP);
+    if (reader->error) return false;
+    reader->depth++;
+    return true;
+}
+
+static inline void mp_leave(mp_reader *reader) { reader->depth--; }
 
 // Passes over a value of any type, with all that is in it.
 static inline void mp_skip(mp_reader *reader) {
-    // Counted, not recursive: no message makes the stack deep. A value takes a byte at least, so
-    // the loop ends with the message.
-    for (uint64_t left = 1; left > 0 && !reader->bad; left--) {
+    // Counted, not recursive: no message makes the stack deep.
+    uint64_t after = reader->pending > 0 ? reader->pending - 1 : 0;
+    do {
         uint8_t tag = mp_tag_(reader);
         if (tag >= 0x80 && tag <= 0x8f) {
-            left += (uint64_t)(tag & 0x0f) * 2;
+            mp_claim_(reader, tag & 0x0f, 2);
         } else if (tag >= 0x90 && tag <= 0x9f) {
-            left += tag & 0x0f;
+            mp_claim_(reader, tag & 0x0f, 1);
         } else if (tag >= 0xa0 && tag <= 0xbf) {
             mp_take_(reader, tag & 0x1f);
         } else if (tag == 0xc1) {
-            mp_no_(reader);
+            mp_no_(reader, tag);
         } else if (tag >= 0xc4 && tag <= 0xc6) {
             mp_take_(reader, mp_big_endian_(reader, (size_t)1 << (tag - 0xc4)));
         } else if (tag >= 0xc7 && tag <= 0xc9) {
@@ -279,11 +450,11 @@ static inline void mp_skip(mp_reader *reader) {
         } else if (tag >= 0xd9 && tag <= 0xdb) {
             mp_take_(reader, mp_big_endian_(reader, (size_t)1 << (tag - 0xd9)));
         } else if (tag == 0xdc || tag == 0xdd) {
-            left += mp_big_endian_(reader, tag == 0xdc ? 2 : 4);
+            mp_claim_(reader, mp_big_endian_(reader, tag == 0xdc ? 2 : 4), 1);
         } else if (tag == 0xde || tag == 0xdf) {
-            left += mp_big_endian_(reader, tag == 0xde ? 2 : 4) * 2;
+            mp_claim_(reader, mp_big_endian_(reader, tag == 0xde ? 2 : 4), 2);
         }
-    }
+    } while (reader->pending > after && !reader->error);
 }
 
 // --- writing MessagePack ---------------------------------------------------------------------
@@ -318,6 +489,10 @@ static inline void mp_tagged_(mp_writer *writer, uint8_t tag, uint64_t value, si
     mp_put_(writer, (antiphon_bytes){bytes, len + 1});
 }
 
+static inline void mp_put_nil(mp_writer *writer) { mp_tagged_(writer, 0xc0, 0, 0); }
+
+static inline void mp_put_bool(mp_writer *writer, bool value) { mp_tagged_(writer, value ? 0xc3 : 0xc2, 0, 0); }
+
 static inline void mp_put_uint(mp_writer *writer, uint64_t value) {
     if (value <= 0x7f) {
         mp_tagged_(writer, (uint8_t)value, 0, 0);
@@ -332,28 +507,64 @@ static inline void mp_put_uint(mp_writer *writer, uint64_t value) {
     }
 }
 
-static inline void mp_put_str(mp_writer *writer, antiphon_bytes text) {
-    if (text.len <= 0x1f) {
-        mp_tagged_(writer, (uint8_t)(0xa0 | text.len), 0, 0);
-    } else if (text.len <= 0xff) {
-        mp_tagged_(writer, 0xd9, text.len, 1);
-    } else if (text.len <= 0xffff) {
-        mp_tagged_(writer, 0xda, text.len, 2);
+static inline void mp_put_int(mp_writer *writer, int64_t value) {
+    if (value >= 0) {
+        mp_put_uint(writer, (uint64_t)value);
+    } else if (value >= -32) {
+        mp_tagged_(writer, (uint8_t)value, 0, 0);
+    } else if (value >= INT8_MIN) {
+        mp_tagged_(writer, 0xd0, (uint64_t)value, 1);
+    } else if (value >= INT16_MIN) {
+        mp_tagged_(writer, 0xd1, (uint64_t)value, 2);
+    } else if (value >= INT32_MIN) {
+        mp_tagged_(writer, 0xd2, (uint64_t)value, 4);
     } else {
-        mp_tagged_(writer, 0xdb, text.len, 4);
+        mp_tagged_(writer, 0xd3, (uint64_t)value, 8);
     }
+}
+
+static inline void mp_put_f32(mp_writer *writer, float value) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    mp_tagged_(writer, 0xca, bits, 4);
+}
+
+static inline void mp_put_f64(mp_writer *writer, double value) {
+    uint64_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    mp_tagged_(writer, 0xcb, bits, 8);
+}
+
+// A length, as mp_len_ reads it.
+static inline void mp_put_len_(mp_writer *writer, size_t length, uint8_t fix, uint8_t mask, uint8_t first,
+                               size_t shortest) {
+    if (mask > 0 && length <= mask) {
+        mp_tagged_(writer, (uint8_t)(fix | length), 0, 0);
+        return;
+    }
+    size_t len = shortest;
+    for (; len < 4 && length >> (8 * len) > 0; len *= 2) first++;
+    mp_tagged_(writer, first, length, len);
+}
+
+static inline void mp_put_str(mp_writer *writer, antiphon_bytes text) {
+    mp_put_len_(writer, text.len, 0xa0, 0x1f, 0xd9, 1);
     mp_put_(writer, text);
+}
+
+static inline void mp_put_bin(mp_writer *writer, antiphon_bytes bytes) {
+    mp_put_len_(writer, bytes.len, 0, 0, 0xc4, 1);
+    mp_put_(writer, bytes);
+}
+
+// Begins an array of so many values, which have to follow.
+static inline void mp_put_array(mp_writer *writer, uint32_t values) {
+    mp_put_len_(writer, values, 0x90, 0x0f, 0xdc, 2);
 }
 
 // Begins a map of so many pairs; a key and a value have to follow for each.
 static inline void mp_put_map(mp_writer *writer, uint32_t pairs) {
-    if (pairs <= 0x0f) {
-        mp_tagged_(writer, (uint8_t)(0x80 | pairs), 0, 0);
-    } else if (pairs <= 0xffff) {
-        mp_tagged_(writer, 0xde, pairs, 2);
-    } else {
-        mp_tagged_(writer, 0xdf, pairs, 4);
-    }
+    mp_put_len_(writer, pairs, 0x80, 0x0f, 0xde, 2);
 }
 
 #endif

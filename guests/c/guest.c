@@ -32,7 +32,7 @@ static antiphon_result greet(antiphon_bytes payload) {
     antiphon_bytes name = {NULL, 0};
     uint64_t count = 0;
     bool has_name = false, has_count = false;
-    for (uint32_t pairs = mp_map(&reader); pairs > 0 && !reader.bad; pairs--) {
+    for (uint32_t pairs = mp_map(&reader); pairs > 0 && !reader.error; pairs--) {
         antiphon_bytes key = mp_str(&reader);
         if (antiphon_equal(key, antiphon_text("name"))) {
             name = mp_str(&reader);
@@ -44,7 +44,8 @@ static antiphon_result greet(antiphon_bytes payload) {
             mp_skip(&reader);
         }
     }
-    if (!mp_end(&reader) || !has_name || !has_count) {
+    mp_require(&reader, has_name && has_count);
+    if (!mp_end(&reader)) {
         return antiphon_fail(antiphon_text("greet wants {name: str, count: u32} in MessagePack"));
     }
     if (count > 1000) return antiphon_fail(antiphon_text("greet says hello 1000 times at most"));

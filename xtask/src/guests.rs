@@ -102,9 +102,9 @@ impl Guest {
             Self::AssemblyScript => {
                 assemblyscript::MODULES.map(|(file, _)| (file, assemblyscript::TARGET)).to_vec()
             }
-            Self::C => vec![(make::C.file, make::C.target)],
-            Self::Go => vec![(make::GO.file, make::GO.target)],
-            Self::Zig => vec![(make::ZIG.file, make::ZIG.target)],
+            Self::C => make::C.modules(),
+            Self::Go => make::GO.modules(),
+            Self::Zig => make::ZIG.modules(),
         }
     }
 

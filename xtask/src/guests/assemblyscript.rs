@@ -11,9 +11,16 @@ use crate::process::{output, run};
 /// The only target of asc.
 pub(crate) const TARGET: &str = "wasm32";
 
-/// The modules, each with its target in `asconfig.json`.
-pub(crate) const MODULES: [(&str, &str); 2] =
-    [("assemblyscript.wasm", "sdk-abort"), ("assemblyscript-env-abort.wasm", "env-abort")];
+/// The modules, each with the arguments of asc. Two are of one source, and are targets in
+/// `asconfig.json`.
+pub(crate) const MODULES: [(&str, &[&str]); 3] = [
+    ("assemblyscript.wasm", &["--target", "sdk-abort"]),
+    ("assemblyscript-env-abort.wasm", &["--target", "env-abort"]),
+    (
+        "assemblyscript-types.wasm",
+        &["assembly/types.ts", "--config", "none", "--optimize", "--use", "abort=assembly/types/abort"],
+    ),
+];
 
 /// The advice if Node.js is missing.
 const ADVICE: &str = "the AssemblyScript guest needs Node.js 20 or newer, with its npm";
@@ -30,8 +37,8 @@ pub(crate) fn find() -> Result<()> {
 pub(crate) fn build(source: &Path, out: &Path) -> Result<Versions> {
     // No package here needs an install script, so none may run.
     run(at("npm", source).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])).context(ADVICE)?;
-    for (file, target) in MODULES {
-        run(asc(source).args(["--target", target, "--outFile"]).arg(out.join(file)))?;
+    for (file, arguments) in MODULES {
+        run(asc(source).args(arguments).arg("--outFile").arg(out.join(file)))?;
     }
     let asc = output(asc(source).arg("--version"))?;
     let sdk = "require('@wapc/as-guest/package.json').version";

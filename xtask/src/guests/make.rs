@@ -10,8 +10,9 @@ use crate::process::run;
 
 /// A guest that `make` builds.
 pub(crate) struct Recipe {
-    /// The module's file name.
-    pub(crate) file: &'static str,
+    /// The modules' file names, each with the source that the `Makefile` is to build it from, unless
+    /// that is the one it builds by itself.
+    pub(crate) files: &'static [(&'static str, Option<&'static str>)],
     /// The target, as the compiler names it.
     pub(crate) target: &'static str,
     /// The variable of the `Makefile` that names the compiler.
@@ -27,7 +28,7 @@ pub(crate) struct Recipe {
 }
 
 pub(crate) const C: Recipe = Recipe {
-    file: "c.wasm",
+    files: &[("c.wasm", None), ("c-types.wasm", Some("types.c"))],
     target: "wasm32",
     variable: "CC",
     compilers: &["clang"],
@@ -37,7 +38,7 @@ pub(crate) const C: Recipe = Recipe {
 };
 
 pub(crate) const ZIG: Recipe = Recipe {
-    file: "zig.wasm",
+    files: &[("zig.wasm", None), ("zig-types.wasm", Some("types.zig"))],
     target: "wasm32-freestanding",
     variable: "ZIG",
     compilers: &["zig", "python3 -m ziglang", "python-zig"],
@@ -47,7 +48,7 @@ pub(crate) const ZIG: Recipe = Recipe {
 };
 
 pub(crate) const GO: Recipe = Recipe {
-    file: "go.wasm",
+    files: &[("go.wasm", None)],
     target: "wasip1/wasm",
     variable: "GO",
     compilers: &["go"],
@@ -57,6 +58,11 @@ pub(crate) const GO: Recipe = Recipe {
 };
 
 impl Recipe {
+    /// Returns the modules, each with its target.
+    pub(crate) fn modules(&self) -> Vec<(&'static str, &'static str)> {
+        self.files.iter().map(|(file, _)| (*file, self.target)).collect()
+    }
+
     /// Checks that the compiler and the other programs are installed.
     ///
     /// # Errors
@@ -79,16 +85,20 @@ impl Recipe {
         // Compilers cache results. A cache in a temporary folder holds nothing stale and leaves
         // nothing behind.
         let cache = tempfile::tempdir()?;
-        run(Command::new("make")
-            .current_dir(source)
-            // Without this, `make` would add lines with the folder's name to the compiler's output.
-            .args(["--always-make", "--no-print-directory"])
-            .arg(format!("{}={compiler}", self.variable))
-            .arg(format!("OUT={}", out.join(self.file).display()))
-            .env("ZIG_LOCAL_CACHE_DIR", cache.path())
-            .env("GOTOOLCHAIN", "local")
-            .env("GOFLAGS", "")
-            .env("GOWORK", "off"))?;
+        for (file, from) in self.files {
+            run(Command::new("make")
+                .current_dir(source)
+                // Without this, `make` would add lines with the folder's name to the compiler's
+                // output.
+                .args(["--always-make", "--no-print-directory"])
+                .arg(format!("{}={compiler}", self.variable))
+                .arg(format!("OUT={}", out.join(file).display()))
+                .args(from.map(|from| format!("SOURCE={from}")))
+                .env("ZIG_LOCAL_CACHE_DIR", cache.path())
+                .env("GOTOOLCHAIN", "local")
+                .env("GOFLAGS", "")
+                .env("GOWORK", "off"))?;
+        }
         Ok(versions)
     }
 

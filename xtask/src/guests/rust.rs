@@ -35,7 +35,7 @@ impl Built {
     }
 }
 
-pub(crate) const MODULES: [Built; 7] = [
+pub(crate) const MODULES: [Built; 8] = [
     Built::new("rust.wasm", "antiphon-guest-rust"),
     Built::new("rust-antiphon.wasm", "antiphon-guest-rust-antiphon"),
     Built::new("rust-antiphon-wasip1.wasm", "antiphon-guest-rust-antiphon").for_wasi(),
@@ -43,6 +43,7 @@ pub(crate) const MODULES: [Built; 7] = [
     Built::new("rust-renamed.wasm", "antiphon-guest-rust-renamed"),
     Built::new("rust-smallest.wasm", "antiphon-guest-rust-smallest"),
     Built::new("rust-smallest-wapc-guest.wasm", "antiphon-guest-rust-smallest-wapc-guest"),
+    Built::new("rust-types.wasm", "antiphon-guest-rust-types"),
 ];
 /// The SDKs whose versions the manifest records.
 const SDKS: [&str; 2] = ["antiphon-guest", "wapc-guest"];

@@ -63,7 +63,8 @@ func greet(payload []byte) ([]byte, error) {
 			reader.Skip()
 		}
 	}
-	if reader.End() != nil || !hasName || !hasCount {
+	reader.Require(hasName && hasCount)
+	if reader.End() != nil {
 		return nil, errors.New("greet wants {name: str, count: u32} in MessagePack")
 	}
 	if count > 1000 {

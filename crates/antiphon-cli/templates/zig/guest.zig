@@ -47,7 +47,7 @@ const GreetResponse = struct { text: []const u8, length: u32 };
 
 /// Takes a GreetRequest and answers a GreetResponse, both in MessagePack.
 fn greet(call: *antiphon.Call, payload: []const u8) ![]const u8 {
-    const request = antiphon.msgpack.decode(GreetRequest, payload) catch
+    const request = antiphon.msgpack.decode(call.allocator, GreetRequest, payload) catch
         return call.fail("greet wants {{name: str, count: u32}} in MessagePack", .{});
     if (request.count > 1000) return call.fail("greet says hello 1000 times at most", .{});
 

@@ -4,3 +4,4 @@
 
 mod engines;
 mod guest_fuel;
+mod messagepack;

@@ -6,13 +6,15 @@ import { Reader, Writer } from "./msgpack";
 /** Takes {name: str, count: u32} and answers {text: str, length: u32}, both in MessagePack. */
 export function greet(payload: ArrayBuffer): Result<ArrayBuffer> {
   const reader = new Reader(payload);
-  let name: string | null = null;
+  let name = "";
   let count: u64 = 0;
+  let hasName = false;
   let hasCount = false;
   for (let pairs = reader.map(); pairs > 0 && !reader.bad; pairs--) {
     const key = reader.string();
     if (key == "name") {
       name = reader.string();
+      hasName = true;
     } else if (key == "count") {
       count = reader.uint(u32.MAX_VALUE);
       hasCount = true;
@@ -20,7 +22,8 @@ export function greet(payload: ArrayBuffer): Result<ArrayBuffer> {
       reader.skip();
     }
   }
-  if (!reader.end() || name === null || !hasCount) {
+  reader.require(hasName && hasCount);
+  if (!reader.end()) {
     return Result.error<ArrayBuffer>(new Error("greet wants {name: str, count: u32} in MessagePack"));
   }
   if (count > 1000) {
