@@ -9,7 +9,7 @@ use wasmi::{Config, Engine, Linker, Module, Store};
 use crate::data::Data;
 use crate::instance::Instance;
 use crate::shim::Shim;
-use crate::{engine, imports, wasi};
+use crate::{engine, imports, trap, wasi};
 
 /// A module that is ready to be instantiated, in either mode.
 pub struct Compiled {
@@ -40,7 +40,7 @@ impl Compiled {
 
         let engine = engine::new(&info.code, options, configure);
         let (bytes, start) = info.export_start(bytes);
-        let module = Module::new(&engine, &bytes).map_err(Error::invalid_module)?;
+        let module = Module::new(&engine, &bytes).map_err(trap::refused)?;
         let mut linker = Linker::new(&engine);
         let linked = imports::link(&mut linker).and_then(|()| wasi::link(&mut linker, &info));
         linked.map_err(Error::invalid_module)?;

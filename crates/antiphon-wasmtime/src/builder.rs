@@ -6,7 +6,7 @@ mod cache;
 use std::sync::Arc;
 
 use antiphon::errors::ErrorKind;
-use antiphon::{EngineOptions, Isolation};
+use antiphon::{EngineOptions, Isolation, Limits};
 use wasmtime::{Config, Engine, Module};
 
 use crate::compile::Source;
@@ -105,13 +105,14 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     }
 
     fn clocked(&self, settings: &Settings) -> Result<Clocked> {
+        let limits = &settings.options.limits;
         Ok(match (&self.engine, &self.module) {
             (Some(engine), _) => Clocked::given(engine),
             // A module knows its engine.
             (None, Some(module)) => Clocked::given(module.engine()),
             (None, None) => match settings.options.isolation {
-                Isolation::PerCall => Pool::engine(&self.config()?, &settings.options.limits)?,
-                _ => Clocked::new(&self.config()?)?,
+                Isolation::PerCall => Pool::engine(&self.config(limits)?, limits)?,
+                _ => Clocked::new(&self.config(limits)?)?,
             },
         })
     }
@@ -152,8 +153,8 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         Ok(settings)
     }
 
-    fn config(&self) -> Result<Config> {
-        let mut config = engine::config();
+    fn config(&self, limits: &Limits) -> Result<Config> {
+        let mut config = engine::config(limits);
         if let Some(configure) = self.configure {
             configure(&mut config);
         }

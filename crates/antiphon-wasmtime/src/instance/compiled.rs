@@ -102,7 +102,7 @@ impl Compiled {
                 }
             }
         } else {
-            pool.warn(&"the host allows larger tables than the provider");
+            pool.warn(&"the host allows larger tables or memories than the pool has room for");
             spare
         };
         let overflow = self.overflow.get_or_init(|| {

@@ -263,7 +263,7 @@ impl Guest {
             Ok(code) => flushed.map(|()| code),
             Err(error) => {
                 let fuel = self.fuel_of(conversation);
-                Err(trap::typed(error, &self.store.data().limiter.0, fuel))
+                Err(trap::typed(error, &self.store, fuel))
             }
         }
     }
@@ -412,7 +412,7 @@ impl Starting {
     }
 
     fn typed(&self, error: wasmtime::Error) -> Error {
-        trap::typed(error, &self.store.data().limiter.0, self.fuel)
+        trap::typed(error, &self.store, self.fuel)
     }
 
     fn arm(&mut self) {

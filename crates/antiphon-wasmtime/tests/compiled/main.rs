@@ -17,6 +17,7 @@ mod directories;
 mod drop_in;
 mod fuel;
 mod isolation;
+mod machine;
 mod stack;
 mod uninterrupted;
 mod waking;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use antiphon_protocol::Violation;
 
-use super::{ErrorKind, Exceeded, Fate, Fault, Phase};
+use super::{ErrorKind, Exceeded, Fate, Fault, Phase, Resource};
 use crate::usage::Usage;
 
 /// A boxed error of any type.
@@ -101,10 +101,34 @@ impl Error {
         Self::new(ErrorKind::InvalidModule, message)
     }
 
+    /// Creates the error of something that the machine or the process refused. `purpose` says what
+    /// it was for, as in `memory for an instance`.
+    ///
+    /// ```
+    /// use antiphon::errors::{Error, Resource};
+    ///
+    /// let error = Error::out_of_resources(Resource::Files, "the memory image of a module");
+    /// assert_eq!(
+    ///     error.message(),
+    ///     "the system refused a file for the memory image of a module: raise the limit on open files (`ulimit -n`)"
+    /// );
+    /// ```
+    #[cold]
+    pub fn out_of_resources(resource: Resource, purpose: impl fmt::Display) -> Self {
+        let message = format!("the system refused {resource} for {purpose}: {}", resource.advice());
+        Self::new(ErrorKind::OutOfResources, message)
+    }
+
     /// Creates the error of a start that failed in a function (`start section`, `_initialize`,
     /// `_start`, `wapc_init`).
+    ///
+    /// It is [`ErrorKind::InitFailed`], unless the machine lacks what the start takes. That is no
+    /// fault of the guest, and stays [`ErrorKind::OutOfResources`].
     #[cold]
     pub fn init(function: &str, cause: Self) -> Self {
+        if cause.kind() == ErrorKind::OutOfResources {
+            return cause.never_born();
+        }
         let message = match cause.kind() {
             ErrorKind::DeadlineExceeded => {
                 format!("{function} init interrupted, execution deadline exceeded")
@@ -207,6 +231,13 @@ impl Error {
     #[must_use]
     pub fn never_began(mut self) -> Self {
         self.0.fate = Fate::Kept;
+        self
+    }
+
+    /// Notes that the instance never came to be.
+    #[must_use]
+    pub fn never_born(mut self) -> Self {
+        self.0.fate = Fate::NeverBorn;
         self
     }
 
@@ -323,6 +354,7 @@ impl fmt::Display for Error {
             | ErrorKind::ReplaceFailed
             | ErrorKind::Unsupported
             | ErrorKind::Overloaded
+            | ErrorKind::OutOfResources
             | ErrorKind::Engine => f.write_str(message),
             ErrorKind::InitFailed => write!(f, "Initialization failed: {message}"),
             _ => write!(f, "Guest call failure: {message}"),

@@ -3,7 +3,9 @@
 mod error;
 mod exceeded;
 mod kind;
+mod resource;
 
 pub use error::{BoxError, Error, Result};
 pub use exceeded::Exceeded;
 pub use kind::{ErrorKind, Fate, Fault, Phase};
+pub use resource::Resource;
