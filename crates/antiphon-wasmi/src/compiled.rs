@@ -38,7 +38,7 @@ impl Compiled {
         info.check(|import| host::import_type(import).filter(|_| options.wasi))?;
         info.needs.check(&options.limits)?;
 
-        let engine = engine::new(&info.code, options, configure);
+        let engine = engine::new(&info.code, options, configure)?;
         let (bytes, start) = info.export_start(bytes);
         let module = Module::new(&engine, &bytes).map_err(trap::refused)?;
         let mut linker = Linker::new(&engine);
@@ -78,6 +78,25 @@ impl Compiled {
             return Err(Error::new(ErrorKind::Unsupported, what));
         }
         Ok(self.options.fuel(limits))
+    }
+
+    /// Refuses a limit of the stack that is not that of the engine, which is fixed when the engine
+    /// is made.
+    pub(crate) fn check_stack(&self, limits: &Limits) -> Result<()> {
+        let stack = self.options.limits.stack_or_default();
+        let Some(limit) = limits.stack.filter(|limit| *limit != stack) else { return Ok(()) };
+        let what = format!(
+            "a limit `stack` of {limit} bytes for an engine whose guests have {stack} bytes: set it on the builder of the \
+             provider"
+        );
+        Err(Error::new(ErrorKind::Unsupported, what))
+    }
+
+    /// Returns the stack of its guests in bytes; `None` if the caller's settings decide.
+    pub(crate) fn stack(&self) -> Option<u64> {
+        let limits = &self.options.limits;
+        let is_ours = limits.stack.is_some() || self.configure.is_none();
+        is_ours.then(|| limits.stack_or_default())
     }
 }
 

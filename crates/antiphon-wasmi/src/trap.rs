@@ -12,7 +12,10 @@ pub(crate) fn typed(error: wasmi::Error, data: &mut Data) -> Error {
     let error = match data.left.take() {
         // One of our imports returned this error.
         Some(Left::Failed(ours)) => ours,
-        _ => from_wasmi(error),
+        _ => match (error.as_trap_code(), data.stack) {
+            (Some(TrapCode::StackOverflow), Some(limit)) => Error::stack_overflow(limit).with_source(error),
+            _ => from_wasmi(error),
+        },
     };
     data.limiter.growth.explain(error)
 }

@@ -41,6 +41,11 @@ pub(crate) struct GuestArgs {
     /// Most memory of the guest, such as `512KiB` or `64MiB`; 64MiB by default
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     pub(crate) memory: Option<u64>,
+    /// Stack of the guest, such as `512KiB` or `8MiB`, up to 1GiB; 512KiB by default
+    ///
+    /// A guest that recurses deeper ends with the error `stack_overflow`.
+    #[arg(long, value_name = "SIZE", value_parser = options::size)]
+    pub(crate) stack: Option<u64>,
     /// Most fuel of a call, and of a start; no limit by default
     ///
     /// Each engine counts fuel in its own units.
@@ -112,6 +117,9 @@ impl GuestArgs {
         }
         if let Some(memory) = self.memory {
             limits = limits.memory(memory);
+        }
+        if let Some(stack) = self.stack {
+            limits = limits.stack(stack);
         }
         if let Some(fuel) = self.fuel {
             limits = limits.fuel(fuel);

@@ -182,3 +182,34 @@ fn a_module_that_is_too_large_for_a_file_is_compiled_and_nothing_of_it_is_left()
         assert!(left.iter().all(|name| name == "key" || name == "lock"), "{left:?}");
     }
 }
+
+#[test]
+fn a_deeper_stack_is_an_option_and_its_limit_is_named() {
+    // On either engine more than the default has room for.
+    let wat = Wat::guest(
+        "(func $down (param i32) (result i32)
+           (if (i32.eqz (local.get 0)) (then (return (i32.const 0))))
+           (i32.add (call $down (i32.sub (local.get 0) (i32.const 1))) (local.get 0)))",
+        "(drop (call $down (i32.const 60000))) (call $respond (i32.const 0) (i32.const 1)) (i32.const 1)",
+    );
+    for arguments in calls(&wat.path(), &["run"]) {
+        let with = |stack: &str| {
+            crate::program::run(
+                texts(&arguments)
+                    .into_iter()
+                    .chain(["--stack", stack].into_iter().filter(|_| !stack.is_empty())),
+            )
+        };
+        let error = with("").failed(3).error();
+        assert_eq!(
+            (&error["code"], &error["limit"]["name"], &error["limit"]["allowed"]),
+            (&"stack_overflow".into(), &"stack".into(), &524_288.into()),
+            "{error:#}"
+        );
+        with("16MiB").answered([0]);
+        assert_eq!(with("64KiB").failed(3).error()["limit"]["allowed"], 65_536);
+        let error = with("2GiB").failed(2).error();
+        assert_eq!(error["code"], "unsupported");
+        assert!(error["message"].as_str().unwrap().contains("`stack`"), "{error:#}");
+    }
+}

@@ -3,6 +3,7 @@
 mod epoch_deadlines;
 mod pooling;
 mod shortage;
+mod stack;
 mod system_info;
 
 use std::sync::{Arc, Weak};
@@ -15,6 +16,7 @@ use wasmtime::{Config, Engine, EngineWeak, WasmFeatures};
 pub(crate) use self::epoch_deadlines::Ticks;
 pub(crate) use self::pooling::Pool;
 pub(crate) use self::shortage::{lacked, lacked_by, shortage};
+pub(crate) use self::stack::{HOST, fit as fit_stack, leave_unset as leave_stack_unset};
 use self::system_info::SystemInfo;
 
 /// An engine, with what ends its guests in time.
@@ -128,8 +130,8 @@ pub(crate) fn config(limits: &Limits) -> Config {
     config
 }
 
-/// The limit on address space, in bytes, below which memories are made as small as they may be. Above
-/// it there is room for 64 memories as Wasmtime makes them.
+/// The limit on address space, in bytes, below which memories are made as small as they may be.
+/// Above it there is room for 64 memories as Wasmtime makes them.
 const SCARCE: u64 = 256 << 30;
 
 /// Reserves less address space for each memory, if this process may have little.
@@ -139,10 +141,12 @@ const SCARCE: u64 = 256 << 30;
 /// a memory gets as much as the guest's limit allows, and moves if a host allows more.
 fn reserve(config: &mut Config, limits: &Limits, address_space: Option<u64>) {
     const GUARD: u64 = 64 << 10;
+    /// The most that a memory of 32-bit addresses can have.
+    const LARGEST: u64 = 4 << 30;
 
     let Some(address_space) = address_space.filter(|limit| *limit < SCARCE) else { return };
     // A limit that is out of all proportion to the address space is no reason to fail.
-    let reservation = limits.memory_or_default().min(address_space / 16);
+    let reservation = limits.memory_or_default().min(address_space / 16).min(LARGEST);
     config
         .memory_reservation(reservation)
         .memory_reservation_for_growth(reservation)
@@ -190,5 +194,6 @@ mod tests {
         assert_eq!(scarce(Limits::new()), (64 << 20, 64 << 10));
         assert_eq!(scarce(Limits::new().memory(1 << 20)), (1 << 20, 64 << 10));
         assert_eq!(scarce(Limits::new().memory(u64::MAX)), (1 << 30, 64 << 10));
+        assert_eq!(reserved(Limits::new().memory(u64::MAX), Some(SCARCE - 1)), (4 << 30, 64 << 10));
     }
 }

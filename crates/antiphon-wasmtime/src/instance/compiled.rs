@@ -123,6 +123,8 @@ fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Erro
     let clock = engine.clock;
     let limits = settings.options.provider_limits();
     engine.check_fuel(&limits)?;
+    settings.options.stack()?;
+    engine.check_stack(&limits)?;
     if settings.options.deterministic.is_some() && settings.epochs.is_some() {
         return Err(Error::new(
             ErrorKind::Unsupported,

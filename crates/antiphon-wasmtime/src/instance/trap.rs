@@ -20,6 +20,10 @@ pub(super) fn typed(error: wasmtime::Error, store: &Store<Data>, fuel: Option<u6
         Ok(ours) => ours,
         Err(error) => match (error.downcast_ref(), fuel) {
             (Some(&Trap::OutOfFuel), Some(limit)) => Error::out_of_fuel(limit).with_source(Trap::OutOfFuel),
+            (Some(&Trap::StackOverflow), _) => {
+                let limit = store.engine().get_max_wasm_stack().try_into().unwrap_or(u64::MAX);
+                Error::stack_overflow(limit).with_source(Trap::StackOverflow)
+            }
             _ if backtrace.is_some() => from_trap(error, true),
             _ => match shortage(error, purpose(store)) {
                 Ok(ours) => ours,
@@ -65,7 +69,6 @@ fn from_trap(error: wasmtime::Error, in_guest: bool) -> Error {
         return Error::new(kind, format!("{}", error.root_cause())).with_source(error);
     };
     let kind = match trap {
-        Trap::StackOverflow => ErrorKind::StackOverflow,
         Trap::OutOfFuel => ErrorKind::OutOfFuel,
         // Only an engine that the caller interrupts by other means gets here, because our epochs
         // return typed errors.

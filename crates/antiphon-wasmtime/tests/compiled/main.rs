@@ -18,6 +18,7 @@ mod drop_in;
 mod fuel;
 mod isolation;
 mod machine;
+mod signals;
 mod stack;
 mod uninterrupted;
 mod waking;

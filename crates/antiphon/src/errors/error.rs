@@ -93,6 +93,16 @@ impl Error {
             .with_exceeded(Exceeded::new("fuel", limit, limit, "units"))
     }
 
+    /// Creates the error of a guest that recursed deeper than its stack of `limit` bytes allows.
+    #[cold]
+    pub fn stack_overflow(limit: u64) -> Self {
+        Self::new(
+            ErrorKind::StackOverflow,
+            format!("the stack overflowed: the limit `stack` is {limit} bytes"),
+        )
+        .with_exceeded(Exceeded::new("stack", limit, limit, "bytes"))
+    }
+
     /// Creates the error of a module that the engine refused. The reason may quote a hostile
     /// module, so it is cut at 4,000 characters.
     #[cold]
@@ -272,8 +282,7 @@ impl Error {
     }
 
     /// Returns the limit that ended the call or (for [`ErrorKind::InitFailed`]) the start, in
-    /// numbers. `None` where no limit ended it, and for [`ErrorKind::StackOverflow`], whose limit
-    /// is the engine's.
+    /// numbers. `None` where no limit ended it.
     #[must_use]
     pub fn exceeded(&self) -> Option<Exceeded> {
         self.0.exceeded

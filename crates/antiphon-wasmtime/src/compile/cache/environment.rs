@@ -38,10 +38,11 @@ impl Environment {
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             features: features().join(" "),
             settings: format!(
-                "fuel {}, epochs {}, deterministic {}{}",
+                "fuel {}, epochs {}, deterministic {}{}{}",
                 yes(engine.get_consume_fuel()),
                 yes(engine.get_epoch_interruption()),
                 yes(deterministic),
+                if engine.get_signals_based_traps() { "" } else { ", traps without signals" },
                 reserved(engine.get_memory_reservation())
             ),
             hash: [0; 32],
