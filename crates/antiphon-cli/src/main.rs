@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::terminal::Report;
 
 fn main() -> ExitCode {
+    survive_file_limits();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
@@ -48,6 +49,15 @@ fn main() -> ExitCode {
     terminal::set_format(cli.error_format);
     terminal::show_library_messages(cli.verbose);
     commands::run(&cli.command).unwrap_or_else(failed(cli.error_format))
+}
+
+/// Lets a write beyond the limit on the size of files (`ulimit -f`) fail, instead of ending the
+/// program by SIGXFSZ: a module that cannot be kept in the cache is compiled, with a warning.
+fn survive_file_limits() {
+    // A signal that is caught, by whatever handler, does not end the program. If this fails, a
+    // write beyond the limit does.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(libc::SIGXFSZ, std::sync::Arc::default());
 }
 
 /// Reports why a command failed, and returns the exit code for it.

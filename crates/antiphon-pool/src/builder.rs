@@ -186,7 +186,8 @@ impl HostPoolBuilder {
     ///
     /// # Errors
     /// [`InitFailed`](ErrorKind::InitFailed) or [`InvalidModule`](ErrorKind::InvalidModule) if the
-    /// guest cannot be started. [`Unsupported`](ErrorKind::Unsupported) if the settings contradict
+    /// guest cannot be started, and [`OutOfResources`](ErrorKind::OutOfResources) if the machine lacks
+    /// what that takes. [`Unsupported`](ErrorKind::Unsupported) if the settings contradict
     /// each other, or the engine has no asynchronous mode.
     ///
     /// # Cancel safety
@@ -201,6 +202,7 @@ impl HostPoolBuilder {
         let inner = Arc::new_cyclic(|inner| {
             let bell = Bell::new(Weak::clone(inner));
             Inner {
+                keeper: bell.keeper(),
                 queue: Queue::new(bounds, (1, Arc::clone(&version)), move || bell.ring()),
                 settings,
                 blueprint,

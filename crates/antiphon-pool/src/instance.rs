@@ -50,7 +50,7 @@ impl Instance {
     pub(crate) fn is_lost_by(&self, error: &Error) -> bool {
         match error.fate() {
             Fate::Kept => false,
-            Fate::NeverBorn => error.kind() == ErrorKind::InitFailed,
+            Fate::NeverBorn => matches!(error.kind(), ErrorKind::InitFailed | ErrorKind::OutOfResources),
             _ => self.host.isolation() == Isolation::Reuse,
         }
     }

@@ -1,18 +1,24 @@
 //! The pool, and the path of a call, top to bottom.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Instant;
 
 #[cfg(doc)]
 use antiphon::errors::ErrorKind;
 use antiphon::errors::Result;
-use antiphon::{BoxFuture, Request, Response, block_on};
+use antiphon::{Awaiting, BoxFuture, Request, Response, block_on, ticker};
 
+use crate::instance::Instance;
+use crate::keeper::LOOK;
 use crate::lease::{Lease, Plain};
 #[cfg(feature = "tower")]
 use crate::promise::Promise;
+use crate::queue::Turn;
 use crate::report::{CallSpan, PoolStats};
 use crate::shared::Inner;
 
@@ -69,7 +75,8 @@ impl HostPool {
     /// - [`DeadlineExceeded`](ErrorKind::DeadlineExceeded) in
     ///   [`Phase::Queue`](antiphon::errors::Phase::Queue) if the wait for an instance took too
     ///   long.
-    /// - [`InitFailed`](ErrorKind::InitFailed), at once, while no instance can be started.
+    /// - [`InitFailed`](ErrorKind::InitFailed) or [`OutOfResources`](ErrorKind::OutOfResources), at
+    ///   once, while no instance can be started.
     /// - [`Reentrancy`](ErrorKind::Reentrancy), at once, if a handler of the pool makes the call
     ///   and every instance would be held by a call that waits for another one, or if the call is
     ///   nested too deep ([`Caller::MAX_DEPTH`](antiphon::Caller::MAX_DEPTH)).
@@ -203,13 +210,41 @@ impl Inner {
         request.begin(self.queue.current().deadline());
         let _queued = self.blueprint.meters.queued();
         let awaiting = request.awaiting();
-        let turn = async { self.queue.enter(promised, awaiting).await.map(|held| Lease::new(self, held)) };
+        let turn = async { self.turn(promised, awaiting).await.map(|held| Lease::new(self, held)) };
         let lease =
             request.queue(self.settings.wait, turn).await?.map_err(|refusal| self.refusal(refusal))?;
         let waited = since.elapsed();
         self.tally.waits.record(waited);
         self.blueprint.meters.waited(waited);
         Ok(lease)
+    }
+
+    /// Waits in the queue. If the system refuses the keeper's thread, the call starts an instance
+    /// itself.
+    async fn turn(&self, promised: bool, awaiting: Awaiting) -> Turn<Instance> {
+        if self.keeper.is_absent() && self.queue.is_failing() {
+            // Without a keeper nothing else tries again, and the call would be refused at once.
+            self.keeper.stand_in(self).await;
+        }
+        let mut turn = pin!(self.queue.enter(promised, awaiting));
+        // The keeper's thread is started where the call enters the queue.
+        if let Poll::Ready(turn) = poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await {
+            return turn;
+        }
+        while self.keeper.is_absent() {
+            let mut start = pin!(self.keeper.stand_in(self));
+            let came = poll_fn(|cx| match turn.as_mut().poll(cx) {
+                Poll::Ready(turn) => Poll::Ready(Some(turn)),
+                Poll::Pending => start.as_mut().poll(cx).map(|()| None),
+            });
+            if let Some(turn) = came.await {
+                return turn;
+            }
+            if let Some(turn) = ticker::within(LOOK, turn.as_mut()).await {
+                return turn;
+            }
+        }
+        turn.await
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use antiphon::errors::{Error, ErrorKind, Result};
 
 use crate::instance::{Blueprint, Instance};
+use crate::keeper::Keeper;
 use crate::queue::{Queue, Refusal};
 use crate::report::Tally;
 use crate::version::{History, Version};
@@ -15,6 +16,7 @@ use crate::version::{History, Version};
 /// The state that all clones of a pool share.
 pub(crate) struct Inner {
     pub(crate) queue: Queue<Instance>,
+    pub(crate) keeper: Arc<Keeper>,
     pub(crate) settings: Settings,
     pub(crate) blueprint: Blueprint,
     pub(crate) history: Arc<History>,
@@ -60,7 +62,11 @@ impl Inner {
                 Error::new(ErrorKind::Overloaded, what)
             }
             Refusal::Failing(failure) => {
-                Error::new(ErrorKind::InitFailed, failure.message().to_owned()).with_source(Failure(failure))
+                let kind = match failure.kind() {
+                    ErrorKind::OutOfResources => ErrorKind::OutOfResources,
+                    _ => ErrorKind::InitFailed,
+                };
+                Error::new(kind, failure.message().to_owned()).with_source(Failure(failure)).never_born()
             }
             // The table of kinds has none for a drained pool. A caller does what it does with a
             // full one: it goes elsewhere.

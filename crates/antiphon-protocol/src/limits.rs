@@ -85,6 +85,10 @@ limits! {
     table_elements / table_elements_or_default: u64 = 20_000;
     /// The largest size of a module, in bytes. The default is 16 MiB.
     module / module_or_default: u64 = 16 * MIB;
+    /// The stack of the guest, in bytes, up to 1 GiB. The default is 512 KiB. An engine whose
+    /// guests have a stack of another form gives them room for about as many calls. It is fixed
+    /// where a module is compiled, so it is set on the builder of the provider.
+    stack / stack_or_default: u64 = 512 * KIB;
     /// The wall-clock time of one call: queueing, rebuilding, guest, and host calls
     /// together. The default is 2 s.
     deadline / deadline_or_default: Duration = Duration::from_secs(2);

@@ -9,7 +9,7 @@ use wasmi::{Config, Engine, Linker, Module, Store};
 use crate::data::Data;
 use crate::instance::Instance;
 use crate::shim::Shim;
-use crate::{engine, imports, wasi};
+use crate::{engine, imports, trap, wasi};
 
 /// A module that is ready to be instantiated, in either mode.
 pub struct Compiled {
@@ -39,9 +39,9 @@ impl Compiled {
         info.check(|import| host::import_type(import).filter(|_| options.wasi))?;
         info.needs.check(&limits)?;
 
-        let engine = engine::new(&info.code, options, configure);
+        let engine = engine::new(&info.code, options, configure)?;
         let (bytes, start) = info.export_start(bytes);
-        let module = Module::new(&engine, &bytes).map_err(Error::invalid_module)?;
+        let module = Module::new(&engine, &bytes).map_err(trap::refused)?;
         let mut linker = Linker::new(&engine);
         let linked = imports::link(&mut linker).and_then(|()| wasi::link(&mut linker, &info));
         linked.map_err(Error::invalid_module)?;
@@ -80,6 +80,25 @@ impl Compiled {
             return Err(Error::new(ErrorKind::Unsupported, what));
         }
         Ok(self.options.fuel(limits))
+    }
+
+    /// Refuses a limit of the stack that is not that of the engine, which is fixed when the engine
+    /// is made.
+    pub(crate) fn check_stack(&self, limits: &Limits) -> Result<()> {
+        let stack = self.options.limits.stack_or_default();
+        let Some(limit) = limits.stack.filter(|limit| *limit != stack) else { return Ok(()) };
+        let what = format!(
+            "a limit `stack` of {limit} bytes for an engine whose guests have {stack} bytes: set it on the builder of the \
+             provider"
+        );
+        Err(Error::new(ErrorKind::Unsupported, what))
+    }
+
+    /// Returns the stack of its guests in bytes; `None` if the caller's settings decide.
+    pub(crate) fn stack(&self) -> Option<u64> {
+        let limits = &self.options.limits;
+        let is_ours = limits.stack.is_some() || self.configure.is_none();
+        is_ours.then(|| limits.stack_or_default())
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Data {
     /// The guest's memory, known once the instance exists.
     pub(crate) memory: Option<Memory>,
     pub(crate) limiter: Limiter,
+    /// The size of the stack in bytes, if it is known.
+    pub(crate) stack: Option<u64>,
     pub(crate) fuel: Fuel,
     /// Whether guest code may be suspended where it waits for its host, and resumed later.
     pub(crate) suspends: bool,

@@ -9,6 +9,7 @@
 //! jump from one to the next as far as LLVM turns calls into jumps; where calls remain, the end of
 //! each slice unwinds them.
 
+use antiphon::errors::Result;
 use antiphon::module_info::CodeInfo;
 use antiphon::{EngineOptions, Limits, default_limits};
 use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, OperatorCost};
@@ -26,7 +27,14 @@ const LAZY_LOCALS: u64 = 4096;
 
 /// Makes an engine for one module. wasmi keeps the code of a module as long as its engine, so a
 /// replaced module takes its code with it.
-pub(crate) fn new(code: &CodeInfo, options: &EngineOptions, configure: Option<fn(&mut Config)>) -> Engine {
+///
+/// # Errors
+/// No guest can have a stack of the size that is asked for.
+pub(crate) fn new(
+    code: &CodeInfo,
+    options: &EngineOptions,
+    configure: Option<fn(&mut Config)>,
+) -> Result<Engine> {
     let mut config = config(code);
     if let Some(configure) = configure {
         configure(&mut config);
@@ -36,10 +44,31 @@ pub(crate) fn new(code: &CodeInfo, options: &EngineOptions, configure: Option<fn
         // canonical in any case.)
         config.wasm_relaxed_simd(false);
     }
+    if let Some(stack) = options.stack()? {
+        set_stack(&mut config, stack);
+    }
     // Set after `configure`, because deadlines depend on it.
     config.consume_fuel(true);
     charge(&mut config, code, &options.limits.or(default_limits()));
-    Engine::new(&config)
+    Ok(Engine::new(&config))
+}
+
+/// The size in bytes of a stack that has not grown yet. It is that of wasmi.
+const SMALLEST_STACK: usize = 1_000;
+
+/// Gives the guest as many calls and values as the default gives it, in proportion to its stack.
+fn set_stack(config: &mut Config, stack: u64) {
+    let scaled = |most: usize| {
+        let most = u64::try_from(most).unwrap_or(u64::MAX);
+        let scaled = most.saturating_mul(stack) / Limits::new().stack_or_default();
+        usize::try_from(scaled).unwrap_or(usize::MAX).max(1)
+    };
+    // wasmi begins with the smallest height, and panics if that is above the largest one.
+    config
+        .set_max_recursion_depth(scaled(MAX_RECURSION))
+        .set_min_stack_height(0)
+        .set_max_stack_height(scaled(MAX_STACK))
+        .set_min_stack_height(scaled(MAX_STACK).min(SMALLEST_STACK));
 }
 
 fn config(code: &CodeInfo) -> Config {

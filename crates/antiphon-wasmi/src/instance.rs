@@ -79,11 +79,13 @@ impl antiphon::provider::Instance for Instance {
         // The host has merged these limits already, unless it sees this provider through a wrapper.
         let limits = conversation.limits().stricter(compiled.limits());
         compiled.info.needs.check(&limits)?;
+        compiled.check_stack(&limits)?;
         let fuel = Fuel::new(compiled.info.code.grows_tables, compiled.fuel(&limits)?);
         let data = Data {
             conversation: mem::replace(conversation, spare),
             memory: None,
             limiter: Limiter { growth: Growth::new(&limits), starved_in_table_grow: false },
+            stack: compiled.stack(),
             fuel,
             suspends: host == HostKind::Async,
             yields: host == HostKind::Async && compiled.options.cooperative,

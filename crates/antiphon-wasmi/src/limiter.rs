@@ -2,7 +2,7 @@
 
 use antiphon::growth::Growth;
 use wasmi::ResourceLimiter;
-use wasmi::errors::TableError;
+use wasmi::errors::{MemoryError, TableError};
 use wasmi_core::LimiterError;
 
 /// Refuses growth beyond the limits, and notes a state that wasmi cannot resume from.
@@ -21,12 +21,22 @@ impl ResourceLimiter for Limiter {
         Ok(self.growth.memory(desired))
     }
 
+    fn memory_grow_failed(&mut self, error: &MemoryError) -> Result<(), LimiterError> {
+        if matches!(error, MemoryError::OutOfSystemMemory) {
+            self.growth.system_refused();
+        }
+        Ok(())
+    }
+
     fn table_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> Allowed {
         Ok(self.growth.table(desired))
     }
 
     fn table_grow_failed(&mut self, error: &TableError) -> Result<(), LimiterError> {
         self.starved_in_table_grow |= matches!(error, TableError::OutOfFuel { .. });
+        if matches!(error, TableError::OutOfSystemMemory) {
+            self.growth.system_refused();
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ mod cache;
 use std::sync::Arc;
 
 use antiphon::errors::ErrorKind;
-use antiphon::{EngineOptions, Isolation, default_limits};
+use antiphon::{EngineOptions, Isolation, Limits, default_limits};
 use wasmtime::{Config, Engine, Module};
 
 use crate::compile::Source;
@@ -45,6 +45,7 @@ pub struct WasmtimeEngineProviderBuilder<'a> {
     options: EngineOptions,
     epochs: Option<EpochDeadlines>,
     uninterrupted: bool,
+    signals: Option<bool>,
 }
 
 impl<'a> WasmtimeEngineProviderBuilder<'a> {
@@ -65,6 +66,9 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     }
 
     /// Changes the settings of the engine that the builder makes, for example to turn a feature on.
+    ///
+    /// The stacks of guests that can suspend follow `max_wasm_stack`, unless `async_stack_size` is
+    /// set too. The limit [`stack`](antiphon::Limits::stack) replaces what is set here.
     pub fn configure(mut self, configure: fn(&mut Config)) -> Self {
         self.configure = Some(configure);
         self
@@ -87,6 +91,26 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         self
     }
 
+    /// Sets whether the traps of guests are signals of the system, which is on by default.
+    ///
+    /// The engine then leaves most checks to the processor, and turns SIGSEGV, SIGBUS, SIGILL and
+    /// SIGFPE of guest code into traps. The system ends a process in which a thread that blocks
+    /// such a signal causes it. So guests must not run on threads that block all signals, as those
+    /// of some servers do, which handle signals on one thread of their own. For such threads, turn
+    /// this off, or block only what is meant to be handled elsewhere (SIGINT, SIGTERM, ...).
+    ///
+    /// Off costs checks in guest code: of bounds at each access of memory, and of divisors. How
+    /// much that is depends on the guest, so measure it. To unblock the signals around each call
+    /// instead would take two calls of the system, 200 ns together where it was measured, which is
+    /// more than a whole call of a small guest takes.
+    ///
+    /// The builder refuses this as [`ErrorKind::Unsupported`] together with an engine or a module
+    /// of the caller.
+    pub fn signals_based_traps(mut self, enabled: bool) -> Self {
+        self.signals = Some(enabled);
+        self
+    }
+
     fn compile(&self) -> Result<Arc<Compiled>> {
         let source = match (self.module_bytes, &self.module) {
             (None, None) if let Some(artifact) = self.artifact => Source::Artifact(artifact),
@@ -105,15 +129,14 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     }
 
     fn clocked(&self, settings: &Settings) -> Result<Clocked> {
+        let limits = &settings.options.limits.or(default_limits());
         Ok(match (&self.engine, &self.module) {
             (Some(engine), _) => Clocked::given(engine),
             // A module knows its engine.
             (None, Some(module)) => Clocked::given(module.engine()),
             (None, None) => match settings.options.isolation {
-                Isolation::PerCall => {
-                    Pool::engine(&self.config()?, &settings.options.limits.or(default_limits()))?
-                }
-                _ => Clocked::new(&self.config()?)?,
+                Isolation::PerCall => Pool::engine(&self.config(limits)?, limits)?,
+                _ => Clocked::new(&self.config(limits)?)?,
             },
         })
     }
@@ -135,6 +158,11 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
                 "an engine of the caller's is interrupted or not as it was made: its settings are fixed",
             ));
         }
+        if self.signals.is_some() && (self.engine.is_some() || self.module.is_some()) {
+            return Err(unsupported(
+                "an engine of the caller's has traps by signals or not as it was made: its settings are fixed",
+            ));
+        }
         if options.deterministic.is_some() {
             if self.engine.is_some() || self.module.is_some() {
                 return Err(unsupported(
@@ -150,10 +178,15 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
         Ok(Settings { options: Arc::new(options), epochs: self.epochs, cache: self.cache.clone() })
     }
 
-    fn config(&self) -> Result<Config> {
-        let mut config = engine::config();
+    fn config(&self, limits: &Limits) -> Result<Config> {
+        let mut config = engine::config(limits);
         if let Some(configure) = self.configure {
+            engine::leave_stack_unset(&mut config);
             configure(&mut config);
+        }
+        engine::fit_stack(&mut config, &self.options, self.configure.is_some())?;
+        if let Some(signals) = self.signals {
+            config.signals_based_traps(signals);
         }
         // Set after `configure`, because deadlines depend on it.
         config.epoch_interruption(!self.uninterrupted);

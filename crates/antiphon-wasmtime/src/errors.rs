@@ -5,6 +5,8 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use antiphon::errors::ErrorKind;
 
+use crate::engine::shortage;
+
 /// The result of building a provider.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -70,7 +72,10 @@ impl From<wasmtime::Error> for Error {
         // One of our errors may have come through a function of Wasmtime.
         match error.downcast() {
             Ok(ours) => Self::Refused(ours),
-            Err(error) => Self::Wasmtime(error),
+            Err(error) => match shortage(error, "an engine and its modules") {
+                Ok(ours) => Self::Refused(ours.never_born()),
+                Err(error) => Self::Wasmtime(error),
+            },
         }
     }
 }

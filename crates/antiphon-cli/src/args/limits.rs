@@ -18,6 +18,11 @@ pub(crate) struct LimitArgs {
     /// Most memory of the guest, such as `512KiB` or `64MiB`; 64MiB by default
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     memory: Option<u64>,
+    /// Stack of the guest, such as `512KiB` or `8MiB`, up to 1GiB; 512KiB by default
+    ///
+    /// A guest that recurses deeper ends with the error `stack_overflow`.
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    stack: Option<u64>,
     /// Most fuel of a call, and of a start; no limit by default
     ///
     /// Each engine counts fuel in its own units.
@@ -66,6 +71,9 @@ impl LimitArgs {
         if let Some(memory) = self.memory {
             limits = limits.memory(memory);
         }
+        if let Some(stack) = self.stack {
+            limits = limits.stack(stack);
+        }
         if let Some(fuel) = self.fuel {
             limits = limits.fuel(fuel);
         }
@@ -90,6 +98,7 @@ pub(crate) fn option_of(limit: &str) -> Option<&'static str> {
     Some(match limit {
         "deadline" | "init_deadline" => "--deadline",
         "memory" => "--memory",
+        "stack" => "--stack",
         "fuel" => "--fuel",
         "request" | "response" | "host_payload" => "--payload",
         "host_calls" => "--host-calls",
@@ -125,6 +134,7 @@ mod tests {
         );
         for (option, expected) in [
             ("--memory", Limits::new().memory(1_000)),
+            ("--stack", Limits::new().stack(1_000)),
             ("--fuel", Limits::new().fuel(1_000)),
             ("--host-calls", Limits::new().host_calls(1_000)),
             ("--host-call-bytes", Limits::new().host_call_bytes(1_000)),

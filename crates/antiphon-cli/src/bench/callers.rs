@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use antiphon::errors::{Error, Resource};
 use antiphon_pool::HostPool;
 use tokio::runtime::{Builder, Runtime};
 
@@ -21,6 +22,9 @@ pub(crate) struct Work {
 }
 
 /// A number of callers, all of them tasks or all of them threads.
+///
+/// The tasks are shared out among a thread for each processor, each with a runtime of its own.
+/// Tokio's runtime with many threads panics, or waits forever, if the system refuses it a thread.
 #[derive(Debug)]
 pub(crate) struct Callers {
     mode: Mode,
@@ -31,12 +35,7 @@ pub(crate) struct Callers {
 
 impl Callers {
     pub(crate) fn new(mode: Mode, number: usize) -> Result<Self, Failure> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(number.clamp(1, processors()))
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::System("cannot start the asynchronous runtime", error))?;
-        Ok(Self { mode, number, runtime })
+        Ok(Self { mode, number, runtime: runtime()? })
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {
@@ -57,16 +56,22 @@ impl Callers {
     ) -> Result<Duration, Failure> {
         let (done, all_done) = mpsc::channel::<()>();
         let begun = Instant::now();
-        let started = (0..self.number).try_for_each(|number| {
-            let caller = Caller {
-                pool: pool.clone(),
-                work: Arc::clone(work),
-                tally: Arc::clone(tally),
-                number,
-                _done: done.clone(),
-            };
-            self.start(caller)
-        });
+        let caller = |number| Caller {
+            pool: pool.clone(),
+            work: Arc::clone(work),
+            tally: Arc::clone(tally),
+            number,
+            _done: done.clone(),
+        };
+        let started = match self.mode {
+            Mode::Async => {
+                let workers = self.number.clamp(1, processors());
+                (0..workers).try_for_each(|first| {
+                    self.start_tasks((first..self.number).step_by(workers).map(caller).collect())
+                })
+            }
+            Mode::Sync => (0..self.number).map(caller).try_for_each(|caller| self.start_thread(caller)),
+        };
         drop(done);
         if started.is_err() {
             tally.stop();
@@ -79,25 +84,41 @@ impl Callers {
         started.map(|()| begun.elapsed())
     }
 
-    fn start(&self, caller: Caller) -> Result<(), Failure> {
-        match self.mode {
-            Mode::Async => {
-                // With more tasks than workers, each task yields after every call. Calls that never
-                // wait would otherwise keep a worker for one caller and starve the others.
-                let crowded = self.number > self.runtime.metrics().num_workers();
-                drop(self.runtime.spawn(caller.call(crowded)));
-                Ok(())
-            }
-            Mode::Sync => {
-                let runtime = self.runtime.handle().clone();
-                let run = move || {
-                    let _inside = runtime.enter();
-                    caller.call_blocking();
-                };
-                let spawned = thread::Builder::new().name("caller".into()).spawn(run);
-                spawned.map(drop).map_err(|error| Failure::System("cannot start so many threads", error))
-            }
-        }
+    /// Starts some of the callers as tasks of one thread.
+    fn start_tasks(&self, callers: Vec<Caller>) -> Result<(), Failure> {
+        // With more tasks than one, each task yields after every call. Calls that never wait would
+        // otherwise keep the thread for one caller and starve the others.
+        let crowded = callers.len() > 1;
+        let runtime = runtime()?;
+        let run = move || {
+            let tasks: Vec<_> =
+                callers.into_iter().map(|caller| runtime.spawn(caller.call(crowded))).collect();
+            runtime.block_on(async {
+                for task in tasks {
+                    // A caller that panicked has dropped its end of the channel, as any other.
+                    let _ = task.await;
+                }
+            });
+            runtime.shutdown_background();
+        };
+        self.start_on_thread(run)
+    }
+
+    /// Starts a caller as a thread.
+    fn start_thread(&self, caller: Caller) -> Result<(), Failure> {
+        let runtime = self.runtime.handle().clone();
+        self.start_on_thread(move || {
+            let _inside = runtime.enter();
+            caller.call_blocking();
+        })
+    }
+
+    fn start_on_thread(&self, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+        let spawned = thread::Builder::new().name("caller".into()).spawn(run);
+        spawned.map(drop).map_err(|error| {
+            let purpose = format_args!("each of {} callers", self.number);
+            Error::out_of_resources(Resource::Threads, purpose).with_source(error).never_born().into()
+        })
     }
 
     /// Shuts the runtime down without waiting. A thread may be stuck in a file of a granted
@@ -105,6 +126,12 @@ impl Callers {
     pub(crate) fn end(self) {
         self.runtime.shutdown_background();
     }
+}
+
+/// Builds a runtime that runs on the thread that waits for it.
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::System("cannot start the asynchronous runtime", error))
 }
 
 /// One caller.

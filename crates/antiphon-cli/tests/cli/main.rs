@@ -14,6 +14,8 @@ mod errors;
 mod examples;
 mod help;
 mod inspect;
+#[cfg(all(target_os = "linux", feature = "wasmtime", feature = "wasmi"))]
+mod machine;
 mod new;
 mod program;
 mod test;

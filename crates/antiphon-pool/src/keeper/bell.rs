@@ -15,12 +15,17 @@ use crate::sync::{Mutex, lock};
 pub(crate) struct Bell(Arc<Keeper>);
 
 /// The keeper's thread, seen from outside.
-struct Keeper {
+pub(crate) struct Keeper {
     /// Whether the bell was rung since the keeper last looked.
     rung: AtomicBool,
     thread: OnceLock<Thread>,
     /// The pool that the thread serves. The lock is held while the thread is being started.
     pool: Mutex<Weak<Inner>>,
+    /// Whether the system refused the thread when the bell was last rung.
+    absent: AtomicBool,
+    /// What a caller remembers that starts instances instead of the thread. Empty while a
+    /// caller does so.
+    stand_in: Mutex<Option<Chores>>,
 }
 
 impl Bell {
@@ -30,7 +35,14 @@ impl Bell {
             rung: AtomicBool::new(false),
             thread: OnceLock::new(),
             pool: Mutex::new(pool),
+            absent: AtomicBool::new(false),
+            stand_in: Mutex::new(Some(Chores::default())),
         }))
+    }
+
+    /// Returns the keeper that the bell wakes.
+    pub(crate) fn keeper(&self) -> Arc<Keeper> {
+        Arc::clone(&self.0)
     }
 
     /// Tells the keeper that there may be something to do, and starts its thread if there is none.
@@ -64,12 +76,42 @@ impl Keeper {
             return;
         }
         let (weak, keeper) = (Weak::clone(&pool), Arc::clone(self));
-        // If no thread can be started, waiting calls wait until their deadlines; the next ring
-        // tries again.
-        if let Ok(handle) =
-            thread::Builder::new().name("antiphon-pool".into()).spawn(move || keeper.serve(&weak))
-        {
+        // If no thread can be started, the calls that wait start instances themselves. The next
+        // ring tries again.
+        let started = thread::Builder::new().name("antiphon-pool".into()).spawn(move || keeper.serve(&weak));
+        self.absent.store(started.is_err(), Ordering::SeqCst);
+        if let Ok(handle) = started {
             let _ = self.thread.set(handle.thread().clone());
+        }
+    }
+
+    /// Returns whether the system has refused the keeper's thread.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.absent.load(Ordering::SeqCst)
+    }
+
+    /// Starts an instance instead of the keeper, in the time of the caller. Does nothing if
+    /// another caller is doing so.
+    ///
+    /// # Cancel safety
+    /// A dropped start gives its place up.
+    pub(crate) async fn stand_in(&self, pool: &Inner) {
+        /// Returns what is remembered, also from a start that is dropped.
+        struct Kept<'a>(&'a Keeper, Option<Chores>);
+
+        impl Drop for Kept<'_> {
+            fn drop(&mut self) {
+                *lock(&self.0.stand_in) = self.1.take();
+            }
+        }
+
+        let chores = lock(&self.stand_in).take();
+        let mut kept = match chores {
+            Some(chores) => Kept(self, Some(chores)),
+            None => return,
+        };
+        if let Some(chores) = &mut kept.1 {
+            chores.start_one(pool).await;
         }
     }
 

@@ -1,8 +1,10 @@
 //! What the keeper does: starts, and the end of instances that are idle.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use antiphon::block_on;
@@ -34,19 +36,43 @@ impl Chores {
         // Starts nothing more for a pool that only this thread still holds.
         while Arc::strong_count(pool) > 1 && self.retry.is_none_or(|(at, _)| at <= Instant::now()) {
             let Some((place, why, version)) = pool.queue.next_start() else { break };
-            self.start(pool, Starting::new(&pool.queue, place, version), why);
+            let starting = Starting::new(&pool.queue, place, version);
+            block_on(self.start(pool, (starting, why), || Arc::strong_count(pool) == 1));
         }
         let reap = self.reap(pool);
         let retry = self.retry.map(|(at, _)| at).filter(|_| pool.queue.is_failing());
         [reap, retry].into_iter().flatten().min()
     }
 
-    fn start(&mut self, pool: &Arc<Inner>, starting: Starting<'_>, why: Wanted) {
+    /// Starts one instance, if one is due.
+    pub(super) async fn start_one(&mut self, pool: &Inner) {
+        if !pool.queue.is_failing() {
+            self.retry = None;
+        }
+        if self.retry.is_none_or(|(at, _)| at <= Instant::now())
+            && let Some((place, why, version)) = pool.queue.next_start()
+        {
+            let starting = Starting::new(&pool.queue, place, version);
+            self.start(pool, (starting, why), || false).await;
+        }
+    }
+
+    /// Starts an instance, unless the pool is gone in the meantime.
+    async fn start(
+        &mut self,
+        pool: &Inner,
+        (starting, why): (Starting<'_>, Wanted),
+        is_gone: impl Fn() -> bool,
+    ) {
         let version = Arc::clone(&starting.version);
-        let panicked = "the engine panicked while it started an instance";
-        let mut started = Some(Err(Error::new(ErrorKind::Engine, panicked)));
-        survive(|| started = block_on(unless_gone(pool, pool.blueprint.start(version))));
-        match started {
+        let mut start = pin!(unless_gone(is_gone, pool.blueprint.start(version)));
+        let started = poll_fn(|cx| {
+            let panicked = "the engine panicked while it started an instance";
+            let mut polled = Poll::Ready(Some(Err(Error::new(ErrorKind::Engine, panicked))));
+            survive(|| polled = start.as_mut().poll(cx));
+            polled
+        });
+        match started.await {
             // The pool is gone; the place is dropped with it.
             None => {}
             Some(Ok(value)) => {
@@ -117,19 +143,23 @@ impl Drop for Starting<'_> {
     }
 }
 
-/// How often the keeper checks whether the pool still has a user during a start.
-const LOOK: Duration = TICK.saturating_mul(4);
+/// How often the keeper checks whether the pool still has a user during a start, and a caller that
+/// takes its part whether there is something to start.
+pub(crate) const LOOK: Duration = TICK.saturating_mul(4);
 
 /// Gives up a start when the pool has no user left but the keeper. We poll the reference count,
 /// because the last user has no moment to signal: before its drop the pool is alive, and after it
 /// nothing is left to signal with.
-async fn unless_gone<T>(pool: &Arc<Inner>, start: impl Future<Output = Result<T>>) -> Option<Result<T>> {
+async fn unless_gone<T>(
+    is_gone: impl Fn() -> bool,
+    start: impl Future<Output = Result<T>>,
+) -> Option<Result<T>> {
     let mut start = pin!(start);
     loop {
         if let Some(started) = ticker::within(LOOK, start.as_mut()).await {
             return Some(started);
         }
-        if Arc::strong_count(pool) == 1 {
+        if is_gone() {
             return None;
         }
     }

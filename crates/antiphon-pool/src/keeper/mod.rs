@@ -7,9 +7,11 @@
 //! instance itself, in its caller's time; the pool then keeps hosts without an instance.
 //!
 //! The thread starts with the first chore, sleeps while there is none, and ends with the pool,
-//! which it does not keep alive.
+//! which it does not keep alive. If the system refuses the thread, a caller that waits takes the
+//! keeper's part: it starts one instance at a time, in its own time. Idle instances then stay.
 
 mod bell;
 mod chores;
 
-pub(crate) use bell::Bell;
+pub(crate) use bell::{Bell, Keeper};
+pub(crate) use chores::LOOK;

@@ -12,4 +12,4 @@ mod ticket;
 pub(crate) use handover::Queue;
 pub(crate) use places::{Bounds, Callers, Held, Serves};
 pub(crate) use state::Wanted;
-pub(crate) use ticket::Refusal;
+pub(crate) use ticket::{Refusal, Turn};

@@ -12,3 +12,4 @@ mod replace;
 mod router;
 #[path = "../support/mod.rs"]
 mod support;
+mod threads;

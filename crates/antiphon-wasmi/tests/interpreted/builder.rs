@@ -121,3 +121,47 @@ fn wasmis_own_limits_on_modules_hold_for_whoever_asks_for_them() {
     let error = WapcHost::new(Box::new(provider), None).unwrap().call("run", b"").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::GuestMisbehaved);
 }
+
+#[test]
+fn a_deeper_stack_holds_a_deeper_recursion_and_its_limit_is_named() {
+    /// Recurses as deep as the payload has bytes, or without end for an operation of four letters.
+    const RECURSES: &str = r#"(module
+        (import "wapc" "__guest_response" (func $response (param i32 i32)))
+        (memory (export "memory") 1)
+        (func $down (param i32) (result i32)
+            (if (i32.eqz (local.get 0)) (then (return (i32.const 0))))
+            (i32.add (call $down (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))
+        (func (export "__guest_call") (param $op i32) (param $msg i32) (result i32)
+            (i32.store (i32.const 0) (call $down (select (i32.const -1) (local.get $msg) (i32.eq (local.get $op) (i32.const 4)))))
+            (call $response (i32.const 0) (i32.const 4))
+            (i32.const 1)))"#;
+
+    let recurses =
+        |limits| WasmiEngineProviderBuilder::new().module_bytes(RECURSES.as_bytes()).limits(limits);
+    let deep = vec![0; 100_000];
+    let host_of = |builder: &Builder| host(builder, Limits::new()).unwrap();
+    let usual = host_of(&recurses(Limits::new()));
+    let error = usual.call("down!", &deep).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StackOverflow);
+    assert_eq!(error.exceeded().unwrap().to_string(), "stack: 524288 of 524288 bytes");
+    for stack in [4_u64 << 20, 64 << 20] {
+        let host = host_of(&recurses(Limits::new().stack(stack)));
+        assert_eq!(host.call("down!", &deep).unwrap(), 100_000_u32.to_le_bytes());
+        let error = host.call("dive", b"").unwrap_err();
+        assert_eq!((error.kind(), error.exceeded().unwrap().allowed), (ErrorKind::StackOverflow, stack));
+        assert!(error.message().contains("`stack`"), "{error}");
+    }
+    // Very little is a stack too, on which hardly any guest runs.
+    let host = host_of(&recurses(Limits::new().stack(100)));
+    assert_eq!(host.call("down!", &deep).unwrap_err().kind(), ErrorKind::StackOverflow);
+}
+
+#[test]
+fn a_stack_that_cannot_be_had_or_comes_too_late_is_refused() {
+    for wrong in [0, (1 << 30) + 1, u64::MAX] {
+        unsupported(&builder().limits(Limits::new().stack(wrong)), &format!("`stack` of {wrong} bytes"));
+    }
+    let error = host(&builder(), Limits::new().stack(1 << 20)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:#?}");
+    assert!(error.message().contains("on the builder"), "{error}");
+}

@@ -7,7 +7,7 @@ use antiphon::{Limits, ModuleInfo};
 use wasmtime::Module;
 
 use super::turns::{self, Turn};
-use crate::engine::Clocked;
+use crate::engine::{Clocked, shortage};
 use crate::errors::Result;
 
 /// A module, its info, and the engine that it is on: the given one, or the one beside its pool.
@@ -39,7 +39,10 @@ impl Read<'_> {
                 tracing::debug!(target: "antiphon", time = ?begun.elapsed(), "a module was compiled");
                 return Ok((module, engine));
             }
-            Err(refused) => refused,
+            Err(error) => match shortage(error, "the machine code of a module") {
+                Ok(ours) => return Err(ours.never_born().into()),
+                Err(refused) => refused,
+            },
         };
         // The pool may only lack a place of the kind that this module needs.
         if let Some(pool) = &engine.pool {

@@ -7,10 +7,11 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex};
-use std::{panic, process, thread};
+use std::time::Duration;
+use std::{io, panic, process, thread};
 
-use antiphon::errors::{BoxError, Error, ErrorKind};
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use antiphon::errors::{BoxError, Error, Resource};
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::lock::{lock, unpoisoned};
 
@@ -80,19 +81,25 @@ impl Turn<'_> {
     /// (`par_iter`), which waits for this turn to end. Then all of them wait forever.
     ///
     /// # Errors
-    /// Fails if the system refuses the threads.
+    /// [`OutOfResources`](antiphon::errors::ErrorKind::OutOfResources) if the system refuses even
+    /// one thread.
     pub(super) fn compile<R: Send>(&self, compile: impl FnOnce() -> R + Send) -> Result<R, Error> {
-        let pool = pool().map_err(|error| {
-            Error::new(ErrorKind::Engine, "the threads that compile modules cannot be started")
-                .with_source(error)
-        })?;
+        let pool = pool().map_err(no_thread)?;
         if rayon::current_thread_index().is_none() {
             return Ok(pool.install(compile));
         }
         // For the same reason, a thread of a rayon pool must not wait as rayon does.
-        let compiled = thread::scope(|scope| scope.spawn(|| pool.install(compile)).join());
+        let compiled = thread::scope(|scope| {
+            let waits = thread::Builder::new().name("antiphon-compile".into());
+            Ok(waits.spawn_scoped(scope, || pool.install(compile))?.join())
+        });
+        let compiled = compiled.map_err(|error: io::Error| no_thread(error.into()))?;
         Ok(compiled.unwrap_or_else(|panicked| panic::resume_unwind(panicked)))
     }
+}
+
+fn no_thread(error: BoxError) -> Error {
+    Error::out_of_resources(Resource::Threads, "the compilation of a module").with_source(error).never_born()
 }
 
 fn pool() -> Result<Arc<ThreadPool>, BoxError> {
@@ -100,8 +107,7 @@ fn pool() -> Result<Arc<ThreadPool>, BoxError> {
     match &*known {
         Some((process, pool)) if *process == process::id() => Ok(Arc::clone(pool)),
         _ => {
-            let builder = ThreadPoolBuilder::new().thread_name(|number| format!("antiphon-compile-{number}"));
-            let pool = Arc::new(builder.build()?);
+            let pool = Arc::new(start_threads()?);
             // Leaked, not dropped: ending the threads takes their locks, and a thread may have held
             // one of them at the fork.
             std::mem::forget(known.take());
@@ -109,6 +115,27 @@ fn pool() -> Result<Arc<ThreadPool>, BoxError> {
             Ok(pool)
         }
     }
+}
+
+/// Starts a thread for each processor, or one if the system refuses so many.
+fn start_threads() -> Result<ThreadPool, ThreadPoolBuildError> {
+    /// How often one thread is tried for, and the pause between two tries. The threads of a pool
+    /// that did not come to be still end, and count until then.
+    const TRIES: u32 = 50;
+    const PAUSE: Duration = Duration::from_millis(2);
+
+    let builder = || ThreadPoolBuilder::new().thread_name(|number| format!("antiphon-compile-{number}"));
+    let mut started = builder().build();
+    for _ in 0..TRIES {
+        if started.is_ok() {
+            break;
+        }
+        started = builder().num_threads(1).build();
+        if started.is_err() {
+            thread::sleep(PAUSE);
+        }
+    }
+    started
 }
 
 impl Drop for Turn<'_> {

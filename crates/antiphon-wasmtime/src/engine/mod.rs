@@ -2,6 +2,8 @@
 
 mod epoch_deadlines;
 mod pooling;
+mod shortage;
+mod stack;
 mod system_info;
 
 use std::sync::{Arc, Weak};
@@ -13,6 +15,9 @@ use wasmtime::{Config, Engine, EngineWeak, WasmFeatures};
 
 pub(crate) use self::epoch_deadlines::Ticks;
 pub(crate) use self::pooling::Pool;
+pub(crate) use self::shortage::{lacked, lacked_by, shortage};
+pub(crate) use self::stack::{HOST, fit as fit_stack, leave_unset as leave_stack_unset};
+use self::system_info::SystemInfo;
 
 /// An engine, with what ends its guests in time.
 #[derive(Clone)]
@@ -56,7 +61,7 @@ impl Clocked {
             return Ok(Self::given(&engine));
         }
         let ticking = Arc::new(Ticking(engine.weak()));
-        ticker::on_each_tick(Arc::downgrade(&ticking) as Weak<dyn OnTick>).map_err(Error::from)?;
+        ticker::on_each_tick(Arc::downgrade(&ticking) as Weak<dyn OnTick>)?;
         Ok(Self { engine, clock: Clock::Ours, _ticking: Some(ticking), pool: None })
     }
 
@@ -89,9 +94,10 @@ impl Clocked {
 }
 
 /// Returns the settings of our own engines: the features of every Antiphon engine, and interruption
-/// by epochs.
-pub(crate) fn config() -> Config {
+/// by epochs. `limits` are those of the guests.
+pub(crate) fn config(limits: &Limits) -> Config {
     let mut config = Config::new();
+    reserve(&mut config, limits, SystemInfo::address_space_limit());
     config.epoch_interruption(true);
     // Leaves out what the system's unwinder reads (`.eh_frame`): a seventeenth of all code, which
     // would be written, read, hashed, and registered with the unwinder at each load. Wasmtime finds
@@ -124,6 +130,29 @@ pub(crate) fn config() -> Config {
     config
 }
 
+/// The limit on address space, in bytes, below which memories are made as small as they may be.
+/// Above it there is room for 64 memories as Wasmtime makes them.
+const SCARCE: u64 = 256 << 30;
+
+/// Reserves less address space for each memory, if this process may have little.
+///
+/// Wasmtime reserves 4 GiB for each memory, so that code needs no checks of bounds, and a memory
+/// never moves. A process that is limited to a few gigabytes could not start a single guest. There,
+/// a memory gets as much as the guest's limit allows, and moves if a host allows more.
+fn reserve(config: &mut Config, limits: &Limits, address_space: Option<u64>) {
+    const GUARD: u64 = 64 << 10;
+    /// The most that a memory of 32-bit addresses can have.
+    const LARGEST: u64 = 4 << 30;
+
+    let Some(address_space) = address_space.filter(|limit| *limit < SCARCE) else { return };
+    // A limit that is out of all proportion to the address space is no reason to fail.
+    let reservation = limits.memory_or_default().min(address_space / 16).min(LARGEST);
+    config
+        .memory_reservation(reservation)
+        .memory_reservation_for_growth(reservation)
+        .memory_guard_size(GUARD);
+}
+
 /// Makes each run of a guest equal, on every machine. Called after the caller's settings, which
 /// must not undo it.
 pub(crate) fn make_deterministic(config: &mut Config) {
@@ -144,4 +173,27 @@ pub(crate) fn unsupported_deadline() -> Error {
         "a deadline needs an engine with epoch interruption: set `Config::epoch_interruption(true)` on an engine of your \
          own, and leave `dangerously_without_interruption` out",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_reserves_no_more_than_its_limit_where_address_space_is_scarce() {
+        let reserved = |limits: Limits, address_space| {
+            let mut config = config(&Limits::new());
+            reserve(&mut config, &limits, address_space);
+            let engine = Engine::new(&config).unwrap();
+            (engine.get_memory_reservation(), engine.get_memory_guard_size())
+        };
+        for plenty in [None, Some(SCARCE), Some(u64::MAX)] {
+            assert_eq!(reserved(Limits::new(), plenty), (4 << 30, 32 << 20));
+        }
+        let scarce = |limits| reserved(limits, Some(16 << 30));
+        assert_eq!(scarce(Limits::new()), (64 << 20, 64 << 10));
+        assert_eq!(scarce(Limits::new().memory(1 << 20)), (1 << 20, 64 << 10));
+        assert_eq!(scarce(Limits::new().memory(u64::MAX)), (1 << 30, 64 << 10));
+        assert_eq!(reserved(Limits::new().memory(u64::MAX), Some(SCARCE - 1)), (4 << 30, 64 << 10));
+    }
 }

@@ -177,10 +177,18 @@ pub(crate) struct Pool {
     /// The settings of an engine with the same code, whose instances are limited only by memory.
     on_demand: Config,
     engine: OnceLock<Option<Clocked>>,
-    /// How many elements a table has room for.
-    table_elements: u64,
+    room: Room,
     warned: Once,
     takes: Taken,
+}
+
+/// What each slot of a pool has room for.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    /// How many elements a table has room for.
+    table_elements: u64,
+    /// How many bytes a memory has room for. A memory in a slot cannot move.
+    memory: u64,
 }
 
 impl Pool {
@@ -196,7 +204,12 @@ impl Pool {
         // The caller has made a pool in `configure`.
         if let Some(pool) = first.engine.get_pooling_config() {
             let table_elements = pool.get_table_elements().try_into().unwrap_or(u64::MAX);
-            return Ok(first.with_pool(Self::new(on_demand, table_elements, Taken::default())));
+            let memory = pool.get_max_memory_size().try_into().unwrap_or(u64::MAX);
+            return Ok(first.with_pool(Self::new(
+                on_demand,
+                Room { table_elements, memory },
+                Taken::default(),
+            )));
         }
         let wanted = Wanted::new(&first.engine, limits);
         let Some(plan) = Self::claim(&wanted) else {
@@ -207,9 +220,10 @@ impl Pool {
             );
             return Ok(first);
         };
-        let pool = Self::new(on_demand, wanted.table_elements, plan.takes);
-        let mut pooled = config.clone();
         let reservation = first.engine.get_memory_reservation();
+        let room = Room { table_elements: wanted.table_elements, memory: reservation };
+        let pool = Self::new(on_demand, room, plan.takes);
+        let mut pooled = config.clone();
         pooled.allocation_strategy(plan.config(&wanted, reservation));
         match Clocked::new(&pooled) {
             Ok(engine) => Ok(engine.with_pool(pool)),
@@ -224,8 +238,8 @@ impl Pool {
         }
     }
 
-    fn new(on_demand: Config, table_elements: u64, takes: Taken) -> Self {
-        Self { on_demand, engine: OnceLock::new(), table_elements, warned: Once::new(), takes }
+    fn new(on_demand: Config, room: Room, takes: Taken) -> Self {
+        Self { on_demand, engine: OnceLock::new(), room, warned: Once::new(), takes }
     }
 
     fn claim(wanted: &Wanted) -> Option<Plan> {
@@ -239,9 +253,13 @@ impl Pool {
         Some(plan)
     }
 
-    /// Returns whether the pool's tables can grow as far as the limits allow.
+    /// Returns whether the pool's tables and memories can grow as far as the limits allow.
     pub(crate) fn fits(&self, limits: &Limits) -> bool {
-        limits.table_elements_or_default() <= self.table_elements
+        /// The most that a memory of 32-bit addresses can have, in bytes.
+        const LARGEST: u64 = 4 << 30;
+
+        limits.table_elements_or_default() <= self.room.table_elements
+            && limits.memory_or_default().min(LARGEST) <= self.room.memory
     }
 
     /// Returns the engine that makes instances on demand, or `None` if it cannot be made.

@@ -1,5 +1,9 @@
-//! Facts about the machine, as its system reports them. A fact that is not reported is `None`, and
-//! the worse case is assumed.
+//! Facts about the machine, as its system reports them, and its errors. A fact that is not reported
+//! is `None`, and the worse case is assumed.
+
+use std::error::Error;
+
+use antiphon::errors::Resource;
 
 /// The facts that decide how instances are pooled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +50,11 @@ impl SystemInfo {
         }
     }
 
+    /// Returns how much address space this process may have, in bytes, if that is limited.
+    pub(super) fn address_space_limit() -> Option<u64> {
+        system::address_space_limit()
+    }
+
     /// Returns whether the kernel's scan for written pages finds all of them.
     ///
     /// Wasmtime 48 cleans a slot by a scan for written pages that are present. The scan misses a
@@ -57,6 +66,55 @@ impl SystemInfo {
     pub(super) fn scans_pages_safely(&self) -> bool {
         let has_scan = self.kernel.is_some_and(|version| version >= (6, 7));
         has_scan && self.swaps == Some(false) && self.migrates == Some(false)
+    }
+}
+
+/// Returns what the machine lacks, if that is what an error of the system says.
+pub(crate) fn lacked(error: &(dyn Error + 'static)) -> Option<Resource> {
+    system::lacked(error)
+}
+
+#[cfg(unix)]
+mod system {
+    use std::error::Error;
+    use std::io;
+
+    use antiphon::errors::Resource;
+    use rustix::io::Errno;
+    use rustix::process::{Resource as Limited, getrlimit};
+
+    pub(super) fn address_space_limit() -> Option<u64> {
+        getrlimit(Limited::As).current
+    }
+
+    pub(super) fn lacked(error: &(dyn Error + 'static)) -> Option<Resource> {
+        let errno = error.downcast_ref::<Errno>().copied();
+        let errno = errno.or_else(|| Errno::from_io_error(error.downcast_ref::<io::Error>()?))?;
+        Some(match errno {
+            Errno::NOMEM | Errno::AGAIN => Resource::Memory,
+            Errno::MFILE | Errno::NFILE => Resource::Files,
+            // Of the system's calls that an engine makes, only that for executable memory is
+            // forbidden anywhere. A file of the cache that may not be read is another's concern.
+            Errno::PERM | Errno::ACCESS => Resource::ExecutableMemory,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::error::Error;
+    use std::io;
+
+    use antiphon::errors::Resource;
+
+    pub(super) fn address_space_limit() -> Option<u64> {
+        None
+    }
+
+    pub(super) fn lacked(error: &(dyn Error + 'static)) -> Option<Resource> {
+        let kind = error.downcast_ref::<io::Error>()?.kind();
+        (kind == io::ErrorKind::OutOfMemory).then_some(Resource::Memory)
     }
 }
 
@@ -142,6 +200,32 @@ mod tests {
         ]);
         assert_eq!((system.max_mappings, system.address_space), (None, None));
         assert_eq!(system.memory, Some(4_096));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_error_of_the_system_is_found_behind_what_was_said_of_it() {
+        use antiphon::errors::ErrorKind;
+        use rustix::io::Errno;
+
+        use crate::engine::{lacked, shortage};
+
+        let deep = |error: wasmtime::Error| error.context("inner").context("outer");
+        for (errno, resource) in [
+            (Errno::NOMEM, Resource::Memory),
+            (Errno::MFILE, Resource::Files),
+            (Errno::NFILE, Resource::Files),
+            (Errno::ACCESS, Resource::ExecutableMemory),
+            (Errno::PERM, Resource::ExecutableMemory),
+        ] {
+            let forms = [wasmtime::Error::from(errno), wasmtime::Error::from(std::io::Error::from(errno))];
+            for error in forms.into_iter().flat_map(|error| [deep(error), errno.into()]) {
+                assert_eq!(lacked(&error), Some(resource));
+                let error = shortage(error, "a test").unwrap();
+                assert_eq!(error.kind(), ErrorKind::OutOfResources);
+                assert!(error.message().starts_with(&format!("the system refused {resource} for a test: ")));
+            }
+        }
     }
 
     #[cfg(target_os = "linux")]

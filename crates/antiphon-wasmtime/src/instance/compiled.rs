@@ -102,7 +102,7 @@ impl Compiled {
                 }
             }
         } else {
-            pool.warn(&"the host allows larger tables than the provider");
+            pool.warn(&"the host allows larger tables or memories than the pool has room for");
             spare
         };
         let overflow = self.overflow.get_or_init(|| {
@@ -123,6 +123,8 @@ fn reported_limits(engine: &Clocked, settings: &Settings) -> Result<Limits, Erro
     let clock = engine.clock;
     let limits = settings.options.provider_limits();
     engine.check_fuel(&limits)?;
+    settings.options.stack()?;
+    engine.check_stack(&limits)?;
     if settings.options.deterministic.is_some() && settings.epochs.is_some() {
         return Err(Error::new(
             ErrorKind::Unsupported,

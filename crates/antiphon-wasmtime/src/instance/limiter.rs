@@ -3,6 +3,8 @@
 use antiphon::growth::{Growth, MAX_TABLES};
 use wasmtime::ResourceLimiter;
 
+use crate::engine::lacked;
+
 /// What the instance may grow to. Its limits hold for the whole store, which has one instance.
 #[derive(Debug)]
 pub(super) struct Limiter(pub(super) Growth);
@@ -15,6 +17,13 @@ impl ResourceLimiter for Limiter {
         _max: Option<usize>,
     ) -> wasmtime::Result<bool> {
         Ok(self.0.memory(desired))
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if lacked(&error).is_some() {
+            self.0.system_refused();
+        }
+        Ok(())
     }
 
     fn table_growing(

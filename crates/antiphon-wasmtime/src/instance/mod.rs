@@ -42,9 +42,11 @@ enum Kind {
 struct Guest {
     store: Store<Data>,
     guest_call: TypedFunc<(i32, i32), i32>,
-    /// Whether the guest has epochs and neither epoch ticks nor fuel. One check then replaces
-    /// three.
+    /// Whether the guest has epochs, neither epoch ticks nor fuel, and no deeper stack than usual.
+    /// One check then replaces four.
     usual: bool,
+    /// The stack in bytes that the guest and its host functions may need.
+    room: usize,
     /// Whether the guest has no output that would have to be flushed.
     silent: bool,
     /// Whether an epoch has to be armed before guest code runs.
@@ -123,9 +125,13 @@ impl Instance {
             return Err(unsupported_deadline().into());
         }
         compiled.info.needs.check(&limits)?;
+        linked.engine.check_stack(&limits)?;
         let fuel = compiled.fuel(&limits)?;
 
         let mode = how.mode;
+        if mode.fiber().is_some() {
+            linked.engine.check_fiber()?;
+        }
         let mut data = Data::new(mem::replace(conversation, spare), &limits);
         data.fiber = mode.fiber();
         data.wasi = compiled.world.as_ref().map(wasi::session);
@@ -163,9 +169,10 @@ impl Instance {
         };
         flushed?;
         let ticks = ticks(|deadlines| deadlines.wapc_func);
-        let usual = epochs && ticks.is_none() && fuel.is_none();
+        let room = stack::room(&linked.engine.engine);
+        let usual = epochs && ticks.is_none() && fuel.is_none() && room <= stack::ROOM;
         let silent = store.data().is_silent();
-        let guest = Guest { store, guest_call, usual, silent, epochs, ticks, fuel };
+        let guest = Guest { store, guest_call, usual, room, silent, epochs, ticks, fuel };
         Ok(Self(match mode {
             Mode::Straight => Kind::Straight(guest),
             Mode::Fiber(fiber) => Kind::Fiber(fiber.reside(guest, conversation)),
@@ -196,14 +203,27 @@ impl Guest {
         // check calls the callback once, which happens at most once a tick; arming would cost
         // something in each call.
         if !self.usual {
+            if self.room > stack::ROOM {
+                return self.run_deep(conversation);
+            }
             self.prepare(conversation)?;
         }
         let lengths = self.begin(conversation);
         let returned = if stack::has_room() {
             self.guest_call.call(&mut self.store, lengths)
         } else {
-            stack::make_room(|| self.guest_call.call(&mut self.store, lengths))
+            stack::make_room(stack::ROOM, || self.guest_call.call(&mut self.store, lengths))
         };
+        self.end(conversation, returned)
+    }
+
+    /// Runs `__guest_call` straight, with a deeper stack than usual. This is a function of its own,
+    /// so that a usual guest pays nothing for the look at another size.
+    #[cold]
+    fn run_deep(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
+        self.prepare(conversation)?;
+        let lengths = self.begin(conversation);
+        let returned = stack::with_room(self.room, || self.guest_call.call(&mut self.store, lengths));
         self.end(conversation, returned)
     }
 
@@ -263,7 +283,7 @@ impl Guest {
             Ok(code) => flushed.map(|()| code),
             Err(error) => {
                 let fuel = self.fuel_of(conversation);
-                Err(trap::typed(error, &self.store.data().limiter.0, fuel))
+                Err(trap::typed(error, &self.store, fuel))
             }
         }
     }
@@ -374,7 +394,9 @@ impl Starting {
         self.arm();
         let (pre, exports) = (linked.form(suspends), &linked.exports);
         let instance = match self.mode {
-            Mode::Straight => stack::with_room(|| pre.instantiate(&mut self.store)),
+            Mode::Straight => {
+                stack::with_room(stack::room(&linked.engine.engine), || pre.instantiate(&mut self.store))
+            }
             Mode::Fiber(fiber) => fiber.instantiate(pre, &mut self.store).await,
         };
         let instance = instance.map_err(|error| {
@@ -408,7 +430,9 @@ impl Starting {
     async fn run_export(&mut self, export: &TypedFunc<(), ()>, name: &'static str) -> Result<(), Error> {
         self.arm();
         let returned = match self.mode {
-            Mode::Straight => stack::with_room(|| export.call(&mut self.store, ())),
+            Mode::Straight => {
+                stack::with_room(stack::room(self.store.engine()), || export.call(&mut self.store, ()))
+            }
             Mode::Fiber(fiber) => fiber.run(export, &mut self.store).await,
         };
         let returned = returned.map_err(|error| self.typed(error));
@@ -416,7 +440,7 @@ impl Starting {
     }
 
     fn typed(&self, error: wasmtime::Error) -> Error {
-        trap::typed(error, &self.store.data().limiter.0, self.fuel)
+        trap::typed(error, &self.store, self.fuel)
     }
 
     fn arm(&mut self) {

@@ -5,14 +5,25 @@
 //! guest that can suspend, because the end of that stack cannot be told from within it.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// The stack that a guest and its host functions may need, in bytes. Wasmtime ends a guest that
-/// uses 512 KiB, and a handler at that depth gets as much again.
-const ROOM: usize = 1 << 20;
+use antiphon::errors::{Error, Resource};
+use wasmtime::Engine;
 
-/// The size in bytes of a stack that is made for lack of room. It is mapped, and costs memory only
-/// as far as it is used.
-const SEGMENT: usize = 4 << 20;
+use crate::engine::HOST;
+
+/// The stack that a usual guest and its host functions may need, in bytes. Wasmtime ends such a
+/// guest if it uses 512 KiB, and a handler at that depth gets as much again.
+pub(super) const ROOM: usize = 1 << 20;
+
+/// What a stack that is made for lack of room has beyond that, in bytes. It is mapped, and costs
+/// memory only as far as it is used.
+const BEYOND: usize = 3 << 20;
+
+/// Returns the stack in bytes that a guest of an engine and its host functions may need.
+pub(super) fn room(engine: &Engine) -> usize {
+    engine.get_max_wasm_stack().saturating_add(HOST).max(ROOM)
+}
 
 /// The stack that this thread is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,17 +80,38 @@ fn widened((known, length): (usize, usize), (lowest, reach): (usize, usize)) -> 
     (lowest, if is_same { length.max(reach) } else { reach })
 }
 
-/// Runs a function on a new stack.
+/// Runs a function on a new stack with so much room, in bytes.
 #[cold]
-pub(super) fn make_room<R>(run: impl FnOnce() -> R) -> R {
+pub(super) fn make_room<R>(room: usize, run: impl FnOnce() -> wasmtime::Result<R>) -> wasmtime::Result<R> {
     let _place = Moved::to(Place::Segment);
-    stacker::grow(SEGMENT, run)
+    let size = room.saturating_add(BEYOND);
+    // The library panics if the system refuses the stack.
+    let begun = Cell::new(false);
+    let run = || {
+        begun.set(true);
+        run()
+    };
+    match catch_unwind(AssertUnwindSafe(|| stacker::grow(size, run))) {
+        Ok(returned) => returned,
+        Err(panicked) if begun.get() => resume_unwind(panicked),
+        Err(_) => {
+            let purpose =
+                format_args!("a stack of {size} bytes, because the caller's has too little room left");
+            Err(Error::out_of_resources(Resource::Memory, purpose).into())
+        }
+    }
 }
 
-/// Runs a function with room, on a new stack if necessary. For what happens once in the life of an
-/// instance.
-pub(super) fn with_room<R>(run: impl FnOnce() -> R) -> R {
-    if has_room() { run() } else { make_room(run) }
+/// Runs a function with so much room, in bytes, on a new stack if necessary. For what happens once
+/// in the life of an instance, and for guests with a deeper stack than usual.
+pub(super) fn with_room<R>(room: usize, run: impl FnOnce() -> wasmtime::Result<R>) -> wasmtime::Result<R> {
+    let is_there = if room <= ROOM { has_room() } else { has_deep_room(room) };
+    if is_there { run() } else { make_room(room, run) }
+}
+
+/// Returns whether a guest with a deeper stack than usual has room here.
+fn has_deep_room(room: usize) -> bool {
+    PLACE.get() != Place::Fiber && stacker::remaining_stack().is_some_and(|left| left >= room)
 }
 
 /// Restores the previous place at the end, also after a panic.

@@ -4,25 +4,34 @@
 use std::fmt::{self, Write as _};
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::growth::Growth;
-use wasmtime::{FrameInfo, Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, Store, Trap, WasmBacktrace};
 
+use super::data::Data;
 use super::wasi;
+use crate::engine::shortage;
 
-/// Converts the error of a guest call or a start, given the instance's growth and the fuel that it
+/// Converts the error of a guest call or a start, given the instance's store and the fuel that it
 /// had.
 #[cold]
-pub(super) fn typed(error: wasmtime::Error, growth: &Growth, fuel: Option<u64>) -> Error {
+pub(super) fn typed(error: wasmtime::Error, store: &Store<Data>, fuel: Option<u64>) -> Error {
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(Frames::new);
     let typed = match error.downcast::<Error>() {
         // One of our imports, or the epoch callback, returned this error.
         Ok(ours) => ours,
         Err(error) => match (error.downcast_ref(), fuel) {
             (Some(&Trap::OutOfFuel), Some(limit)) => Error::out_of_fuel(limit).with_source(Trap::OutOfFuel),
-            _ => from_trap(error, backtrace.is_some()),
+            (Some(&Trap::StackOverflow), _) => {
+                let limit = store.engine().get_max_wasm_stack().try_into().unwrap_or(u64::MAX);
+                Error::stack_overflow(limit).with_source(Trap::StackOverflow)
+            }
+            _ if backtrace.is_some() => from_trap(error, true),
+            _ => match shortage(error, purpose(store)) {
+                Ok(ours) => ours,
+                Err(error) => from_trap(error, false),
+            },
         },
     };
-    let typed = growth.explain(typed);
+    let typed = store.data().limiter.0.explain(typed);
     match backtrace {
         Some(frames) => typed.with_backtrace(frames),
         None => typed,
@@ -33,6 +42,19 @@ pub(super) fn typed(error: wasmtime::Error, growth: &Growth, fuel: Option<u64>) 
 #[cold]
 pub(super) fn is_want_of_room(error: &wasmtime::Error) -> bool {
     !(error.is::<Trap>() || error.is::<Error>() || error.is::<WasmBacktrace>())
+}
+
+/// Returns what the system was asked for, as far as that can be told.
+fn purpose(store: &Store<Data>) -> String {
+    let engine = store.engine();
+    match store.data().memory {
+        None => format!(
+            "an instance, whose memory reserves {} bytes of address space",
+            engine.get_memory_reservation()
+        ),
+        // Everything else that an instance needs is there.
+        Some(_) => format!("the stack of a guest, {} bytes", engine.get_async_stack_size()),
+    }
 }
 
 fn from_trap(error: wasmtime::Error, in_guest: bool) -> Error {
@@ -47,7 +69,6 @@ fn from_trap(error: wasmtime::Error, in_guest: bool) -> Error {
         return Error::new(kind, format!("{}", error.root_cause())).with_source(error);
     };
     let kind = match trap {
-        Trap::StackOverflow => ErrorKind::StackOverflow,
         Trap::OutOfFuel => ErrorKind::OutOfFuel,
         // Only an engine that the caller interrupts by other means gets here, because our epochs
         // return typed errors.

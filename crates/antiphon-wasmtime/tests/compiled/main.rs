@@ -17,6 +17,8 @@ mod directories;
 mod drop_in;
 mod fuel;
 mod isolation;
+mod machine;
+mod signals;
 mod stack;
 mod uninterrupted;
 mod waking;

@@ -180,3 +180,103 @@ fn what_is_dropped_with_a_call_fits_onto_the_stack_of_its_guest() {
         thread.join().unwrap();
     }
 }
+
+/// Ways to a deeper stack.
+fn deeper(mebibytes: u64) -> [WasmtimeEngineProviderBuilder<'static>; 2] {
+    let builder = || WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes());
+    let configured = match mebibytes {
+        2 => builder().configure(|config| {
+            config.max_wasm_stack(2 << 20);
+        }),
+        _ => builder().configure(|config| {
+            config.max_wasm_stack(8 << 20);
+        }),
+    };
+    [configured, builder().limits(Limits::new().stack(mebibytes << 20))]
+}
+
+#[test]
+fn a_deeper_stack_ends_where_its_limit_is_on_threads_of_any_size() {
+    for mebibytes in [2, 8] {
+        for builder in deeper(mebibytes) {
+            let compiled = builder.build_pre().unwrap();
+            // The sizes around that of a guest, where the thread seems to have room, and does not.
+            for stack in [256, 1126, 1331, 1638, 2200, 2700, 9_000, 20_000].map(|kibibytes| kibibytes << 10) {
+                let provider = compiled.rehydrate(None).unwrap();
+                on_a_thread_of(stack, move || {
+                    let host = WapcHost::new(Box::new(provider), None).unwrap();
+                    for _ in 0..2 {
+                        let error = host.call("dive", b"").unwrap_err();
+                        assert_eq!(error.kind(), ErrorKind::StackOverflow, "{error:#?}");
+                        let exceeded = error.exceeded().unwrap();
+                        assert_eq!((exceeded.limit, exceeded.allowed), ("stack", mebibytes << 20));
+                        assert!(error.message().contains("`stack`"), "{error}");
+                    }
+                    // A handler at the end of such a stack has room too.
+                    assert_eq!(host.call("relay", b"").unwrap_err().kind(), ErrorKind::GuestFailed);
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_deeper_stack_of_a_guest_that_can_suspend_has_room_for_the_host_too() {
+    for mebibytes in [2, 8] {
+        for builder in deeper(mebibytes) {
+            let provider = builder.build_async().unwrap();
+            on_a_thread_of(1200 << 10, move || {
+                antiphon::block_on(async {
+                    let host = WapcHostAsync::builder(Box::new(provider)).handler(Next(None)).build();
+                    let host = host.await.unwrap();
+                    for _ in 0..2 {
+                        let error = host.call("dive", b"").await.unwrap_err();
+                        assert_eq!(error.kind(), ErrorKind::StackOverflow, "{error:#?}");
+                        assert_eq!(error.exceeded().unwrap().allowed, mebibytes << 20);
+                    }
+                    assert_eq!(host.call("relay", b"").await.unwrap(), b"the last");
+                });
+            });
+        }
+    }
+}
+
+#[test]
+fn a_stack_that_cannot_be_had_is_refused_when_the_provider_is_built() {
+    let builder = || WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes());
+    let refused = |builder: WasmtimeEngineProviderBuilder<'_>| {
+        let error: antiphon::errors::Error = builder.build().map(drop).unwrap_err().into();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:#?}");
+        error.to_string()
+    };
+    for wrong in [0, (1 << 30) + 1, u64::MAX] {
+        let said = refused(builder().limits(Limits::new().stack(wrong)));
+        assert!(said.contains(&format!("`stack` of {wrong} bytes")), "{said}");
+    }
+    let tight = builder().configure(|config| {
+        config.max_wasm_stack(2 << 20).async_stack_size(2 << 20);
+    });
+    assert!(refused(tight).contains("async_stack_size"));
+    // The settings of an engine of the caller's are fixed.
+    let engine = antiphon_wasmtime::wasmtime::Engine::default();
+    let said = refused(builder().engine(engine).limits(Limits::new().stack(1 << 20)));
+    assert!(said.contains("1048576") && said.contains("524288"), "{said}");
+}
+
+#[test]
+fn a_host_can_not_change_the_stack_that_its_provider_was_built_with() {
+    let builder = WasmtimeEngineProviderBuilder::new().module_bytes(GUEST.as_bytes());
+    let compiled = builder.limits(Limits::new().stack(1 << 20)).build_pre().unwrap();
+    let host = |limits| {
+        let provider = compiled.rehydrate(None).unwrap();
+        WapcHost::builder(Box::new(provider)).limits(limits).build()
+    };
+    // Where both set the limit, the stricter one holds.
+    for same in [Limits::new(), Limits::new().stack(1 << 20), Limits::new().stack(4 << 20)] {
+        let error = host(same).unwrap().call("dive", b"").unwrap_err();
+        assert_eq!(error.exceeded().unwrap().allowed, 1 << 20);
+    }
+    let error = host(Limits::new().stack(1 << 19)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:#?}");
+    assert!(error.to_string().contains("on the builder"), "{error}");
+}

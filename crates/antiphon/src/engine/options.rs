@@ -16,6 +16,8 @@ extern crate self as antiphon;
 
 use super::{Capabilities, GuestDir, WasiParams};
 use crate::call::Isolation;
+use crate::errors::{Error, ErrorKind, Result};
+use crate::host::default_limits;
 
 /// The options that all engines have in common.
 ///
@@ -202,6 +204,25 @@ impl EngineOptions {
         limits.fuel.unwrap_or(default)
     }
 
+    /// The largest stack of a guest, in bytes: 1 GiB.
+    pub const LARGEST_STACK: u64 = 1 << 30;
+
+    /// Returns the limit of the stack, if one is set.
+    ///
+    /// # Errors
+    /// [`Unsupported`](ErrorKind::Unsupported): no engine has such a stack.
+    pub fn stack(&self) -> Result<Option<u64>> {
+        match self.limits.or(default_limits()).stack {
+            Some(limit) if !(1..=Self::LARGEST_STACK).contains(&limit) => {
+                let largest = Self::LARGEST_STACK;
+                let what =
+                    format!("a limit `stack` of {limit} bytes: it has to be from 1 to {largest} bytes");
+                Err(Error::new(ErrorKind::Unsupported, what))
+            }
+            limit => Ok(limit),
+        }
+    }
+
     /// Returns what an engine that lacks none of these options can do because of them. The engine
     /// adds the rest.
     #[must_use]
@@ -298,6 +319,20 @@ macro_rules! builder_methods {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stack_that_no_engine_has_is_refused_and_named() {
+        let stack = |limit| EngineOptions::new().limits(Limits::new().stack(limit)).stack();
+        assert_eq!(EngineOptions::new().stack().unwrap(), None);
+        for fits in [1, 512 << 10, EngineOptions::LARGEST_STACK] {
+            assert_eq!(stack(fits).unwrap(), Some(fits));
+        }
+        for wrong in [0, EngineOptions::LARGEST_STACK + 1, u64::MAX] {
+            let error = stack(wrong).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.message().starts_with(&format!("a limit `stack` of {wrong} bytes")));
+        }
+    }
 
     #[test]
     fn directories_of_every_name_are_granted() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use antiphon_protocol::Violation;
 
-use super::{ErrorKind, Exceeded, Fate, Fault, Phase};
+use super::{ErrorKind, Exceeded, Fate, Fault, Phase, Resource};
 use crate::usage::Usage;
 
 /// A boxed error of any type.
@@ -110,6 +110,16 @@ impl Error {
         Self::new(ErrorKind::OutOfFuel, message).with_exceeded(Exceeded::new("fuel", limit, limit, "units"))
     }
 
+    /// Creates the error of a guest that recursed deeper than its stack of `limit` bytes allows.
+    #[cold]
+    pub fn stack_overflow(limit: u64) -> Self {
+        Self::new(
+            ErrorKind::StackOverflow,
+            format!("the stack overflowed: the limit is {limit} bytes (raise it with Limits::stack)"),
+        )
+        .with_exceeded(Exceeded::new("stack", limit, limit, "bytes"))
+    }
+
     /// Creates the error of a module that the engine refused. The reason may quote a hostile
     /// module, so it is cut at 4,000 characters.
     #[cold]
@@ -118,10 +128,34 @@ impl Error {
         Self::new(ErrorKind::InvalidModule, message)
     }
 
+    /// Creates the error of something that the machine or the process refused. `purpose` says what
+    /// it was for, as in `memory for an instance`.
+    ///
+    /// ```
+    /// use antiphon::errors::{Error, Resource};
+    ///
+    /// let error = Error::out_of_resources(Resource::Files, "the memory image of a module");
+    /// assert_eq!(
+    ///     error.message(),
+    ///     "the system refused a file for the memory image of a module: raise the limit on open files (`ulimit -n`)"
+    /// );
+    /// ```
+    #[cold]
+    pub fn out_of_resources(resource: Resource, purpose: impl fmt::Display) -> Self {
+        let message = format!("the system refused {resource} for {purpose}: {}", resource.advice());
+        Self::new(ErrorKind::OutOfResources, message)
+    }
+
     /// Creates the error of a start that failed in a function (`start section`, `_initialize`,
     /// `_start`, `wapc_init`).
+    ///
+    /// It is [`ErrorKind::InitFailed`], unless the machine lacks what the start takes. That is no
+    /// fault of the guest, and stays [`ErrorKind::OutOfResources`].
     #[cold]
     pub fn init(function: &str, cause: Self) -> Self {
+        if cause.kind() == ErrorKind::OutOfResources {
+            return cause.never_born();
+        }
         let message = match cause.kind() {
             ErrorKind::DeadlineExceeded => {
                 format!("{function} init interrupted, execution deadline exceeded")
@@ -227,6 +261,13 @@ impl Error {
         self
     }
 
+    /// Notes that the instance never came to be.
+    #[must_use]
+    pub fn never_born(mut self) -> Self {
+        self.0.fate = Fate::NeverBorn;
+        self
+    }
+
     /// Returns what went wrong.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -259,7 +300,7 @@ impl Error {
 
     /// Returns the limit that ended the call or (for [`ErrorKind::InitFailed`]) the start, or that
     /// the module is over (for [`ErrorKind::InvalidModule`]), in numbers. `None` where no limit
-    /// ended it, and for [`ErrorKind::StackOverflow`], whose limit is the engine's.
+    /// ended it.
     #[must_use]
     pub fn exceeded(&self) -> Option<Exceeded> {
         self.0.exceeded
@@ -340,6 +381,7 @@ impl fmt::Display for Error {
             | ErrorKind::ReplaceFailed
             | ErrorKind::Unsupported
             | ErrorKind::Overloaded
+            | ErrorKind::OutOfResources
             | ErrorKind::Engine => f.write_str(message),
             ErrorKind::InitFailed => write!(f, "Initialization failed: {message}"),
             // The guest was not called.

@@ -70,6 +70,10 @@ kinds! {
     ReplaceFailed, "replace_failed", Caller, Kept;
     /// A bounded queue is full.
     Overloaded, "overloaded", Caller, Kept;
+    /// The machine or the process lacks what it takes: memory, address space, mappings, files,
+    /// threads, or executable memory. The text names what was asked for and what to do. Nothing is
+    /// wrong with the guest or its module.
+    OutOfResources, "out_of_resources", Host, Discarded;
     /// The engine lacks an option.
     Unsupported, "unsupported", Caller, NeverBorn;
     /// The engine itself failed, or a provider returned an untyped error.

@@ -3,8 +3,10 @@
 mod error;
 mod exceeded;
 mod kind;
+mod resource;
 mod variants;
 
 pub use error::{BoxError, Error, Result};
 pub use exceeded::Exceeded;
 pub use kind::{ErrorKind, Fate, Fault, Phase};
+pub use resource::Resource;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
 
-use crate::errors::{BoxError, Error};
+use crate::errors::{BoxError, Error, Resource};
 use crate::survive::{lock, panicked};
 use crate::time::Alarm;
 
@@ -17,8 +17,8 @@ use crate::time::Alarm;
 ///
 /// # Errors
 /// Those of the work. A panic of the work is
-/// [`HostPanicked`](crate::errors::ErrorKind::HostPanicked). It also fails if no thread can be
-/// started.
+/// [`HostPanicked`](crate::errors::ErrorKind::HostPanicked). If no thread can be started, it is
+/// [`OutOfResources`](crate::errors::ErrorKind::OutOfResources).
 pub async fn offload<T, F>(work: F) -> Result<T, BoxError>
 where
     T: Send + 'static,
@@ -35,7 +35,10 @@ where
             *lock(slot) = Some(result);
             alarm.ring();
         })
-        .map_err(Error::from)?;
+        .map_err(|error| {
+            let error = Error::out_of_resources(Resource::Threads, "a compilation").with_source(error);
+            error.never_born()
+        })?;
     poll_fn(move |cx| {
         let (slot, alarm) = &*shared;
         // The waker is set first, so that a result that comes after the look rings it.

@@ -442,6 +442,7 @@ pub(super) fn rebuild_error(terms: &Terms, error: Error) -> Error {
 pub(super) fn init_error(error: BoxError) -> Error {
     let error = Error::from_engine(error);
     match error.kind() {
+        ErrorKind::OutOfResources => error.never_born(),
         ErrorKind::InitFailed | ErrorKind::InvalidModule | ErrorKind::Unsupported => error,
         _ => Error::new(ErrorKind::InitFailed, error.message().to_owned()).with_source(error),
     }

@@ -1,10 +1,8 @@
 //! How far one instance's memory and tables may grow.
 
-use std::fmt;
-
 use antiphon_protocol::Limits;
 
-use crate::errors::{Error, ErrorKind, Exceeded};
+use crate::errors::{Error, ErrorKind, Exceeded, Resource};
 
 /// How many tables an instance may have. Compilers emit one or two. The limit of elements holds for
 /// each table, so without a limit of tables it would bound nothing.
@@ -36,12 +34,13 @@ pub struct Growth {
     refused: Option<Refused>,
 }
 
-/// A growth that was refused.
+/// Why a growth was refused.
 #[derive(Clone, Copy, Debug)]
-struct Refused {
-    /// What was to grow, with its unit.
-    what: &'static str,
-    exceeded: Exceeded,
+enum Refused {
+    /// By a limit of the guest; with what was to grow, and its unit.
+    Limit(&'static str, Exceeded),
+    /// By the system, which has no memory for it.
+    System,
 }
 
 impl Growth {
@@ -75,8 +74,14 @@ impl Growth {
         if used <= limit.allowed {
             return true;
         }
-        self.refused = Some(Refused { what, exceeded: Exceeded { used, ..limit } });
+        self.refused = Some(Refused::Limit(what, Exceeded { used, ..limit }));
         false
+    }
+
+    /// Notes that the system has no memory for a growth that the limits allow. The guest sees the
+    /// same -1 as for a growth beyond a limit.
+    pub fn system_refused(&mut self) {
+        self.refused = Some(Refused::System);
     }
 
     /// Forgets a refusal, because another call begins.
@@ -85,36 +90,37 @@ impl Growth {
         self.refused = None;
     }
 
-    /// Turns a trap after a refusal into an error that names the limit, with the trap as its
-    /// source.
+    /// Turns a trap after a refusal into an error that names the limit, or says that the system has
+    /// no memory. The trap is its source.
     ///
     /// Only an [`ErrorKind::Trapped`] changes: a guest that got no memory may end by a wild pointer
     /// or an abort as well as by a trap. An exit keeps its code.
     #[must_use]
     pub fn explain(&self, error: Error) -> Error {
-        match self.refused {
-            Some(refused) if error.kind() == ErrorKind::Trapped && error.exit_code().is_none() => {
-                let message = format!("{} after {refused}", error.message());
-                Error::new(ErrorKind::MemoryLimit, message).with_exceeded(refused.exceeded).with_source(error)
-            }
-            _ => error,
+        let Some(refused) = self.refused else { return error };
+        if error.kind() != ErrorKind::Trapped || error.exit_code().is_some() {
+            return error;
         }
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, exceeded: Exceeded { limit, used, allowed, .. } } = self;
-        write!(
-            f,
-            "growth to {used} {what} was refused by the limit of {allowed} (raise it with Limits::{limit})"
-        )
+        match refused {
+            Refused::Limit(what, exceeded) => {
+                let Exceeded { limit, used, allowed, .. } = exceeded;
+                let message = format!(
+                    "{} after growth to {used} {what} was refused by the limit of {allowed} (raise it with Limits::{limit})",
+                    error.message()
+                );
+                Error::new(ErrorKind::MemoryLimit, message).with_exceeded(exceeded).with_source(error)
+            }
+            Refused::System => {
+                Error::out_of_resources(Resource::Memory, "a growth of the guest").with_source(error)
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::errors::{Fate, Fault};
     use std::error::Error as _;
 
     fn growth() -> Growth {
@@ -156,6 +162,21 @@ mod tests {
             "unreachable after growth to 1001 bytes of memory was refused by the limit of 1000 (raise it with Limits::memory)"
         );
 
+        growth.forget();
+        assert_eq!(growth.explain(trap()).kind(), ErrorKind::Trapped);
+    }
+
+    #[test]
+    fn a_trap_after_the_system_had_no_memory_is_not_blamed_on_the_guest() {
+        let mut growth = growth();
+        assert!(growth.memory(1_000));
+        growth.system_refused();
+        let error = growth.explain(trap());
+        assert_eq!((error.kind(), error.fault()), (ErrorKind::OutOfResources, Fault::Host));
+        assert_eq!((error.fate(), error.exceeded()), (Fate::Discarded, None));
+        assert!(error.message().starts_with("the system refused memory for a growth of the guest: "));
+        let source = error.source().unwrap().downcast_ref::<Error>().unwrap();
+        assert_eq!(source.kind(), ErrorKind::Trapped);
         growth.forget();
         assert_eq!(growth.explain(trap()).kind(), ErrorKind::Trapped);
     }

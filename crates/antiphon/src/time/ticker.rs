@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Alarm;
+use crate::errors::{Error, Resource, Result};
 use crate::survive::{self, survive};
 
 /// The length of a tick, 5 ms. A deadline is kept to within two ticks.
@@ -119,8 +120,9 @@ pub(crate) fn instant(tick: u64) -> Option<Instant> {
 /// Runs a hook at each tick for as long as it lives.
 ///
 /// # Errors
-/// The ticker's thread cannot be started.
-pub fn on_each_tick(hook: Weak<dyn OnTick>) -> io::Result<()> {
+/// [`OutOfResources`](crate::errors::ErrorKind::OutOfResources): the ticker's thread cannot be
+/// started.
+pub fn on_each_tick(hook: Weak<dyn OnTick>) -> Result<()> {
     let mut shared = started()?;
     shared.engines.retain(|engine| engine.strong_count() > 0);
     shared.engines.push(hook);
@@ -128,7 +130,7 @@ pub fn on_each_tick(hook: Weak<dyn OnTick>) -> io::Result<()> {
 }
 
 /// Keeps the ticker awake while the gate is busy.
-pub(crate) fn watch(gate: Weak<dyn Busy>) -> io::Result<()> {
+pub(crate) fn watch(gate: Weak<dyn Busy>) -> Result<()> {
     let mut shared = started()?;
     // Programs that make a host for each request would fill the list with dead gates.
     if shared.gates.len() == shared.gates.capacity() {
@@ -180,9 +182,13 @@ fn epoch() -> Instant {
     *EPOCH.get_or_init(Instant::now)
 }
 
-fn started() -> io::Result<MutexGuard<'static, Shared>> {
+fn started() -> Result<MutexGuard<'static, Shared>> {
     let mut shared = lock();
-    shared.ensure_runs()?;
+    shared.ensure_runs().map_err(|error| {
+        Error::out_of_resources(Resource::Threads, "the clock of all deadlines")
+            .with_source(error)
+            .never_born()
+    })?;
     Ok(shared)
 }
 

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::{error, fmt};
 
 use antiphon::ModuleInfo;
-use antiphon::errors::{BoxError, Error, ErrorKind};
+use antiphon::errors::{BoxError, Error, ErrorKind, Resource};
 use wasmtime::Module;
 
 use super::digest::{self, Digest, ParallelHasher, Pieces, length};
@@ -33,7 +33,7 @@ use super::environment::Environment;
 use super::key::SealKey;
 use super::private;
 use crate::compile::native;
-use crate::engine::Clocked;
+use crate::engine::{Clocked, lacked_by, shortage};
 
 /// The version of the format.
 const FORMAT: u32 = 2;
@@ -138,8 +138,24 @@ impl From<io::Error> for ArtifactError {
 
 impl From<ArtifactError> for Error {
     fn from(error: ArtifactError) -> Self {
-        Self::new(ErrorKind::InvalidModule, "the artifact is not used").with_source(error)
+        let lacked = match &error {
+            ArtifactError::Io(error) => lacked_by(error),
+            _ => None,
+        };
+        match (error, lacked) {
+            // A file that is forbidden is one that this user may not read.
+            (error, Some(resource)) if resource != Resource::ExecutableMemory => {
+                Self::out_of_resources(resource, "an artifact").with_source(error).never_born()
+            }
+            (ArtifactError::Engine(error), _) if is_shortage(&error) => Self::from_engine(error).never_born(),
+            (error, _) => Self::new(ErrorKind::InvalidModule, "the artifact is not used").with_source(error),
+        }
     }
+}
+
+/// Returns whether the engine lacked something that the machine has too little of.
+fn is_shortage(error: &BoxError) -> bool {
+    error.downcast_ref::<Error>().is_some_and(|error| error.kind() == ErrorKind::OutOfResources)
 }
 
 /// What an artifact holds beside the code.
@@ -445,5 +461,9 @@ pub(super) fn open(
         (true, Err(_), _) => from(Place::Memory)?,
         loaded => loaded,
     };
-    loaded.map(|module| (module, info)).map_err(|error| ArtifactError::Engine(error.into()))
+    loaded.map(|module| (module, info)).map_err(|error| {
+        // Told apart here, because a boxed error of Wasmtime no longer tells what it is.
+        let error = shortage(error, "the machine code of an artifact");
+        ArtifactError::Engine(error.map_or_else(BoxError::from, BoxError::from))
+    })
 }

@@ -38,10 +38,12 @@ impl Environment {
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             features: features().join(" "),
             settings: format!(
-                "fuel {}, epochs {}, deterministic {}",
+                "fuel {}, epochs {}, deterministic {}{}{}",
                 yes(engine.get_consume_fuel()),
                 yes(engine.get_epoch_interruption()),
-                yes(deterministic)
+                yes(deterministic),
+                if engine.get_signals_based_traps() { "" } else { ", traps without signals" },
+                reserved(engine.get_memory_reservation())
             ),
             hash: [0; 32],
         };
@@ -77,6 +79,12 @@ impl Environment {
         }
         Ok(())
     }
+}
+
+/// Names how much address space a memory has, if it is not what Wasmtime reserves for every memory.
+/// Code for a memory that has less checks its bounds.
+fn reserved(bytes: u64) -> String {
+    if bytes == 4 << 30 { String::new() } else { format!(", {bytes} bytes reserved for a memory") }
 }
 
 /// Leaves out the field `hash`, which is made of the others.

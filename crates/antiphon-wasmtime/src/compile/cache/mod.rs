@@ -38,6 +38,12 @@ use crate::engine::Clocked;
 /// checked. If anything is wrong with the directory or with a file in it, the module is compiled
 /// instead, with a warning to `tracing`. So a cache never makes a caller fail.
 ///
+/// A limit on the size of files (`ulimit -f`) ends a process that writes beyond it by the signal
+/// SIGXFSZ, unless the program ignores or catches that signal. Then the write fails, nothing is
+/// left of the file, and the module is compiled, with a warning. A library does not change what
+/// becomes of signals, so this is the program's part; `antiphon` catches the signal. (A process
+/// that was ended leaves an incomplete file, which the next one that writes there removes.)
+///
 /// When all files together would exceed [`max_bytes`](Self::max_bytes), the least recently used
 /// files are removed. Any number of threads and processes may share a directory. Clones share their
 /// counts.
