@@ -5,16 +5,21 @@ use std::fmt;
 
 use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::module_info::{ExternKind, Import};
-use antiphon::{Conversation, EngineOptions, LogStream, ModuleInfo, WasiParams};
+use antiphon::{Conversation, EngineOptions, GuestDir, LogStream, ModuleInfo, WasiParams};
 
-use crate::{Abi, Call, MODULES, Session, Stop, Stream, Wait, World, for_each_function};
+use crate::{Abi, Access, Call, MODULES, Session, Stop, Stream, Wait, World, for_each_function};
 
 /// Creates the world of a module's guests, as the options of its engine say. Returns `None` for a
-/// module that imports nothing of WASI. The world has no directories.
+/// module that imports nothing of WASI. The directories come with a [`session`].
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`]: arguments or environment that no guest could be given.
+/// [`ErrorKind::Unsupported`]: arguments or environment that no guest could be given, or directories
+/// for a guest that is to be deterministic.
 pub fn world(info: &ModuleInfo, options: &EngineOptions) -> Result<Option<World>> {
+    if options.deterministic.is_some() && options.grants_directories() {
+        let what = "what is in a directory makes a guest with directories not deterministic";
+        return Err(Error::new(ErrorKind::Unsupported, what));
+    }
     if !info.imports_from(&MODULES.map(|(module, _)| module)) {
         return Ok(None);
     }
@@ -26,6 +31,22 @@ pub fn world(info: &ModuleInfo, options: &EngineOptions) -> Result<Option<World>
         Some((seed, clock)) => world.deterministic(seed, clock),
         None => world,
     }))
+}
+
+/// Creates the state of a new instance, and opens the directories that its options grant.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`]: a directory cannot be opened.
+pub fn session(world: &World, options: &EngineOptions) -> Result<Box<Session>> {
+    let mut session = Box::new(world.session());
+    for GuestDir { host, guest, read_only, .. } in options.granted_dirs() {
+        let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
+        session.grant(&host, guest, access).map_err(|error| {
+            let what = format!("the directory {host:?} cannot be opened: {error}");
+            Error::new(ErrorKind::Unsupported, what).with_source(error)
+        })?;
+    }
+    Ok(session)
 }
 
 /// Returns the type of a function of WASI under any of its module names, for checking a module's

@@ -25,7 +25,7 @@ pub(crate) struct Work {
 pub(crate) struct Callers {
     mode: Mode,
     number: usize,
-    /// Present in synchronous mode too, because guests with real directories need a runtime.
+    /// Present in synchronous mode too, because pools are built on it.
     runtime: Runtime,
 }
 
@@ -89,11 +89,7 @@ impl Callers {
                 Ok(())
             }
             Mode::Sync => {
-                let runtime = self.runtime.handle().clone();
-                let run = move || {
-                    let _inside = runtime.enter();
-                    caller.call_blocking();
-                };
+                let run = move || caller.call_blocking();
                 let spawned = thread::Builder::new().name("caller".into()).spawn(run);
                 spawned.map(drop).map_err(|error| Failure::System("cannot start so many threads", error))
             }
@@ -101,7 +97,7 @@ impl Callers {
     }
 
     /// Shuts the runtime down without waiting. A thread may be stuck in a file of a granted
-    /// directory, such as a pipe, and must not delay the end.
+    /// directory, for example of a network, and must not delay the end.
     pub(crate) fn end(self) {
         self.runtime.shutdown_background();
     }
