@@ -13,8 +13,8 @@ use crate::{Abi, Access, Call, MODULES, Session, Stop, Stream, Wait, World, for_
 /// module that imports nothing of WASI. The directories come with a [`session`].
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`]: arguments or environment that no guest could be given, or directories
-/// for a guest that is to be deterministic.
+/// [`ErrorKind::Unsupported`]: arguments or environment that no guest could be given, or
+/// directories for a guest that is to be deterministic.
 pub fn world(info: &ModuleInfo, options: &EngineOptions) -> Result<Option<World>> {
     if options.deterministic.is_some() && options.grants_directories() {
         let what = "what is in a directory makes a guest with directories not deterministic";

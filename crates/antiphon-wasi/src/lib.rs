@@ -98,11 +98,12 @@
 //!   and checked in one place. A pointer that leads outside of memory ends the call with
 //!   [`Stop::Fault`], as the preview-1 specification demands. Misaligned pointers are served.
 //! - A function checks its descriptor before anything else.
-//! - An instance without directories allocates nothing but the two line buffers (at most 4 KiB each,
-//!   on first use) and the text of one line while it is logged. One with directories has a table of
-//!   its descriptors, lists of buffers, and 32 KiB for each directory that is being listed.
-//! - The guest's memory bounds the time of a call that asks nothing of the system. At most [`MAX_VECTORS`] buffers and
-//!   [`MAX_SUBSCRIPTIONS`] subscriptions are looked at.
+//! - An instance without directories allocates nothing but the two line buffers (at most 4 KiB
+//!   each, on first use) and the text of one line while it is logged. One with directories has a
+//!   table of its descriptors, lists of buffers, and 32 KiB for each directory that is being
+//!   listed.
+//! - The guest's memory bounds the time of a call that asks nothing of the system. At most
+//!   [`MAX_VECTORS`] buffers and [`MAX_SUBSCRIPTIONS`] subscriptions are looked at.
 //!
 //! # Differences from `wasmtime-wasi`
 //!

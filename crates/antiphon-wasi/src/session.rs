@@ -58,8 +58,8 @@ impl Session {
         self.output.flush(log);
     }
 
-    /// Returns the standard stream that a number stands for, or `EBADF` if it is not open or another
-    /// thing.
+    /// Returns the standard stream that a number stands for, or `EBADF` if it is not open or
+    /// another thing.
     #[inline]
     pub(crate) fn stream(&self, fd: i32) -> Result<Descriptor, Errno> {
         self.descriptors.get(fd).or_else(|errno| self.moved_stream(fd).ok_or(errno))

@@ -36,6 +36,9 @@ pub(crate) const C: Recipe = Recipe {
     advice: "the C guest needs clang and lld; on Debian, apt-get install clang lld",
 };
 
+/// A program with WASI's C library, which zig brings.
+pub(crate) const C_FILES: Recipe = Recipe { file: "c-files.wasm", target: "wasm32-wasi", ..ZIG };
+
 pub(crate) const ZIG: Recipe = Recipe {
     file: "zig.wasm",
     target: "wasm32-freestanding",

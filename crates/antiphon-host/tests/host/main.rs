@@ -4,4 +4,6 @@
 
 mod directories;
 mod engines;
+#[cfg(unix)]
+mod files;
 mod guest_fuel;

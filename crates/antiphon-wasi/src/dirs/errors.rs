@@ -47,30 +47,6 @@ pub(super) fn errno(error: &io::Error) -> Errno {
 mod tests {
     use super::*;
 
-    #[cfg(unix)]
-    #[test]
-    fn errors_of_the_machine_have_their_numbers() {
-        use rustix::io::Errno as System;
-
-        let known = [
-            (System::MFILE, Errno::Mfile),
-            (System::NFILE, Errno::Nfile),
-            (System::NOSPC, Errno::Nospc),
-            (System::NOMEM, Errno::Nomem),
-            (System::ACCESS, Errno::Acces),
-            (System::PERM, Errno::Perm),
-            (System::LOOP, Errno::Loop),
-            (System::NOTSUP, Errno::Notsup),
-            (System::NAMETOOLONG, Errno::Nametoolong),
-            (System::NXIO, Errno::Nxio),
-            // Of no use to a guest, so it gets the number for everything else.
-            (System::CHILD, Errno::Io),
-        ];
-        for (system, expected) in known {
-            assert_eq!(errno(&system.into()), expected, "{system}");
-        }
-    }
-
     #[test]
     fn errors_without_a_number_of_the_system_go_by_their_kind() {
         assert_eq!(errno(&io::Error::new(ErrorKind::PermissionDenied, "outside")), Errno::Perm);

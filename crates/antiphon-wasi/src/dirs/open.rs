@@ -179,7 +179,7 @@ fn open(dir: &Dir, path: &Path, options: &mut OpenOptions) -> io::Result<Opened>
     } else if metadata.is_file() {
         Ok(Opened::File(file))
     } else {
-        Err(special())
+        Err(system::not_opened())
     }
 }
 
@@ -189,15 +189,4 @@ pub(super) fn open_attributes(dir: &Dir, path: &Path) -> io::Result<File> {
         Opened::File(file) => file,
         Opened::Directory(dir) => dir.into_std_file(),
     })
-}
-
-/// The error of a pipe, a socket, and a device, as the system has it for sockets.
-#[cfg(unix)]
-fn special() -> io::Error {
-    rustix::io::Errno::NXIO.into()
-}
-
-#[cfg(not(unix))]
-fn special() -> io::Error {
-    io::ErrorKind::Unsupported.into()
 }

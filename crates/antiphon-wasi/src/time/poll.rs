@@ -73,10 +73,11 @@ impl Call<'_> {
     /// something is ready.
     ///
     /// Standard input is ready to be read, because it is at its end; standard output and error are
-    /// ready to be written, and a file is ready for both. Any other descriptor gives an event with `EBADF`, and a clock other
-    /// than real time and monotonic gives an event with `EINVAL`. The whole call fails with
-    /// `EINVAL` without a subscription, with more than [`MAX_SUBSCRIPTIONS`], or with one of an
-    /// unknown kind. A deterministic world never waits: its clocks move to the end of the wait.
+    /// ready to be written, and a file is ready for both. Any other descriptor gives an event with
+    /// `EBADF`, and a clock other than real time and monotonic gives an event with `EINVAL`. The
+    /// whole call fails with `EINVAL` without a subscription, with more than [`MAX_SUBSCRIPTIONS`],
+    /// or with one of an unknown kind. A deterministic world never waits: its clocks move to the
+    /// end of the wait.
     pub fn begin_poll_oneoff(
         &mut self,
         subscriptions: i32,

@@ -58,3 +58,8 @@ pub(in super::super) fn inode(_: &DirEntry) -> u64 {
 pub(in super::super) fn special(_: &cap_std::fs::FileType) -> FileType {
     FileType::Unknown
 }
+
+/// The error of what is no regular file and no directory.
+pub(in super::super) fn not_opened() -> io::Error {
+    io::ErrorKind::Unsupported.into()
+}

@@ -112,3 +112,35 @@ pub(in super::super) fn special(file_type: &cap_std::fs::FileType) -> FileType {
         FileType::Unknown
     }
 }
+
+/// The error of a pipe, a socket, and a device, as the system has it for a socket.
+pub(in super::super) fn not_opened() -> io::Error {
+    System::NXIO.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dirs::errors;
+
+    #[test]
+    fn errors_of_the_machine_have_their_numbers() {
+        let known = [
+            (System::MFILE, Errno::Mfile),
+            (System::NFILE, Errno::Nfile),
+            (System::NOSPC, Errno::Nospc),
+            (System::NOMEM, Errno::Nomem),
+            (System::ACCESS, Errno::Acces),
+            (System::PERM, Errno::Perm),
+            (System::LOOP, Errno::Loop),
+            (System::NOTSUP, Errno::Notsup),
+            (System::NAMETOOLONG, Errno::Nametoolong),
+            (System::NXIO, Errno::Nxio),
+            // Of no use to a guest, so it gets the number for everything else.
+            (System::CHILD, Errno::Io),
+        ];
+        for (system, expected) in known {
+            assert_eq!(errors::errno(&system.into()), expected, "{system}");
+        }
+    }
+}
