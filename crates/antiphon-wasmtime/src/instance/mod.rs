@@ -62,6 +62,7 @@ enum Mode {
     /// On the caller's stack, to the end.
     Straight,
     /// On a stack of its own, which can be left while the guest waits.
+    #[cfg_attr(not(feature = "async"), expect(dead_code, reason = "no guest can be left"))]
     Fiber(Fiber),
 }
 
