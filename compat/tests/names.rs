@@ -282,6 +282,4 @@ fn traits_of_the_provider_s_types() {
     provider::<WasmtimeEngineProvider>();
     fn provider_async<T: WebAssemblyEngineProviderAsync + 'static>() {}
     provider_async::<WasmtimeEngineProviderAsync>();
-    // A re-exported name that programs spell out, as `wasmtime_provider::wasmtime_wasi::...`.
-    let _: fn(i32) -> wasmtime_provider::wasmtime_wasi::I32Exit = wasmtime_provider::wasmtime_wasi::I32Exit;
 }

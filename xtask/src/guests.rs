@@ -102,7 +102,7 @@ impl Guest {
             Self::AssemblyScript => {
                 assemblyscript::MODULES.map(|(file, _)| (file, assemblyscript::TARGET)).to_vec()
             }
-            Self::C => make::C.modules(),
+            Self::C => make::C.modules().into_iter().chain(make::C_FILES.modules()).collect(),
             Self::Go => make::GO.modules(),
             Self::Zig => make::ZIG.modules(),
         }
@@ -122,7 +122,7 @@ impl Guest {
         match self {
             Self::Rust => rust::find(),
             Self::AssemblyScript => assemblyscript::find(),
-            Self::C => make::C.find(),
+            Self::C => make::C.find().and_then(|()| make::C_FILES.find()),
             Self::Go => make::GO.find(),
             Self::Zig => make::ZIG.find(),
         }
@@ -134,7 +134,10 @@ impl Guest {
         let toolchain = match self {
             Self::Rust => rust::build(&source, out),
             Self::AssemblyScript => assemblyscript::build(&source, out),
-            Self::C => make::C.build(&source, out),
+            Self::C => make::C.build(&source, out).and_then(|mut versions| {
+                versions.extend(make::C_FILES.build(&source.join("files"), out)?);
+                Ok(versions)
+            }),
             Self::Go => make::GO.build(&source, out),
             Self::Zig => make::ZIG.build(&source, out),
         }

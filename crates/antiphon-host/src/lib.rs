@@ -55,7 +55,6 @@
 //! | `async` (default) | `WapcHostAsync`, on any executor |
 //! | `pool` (default) | `HostPool` |
 //! | `cache` | compiled code that outlives the program, on Wasmtime |
-//! | `wasi-fs` | real directories for guests, on Wasmtime |
 //!
 //! # Why this is a crate of its own
 //!

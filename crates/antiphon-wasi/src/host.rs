@@ -6,9 +6,9 @@ use std::fmt;
 use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::module_info::{ExternKind, Import};
 use antiphon::wapc_functions::{ABORT_NAMESPACE, SEED_FN};
-use antiphon::{Conversation, EngineOptions, LogStream, ModuleInfo, WasiParams};
+use antiphon::{Conversation, EngineOptions, GuestDir, LogStream, ModuleInfo, WasiParams};
 
-use crate::{Abi, Call, MODULES, Session, Stop, Stream, Wait, World, for_each_function};
+use crate::{Abi, Access, Call, MODULES, Session, Stop, Stream, Wait, World, for_each_function};
 
 /// Returns whether a module imports AssemblyScript's `env.seed`, which draws from the world's
 /// random bytes.
@@ -18,11 +18,16 @@ pub fn imports_seed(info: &ModuleInfo) -> bool {
 }
 
 /// Creates the world of a module's guests, as the options of its engine say. Returns `None` for a
-/// module that imports nothing of WASI and no `env.seed`. The world has no directories.
+/// module that imports nothing of WASI and no `env.seed`. The directories come with a [`session`].
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`]: arguments or environment that no guest could be given.
+/// [`ErrorKind::Unsupported`]: arguments or environment that no guest could be given, or
+/// directories for a guest that is to be deterministic.
 pub fn world(info: &ModuleInfo, options: &EngineOptions) -> Result<Option<World>> {
+    if options.deterministic.is_some() && options.grants_directories() {
+        let what = "what is in a directory makes a guest with directories not deterministic";
+        return Err(Error::new(ErrorKind::Unsupported, what));
+    }
     if !info.imports_from(&MODULES.map(|(module, _)| module)) && !imports_seed(info) {
         return Ok(None);
     }
@@ -34,6 +39,22 @@ pub fn world(info: &ModuleInfo, options: &EngineOptions) -> Result<Option<World>
         Some((seed, clock)) => world.deterministic(seed, clock),
         None => world,
     }))
+}
+
+/// Creates the state of a new instance, and opens the directories that its options grant.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`]: a directory cannot be opened.
+pub fn session(world: &World, options: &EngineOptions) -> Result<Box<Session>> {
+    let mut session = Box::new(world.session());
+    for GuestDir { host, guest, read_only, .. } in options.granted_dirs() {
+        let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
+        session.grant(&host, guest, access).map_err(|error| {
+            let what = format!("the directory {host:?} cannot be opened: {error}");
+            Error::new(ErrorKind::Unsupported, what).with_source(error)
+        })?;
+    }
+    Ok(session)
 }
 
 /// Returns the type of a function of WASI under any of its module names, or of `env.seed`, for

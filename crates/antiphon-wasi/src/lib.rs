@@ -1,10 +1,10 @@
-//! The sealed WASI preview-1 world as pure functions over guest memory, for any WebAssembly engine.
+//! The WASI preview-1 world as functions over guest memory, for any WebAssembly engine.
 //!
 //! A guest compiled for `wasm32-wasip1` imports up to 46 functions from `wasi_snapshot_preview1`
 //! (older guests from `wasi_unstable`). This crate answers all of them and grants next to nothing:
 //! the given arguments and environment, two clocks, random bytes, an empty standard input, and
-//! standard output and error as log lines. No directory is preopened and no socket exists, so every
-//! other function answers as it does in a program without any.
+//! standard output and error as log lines. No directory is preopened unless one is granted, and no
+//! socket exists, so every other function answers as it does in a program without any.
 //!
 //! # How an engine uses it
 //!
@@ -79,21 +79,36 @@
 //! [`antiphon`](https://docs.rs/antiphon): the output goes to the conversation's log, and a `Stop`
 //! becomes its typed error.
 //!
+//! # Directories
+//!
+//! With the feature `dirs`, `Session::grant` opens a directory of the host for an instance, to be
+//! read or to be written in as well. `cap-std` keeps every path below it, whatever links and
+//! directories become meanwhile. Only regular files and directories are opened: a pipe, a socket or
+//! a device is `ENXIO`, at once.
+//!
+//! All work is done on the calling thread, which waits as long as the system takes. One call moves
+//! at most `MAX_TRANSFER` bytes, fills at most `MAX_LISTED` bytes with a listing, and skips at most
+//! `MAX_SKIPPED` entries before it. An instance has at most `MAX_DESCRIPTORS` descriptors beside
+//! the streams and the grants, and paths have at most `MAX_PATH` bytes. What the machine lacks
+//! (files, space) is the error number that a program on the system sees.
+//!
 //! # Contract
 //!
 //! - Every number from the guest is hostile. Pointers are unsigned 32-bit values, added in 64 bits
 //!   and checked in one place. A pointer that leads outside of memory ends the call with
 //!   [`Stop::Fault`], as the preview-1 specification demands. Misaligned pointers are served.
 //! - A function checks its descriptor before anything else.
-//! - An instance allocates nothing but the two line buffers (at most 4 KiB each, on first use) and
-//!   the text of one line while it is logged.
-//! - The guest's memory bounds the time of a call. At most [`MAX_VECTORS`] buffers and
-//!   [`MAX_SUBSCRIPTIONS`] subscriptions are looked at.
+//! - An instance without directories allocates nothing but the two line buffers (at most 4 KiB
+//!   each, on first use) and the text of one line while it is logged. One with directories has a
+//!   table of its descriptors, lists of buffers, and 32 KiB for each directory that is being
+//!   listed.
+//! - The guest's memory bounds the time of a call that asks nothing of the system. At most
+//!   [`MAX_VECTORS`] buffers and [`MAX_SUBSCRIPTIONS`] subscriptions are looked at.
 //!
 //! # Differences from `wasmtime-wasi`
 //!
-//! Measured against version 48 without preopened directories. Everything that is not listed is
-//! equal, in error numbers and bytes in memory.
+//! Measured against version 48. Everything that is not listed is equal, in error numbers and bytes
+//! in memory.
 //!
 //! | where | `wasmtime-wasi` | here |
 //! |---|---|---|
@@ -108,6 +123,17 @@
 //! | a call that traps | may have written some of its results | wrote none |
 //! | `proc_exit` over 125 | another kind of trap | an exit like any other |
 //! | `random_get` over 64 MiB | trap | served, if the memory has room |
+//! | pipes, sockets, devices in a directory | opened, and waited for | `ENXIO` |
+//! | `fdflags` that ask for `sync`, `dsync`, `rsync` | `ENOTSUP` | passed on to the system |
+//! | a file that is created or truncated without the right to write | can be written | `EBADF` |
+//! | a directory that was opened | lacks the right to write, so a C library opens nothing in it for writing | has the rights of a preopened one |
+//! | the next descriptor | one that was closed last | the lowest that is free |
+//! | `fd_advise` | passed on to the system | checked only, because reading ahead takes long |
+//! | `fd_sync` of a directory | `EBADF` | done |
+//! | `fd_readdir` | lists the whole directory each time | goes on where the last list ended |
+//! | a name on the disk that is not UTF-8 | the listing fails | left out |
+//! | device and inode | 1, and a hash | those of the system |
+//! | `poll_oneoff` of a file at its end | ready, hung up | ready |
 //! | sockets in `wasi_unstable` | trap | `ENOTSOCK` or `EBADF`, as in preview 1 |
 
 #![forbid(unsafe_code)]
@@ -115,7 +141,8 @@
 
 mod abi;
 mod call;
-mod files;
+#[cfg_attr(not(feature = "dirs"), path = "no_dirs.rs")]
+mod dirs;
 #[cfg(test)]
 mod fixture;
 mod functions;
@@ -124,12 +151,15 @@ pub mod host;
 mod process;
 mod random;
 mod session;
+mod sockets;
 mod stdio;
 mod time;
 mod world;
 
 pub use abi::{Abi, Fault, MAX_VECTORS, MODULES, Stop};
 pub use call::{Call, LogFn};
+#[cfg(feature = "dirs")]
+pub use dirs::{Access, MAX_DESCRIPTORS, MAX_LISTED, MAX_PATH, MAX_SKIPPED, MAX_TRANSFER};
 pub use process::{MAX_STRINGS, WorldError};
 pub use session::Session;
 pub use stdio::{MAX_LINE, MAX_LOGGED, Stream};

@@ -8,8 +8,7 @@ use wasmi::Config;
 
 use crate::compiled::Compiled;
 
-/// Translates a module and makes providers of it, in either mode. Directories for guests, which
-/// wasmi has no answer to, are [`Unsupported`](ErrorKind::Unsupported) when the provider is built.
+/// Translates a module and makes providers of it, in either mode.
 ///
 /// ```
 /// use antiphon::Limits;
@@ -43,10 +42,6 @@ impl<'a> WasmiEngineProviderBuilder<'a> {
     }
 
     fn compile(&self) -> Result<Arc<Compiled>, Error> {
-        if self.options.grants_directories() {
-            let what = "wasmi has no answer to directories for guests: use the engine wasmtime";
-            return Err(Error::new(ErrorKind::Unsupported, what));
-        }
         let no_module = || Error::new(ErrorKind::Unsupported, "no `module_bytes` have been provided");
         let bytes = self.module_bytes.ok_or_else(no_module)?;
         Ok(Arc::new(Compiled::new(bytes, &self.options, self.configure)?))

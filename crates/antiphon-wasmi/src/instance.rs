@@ -81,6 +81,9 @@ impl antiphon::provider::Instance for Instance {
         compiled.info.needs.check(&limits)?;
         compiled.check_stack(&limits)?;
         let fuel = Fuel::new(compiled.info.code.grows_tables, compiled.fuel(&limits)?);
+        let session =
+            compiled.world.as_ref().map(|world| antiphon_wasi::host::session(world, &compiled.options));
+        let session = session.transpose()?;
         let data = Data {
             conversation: mem::replace(conversation, spare),
             memory: None,
@@ -90,7 +93,7 @@ impl antiphon::provider::Instance for Instance {
             suspends: host == HostKind::Async,
             yields: host == HostKind::Async && compiled.options.cooperative,
             left: None,
-            wasi: compiled.world.as_ref().map(|world| Box::new(world.session())),
+            wasi: session,
         };
         let mut store = Store::new(&compiled.engine, data);
         store.limiter(|data| &mut data.limiter);

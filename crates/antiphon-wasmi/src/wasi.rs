@@ -1,4 +1,4 @@
-//! The sealed WASI world as imports of a guest.
+//! The WASI world as imports of a guest.
 
 use antiphon::errors::Error;
 use antiphon::wapc_functions::{ABORT_NAMESPACE, SEED_FN};

@@ -149,9 +149,8 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
             options.limits =
                 options.limits.memory(wide(max_memory_size)).table_elements(wide(max_table_elements));
         }
-        let directories = options.grants_directories();
-        if directories && cfg!(not(feature = "wasi-fs")) {
-            return Err(unsupported("directories for guests need the cargo feature `wasi-fs`"));
+        if options.grants_directories() && cfg!(not(feature = "wasi")) {
+            return Err(unsupported("directories for guests need the cargo feature `wasi`"));
         }
         if self.uninterrupted && (self.engine.is_some() || self.module.is_some()) {
             return Err(unsupported(
@@ -163,17 +162,10 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
                 "an engine of the caller's has traps by signals or not as it was made: its settings are fixed",
             ));
         }
-        if options.deterministic.is_some() {
-            if self.engine.is_some() || self.module.is_some() {
-                return Err(unsupported(
-                    "an engine of the caller's cannot be made deterministic: its settings are fixed",
-                ));
-            }
-            if directories {
-                return Err(unsupported(
-                    "what is in a directory makes a guest with directories not deterministic",
-                ));
-            }
+        if options.deterministic.is_some() && (self.engine.is_some() || self.module.is_some()) {
+            return Err(unsupported(
+                "an engine of the caller's cannot be made deterministic: its settings are fixed",
+            ));
         }
         Ok(Settings { options: Arc::new(options), epochs: self.epochs, cache: self.cache.clone() })
     }

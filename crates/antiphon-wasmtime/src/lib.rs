@@ -50,8 +50,8 @@
 //!
 //! # Straight and cooperative
 //!
-//! A guest of a synchronous host runs *straight*: on its caller's stack, to the end of the call,
-//! unless it was given directories. A guest of an asynchronous host is *cooperative*: it has a
+//! A guest of a synchronous host runs *straight*: on its caller's stack, to the end of the call. A
+//! guest of an asynchronous host is *cooperative*: it has a
 //! stack of its own, so it can be suspended while it waits for its host, and at each tick so that
 //! other tasks run. With [`cooperative(false)`](WasmtimeEngineProviderBuilder::cooperative) a guest
 //! that cannot wait runs straight there too, which is faster for short calls of trusted guests.
@@ -87,8 +87,6 @@ pub use provider::WasmtimeEngineProvider;
 pub use provider_async::WasmtimeEngineProviderAsync;
 /// The engine itself, for programs that bring their own engine or need this exact version.
 pub use wasmtime;
-#[cfg(feature = "wasi-fs")]
-pub use wasmtime_wasi;
 
 // Names of wasmtime-provider 2.x.
 pub mod errors;

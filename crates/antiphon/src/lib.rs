@@ -106,7 +106,7 @@ pub use engine::{
 };
 
 mod conversation;
-pub use conversation::{Conversation, LogLine, LogStream, Watch};
+pub use conversation::{Conversation, LogLine, LogStream};
 
 mod module;
 pub use module::{growth, info as module_info, info::ModuleInfo};

@@ -37,6 +37,9 @@ pub(crate) const C: Recipe = Recipe {
     advice: "the C guest needs clang and lld; on Debian, apt-get install clang lld",
 };
 
+/// A program with WASI's C library, which zig brings.
+pub(crate) const C_FILES: Recipe = Recipe { files: &[("c-files.wasm", None)], target: "wasm32-wasi", ..ZIG };
+
 pub(crate) const ZIG: Recipe = Recipe {
     files: &[("zig.wasm", None), ("zig-types.wasm", Some("types.zig"))],
     target: "wasm32-freestanding",

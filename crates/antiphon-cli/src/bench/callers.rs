@@ -29,7 +29,7 @@ pub(crate) struct Work {
 pub(crate) struct Callers {
     mode: Mode,
     number: usize,
-    /// Present in synchronous mode too, because guests with real directories need a runtime.
+    /// Present in synchronous mode too, because pools are built on it.
     runtime: Runtime,
 }
 
@@ -106,11 +106,7 @@ impl Callers {
 
     /// Starts a caller as a thread.
     fn start_thread(&self, caller: Caller) -> Result<(), Failure> {
-        let runtime = self.runtime.handle().clone();
-        self.start_on_thread(move || {
-            let _inside = runtime.enter();
-            caller.call_blocking();
-        })
+        self.start_on_thread(move || caller.call_blocking())
     }
 
     fn start_on_thread(&self, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
@@ -122,7 +118,7 @@ impl Callers {
     }
 
     /// Shuts the runtime down without waiting. A thread may be stuck in a file of a granted
-    /// directory, such as a pipe, and must not delay the end.
+    /// directory, for example of a network, and must not delay the end.
     pub(crate) fn end(self) {
         self.runtime.shutdown_background();
     }

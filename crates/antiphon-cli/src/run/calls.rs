@@ -76,7 +76,7 @@ where
             .enable_all()
             .build()
             .map_err(|error| Failure::System("cannot start the asynchronous runtime", error))?;
-        let start = runtime.block_on(async {
+        runtime.block_on(async {
             let begun = Instant::now();
             let host = WapcHostAsync::builder(factory.provider_async()?)
                 .limits(self.limits)
@@ -94,9 +94,6 @@ where
                     return Ok(start);
                 }
             }
-        });
-        // Does not wait: a thread may be stuck in a file of a granted directory, such as a pipe.
-        runtime.shutdown_background();
-        start
+        })
     }
 }

@@ -61,14 +61,7 @@ pub(crate) fn factory(
     if let Some(seed) = wasi.deterministic {
         options = options.deterministic(seed, wasi.clock.unwrap_or_default());
     }
-    let compiled = compile(engine, cache, module, &options);
-    compiled.map_err(|error| match error.kind() {
-        ErrorKind::Unsupported if !wasi.dir.is_empty() && engine != EngineKind::Wasmtime => {
-            let what = format!("{engine} cannot grant directories to guests: --dir needs --engine wasmtime");
-            Error::new(ErrorKind::Unsupported, what).with_source(error).into()
-        }
-        _ => error.into(),
-    })
+    Ok(compile(engine, cache, module, &options)?)
 }
 
 fn compile(

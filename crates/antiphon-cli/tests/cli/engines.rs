@@ -114,23 +114,34 @@ fn an_engine_that_was_left_out_is_refused_with_what_to_do() {
     }
 }
 
-#[cfg(feature = "wasmi")]
 #[test]
-fn directories_on_an_engine_without_them_are_refused_with_what_to_do() {
+fn directories_are_granted_on_every_engine() {
     let dir = tempfile::tempdir().unwrap();
-    let text = "(module (memory (export \"memory\") 1)
-        (func (export \"__guest_call\") (param i32 i32) (result i32) (i32.const 1)))";
-    let wat = Wat::new(text);
-    for kind in ["", ":ro"] {
-        let granted = format!("{}::/data{kind}", dir.path().display());
+    std::fs::write(dir.path().join("file"), "text").unwrap();
+    // Answers the error number of an attempt to open the file for writing, as a character from `!`
+    // on.
+    let wat = Wat::new(
+        r#"(module
+        (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+        (import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "file")
+        (func (export "__guest_call") (param i32 i32) (result i32)
+            (i32.store8 (i32.const 100) (i32.add (i32.const 33) (call $open (i32.const 3) (i32.const 0)
+                (i32.const 0) (i32.const 4) (i32.const 0) (i64.const 0x40) (i64.const 0) (i32.const 0)
+                (i32.const 200))))
+            (call $respond (i32.const 100) (i32.const 1))
+            (i32.const 1)))"#,
+    );
+    for engine in here() {
         for mode in MODES {
-            let all = ["any", "--engine", "wasmi", "--dir", &granted, "--error-format", "json"];
-            let error = call_path(mode, &wat.path(), &all).failed(2).error();
-            assert_eq!(error["code"], "unsupported", "{error}");
-            assert_eq!(
-                error["message"],
-                "wasmi cannot grant directories to guests: --dir needs --engine wasmtime"
-            );
+            // 63 is `EPERM`.
+            for (kind, answer) in [("", "!"), (":ro", "`")] {
+                let granted = format!("{}::/data{kind}", dir.path().display());
+                let all = ["any", "--engine", engine, "--dir", &granted];
+                assert_eq!(call_path(mode, &wat.path(), &all).text(), answer, "{engine} {mode} {kind}");
+            }
         }
     }
 }

@@ -20,8 +20,7 @@ pub const MODULES: [(&str, Abi); 2] =
 ///
 /// Both have the same functions (preview 0 lacks `sock_accept`, which is harmless to offer). They
 /// differ in the layout of `filestat` (a link count of 4 bytes instead of 8), in that of
-/// `poll_oneoff`'s subscriptions (56 bytes instead of 48), and in the order of `whence`, which
-/// makes no difference because no stream can seek.
+/// `poll_oneoff`'s subscriptions (56 bytes instead of 48), and in the order of `whence`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Abi {
     /// `wasi_snapshot_preview1`, which every toolchain since 2020 emits.

@@ -46,6 +46,21 @@ impl Vectors {
     }
 }
 
+#[cfg(feature = "dirs")]
+impl Vectors {
+    /// Returns pointers and lengths of the buffers that are not empty, in order.
+    pub(crate) fn spans(self, guest: &[u8]) -> Result<Vec<(u64, u32)>, Failure> {
+        let mut spans = Vec::new();
+        for index in 0..self.count {
+            let (buffer, length) = entry(guest, self.pointer, index)?;
+            if length > 0 {
+                spans.push((buffer, length));
+            }
+        }
+        Ok(spans)
+    }
+}
+
 /// Returns pointer and length of one buffer.
 fn entry(guest: &[u8], list: u64, index: u64) -> Result<(u64, u32), Failure> {
     let at = list.saturating_add(index.saturating_mul(8));

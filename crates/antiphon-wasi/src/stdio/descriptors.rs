@@ -1,9 +1,9 @@
-//! The three descriptors of a sealed guest.
+//! The standard streams, at their own numbers.
 
 use super::Stream;
 use crate::abi::Errno;
 
-/// What an open descriptor stands for.
+/// A standard stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Descriptor {
     /// Standard input, always at its end.
@@ -24,7 +24,8 @@ impl Descriptor {
     }
 }
 
-/// The descriptor table. It can only shrink, because no function opens a descriptor.
+/// The descriptors 0, 1 and 2, as far as they are standard streams. They can only become fewer:
+/// what a guest opens or moves is in the table of its directories.
 #[derive(Debug, Clone)]
 pub(crate) struct Descriptors([Option<Descriptor>; 3]);
 

@@ -1,4 +1,5 @@
-//! The functions of the standard streams: read, write, describe, close.
+//! The functions of descriptors: read, write, describe, close. Here is what they do for standard
+//! streams; for files and directories they ask `dirs`.
 
 mod descriptors;
 mod output;
@@ -7,116 +8,149 @@ pub(crate) use descriptors::{Descriptor, Descriptors};
 pub(crate) use output::Output;
 pub use output::{MAX_LINE, MAX_LOGGED, Stream};
 
+use crate::abi::layout::{Fdstat, Filestat};
 use crate::abi::memory::{self, wide};
-use crate::abi::{Errno, Failure, Stop, Vectors, layout, settle};
+use crate::abi::{Errno, Failure, Stop, Vectors, settle};
 use crate::call::Call;
 
 impl Call<'_> {
-    /// Reads from standard input, which is always at its end: zero bytes. `EBADF` for any other
-    /// descriptor.
+    /// Reads from a file, or from standard input, which is always at its end: zero bytes. `EBADF`
+    /// for any other descriptor. A file gives at most `MAX_TRANSFER` bytes.
     pub fn fd_read(&mut self, fd: i32, buffers: i32, count: i32, read: i32) -> Result<i32, Stop> {
         settle("fd_read", self.read(fd, (buffers, count), read))
     }
 
-    /// Writes buffers to standard output or error; their lines go to the log. `EBADF` for any other
-    /// descriptor, `EINVAL` for more than [`MAX_VECTORS`](crate::MAX_VECTORS) buffers or 4 GiB.
+    /// Writes buffers to a file, or to standard output or error; their lines go to the log. `EBADF`
+    /// for any other descriptor, `EINVAL` for more than [`MAX_VECTORS`](crate::MAX_VECTORS) buffers
+    /// or 4 GiB. A file takes at most `MAX_TRANSFER` bytes.
     ///
-    /// The guest is told that everything was written, but only the first [`MAX_LOGGED`] bytes are
-    /// looked at, because a guest may list the same buffer a thousand times.
+    /// Of a stream, the guest is told that everything was written, but only the first
+    /// [`MAX_LOGGED`] bytes are looked at, because a guest may list the same buffer a thousand
+    /// times.
     pub fn fd_write(&mut self, fd: i32, buffers: i32, count: i32, written: i32) -> Result<i32, Stop> {
         settle("fd_write", self.write(fd, (buffers, count), written))
     }
 
-    /// Reads at an offset: `ESPIPE` for standard input, `EBADF` for any other descriptor.
+    /// Reads at an offset of a file. `ESPIPE` for standard input, `EBADF` for any other descriptor.
     pub fn fd_pread(
         &mut self,
         fd: i32,
-        _buffers: i32,
-        _count: i32,
-        _offset: i64,
-        _read: i32,
+        buffers: i32,
+        count: i32,
+        offset: i64,
+        read: i32,
     ) -> Result<i32, Stop> {
-        settle("fd_pread", self.no_offset(fd, |descriptor| descriptor == Descriptor::Stdin))
+        let outcome = match self.session.stream(fd) {
+            Ok(Descriptor::Stdin) => Err(Errno::Spipe.into()),
+            Ok(Descriptor::Output(_)) => Err(Errno::Badf.into()),
+            Err(_) => self.read_file(fd, (buffers, count), Some(offset), read),
+        };
+        settle("fd_pread", outcome)
     }
 
-    /// Writes at an offset: `ESPIPE` for standard output and error, `EBADF` for any other
-    /// descriptor.
+    /// Writes at an offset of a file, or at its end if it was opened to append. `ESPIPE` for
+    /// standard output and error, `EBADF` for any other descriptor.
     pub fn fd_pwrite(
         &mut self,
         fd: i32,
-        _buffers: i32,
-        _count: i32,
-        _offset: i64,
-        _written: i32,
+        buffers: i32,
+        count: i32,
+        offset: i64,
+        written: i32,
     ) -> Result<i32, Stop> {
-        settle("fd_pwrite", self.no_offset(fd, |descriptor| descriptor != Descriptor::Stdin))
+        let outcome = match self.session.stream(fd) {
+            Ok(Descriptor::Output(_)) => Err(Errno::Spipe.into()),
+            Ok(Descriptor::Stdin) => Err(Errno::Badf.into()),
+            Err(_) => self.write_file(fd, (buffers, count), Some(offset), written),
+        };
+        settle("fd_pwrite", outcome)
     }
 
-    /// Moves a descriptor's offset: `ESPIPE` for a standard stream, `EBADF` for any other
+    /// Moves the offset of a file. `ESPIPE` for a standard stream, `EBADF` for any other
     /// descriptor.
-    pub fn fd_seek(&mut self, fd: i32, _offset: i64, _whence: i32, _position: i32) -> Result<i32, Stop> {
-        settle("fd_seek", self.no_offset(fd, |_| true))
+    pub fn fd_seek(&mut self, fd: i32, offset: i64, whence: i32, position: i32) -> Result<i32, Stop> {
+        let outcome = match self.session.stream(fd) {
+            Ok(_) => Err(Errno::Spipe.into()),
+            Err(_) => self.seek_file(fd, offset, whence, position),
+        };
+        settle("fd_seek", outcome)
     }
 
-    /// Writes a descriptor's offset: `ESPIPE` for a standard stream, `EBADF` for any other
+    /// Writes the offset of a file. `ESPIPE` for a standard stream, `EBADF` for any other
     /// descriptor.
-    pub fn fd_tell(&mut self, fd: i32, _position: i32) -> Result<i32, Stop> {
-        settle("fd_tell", self.no_offset(fd, |_| true))
+    pub fn fd_tell(&mut self, fd: i32, position: i32) -> Result<i32, Stop> {
+        let outcome = match self.session.stream(fd) {
+            Ok(_) => Err(Errno::Spipe.into()),
+            Err(_) => self.tell_file(fd, position),
+        };
+        settle("fd_tell", outcome)
     }
 
-    /// Writes a standard stream's `fdstat`: a character device without flags, with the right to
-    /// read (descriptor 0) or to write (1 and 2). `EBADF` for any other descriptor.
+    /// Writes a descriptor's `fdstat`. A standard stream is a character device without flags, with
+    /// the right to read (descriptor 0) or to write (1 and 2). `EBADF` for a descriptor that is not
+    /// open.
     pub fn fd_fdstat_get(&mut self, fd: i32, stat: i32) -> Result<i32, Stop> {
-        let outcome =
-            self.session.descriptors.get(fd).map_err(Failure::from).and_then(|descriptor| {
-                Ok(layout::store_fdstat(self.memory, wide(stat), descriptor.rights())?)
-            });
+        let outcome = match self.session.stream(fd) {
+            Ok(stream) => {
+                Fdstat::of_stream(stream.rights()).store(self.memory, wide(stat)).map_err(Failure::from)
+            }
+            Err(_) => self.fdstat_of_file(fd, stat),
+        };
         settle("fd_fdstat_get", outcome)
     }
 
-    /// Writes a standard stream's `filestat`: a character device, everything else zero. `EBADF` for
-    /// any other descriptor.
+    /// Writes a descriptor's `filestat`. A standard stream is a character device, everything else
+    /// zero. `EBADF` for a descriptor that is not open.
     pub fn fd_filestat_get(&mut self, fd: i32, stat: i32) -> Result<i32, Stop> {
-        let outcome = self
-            .session
-            .descriptors
-            .get(fd)
-            .map_err(Failure::from)
-            .and_then(|_| Ok(layout::store_filestat(self.memory, wide(stat), self.abi)?));
+        let outcome = match self.session.stream(fd) {
+            Ok(_) => Filestat::STREAM.store(self.memory, wide(stat), self.abi).map_err(Failure::from),
+            Err(_) => self.filestat_of_file(fd, stat),
+        };
         settle("fd_filestat_get", outcome)
     }
 
-    /// Closes a standard stream. `EBADF` for any other descriptor, and for a stream that is already
-    /// closed.
+    /// Names a preopened directory. `ENAMETOOLONG` if the buffer is shorter than the name,
+    /// `ENOTDIR` for any other open descriptor, `EBADF` for one that is not open.
+    pub fn fd_prestat_dir_name(&mut self, fd: i32, path: i32, length: i32) -> Result<i32, Stop> {
+        let outcome = match self.session.stream(fd) {
+            Ok(_) => Err(Errno::Notdir.into()),
+            Err(_) => self.name_of_directory(fd, path, length),
+        };
+        settle("fd_prestat_dir_name", outcome)
+    }
+
+    /// Closes a descriptor. `EBADF` for one that is not open.
     pub fn fd_close(&mut self, fd: i32) -> Result<i32, Stop> {
-        settle("fd_close", self.session.descriptors.close(fd).map_err(Failure::from))
+        settle("fd_close", self.session.close(fd).map_err(Failure::from))
     }
 
     /// Moves descriptor `from` onto `to`, which it replaces. `EBADF` if one of them is not open.
     pub fn fd_renumber(&mut self, from: i32, to: i32) -> Result<i32, Stop> {
-        settle("fd_renumber", self.session.descriptors.renumber(from, to).map_err(Failure::from))
+        settle("fd_renumber", self.session.renumber(from, to).map_err(Failure::from))
     }
 
     fn read(&mut self, fd: i32, (buffers, count): (i32, i32), read: i32) -> Result<(), Failure> {
-        match self.session.descriptors.get(fd)? {
-            Descriptor::Stdin => {
+        match self.session.stream(fd) {
+            Ok(Descriptor::Stdin) => {
                 Vectors::check(self.memory, buffers, count)?;
                 Ok(memory::store_u32(self.memory, wide(read), 0)?)
             }
-            Descriptor::Output(_) => Err(Errno::Badf.into()),
+            Ok(Descriptor::Output(_)) => Err(Errno::Badf.into()),
+            Err(_) => self.read_file(fd, (buffers, count), None, read),
         }
     }
 
     fn write(&mut self, fd: i32, (buffers, count): (i32, i32), written: i32) -> Result<(), Failure> {
-        match self.session.descriptors.get(fd)? {
-            Descriptor::Output(stream) => {
+        match self.session.stream(fd) {
+            Ok(Descriptor::Output(stream)) => {
                 let vectors = Vectors::check(self.memory, buffers, count)?;
                 // Checked first, because nothing may fail after a line was logged.
                 memory::span(self.memory, wide(written), 4)?;
                 self.log_buffers(stream, vectors)?;
                 Ok(memory::store_u32(self.memory, wide(written), vectors.total())?)
             }
-            Descriptor::Stdin => Err(Errno::Badf.into()),
+            Ok(Descriptor::Stdin) => Err(Errno::Badf.into()),
+            Err(_) => self.write_file(fd, (buffers, count), None, written),
         }
     }
 
@@ -133,13 +167,6 @@ impl Call<'_> {
         }
         output.skip(stream, skipped);
         Ok(())
-    }
-
-    /// Returns the error of a stream without an offset: `ESPIPE` if it could do at all what was
-    /// asked of it, and `EBADF` otherwise.
-    fn no_offset(&self, fd: i32, capable: impl FnOnce(Descriptor) -> bool) -> Result<(), Failure> {
-        let descriptor = self.session.descriptors.get(fd)?;
-        Err(if capable(descriptor) { Errno::Spipe } else { Errno::Badf }.into())
     }
 }
 
@@ -226,6 +253,16 @@ mod tests {
             [0, 1, 2, 3].map(|fd| guest.call(|call| call.fd_pwrite(fd, 0, 0, 0, 64))),
             [8, 70, 70, 8].map(Ok)
         );
+    }
+
+    #[test]
+    fn only_an_open_descriptor_is_no_directory() {
+        let mut guest = guest();
+        let name = |guest: &mut Guest, fd| guest.call(|call| call.fd_prestat_dir_name(fd, 0, 0));
+        assert_eq!([0, 1, 2, 3, -1].map(|fd| name(&mut guest, fd)), [54, 54, 54, 8, 8].map(Ok));
+        assert_eq!(guest.call(|call| call.fd_close(0)), Ok(0));
+        assert_eq!(name(&mut guest, 0), Ok(8));
+        assert_eq!(guest.call(|call| call.fd_prestat_get(3, 0)), Ok(8));
     }
 
     #[test]

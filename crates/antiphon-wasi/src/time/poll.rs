@@ -6,7 +6,8 @@ use super::clocks::{Clock, Now};
 use crate::abi::memory::{self, OutOfBounds, wide};
 use crate::abi::{Abi, Errno, Failure, Stop, settle};
 use crate::call::Call;
-use crate::stdio::{Descriptor, Descriptors};
+use crate::session::Session;
+use crate::stdio::Descriptor;
 
 /// The largest number of subscriptions of one `poll_oneoff`. More are refused with `EINVAL`.
 pub const MAX_SUBSCRIPTIONS: u32 = 1024;
@@ -72,10 +73,11 @@ impl Call<'_> {
     /// something is ready.
     ///
     /// Standard input is ready to be read, because it is at its end; standard output and error are
-    /// ready to be written. Any other descriptor gives an event with `EBADF`, and a clock other
-    /// than real time and monotonic gives an event with `EINVAL`. The whole call fails with
-    /// `EINVAL` without a subscription, with more than [`MAX_SUBSCRIPTIONS`], or with one of an
-    /// unknown kind. A deterministic world never waits: its clocks move to the end of the wait.
+    /// ready to be written, and a file is ready for both. Any other descriptor gives an event with
+    /// `EBADF`, and a clock other than real time and monotonic gives an event with `EINVAL`. The
+    /// whole call fails with `EINVAL` without a subscription, with more than [`MAX_SUBSCRIPTIONS`],
+    /// or with one of an unknown kind. A deterministic world never waits: its clocks move to the
+    /// end of the wait.
     pub fn begin_poll_oneoff(
         &mut self,
         subscriptions: i32,
@@ -109,7 +111,7 @@ impl Call<'_> {
         let now = self.session.clocks.now();
         let mut nanoseconds = u64::MAX;
         for index in 0..list.count {
-            let subscription = list.read(index, self.memory, &self.session.descriptors, now)?;
+            let subscription = list.read(index, self.memory, self.session, now)?;
             nanoseconds = nanoseconds.min(subscription.due.unwrap_or(0));
         }
         let wait = Wait { subscriptions: list, now, nanoseconds };
@@ -127,7 +129,7 @@ impl Call<'_> {
         let mut stored = 0_u32;
         let mut event = list.events;
         for index in 0..list.count {
-            let subscription = list.read(index, self.memory, &self.session.descriptors, wait.now)?;
+            let subscription = list.read(index, self.memory, self.session, wait.now)?;
             if subscription.due.is_ok_and(|due| due > wait.nanoseconds) {
                 continue;
             }
@@ -162,13 +164,7 @@ impl Subscriptions {
     }
 
     /// Reads a subscription, and computes when it is due from `now`.
-    fn read(
-        self,
-        index: u64,
-        guest: &[u8],
-        descriptors: &Descriptors,
-        now: Now,
-    ) -> Result<Subscription, Failure> {
+    fn read(self, index: u64, guest: &[u8], session: &Session, now: Now) -> Result<Subscription, Failure> {
         let (fields, size) = self.layout();
         let at = self.subscriptions.saturating_add(index.saturating_mul(size));
         let userdata = memory::load_u64(guest, at)?;
@@ -183,10 +179,11 @@ impl Subscriptions {
             Kind::Read | Kind::Write => {
                 // An `i32`, as a function's argument would be.
                 let fd = memory::load_u32(guest, at.saturating_add(16))?.cast_signed();
-                descriptors.get(fd).and_then(|descriptor| match (kind, descriptor) {
-                    (Kind::Read, Descriptor::Stdin) | (Kind::Write, Descriptor::Output(_)) => Ok(0),
+                match (kind, session.stream(fd)) {
+                    (Kind::Read, Ok(Descriptor::Stdin)) | (Kind::Write, Ok(Descriptor::Output(_))) => Ok(0),
+                    (_, Err(_)) if session.is_file(fd) => Ok(0),
                     _ => Err(Errno::Badf),
-                })
+                }
             }
         };
         Ok(Subscription { userdata, kind, due })

@@ -145,6 +145,41 @@ proptest! {
         session.flush(&mut |_: Stream, _: &str| {});
     }
 
+    #[cfg(all(feature = "dirs", unix))]
+    #[test]
+    fn with_a_directory_no_call_panics_nor_asks_for_much_nor_writes_when_it_fails(
+        mut bytes in memory(),
+        calls in prop::collection::vec((0_usize..44, prop::array::uniform9(argument())), 1..24),
+        read_only in any::<bool>(),
+    ) {
+        use antiphon_wasi::Access;
+
+        // Names that the bytes of the memory spell, because most of those are small.
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("\u{1}"), "text").expect("a file");
+        std::fs::write(directory.path().join("\u{2}"), "text").expect("a file");
+        std::fs::create_dir(directory.path().join("\u{3}")).expect("a directory");
+        std::os::unix::fs::symlink("\u{1}", directory.path().join("\u{1}\u{1}")).expect("a link");
+        let mut session = world().session();
+        let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
+        session.grant(directory.path(), "/", access).expect("it is there");
+        let mut log = |_: Stream, _: &str| {};
+        for (function, args) in calls {
+            let before = bytes.clone();
+            let asked = ASKED.get();
+            let mut call = Call { session: &mut session, memory: &mut bytes, abi: Abi::Preview1, log: &mut log };
+            let outcome = run(&mut call, function, &args);
+            let asked = ASKED.get() - asked;
+            // A listing with the system's entries, and lists of at most a thousand buffers.
+            prop_assert!(asked <= 256 * 1024, "{asked} bytes asked for");
+            if !matches!(outcome, Ok(0)) {
+                prop_assert_eq!(&before, &bytes);
+            }
+        }
+        // Everything is still in its place, or where the guest moved it.
+        prop_assert!(std::fs::read_dir(directory.path()).is_ok());
+    }
+
     #[test]
     fn a_deterministic_world_repeats_itself(
         bytes in memory(),

@@ -46,19 +46,7 @@ fn unsupported(builder: &Builder, what: &str) {
 
 #[test]
 fn what_wasmi_has_no_answer_to_is_refused() {
-    unsupported(&builder().dir("/tmp", "/"), "directories");
-    unsupported(&builder().read_only_dir("/tmp", "/"), "directories");
     unsupported(&WasmiEngineProviderBuilder::new(), "no `module_bytes`");
-    let mapped = WasiParams { map_dirs: vec![("/".into(), "/tmp".into())], ..WasiParams::default() };
-    let opened = WasiParams { preopened_dirs: vec!["/tmp".into()], ..WasiParams::default() };
-    for params in [mapped, opened] {
-        unsupported(&builder().wasi_params(params.clone()), "directories");
-        // They are also refused where no guest would use them.
-        unsupported(&builder().wasi(false).wasi_params(params), "directories");
-    }
-    // Refused before the module is looked at.
-    let nothing = WasmiEngineProviderBuilder::new().module_bytes(b"no module");
-    unsupported(&nothing.read_only_dir("/tmp", "/"), "directories");
     let granted = WasiParams { argv: vec!["guest".into()], ..WasiParams::default() };
     assert_eq!(host(&builder().wasi_params(granted), Limits::new()).unwrap().call("run", b"").unwrap(), [0]);
 }

@@ -162,7 +162,7 @@ impl Plan {
             .decommit_batch_size(if self.scan { 1 } else { BATCH })
             .linear_memory_keep_resident(usize::try_from(self.keep).unwrap_or(0))
             .pagemap_scan(if self.scan { Enabled::Yes } else { Enabled::No });
-        #[cfg(any(feature = "async", feature = "wasi-fs"))]
+        #[cfg(feature = "async")]
         config.total_stacks(count);
         config
     }

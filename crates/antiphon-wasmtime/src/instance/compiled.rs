@@ -36,8 +36,7 @@ impl Compiled {
         let (module, info, engine) = source.load(engine, &settings, &in_force)?;
         info.check(|import| known_import(import, &settings.options))?;
         info.needs.check(&in_force)?;
-        let linked = Linked::new(engine, &module, &info, &settings.options)?;
-        // Guests with directories use wasmtime-wasi for everything but `env.seed`.
+        let linked = Linked::new(engine, &module, &info)?;
         let world = wasi::world(&info, &settings.options)?;
         let (info, linked) = (Arc::new(info), Arc::new(linked));
         Ok(Self { info, settings, limits, linked, overflow: Arc::default(), world })
@@ -89,11 +88,11 @@ impl Compiled {
         how: How,
     ) -> Result<Instance, Error> {
         let Some(pool) = &self.linked.engine.pool else {
-            let started = Instance::start_watched(self, &self.linked, conversation, spare, how).await;
+            let started = Instance::start_on(self, &self.linked, conversation, spare, how).await;
             return started.map_err(|unstarted| unstarted.error);
         };
         let spare = if pool.fits(conversation.limits()) {
-            match Instance::start_watched(self, &self.linked, conversation, spare, how).await {
+            match Instance::start_on(self, &self.linked, conversation, spare, how).await {
                 Ok(instance) => return Ok(instance),
                 Err(Unstarted { error, unplaced: None }) => return Err(error),
                 Err(Unstarted { error, unplaced: Some(spare) }) => {
@@ -106,7 +105,7 @@ impl Compiled {
             spare
         };
         let overflow = self.overflow.get_or_init(|| {
-            let linked = self.linked.on_demand(&self.info, &self.settings.options);
+            let linked = self.linked.on_demand(&self.info);
             linked
                 .inspect_err(|error| tracing::error!(target: "antiphon", %error, "no engine beside the pool"))
                 .ok()

@@ -7,7 +7,7 @@ use wasmtime::{Caller, Extern, Memory};
 
 use super::fiber::Fiber;
 use super::limiter::Limiter;
-use super::wasi::{self, Directories, Session};
+use super::wasi::{self, Session};
 use crate::engine::Ticks;
 
 /// The data of a store.
@@ -23,10 +23,8 @@ pub(super) struct Data {
     pub(super) yielded: bool,
     /// The epoch ticks that the guest has left, if ticks are counted instead of time.
     pub(super) ticks: Option<Ticks>,
-    /// Boxed, as `directories` is: most guests have neither, and each is as large as everything
-    /// before it.
+    /// Boxed, because most guests have none, and it is as large as everything before it.
     pub(super) wasi: Option<Session>,
-    pub(super) directories: Option<Directories>,
 }
 
 impl Data {
@@ -39,24 +37,19 @@ impl Data {
             yielded: false,
             ticks: None,
             wasi: None,
-            directories: None,
         }
     }
 
     /// Returns whether [`flush_output`](Self::flush_output) can never have anything to flush.
     pub(super) fn is_silent(&self) -> bool {
-        self.wasi.is_none() && self.directories.is_none()
+        self.wasi.is_none()
     }
 
     /// Ends a guest call or a start, whatever its result: a line that the guest has not ended goes
     /// to the log.
     #[inline]
     pub(super) fn flush_output(&mut self) -> Result<(), Error> {
-        wasi::flush(&mut self.wasi, &mut self.conversation)?;
-        if self.directories.is_some() {
-            wasi::flush_directories(self)?;
-        }
-        Ok(())
+        wasi::flush(&mut self.wasi, &mut self.conversation)
     }
 }
 

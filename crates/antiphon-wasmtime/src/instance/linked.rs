@@ -5,7 +5,6 @@
 //! redefined as asynchronous functions over the same linker. An instance uses that second form only
 //! if its host's handler can suspend, because a store that has it can never run straight again.
 
-use antiphon::EngineOptions;
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::module_info::ModuleInfo;
 use antiphon::wapc_functions as wapc;
@@ -56,28 +55,23 @@ impl Exports {
 }
 
 impl Linked {
-    pub(super) fn new(
-        engine: Clocked,
-        module: &Module,
-        info: &ModuleInfo,
-        options: &EngineOptions,
-    ) -> errors::Result<Self> {
+    pub(super) fn new(engine: Clocked, module: &Module, info: &ModuleInfo) -> errors::Result<Self> {
         let mut linker = Linker::new(&engine.engine);
         imports::link(&mut linker)?;
-        wasi::link(&mut linker, info, options)?;
+        wasi::link(&mut linker, info)?;
         let straight = linker.instantiate_pre(module)?;
-        let suspending = suspending::form(&mut linker, module, options, &straight)?;
+        let suspending = suspending::form(&mut linker, module, &straight)?;
         Ok(Self { engine, straight, suspending, exports: Exports::of(module)? })
     }
 
     /// Returns this code on the engine that makes instances on demand beside the pool.
-    pub(super) fn on_demand(&self, info: &ModuleInfo, options: &EngineOptions) -> errors::Result<Self> {
+    pub(super) fn on_demand(&self, info: &ModuleInfo) -> errors::Result<Self> {
         let pool = self.engine.pool.as_ref();
         let engine = pool.and_then(|pool| pool.on_demand()).ok_or_else(|| {
             Error::new(ErrorKind::Engine, "the engine that takes over from a pool cannot be made")
         })?;
         let module = compile::copy(self.module(), &engine.engine)?;
-        Self::new(engine.clone(), &module, info, options)
+        Self::new(engine.clone(), &module, info)
     }
 
     /// Returns the module, on its engine.

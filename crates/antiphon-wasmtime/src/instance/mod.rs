@@ -3,7 +3,7 @@
 mod compiled;
 mod data;
 mod deadline;
-#[cfg_attr(not(any(feature = "async", feature = "wasi-fs")), path = "no_fiber.rs")]
+#[cfg_attr(not(feature = "async"), path = "no_fiber.rs")]
 mod fiber;
 mod imports;
 mod limiter;
@@ -12,6 +12,7 @@ mod stack;
 #[cfg_attr(not(feature = "async"), path = "no_suspending.rs")]
 mod suspending;
 mod trap;
+#[cfg_attr(not(feature = "wasi"), path = "no_wasi.rs")]
 mod wasi;
 
 use std::mem;
@@ -63,6 +64,7 @@ enum Mode {
     /// On the caller's stack, to the end.
     Straight,
     /// On a stack of its own, which can be left while the guest waits.
+    #[cfg_attr(not(feature = "async"), expect(dead_code, reason = "no guest can be left"))]
     Fiber(Fiber),
 }
 
@@ -81,14 +83,8 @@ impl How {
     fn of(compiled: &Compiled, host: HostKind, conversation: &Conversation) -> Self {
         match host {
             HostKind::Async => suspending::how(compiled, conversation),
-            HostKind::Sync => Self::of_sync(compiled),
+            HostKind::Sync => Self::STRAIGHT,
         }
-    }
-
-    /// Returns how a guest of a synchronous host runs: straight, except with directories.
-    fn of_sync(compiled: &Compiled) -> Self {
-        let fiber = Fiber::of_sync(compiled);
-        fiber.map_or(Self::STRAIGHT, |fiber| Self { mode: Mode::Fiber(fiber), suspends: false })
     }
 }
 
@@ -109,7 +105,7 @@ impl From<Error> for Unstarted {
 impl Instance {
     /// Builds a store and an instance, and runs the init exports. In [`Mode::Straight`] the future
     /// never waits.
-    async fn start_in(
+    async fn start_on(
         compiled: &Compiled,
         linked: &Linked,
         conversation: &mut Box<Conversation>,
@@ -128,14 +124,15 @@ impl Instance {
         linked.engine.check_stack(&limits)?;
         let fuel = compiled.fuel(&limits)?;
 
+        let session = |world| wasi::session(world, &compiled.settings.options);
+        let session = compiled.world.as_ref().map(session).transpose()?;
         let mode = how.mode;
         if mode.fiber().is_some() {
             linked.engine.check_fiber()?;
         }
         let mut data = Data::new(mem::replace(conversation, spare), &limits);
         data.fiber = mode.fiber();
-        data.wasi = compiled.world.as_ref().map(wasi::session);
-        data.directories = wasi::directories(&compiled.settings.options)?;
+        data.wasi = session;
         let mut store = Store::new(&linked.engine.engine, data);
         store.limiter(|data| &mut data.limiter);
         let epochs = clock != Clock::Nobody;
@@ -177,21 +174,6 @@ impl Instance {
             Mode::Straight => Kind::Straight(guest),
             Mode::Fiber(fiber) => Kind::Fiber(fiber.reside(guest, conversation)),
         }))
-    }
-
-    /// Starts an instance as [`start_in`](Self::start_in) does, also for a guest with directories.
-    async fn start_watched(
-        compiled: &Compiled,
-        linked: &Linked,
-        conversation: &mut Box<Conversation>,
-        spare: Box<Conversation>,
-        how: How,
-    ) -> Result<Self, Unstarted> {
-        #[cfg(feature = "wasi-fs")]
-        if compiled.has_directories() {
-            return Self::start_with_directories(compiled, linked, conversation, spare, how).await;
-        }
-        Self::start_in(compiled, linked, conversation, spare, how).await
     }
 }
 
@@ -327,11 +309,11 @@ impl antiphon::provider::Instance for Instance {
     fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         match &mut self.0 {
             Kind::Straight(guest) => guest.run(conversation),
-            Kind::Fiber(resident) => resident.call(conversation),
+            Kind::Fiber(_) => unreachable!("a guest of a synchronous host runs straight"),
         }
     }
 
-    #[cfg(any(feature = "async", feature = "wasi-fs"))]
+    #[cfg(feature = "async")]
     #[inline]
     async fn call_async(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         match &mut self.0 {

@@ -1,11 +1,10 @@
-//! Without the features `async` and `wasi-fs` every guest runs straight: no fiber ever exists.
+//! Without the feature `async` every guest runs straight: no fiber ever exists.
 
 use antiphon::Conversation;
 use antiphon::errors::Error;
 use wasmtime::{Instance as Wasm, InstancePre, Store, TypedFunc, UpdateDeadline};
 
 use super::Guest;
-use super::compiled::Compiled;
 use super::data::Data;
 
 /// How a guest runs on a stack of its own.
@@ -16,10 +15,6 @@ pub(super) enum Fiber {}
 pub(super) enum Resident {}
 
 impl Fiber {
-    pub(super) fn of_sync(_: &Compiled) -> Option<Self> {
-        None
-    }
-
     pub(super) fn reside(self, _: Guest, _: &Conversation) -> Resident {
         match self {}
     }
@@ -47,10 +42,6 @@ impl Resident {
     }
 
     pub(super) fn begin(&mut self, _: &mut Box<Conversation>) -> Option<Result<i32, Error>> {
-        match *self {}
-    }
-
-    pub(super) fn call(&mut self, _: &mut Box<Conversation>) -> Result<i32, Error> {
         match *self {}
     }
 }

@@ -1,7 +1,7 @@
 //! Without the feature `async` there are no asynchronous hosts, and no guest is left where it waits
 //! for its host.
 
-use antiphon::{Conversation, EngineOptions};
+use antiphon::Conversation;
 use wasmtime::{InstancePre, Linker, Module, Result};
 
 use super::How;
@@ -11,12 +11,11 @@ use super::data::Data;
 pub(super) fn form(
     _: &mut Linker<Data>,
     _: &Module,
-    _: &EngineOptions,
     straight: &InstancePre<Data>,
 ) -> Result<InstancePre<Data>> {
     Ok(straight.clone())
 }
 
-pub(super) fn how(compiled: &Compiled, _: &Conversation) -> How {
-    How::of_sync(compiled)
+pub(super) fn how(_: &Compiled, _: &Conversation) -> How {
+    How::STRAIGHT
 }

@@ -1,7 +1,7 @@
 //! Guests of asynchronous hosts: which of them leave their stack to wait, and the form of a module
 //! in which they can.
 
-use antiphon::{Conversation, EngineOptions, HOST_NAMESPACE, wapc_functions as wapc};
+use antiphon::{Conversation, HOST_NAMESPACE, wapc_functions as wapc};
 use wasmtime::{Caller, InstancePre, Linker, Module, Result};
 
 use super::compiled::Compiled;
@@ -14,14 +14,12 @@ use super::{How, Mode};
 pub(super) fn form(
     linker: &mut Linker<Data>,
     module: &Module,
-    options: &EngineOptions,
     _straight: &InstancePre<Data>,
 ) -> Result<InstancePre<Data>> {
     linker.allow_shadowing(true);
     define(linker)?;
     #[cfg(feature = "wasi")]
-    super::wasi::sealed::link_suspending(linker, options)?;
-    let _ = options;
+    super::wasi::link_suspending(linker)?;
     linker.instantiate_pre(module)
 }
 
@@ -30,7 +28,7 @@ pub(super) fn form(
 pub(super) fn how(compiled: &Compiled, conversation: &Conversation) -> How {
     let options = &compiled.settings.options;
     let suspends = waits(compiled) || (calls_host(compiled) && conversation.can_suspend());
-    match (suspends || compiled.has_directories(), options.cooperative) {
+    match (suspends, options.cooperative) {
         (true, yields) => How { mode: Mode::Fiber(Fiber { yields }), suspends: true },
         (false, true) => How { mode: Mode::Fiber(Fiber { yields: true }), suspends: false },
         (false, false) => How::STRAIGHT,

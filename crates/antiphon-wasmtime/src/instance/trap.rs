@@ -7,7 +7,6 @@ use antiphon::errors::{Error, ErrorKind};
 use wasmtime::{FrameInfo, Store, Trap, WasmBacktrace};
 
 use super::data::Data;
-use super::wasi;
 use crate::engine::shortage;
 
 /// Converts the error of a guest call or a start, given the instance's store and the fuel that it
@@ -58,13 +57,9 @@ fn purpose(store: &Store<Data>) -> String {
 }
 
 fn from_trap(error: wasmtime::Error, in_guest: bool) -> Error {
-    if let Some(code) = wasi::exit_code(&error) {
-        let exit = Error::new(ErrorKind::Trapped, format!("the guest exited with code {code}"));
-        return exit.with_exit_code(code).with_source(error);
-    }
     let Some(trap) = error.downcast_ref::<Trap>().copied() else {
-        // An import that is not ours ended the guest (one of wasmtime-wasi, at a wild pointer).
-        // Without a guest on the stack, the engine itself failed.
+        // Something that is not ours ended the guest. Without a guest on the stack, the engine
+        // itself failed.
         let kind = if in_guest { ErrorKind::Trapped } else { ErrorKind::Engine };
         return Error::new(kind, format!("{}", error.root_cause())).with_source(error);
     };

@@ -125,7 +125,6 @@ fn what_does_not_go_with_the_deterministic_mode_is_refused() {
     assert!(pre.rehydrate(None).is_ok());
 
     assert_eq!(refused(&fixed(builder().dir(".", "/"))), ErrorKind::Unsupported);
-    #[cfg(feature = "wasi-fs")]
     assert_eq!(refused(&fixed(builder().read_only_dir(".", "/"))), ErrorKind::Unsupported);
 }
 

@@ -12,8 +12,6 @@ mod artifact;
 #[cfg(feature = "cache")]
 mod cache;
 mod compiling;
-#[cfg(feature = "wasi-fs")]
-mod directories;
 mod drop_in;
 mod fuel;
 mod isolation;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use antiphon_protocol::{self as protocol, Limits};
 
 use super::log::{self, LogLine, LogStream};
-use super::{Conversation, Watch, answer_in_place, payload_in_place};
+use super::{Conversation, answer_in_place, payload_in_place};
 use crate::call::{block_on, reentrancy, sleep, until};
 use crate::errors::{Error, ErrorKind, Phase, Result};
 use crate::survive::panicked;
@@ -174,13 +174,6 @@ impl Conversation {
     /// The deadline passed, or the call was cancelled.
     pub fn sleep_blocking(&self, duration: Duration) -> Result<()> {
         block_on(self.sleep(duration))
-    }
-
-    /// Returns a watch over the deadline and the cancel handle of this conversation, for waits that
-    /// an engine makes outside it.
-    #[must_use]
-    pub fn watch(&self) -> Watch {
-        Watch(self.terms.clone())
     }
 
     /// Returns whether the caller wants to know what the call used.

@@ -23,8 +23,8 @@ pub use self::log::{LogLine, LogStream};
 pub(crate) use self::output::{InPlace, Output, Reused};
 
 use self::log::LogSink;
-use crate::call::{Isolation, Meter, Terms, until};
-use crate::errors::{Error, Phase, Result};
+use crate::call::{Isolation, Meter, Terms};
+use crate::errors::Error;
 use crate::handler::{Handler, Ledger};
 
 /// What all conversations of a host share.
@@ -79,20 +79,6 @@ impl Conversation {
     #[must_use]
     pub fn spare(&self) -> Box<Self> {
         Box::new(Self::idle(Arc::clone(&self.shared)))
-    }
-}
-
-/// Watches the deadline and the cancel handle of a conversation: see [`Conversation::watch`].
-#[derive(Clone, Debug)]
-pub struct Watch(Terms);
-
-impl Watch {
-    /// Runs a future to its end, or until the conversation's time is over.
-    ///
-    /// # Errors
-    /// The deadline passed, or the call was cancelled; the future is dropped then.
-    pub async fn over<F: Future>(&self, future: F) -> Result<F::Output> {
-        until(&self.0, future).await.map_err(|interrupt| self.0.error(interrupt, Phase::Guest))
     }
 }
 

@@ -94,8 +94,19 @@ macro_rules! option_setters {
         }
 
         /// Grants a directory of the host, which the guest sees under the path `guest`. It may read
-        /// and write there. Directories need Wasmtime and the feature `wasi-fs`, and are
-        /// [`Unsupported`](antiphon::errors::ErrorKind::Unsupported) otherwise.
+        /// and write there. Only regular files and directories can be opened: a pipe or a device
+        /// could hold the guest up. Nothing leads out of the directory, neither `..` nor a link.
+        ///
+        /// The directory is opened when a guest starts; the start fails as
+        /// [`Unsupported`](antiphon::errors::ErrorKind::Unsupported) if that is not possible. On
+        /// Wasmtime directories need the feature `wasi`, which is on by default.
+        ///
+        /// The work on files is done on the calling thread, in either mode. An asynchronous guest
+        /// that reads a file holds its executor's thread until the system has answered:
+        /// microseconds if the file is in the system's cache, milliseconds from a disk or for a
+        /// `sync`, and without a bound from a network. No deadline cuts such a wait short; it is
+        /// checked before and after. Where that matters, run calls of guests with slow directories
+        /// on threads of their own, for example with `spawn_blocking` and a synchronous host.
         pub fn dir(
             mut self,
             host: impl Into<::std::path::PathBuf>,

@@ -29,7 +29,7 @@ impl GuestDir {
 /// Arguments, environment and directories for a guest that speaks WASI. Nothing is granted by
 /// default.
 ///
-/// Directories need a provider that has them: feature `wasi-fs` of `antiphon-wasmtime`.
+/// Directories need a provider that has them, as those of `antiphon-wasmtime` and `antiphon-wasmi`.
 #[derive(Debug, Default, Clone, Eq, PartialEq)]
 #[must_use]
 #[expect(clippy::exhaustive_structs, reason = "users of wapc 2.x build it with a struct expression")]

@@ -1,8 +1,6 @@
 //! Guests on a stack of their own, which they can leave to wait.
 
 mod resident;
-#[cfg(feature = "wasi-fs")]
-mod watched;
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -13,7 +11,6 @@ use wasmtime::{Instance as Wasm, InstancePre, Store, TypedFunc, UpdateDeadline};
 
 pub(super) use self::resident::Resident;
 use super::Guest;
-use super::compiled::Compiled;
 use super::data::Data;
 use super::stack::{Moved, Place};
 
@@ -25,12 +22,6 @@ pub(super) struct Fiber {
 }
 
 impl Fiber {
-    /// Returns how a guest of a synchronous host runs on a fiber. Only a guest with directories
-    /// does, because all functions of its WASI suspend.
-    pub(super) fn of_sync(compiled: &Compiled) -> Option<Self> {
-        compiled.has_directories().then_some(Self { yields: false })
-    }
-
     /// Keeps a started guest on its stack.
     pub(super) fn reside(self, guest: Guest, conversation: &Conversation) -> Resident {
         Resident::new(guest, conversation.spare())
@@ -60,13 +51,6 @@ impl Fiber {
     }
 }
 
-impl Compiled {
-    /// Returns whether the guest was given real directories. All their functions suspend.
-    pub(super) fn has_directories(&self) -> bool {
-        cfg!(feature = "wasi-fs") && self.settings.options.grants_directories()
-    }
-}
-
 impl Guest {
     /// Runs `__guest_call` on a fiber, however long it waits.
     ///
@@ -75,15 +59,6 @@ impl Guest {
     /// again.
     #[inline]
     async fn run_suspending(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        #[cfg(feature = "wasi-fs")]
-        if self.store.data().directories.is_some() {
-            return self.run_watched(conversation).await;
-        }
-        self.run_on_fiber(conversation).await
-    }
-
-    #[inline]
-    async fn run_on_fiber(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
         if self.usual {
             // Armed for one tick from now, because a guest that has just begun need not yield.
             self.store.set_epoch_deadline(1);

@@ -111,15 +111,6 @@ impl Resident {
         ended
     }
 
-    /// Runs a call to its end, for a synchronous host. The thread parks while the guest waits.
-    #[cold]
-    pub(in crate::instance) fn call(&mut self, conversation: &mut Box<Conversation>) -> Result<i32, Error> {
-        match self.begin(conversation) {
-            Some(returned) => returned,
-            None => antiphon::block_on(self.go_on(conversation)),
-        }
-    }
-
     /// Runs the rest of a call that [`begin`](Self::begin) has begun, or the whole call.
     ///
     /// # Cancel safety

@@ -1,42 +1,29 @@
-//! The sealed WASI world as imports of a guest.
+//! The WASI world as imports of a guest.
 
 use antiphon::errors::Error;
 use antiphon::wapc_functions::{ABORT_NAMESPACE, SEED_FN};
-use antiphon::{Conversation, EngineOptions, ModuleInfo};
-pub(in crate::instance) use antiphon_wasi::World;
+use antiphon::{Conversation, ModuleInfo};
+pub(super) use antiphon_wasi::World;
 use antiphon_wasi::host::{Guest, imports_seed};
-pub(in crate::instance) use antiphon_wasi::host::{import_type, world};
+pub(super) use antiphon_wasi::host::{import_type, session, world};
 use antiphon_wasi::{Abi, MODULES, Wait};
 use wasmtime::{Caller, Linker, Result};
 
-use super::directories;
+use super::data::{Data, split};
+use super::deadline::check;
 use crate::engine::Ticks;
-use crate::instance::data::{Data, split};
-use crate::instance::deadline::check;
 
-/// What a guest has of the sealed world.
-pub(in crate::instance) type Session = Box<antiphon_wasi::Session>;
-
-/// Returns a session of an instance.
-pub(in crate::instance) fn session(world: &World) -> Session {
-    Box::new(world.session())
-}
+/// What a guest has of the world.
+pub(super) type Session = Box<antiphon_wasi::Session>;
 
 /// Sends what the guest wrote without ending its line to the log.
 #[inline]
-pub(in crate::instance) fn flush(
-    session: &mut Option<Session>,
-    conversation: &mut Conversation,
-) -> Result<(), Error> {
+pub(super) fn flush(session: &mut Option<Session>, conversation: &mut Conversation) -> Result<(), Error> {
     antiphon_wasi::host::flush(session.as_deref_mut(), conversation)
 }
 
 /// Defines WASI's functions if the module imports any, and `env.seed`.
-pub(in crate::instance) fn link(
-    linker: &mut Linker<Data>,
-    info: &ModuleInfo,
-    options: &EngineOptions,
-) -> Result<()> {
+pub(super) fn link(linker: &mut Linker<Data>, info: &ModuleInfo) -> Result<()> {
     if imports_seed(info) {
         linker.func_wrap(ABORT_NAMESPACE, SEED_FN, |mut caller: Caller<'_, Data>| {
             with(&mut caller, Abi::Preview1, |guest| guest.seed())
@@ -44,9 +31,6 @@ pub(in crate::instance) fn link(
     }
     if !info.imports_from(&MODULES.map(|(module, _)| module)) {
         return Ok(());
-    }
-    if options.grants_directories() {
-        return directories::link(linker);
     }
     for (module, abi) in MODULES {
         antiphon_wasi::link_functions!(linker, module, abi, Caller<'_, Data>, with, poll);
@@ -73,10 +57,7 @@ fn link_random_get(linker: &mut Linker<Data>, module: &str, abi: Abi) -> Result<
 
 /// Redefines the one function of WASI that waits, for guests that may suspend.
 #[cfg(feature = "async")]
-pub(in crate::instance) fn link_suspending(linker: &mut Linker<Data>, options: &EngineOptions) -> Result<()> {
-    if options.grants_directories() {
-        return Ok(());
-    }
+pub(super) fn link_suspending(linker: &mut Linker<Data>) -> Result<()> {
     for (module, abi) in MODULES {
         linker.func_wrap_async(
             module,

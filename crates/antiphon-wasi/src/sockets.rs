@@ -4,13 +4,13 @@ use crate::abi::{Errno, Failure, Stop, settle};
 use crate::call::Call;
 
 impl Call<'_> {
-    /// Accepts a connection: `ENOTSOCK` for a standard stream, `EBADF` for any other descriptor.
+    /// Accepts a connection: `ENOTSOCK` for an open descriptor, `EBADF` for any other.
     /// Preview 0 lacks this function.
     pub fn sock_accept(&mut self, fd: i32, _flags: i32, _accepted: i32) -> Result<i32, Stop> {
         settle("sock_accept", self.no_socket(fd))
     }
 
-    /// Receives a message: `ENOTSOCK` for a standard stream, `EBADF` for any other descriptor.
+    /// Receives a message: `ENOTSOCK` for an open descriptor, `EBADF` for any other.
     pub fn sock_recv(
         &mut self,
         fd: i32,
@@ -23,7 +23,7 @@ impl Call<'_> {
         settle("sock_recv", self.no_socket(fd))
     }
 
-    /// Sends a message: `ENOTSOCK` for a standard stream, `EBADF` for any other descriptor.
+    /// Sends a message: `ENOTSOCK` for an open descriptor, `EBADF` for any other.
     pub fn sock_send(
         &mut self,
         fd: i32,
@@ -35,13 +35,12 @@ impl Call<'_> {
         settle("sock_send", self.no_socket(fd))
     }
 
-    /// Shuts a connection down: `ENOTSOCK` for a standard stream, `EBADF` for any other descriptor.
+    /// Shuts a connection down: `ENOTSOCK` for an open descriptor, `EBADF` for any other.
     pub fn sock_shutdown(&mut self, fd: i32, _how: i32) -> Result<i32, Stop> {
         settle("sock_shutdown", self.no_socket(fd))
     }
 
     fn no_socket(&self, fd: i32) -> Result<(), Failure> {
-        self.session.descriptors.get(fd)?;
-        Err(Errno::Notsock.into())
+        Err(if self.session.is_open(fd) { Errno::Notsock } else { Errno::Badf }.into())
     }
 }
