@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Level, Subscriber};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::messages;
 use super::text::escape_line;
@@ -30,16 +30,19 @@ pub(crate) fn show_library_messages(verbose: bool) {
     if verbose {
         targets = targets.with_target("antiphon", LevelFilter::DEBUG);
     }
-    let subscriber = tracing_subscriber::registry().with(Lines.with_filter(targets));
     // Fails only if a subscriber is set already, which serves as well.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = tracing::subscriber::set_global_default(Lines(targets));
 }
 
-/// Writes each event as a line.
-struct Lines;
+/// Writes each event of these targets as a line. Spans are not shown.
+struct Lines(Targets);
 
-impl<S: Subscriber> Layer<S> for Lines {
-    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && self.0.would_enable(metadata.target(), metadata.level())
+    }
+
+    fn event(&self, event: &Event<'_>) {
         let level = match *event.metadata().level() {
             Level::ERROR => "error",
             Level::WARN => "warning",
@@ -49,6 +52,18 @@ impl<S: Subscriber> Layer<S> for Lines {
         event.record(&mut text);
         messages::message(level, &escape_line(&text.whole()));
     }
+
+    fn new_span(&self, _attributes: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
 }
 
 /// The message of an event, and its other fields.
