@@ -35,7 +35,7 @@ impl Built {
     }
 }
 
-pub(crate) const MODULES: [Built; 8] = [
+pub(crate) const MODULES: [Built; 9] = [
     Built::new("rust.wasm", "antiphon-guest-rust"),
     Built::new("rust-antiphon.wasm", "antiphon-guest-rust-antiphon"),
     Built::new("rust-antiphon-wasip1.wasm", "antiphon-guest-rust-antiphon").for_wasi(),

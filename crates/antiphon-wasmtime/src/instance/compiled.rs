@@ -111,7 +111,7 @@ impl Compiled {
                 .ok()
         });
         let linked = overflow.as_ref().unwrap_or(&*self.linked);
-        let started = Instance::start_watched(self, linked, conversation, spare, how).await;
+        let started = Instance::start_on(self, linked, conversation, spare, how).await;
         started.map_err(|unstarted| unstarted.error)
     }
 }
@@ -212,7 +212,7 @@ mod tests {
             (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#;
 
         let settings = Settings { options: Arc::default(), epochs: None, cache: None };
-        let engine = Clocked::new(&crate::engine::config()).unwrap();
+        let engine = Clocked::new(&crate::engine::config(&Limits::new())).unwrap();
         let compiled = Arc::new(Compiled::new(engine, Source::Bytes(GUEST), settings).unwrap());
         let epochs = EpochDeadlines { wapc_init: 1, wapc_func: 2 };
         let other = Compiled::with_epochs(&compiled, Some(epochs)).unwrap();
