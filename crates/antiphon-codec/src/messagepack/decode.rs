@@ -264,7 +264,15 @@ struct Contents<'a, 'de> {
     left: u32,
 }
 
+/// The most entries that serde is told to make room for. By what an array claims, serde would make
+/// room for up to 1 MiB of values for each that is open, and 127 may be open at once.
+const MOST_HINTED: u32 = 32;
+
 impl Contents<'_, '_> {
+    fn hint(&self) -> Option<usize> {
+        usize::try_from(self.left.min(MOST_HINTED)).ok()
+    }
+
     fn next(&mut self) -> bool {
         let more = self.left > 0;
         self.left = self.left.saturating_sub(1);
@@ -280,7 +288,7 @@ impl<'de> de::SeqAccess<'de> for &mut Contents<'_, 'de> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        usize::try_from(self.left).ok()
+        self.hint()
     }
 }
 
@@ -296,7 +304,7 @@ impl<'de> de::MapAccess<'de> for &mut Contents<'_, 'de> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        usize::try_from(self.left).ok()
+        self.hint()
     }
 }
 
