@@ -8,6 +8,7 @@ use antiphon::module_info::{ExternKind, Import};
 use antiphon::wapc_functions::{ABORT_NAMESPACE, SEED_FN};
 use antiphon::{Conversation, EngineOptions, GuestDir, LogStream, ModuleInfo, WasiParams};
 
+use crate::dirs::lacked;
 use crate::{Abi, Access, Call, MODULES, Session, Stop, Stream, Wait, World, for_each_function};
 
 /// Returns whether a module imports AssemblyScript's `env.seed`, which draws from the world's
@@ -44,14 +45,20 @@ pub fn world(info: &ModuleInfo, options: &EngineOptions) -> Result<Option<World>
 /// Creates the state of a new instance, and opens the directories that its options grant.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`]: a directory cannot be opened.
+/// [`ErrorKind::Unsupported`]: a directory cannot be opened. [`ErrorKind::OutOfResources`]: the
+/// process has too many open files, or no memory.
 pub fn session(world: &World, options: &EngineOptions) -> Result<Box<Session>> {
     let mut session = Box::new(world.session());
     for GuestDir { host, guest, read_only, .. } in options.granted_dirs() {
         let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
-        session.grant(&host, guest, access).map_err(|error| {
-            let what = format!("the directory {host:?} cannot be opened: {error}");
-            Error::new(ErrorKind::Unsupported, what).with_source(error)
+        session.grant(&host, guest, access).map_err(|error| match lacked(&error) {
+            Some(resource) => {
+                Error::out_of_resources(resource, format_args!("the directory {host:?}")).with_source(error)
+            }
+            None => {
+                let what = format!("the directory {host:?} cannot be opened: {error}");
+                Error::new(ErrorKind::Unsupported, what).with_source(error)
+            }
         })?;
     }
     Ok(session)

@@ -43,9 +43,28 @@ pub(super) fn errno(error: &io::Error) -> Errno {
     }
 }
 
+/// Returns what the machine lacks, if that is why the system failed.
+#[cfg(feature = "antiphon")]
+pub(crate) fn lacked(error: &io::Error) -> Option<antiphon::errors::Resource> {
+    match errno(error) {
+        Errno::Mfile | Errno::Nfile => Some(antiphon::errors::Resource::Files),
+        Errno::Nomem => Some(antiphon::errors::Resource::Memory),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "antiphon")]
+    #[test]
+    fn what_the_machine_lacks_is_told_from_what_the_embedder_named_wrong() {
+        use antiphon::errors::Resource;
+
+        assert_eq!(lacked(&ErrorKind::OutOfMemory.into()), Some(Resource::Memory));
+        assert_eq!(lacked(&ErrorKind::NotFound.into()), None);
+    }
 
     #[test]
     fn errors_without_a_number_of_the_system_go_by_their_kind() {

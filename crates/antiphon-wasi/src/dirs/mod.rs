@@ -28,6 +28,8 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 pub use self::data::MAX_TRANSFER;
+#[cfg(feature = "antiphon")]
+pub(crate) use self::errors::lacked;
 pub use self::listing::{MAX_LISTED, MAX_SKIPPED};
 pub use self::path::MAX_PATH;
 pub(crate) use self::table::Directories;

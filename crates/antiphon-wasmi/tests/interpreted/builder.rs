@@ -137,7 +137,7 @@ fn a_deeper_stack_holds_a_deeper_recursion_and_its_limit_is_named() {
         assert_eq!(host.call("down!", &deep).unwrap(), 100_000_u32.to_le_bytes());
         let error = host.call("dive", b"").unwrap_err();
         assert_eq!((error.kind(), error.exceeded().unwrap().allowed), (ErrorKind::StackOverflow, stack));
-        assert!(error.message().contains("`stack`"), "{error}");
+        assert!(error.message().contains("(raise it with Limits::stack)"), "{error}");
     }
     // Very little is a stack too, on which hardly any guest runs.
     let host = host_of(&recurses(Limits::new().stack(100)));

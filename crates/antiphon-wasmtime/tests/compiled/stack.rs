@@ -210,7 +210,7 @@ fn a_deeper_stack_ends_where_its_limit_is_on_threads_of_any_size() {
                         assert_eq!(error.kind(), ErrorKind::StackOverflow, "{error:#?}");
                         let exceeded = error.exceeded().unwrap();
                         assert_eq!((exceeded.limit, exceeded.allowed), ("stack", mebibytes << 20));
-                        assert!(error.message().contains("`stack`"), "{error}");
+                        assert!(error.message().contains("(raise it with Limits::stack)"), "{error}");
                     }
                     // A handler at the end of such a stack has room too.
                     assert_eq!(host.call("relay", b"").unwrap_err().kind(), ErrorKind::GuestFailed);

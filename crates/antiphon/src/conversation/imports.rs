@@ -7,7 +7,7 @@ use antiphon_protocol::{self as protocol, Limits};
 
 use super::log::{self, LogLine, LogStream};
 use super::{Conversation, answer_in_place, payload_in_place};
-use crate::call::{block_on, reentrancy, sleep, until};
+use crate::call::{reentrancy, sleep, until};
 use crate::errors::{Error, ErrorKind, Phase, Result};
 use crate::survive::panicked;
 use crate::time::ticker;
@@ -165,15 +165,6 @@ impl Conversation {
         until(&self.terms, sleep(duration))
             .await
             .map_err(|interrupt| self.terms.error(interrupt, Phase::Guest))
-    }
-
-    /// Waits like [`sleep`](Self::sleep) on this thread, for an engine that cannot suspend the
-    /// guest.
-    ///
-    /// # Errors
-    /// The deadline passed, or the call was cancelled.
-    pub fn sleep_blocking(&self, duration: Duration) -> Result<()> {
-        block_on(self.sleep(duration))
     }
 
     /// Returns whether the caller wants to know what the call used.

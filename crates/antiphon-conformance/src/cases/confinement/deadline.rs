@@ -138,7 +138,8 @@ fn a_call_that_has_no_time_left_starts_no_instance(subject: &Subject) {
                   (data (i32.const 0) "start")"#;
     let host = subject.host(Guest::new(body).log(&log));
     Failure::TRAPPED.check(&host.call("run", b"").unwrap_err());
-    assert_eq!(log.texts(), ["start"]);
+    // Where each call has an instance of its own, the host has started one before.
+    assert_eq!(log.texts().last().unwrap(), "start");
     was_too_late(&host.call_with(Request::new("run", b"").deadline(Duration::ZERO)).unwrap_err());
     assert_eq!(log.texts(), [""; 0]);
     host.counted(1);
