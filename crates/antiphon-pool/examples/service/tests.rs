@@ -1,7 +1,5 @@
 //! Asks the service over HTTP.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 

@@ -15,7 +15,9 @@ use wasmtime::{Config, Engine, EngineWeak, WasmFeatures};
 
 pub(crate) use self::epoch_deadlines::Ticks;
 pub(crate) use self::pooling::Pool;
-pub(crate) use self::shortage::{lacked, lacked_by, shortage};
+#[cfg(feature = "cache")]
+pub(crate) use self::shortage::lacked_by;
+pub(crate) use self::shortage::{lacked, shortage};
 pub(crate) use self::stack::{HOST, fit as fit_stack, leave_unset as leave_stack_unset};
 use self::system_info::SystemInfo;
 
