@@ -54,7 +54,7 @@ fn calls_async(factory: &Arc<dyn EngineProviderFactory>, limits: Limits, count: 
 
 #[test]
 fn the_defaults_of_a_process_replace_the_built_in_ones_and_only_where_nothing_is_set() {
-    let defaults = Limits::new().host_calls(3_000).memory(80 << 20).table_elements(40_000);
+    let defaults = Limits::new().host_calls(3_000).memory(80 << 20).table_elements(40_000).stack(1 << 20);
     antiphon_host::set_default_limits(defaults).unwrap();
 
     for engine in EngineKind::available() {

@@ -6,10 +6,10 @@ use std::fmt;
 use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::module_info::{ExternKind, Import};
 use antiphon::wapc_functions::{ABORT_NAMESPACE, SEED_FN};
-use antiphon::{Conversation, EngineOptions, GuestDir, LogStream, ModuleInfo, WasiParams};
+use antiphon::{Conversation, EngineOptions, LogStream, ModuleInfo, WasiParams};
 
 use crate::dirs::lacked;
-use crate::{Abi, Access, Call, MODULES, Session, Stop, Stream, Wait, World, for_each_function};
+use crate::{Abi, Call, MODULES, Session, Stop, Stream, Wait, World, for_each_function};
 
 /// Returns whether a module imports AssemblyScript's `env.seed`, which draws from the world's
 /// random bytes.
@@ -42,16 +42,17 @@ pub fn world(info: &ModuleInfo, options: &EngineOptions) -> Result<Option<World>
     }))
 }
 
-/// Creates the state of a new instance, and opens the directories that its options grant.
+/// Creates the state of a new instance with the directories that its options grant. The first
+/// instance of a world opens them.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`]: a directory cannot be opened. [`ErrorKind::OutOfResources`]: the
 /// process has too many open files, or no memory.
 pub fn session(world: &World, options: &EngineOptions) -> Result<Box<Session>> {
     let mut session = Box::new(world.session());
-    for GuestDir { host, guest, read_only, .. } in options.granted_dirs() {
-        let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
-        session.grant(&host, guest, access).map_err(|error| match lacked(&error) {
+    if options.grants_directories() {
+        let granted = world.grants().grant(&mut session, options.granted_dirs().collect());
+        granted.map_err(|(host, error)| match lacked(&error) {
             Some(resource) => {
                 Error::out_of_resources(resource, format_args!("the directory {host:?}")).with_source(error)
             }

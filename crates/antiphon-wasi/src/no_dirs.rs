@@ -5,6 +5,10 @@ use crate::abi::{Errno, Failure};
 use crate::call::Call;
 use crate::stdio::{Descriptor, Descriptors};
 
+/// The directories of a world, of which there are none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Grants;
+
 /// The directories of a guest, of which there are none.
 #[derive(Debug)]
 pub(crate) enum Directories {}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::dirs::Grants;
 use crate::process::{MAX_STRINGS, Strings, WorldError};
 use crate::session::Session;
 
@@ -28,6 +29,7 @@ struct Inner {
     arguments: Strings,
     environment: Strings,
     mode: Mode,
+    grants: Grants,
 }
 
 /// The source of time and random bytes.
@@ -95,6 +97,11 @@ impl World {
 
     pub(crate) fn environment(&self) -> &Strings {
         &self.0.environment
+    }
+
+    #[cfg(feature = "antiphon")]
+    pub(crate) fn grants(&self) -> &Grants {
+        &self.0.grants
     }
 
     pub(crate) fn mode(&self) -> Mode {

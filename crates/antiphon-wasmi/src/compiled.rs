@@ -85,8 +85,11 @@ impl Compiled {
     /// Refuses a limit of the stack that is not that of the engine, which is fixed when the engine
     /// is made.
     pub(crate) fn check_stack(&self, limits: &Limits) -> Result<()> {
-        let stack = self.options.limits.stack_or_default();
-        let Some(limit) = limits.stack.filter(|limit| *limit != stack) else { return Ok(()) };
+        let defaults = default_limits();
+        let stack = self.options.limits.or(defaults).stack_or_default();
+        // The process's default gives way to an engine that was set up otherwise.
+        let differs = |limit: &u64| *limit != stack && defaults.stack != Some(*limit);
+        let Some(limit) = limits.stack.filter(differs) else { return Ok(()) };
         let what = format!(
             "a limit `stack` of {limit} bytes for an engine whose guests have {stack} bytes: set it on the builder of the \
              provider"
@@ -98,7 +101,7 @@ impl Compiled {
     pub(crate) fn stack(&self) -> Option<u64> {
         let limits = &self.options.limits;
         let is_ours = limits.stack.is_some() || self.configure.is_none();
-        is_ours.then(|| limits.stack_or_default())
+        is_ours.then(|| limits.or(default_limits()).stack_or_default())
     }
 }
 

@@ -44,7 +44,10 @@ pub(crate) fn new(
         // canonical in any case.)
         config.wasm_relaxed_simd(false);
     }
-    if let Some(stack) = options.stack()? {
+    let stack = options.stack()?;
+    // What `configure` sets counts more than a default of the process, which it may have replaced.
+    let stack = if configure.is_some() { options.limits.stack } else { stack };
+    if let Some(stack) = stack {
         set_stack(&mut config, stack);
     }
     // Set after `configure`, because deadlines depend on it.

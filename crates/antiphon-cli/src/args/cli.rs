@@ -26,7 +26,8 @@ use super::values::FormatArgs;
 pub(crate) struct Cli {
     /// Show what the program does besides: what it compiles and for how long, what its cache has
     ///
-    /// `RUST_LOG` chooses in detail, such as `antiphon=debug,wasmtime=info`.
+    /// `RUST_LOG` chooses in detail, such as `antiphon=debug` or `antiphon::pool=trace`. It
+    /// replaces the default, which shows warnings.
     #[arg(long, short, global = true, display_order = 100)]
     pub(crate) verbose: bool,
     /// Format of all lines on standard error

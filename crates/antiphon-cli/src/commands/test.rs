@@ -45,7 +45,10 @@ pub(crate) fn run_all<'a>(
 ) -> Result<Vec<(usize, &'a Case, Ran)>, Failure> {
     let selected = || cases.cases.iter().enumerate().filter(|(_, case)| args.selects(case.name()));
     if selected().next().is_none() {
-        let error = std::io::Error::new(std::io::ErrorKind::NotFound, "no case has such a name");
+        let error = std::io::Error::new(
+            std::io::ErrorKind::NotFound,
+            "no case has this text in its name (upper and lower case count)",
+        );
         return Err(Failure::Usage("--filter selects nothing".to_owned(), error));
     }
     let limits = args.limits.limits();

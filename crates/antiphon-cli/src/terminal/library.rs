@@ -13,7 +13,7 @@ use super::messages;
 use super::text::escape_line;
 
 /// Shows what the libraries report: warnings, with `verbose` what Antiphon does as well, and what
-/// `RUST_LOG` asks for in the form of `tracing`, such as `debug` or `antiphon=debug,wasmtime=info`.
+/// `RUST_LOG` asks for in the form of `tracing`, such as `debug` or `antiphon=debug`.
 pub(crate) fn show_library_messages(verbose: bool) {
     let asked = std::env::var("RUST_LOG").ok().filter(|asked| !asked.is_empty());
     // What becomes of an instance stands in the error of its call, which the program shows itself.

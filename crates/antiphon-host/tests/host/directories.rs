@@ -118,6 +118,27 @@ fn a_guest_reads_and_writes_in_a_directory_it_was_given() {
     assert_eq!(std::fs::read(directory.path().join("out.txt")).unwrap(), b"out.txt");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_directory_is_opened_once_so_a_link_in_its_place_leads_nowhere() {
+    let base = tempfile::tempdir().unwrap();
+    let [granted, moved, outside] = ["granted", "moved", "outside"].map(|name| base.path().join(name));
+    for (directory, content) in [(&granted, "inside"), (&outside, "secret")] {
+        std::fs::create_dir(directory).unwrap();
+        std::fs::write(directory.join("file"), content).unwrap();
+    }
+    let hosts = hosts(GUEST, &given(&granted));
+    std::fs::rename(&granted, moved).unwrap();
+    std::os::unix::fs::symlink(&outside, &granted).unwrap();
+    for host in hosts {
+        assert_eq!(host.call("read", b"file").unwrap(), b"inside");
+        // The request does not fit into the guest's memory: the instance is lost.
+        let lost = host.call("read", &[0; 100_000]).unwrap_err();
+        assert_eq!((lost.kind(), lost.fate()), (ErrorKind::Trapped, Fate::Discarded));
+        assert_eq!(host.call("read", b"file").unwrap(), b"inside");
+    }
+}
+
 #[test]
 fn the_directories_of_wapc_2_are_granted_as_well() {
     let directory = tempfile::tempdir().unwrap();

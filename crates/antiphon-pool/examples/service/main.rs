@@ -109,7 +109,9 @@ fn status(error: &Error) -> StatusCode {
         ErrorKind::TooLarge if error.fault() == Fault::Caller => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::DeadlineExceeded if error.phase() == Some(Phase::Queue) => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-        ErrorKind::Overloaded | ErrorKind::InitFailed => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Overloaded | ErrorKind::InitFailed | ErrorKind::OutOfResources => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ErrorKind::Reentrancy => StatusCode::LOOP_DETECTED,
         ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
         _ if error.fault() == Fault::Guest => StatusCode::BAD_GATEWAY,

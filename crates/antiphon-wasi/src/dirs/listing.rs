@@ -78,6 +78,7 @@ impl Listing {
     /// Takes the next entry from the system. One whose name is not UTF-8 is left out: no path of a
     /// guest could name it.
     fn read(&mut self) -> io::Result<Option<Named>> {
+        let mut left_out = 0_u64;
         while let Some(rest) = &mut self.rest {
             let Some(entry) = rest.next().transpose()? else {
                 self.rest = None;
@@ -87,6 +88,11 @@ impl Listing {
                 let file_type =
                     entry.file_type().map_or(FileType::Unknown, |kind| attributes::file_type(&kind));
                 return Ok(Some(Named { name, inode: system::inode(&entry), file_type }));
+            }
+            // Nothing looks at the deadline here.
+            left_out = left_out.saturating_add(1);
+            if left_out > MAX_SKIPPED {
+                return Err(io::ErrorKind::InvalidData.into());
             }
         }
         Ok(None)
@@ -141,10 +147,16 @@ impl Call<'_> {
         if length.cast_unsigned() > MAX_LISTED {
             return Err(Errno::Inval.into());
         }
+        let goes_on = directory.listing.as_ref().is_some_and(|at| cookie != 0 && at.next <= cookie);
+        if !goes_on {
+            directory.listing = None;
+            dirs.make_room_for_listing();
+        }
+        let directory = dirs.directory_mut(fd)?;
         let mut listing = match directory.listing.take() {
             // At the beginning it is read again, as a C library's `rewinddir` promises.
-            Some(listing) if cookie != 0 && listing.next <= cookie => listing,
-            _ => Box::new(Listing::new(&directory.dir)?),
+            Some(listing) => listing,
+            None => Box::new(Listing::new(&directory.dir)?),
         };
         listing.skip_to(cookie)?;
         let mut rest = buffer;

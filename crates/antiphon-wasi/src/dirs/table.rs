@@ -14,6 +14,9 @@ use crate::stdio::{Descriptor, Descriptors};
 /// streams and the directories that it was granted. One more is refused with `EMFILE`.
 pub const MAX_DESCRIPTORS: usize = 256;
 
+/// The most directories of a guest that are being listed at once.
+const MAX_LISTINGS: usize = 8;
+
 /// What an open descriptor stands for. Standard streams at their own numbers are not here: see
 /// [`Descriptors`].
 pub(super) enum Entry {
@@ -68,6 +71,21 @@ impl Directories {
         }
         self.entries.push(Some(entry));
         self.granted = self.granted.saturating_add(1);
+    }
+
+    /// Forgets how far directories are listed, if [`MAX_LISTINGS`] are. Each has two open files of
+    /// the process. A guest that goes on with one has its directory read again up to there.
+    pub(super) fn make_room_for_listing(&mut self) {
+        let is_listed =
+            |entry: &&Entry| matches!(entry, Entry::Directory(directory) if directory.listing.is_some());
+        if self.entries.iter().flatten().filter(is_listed).count() < MAX_LISTINGS {
+            return;
+        }
+        for entry in self.entries.iter_mut().flatten() {
+            if let Entry::Directory(directory) = entry {
+                directory.listing = None;
+            }
+        }
     }
 
     fn entry(&self, fd: i32) -> Option<&Entry> {

@@ -1,7 +1,7 @@
 //! The stacks of guests: how large they are, and how much of them is left for the host.
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::{EngineOptions, Limits};
+use antiphon::{EngineOptions, Limits, default_limits};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy};
 
 use super::Clocked;
@@ -32,7 +32,10 @@ pub(crate) fn fit(
     options: &EngineOptions,
     is_configured: bool,
 ) -> Result<(), crate::errors::Error> {
-    if let Some(limit) = options.stack()? {
+    let limit = options.stack()?;
+    // What the caller's settings say counts more than a default of the process.
+    let limit = if is_configured { options.limits.stack } else { limit };
+    if let Some(limit) = limit {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         config.max_wasm_stack(limit);
         if !is_configured {
@@ -79,7 +82,9 @@ impl Clocked {
     /// engine is made, so a limit that comes later is refused instead of ignored.
     pub(crate) fn check_stack(&self, limits: &Limits) -> Result<(), Error> {
         let stack = u64::try_from(self.stack()).unwrap_or(u64::MAX);
-        let Some(limit) = limits.stack.filter(|limit| *limit != stack) else { return Ok(()) };
+        // The process's default gives way to an engine that was set up otherwise.
+        let differs = |limit: &u64| *limit != stack && default_limits().stack != Some(*limit);
+        let Some(limit) = limits.stack.filter(differs) else { return Ok(()) };
         let what = format!(
             "a limit `stack` of {limit} bytes for an engine whose guests have {stack} bytes: set it on the builder of the \
              provider, or `Config::max_wasm_stack` on an engine of your own"

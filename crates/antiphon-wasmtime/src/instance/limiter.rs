@@ -35,6 +35,13 @@ impl ResourceLimiter for Limiter {
         Ok(self.0.table(desired))
     }
 
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if lacked(&error).is_some() {
+            self.0.system_refused();
+        }
+        Ok(())
+    }
+
     fn instances(&self) -> usize {
         1
     }

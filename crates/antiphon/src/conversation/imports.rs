@@ -9,7 +9,7 @@ use super::log::{self, LogLine, LogStream};
 use super::{Conversation, answer_in_place, payload_in_place};
 use crate::call::{reentrancy, sleep, until};
 use crate::errors::{Error, ErrorKind, Phase, Result};
-use crate::survive::panicked;
+use crate::survive::{panicked, survive};
 use crate::time::ticker;
 use crate::usage::FuelUse;
 
@@ -229,6 +229,9 @@ impl Conversation {
             return;
         }
         let operation = self.protocol.operation();
-        tracing::warn!(target: "antiphon::guest", host, operation, dropped, "log lines over the call's budget dropped");
+        let _running = reentrancy::enter(host);
+        survive(|| {
+            tracing::warn!(target: "antiphon::guest", host, operation, dropped, "log lines over the call's budget dropped");
+        });
     }
 }

@@ -11,7 +11,7 @@ static DEFAULTS: OnceLock<Limits> = OnceLock::new();
 /// Replaces the defaults of [`Limits`] in the whole process, for programs whose hosts are made by
 /// code that sets none, such as [`WapcHost::new`](crate::WapcHost::new) in a library.
 ///
-/// A limit that is set here holds for every host and provider that does not set it, in place of the
+/// A limit that is set here holds for every host and provider that does not set it, instead of the
 /// built-in default. Like that one, it never competes with a value that was set: where the host or
 /// the provider sets the limit, only those two count, and the stricter one holds. Default deadlines
 /// do not apply where the built-in ones do not: to guests that count epoch ticks, and to those that

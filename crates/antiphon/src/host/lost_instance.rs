@@ -6,8 +6,9 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::call::reentrancy;
 use crate::errors::{Error, Fate};
-use crate::survive::lock;
+use crate::survive::{lock, survive};
 
 /// The most lines of a second.
 const LINES: u32 = 10;
@@ -44,23 +45,33 @@ impl Budget {
 /// Warns if the error of a call cost the instance.
 #[cold]
 pub(super) fn warn_if_discarded(host: u64, operation: &str, error: &Error) {
-    if error.fate() == Fate::Discarded && is_wanted() {
-        let Some(left_out) = lock(&BUDGET).take(Instant::now()) else { return };
-        tracing::warn!(target: "antiphon::instance", host, operation, code = error.code(), error = error.to_string(), left_out, "an instance was discarded");
+    if error.fate() == Fate::Discarded {
+        warn(host, |left_out| {
+            let (code, error) = (error.code(), error.to_string());
+            tracing::warn!(target: "antiphon::instance", host, operation, code, error, left_out, "an instance was discarded");
+        });
     }
 }
 
 /// Warns that an instance did not start.
 #[cold]
 pub(super) fn warn_of_failed_start(host: u64, error: &Error) {
-    if is_wanted() {
-        let Some(left_out) = lock(&BUDGET).take(Instant::now()) else { return };
-        tracing::warn!(target: "antiphon::instance", host, code = error.code(), error = error.to_string(), left_out, "an instance did not start");
-    }
+    warn(host, |left_out| {
+        let (code, error) = (error.code(), error.to_string());
+        tracing::warn!(target: "antiphon::instance", host, code, error, left_out, "an instance did not start");
+    });
 }
 
-fn is_wanted() -> bool {
-    tracing::enabled!(target: "antiphon::instance", tracing::Level::WARN)
+/// Writes a line if one is left. A subscriber is the embedder's code: its panic must not take the
+/// place of the error, and a call of the host that it runs under is refused at once.
+fn warn(host: u64, write: impl FnOnce(u64)) {
+    let _running = reentrancy::enter(host);
+    survive(|| {
+        if tracing::enabled!(target: "antiphon::instance", tracing::Level::WARN) {
+            let left_out = lock(&BUDGET).take(Instant::now());
+            left_out.map(write);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -173,6 +173,9 @@ mod tests {
             ..ModuleInfo::default()
         };
         assert_eq!(info.refusals(|_| Some(func(&[], &["i32"]))), Vec::<String>::new());
-        assert_eq!(info.refusals(|_| None).len(), 1);
+        let refusals = info.refusals(|_| None);
+        assert_eq!(refusals.len(), 2);
+        assert_eq!(refusals[0], "import wasi_snapshot_preview1.sched_yield (func() -> i32) is unknown");
+        assert!(refusals[1].contains("`wasi(false)`"), "{refusals:?}");
     }
 }

@@ -12,13 +12,13 @@ const SHOWN: usize = 3;
 
 /// The unknown imports, by the module that they are imported from.
 #[derive(Debug, Default)]
-pub(super) struct Unknown<'a>(BTreeMap<&'a str, Vec<&'a str>>);
+pub(super) struct Unknown<'a>(BTreeMap<&'a str, Vec<&'a Import>>);
 
 impl<'a> Unknown<'a> {
     pub(super) fn of(imports: impl Iterator<Item = &'a Import>) -> Self {
         let mut all = Self::default();
-        for Import { module, name, .. } in imports {
-            all.0.entry(module).or_default().push(name);
+        for import in imports {
+            all.0.entry(&import.module).or_default().push(import);
         }
         all
     }
@@ -28,16 +28,16 @@ impl<'a> Unknown<'a> {
     pub(super) fn refusal(&self, import: &Import) -> Option<String> {
         let Import { module, name, kind } = import;
         match self.0.get(module.as_str()).map(Vec::as_slice) {
-            Some(names) if names.len() > FEW => {
-                let first = names.first().is_some_and(|first| std::ptr::eq(*first, name.as_str()));
-                let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("{module}.{name}")).collect();
-                first.then(|| {
-                    let (all, more) = (names.len(), names.len().saturating_sub(SHOWN));
-                    format!(
-                        "{all} imports of {module} are unknown: {} and {more} more imports",
-                        shown.join(", ")
-                    )
-                })
+            // Compared as places in memory: a module may import one name a hundred thousand times.
+            Some(all @ [first, ..]) if all.len() > FEW && !std::ptr::eq(*first, import) => None,
+            Some(all) if all.len() > FEW => {
+                let shown: Vec<_> =
+                    all.iter().take(SHOWN).map(|import| format!("{module}.{}", import.name)).collect();
+                let (all, more) = (all.len(), all.len().saturating_sub(SHOWN));
+                Some(format!(
+                    "{all} imports of {module} are unknown: {} and {more} more imports",
+                    shown.join(", ")
+                ))
             }
             _ => Some(format!("import {module}.{name} ({kind}) is unknown")),
         }
@@ -57,13 +57,19 @@ impl<'a> Unknown<'a> {
                 "the module was made by Go for JavaScript (GOOS=js): build it with GOOS=wasip1 and -buildmode=c-shared",
             );
         }
-        let emscripten = |name: &&str| {
+        let emscripten = |Import { name, .. }: &&Import| {
             name.starts_with("emscripten_") || name.starts_with("_emscripten_") || name.starts_with("invoke_")
         };
-        if self.0.get("env").is_some_and(|names| names.iter().any(emscripten)) {
+        if self.0.get("env").is_some_and(|imports| imports.iter().any(emscripten)) {
             return Some(
                 "the module was made by Emscripten, whose imports its JavaScript serves: build it with \
                  -sSTANDALONE_WASM, or with clang for wasm32-wasip1",
+            );
+        }
+        if modules().any(|module| *module == "wasi_snapshot_preview1" || *module == "wasi_unstable") {
+            return Some(
+                "the module imports WASI, which is off here or lacks these functions: leave out `wasi(false)` \
+                 (`--no-wasi`), or turn on the feature `wasi`",
             );
         }
         // Such as `wasi:io/streams@0.2.0`.
@@ -87,6 +93,21 @@ mod tests {
     }
 
     #[test]
+    fn many_of_one_module_are_summed_up_once_also_under_one_name() {
+        for name in ["", "x"] {
+            let imports: Vec<_> = (0..20).map(|_| Import::new("env", name, ExternKind::Global)).collect();
+            let unknown = Unknown::of(imports.iter());
+            let refusals: Vec<_> = imports.iter().filter_map(|import| unknown.refusal(import)).collect();
+            assert_eq!(
+                refusals,
+                [format!(
+                    "20 imports of env are unknown: env.{name}, env.{name}, env.{name} and 17 more imports"
+                )]
+            );
+        }
+    }
+
+    #[test]
     fn the_maker_of_a_module_is_known_by_its_imports() {
         for (module, name, maker) in [
             ("wbg", "__wbg_now", "wasm-bindgen"),
@@ -94,11 +115,11 @@ mod tests {
             ("gojs", "runtime.wasmExit", "GOOS=wasip1"),
             ("env", "emscripten_resize_heap", "Emscripten"),
             ("env", "invoke_vii", "Emscripten"),
+            ("wasi_snapshot_preview1", "fd_write", "--no-wasi"),
             ("wasi:io/streams@0.2.0", "read", "component model"),
         ] {
             assert!(hint(module, name).is_some_and(|hint| hint.contains(maker)), "{module}.{name}");
         }
         assert_eq!(hint("env", "sin"), None);
-        assert_eq!(hint("wasi_snapshot_preview1", "fd_write"), None);
     }
 }
