@@ -111,11 +111,11 @@ where
         return workers::serve(|name| check_named(name, &setup, &provider));
     }
     let mut arguments = Arguments::from_args();
-    // Cases wait for deadlines and for each other. Twice as many of them as there are processors
-    // keep these busy, and are few enough that none takes long for want of one.
+    // Cases wait for deadlines and for each other. Some more of them than there are processors keep
+    // these busy, and few enough that none takes long for want of one.
     arguments.test_threads.get_or_insert_with(|| {
         let processors = available_parallelism().map_or(1, NonZero::get);
-        processors * 2
+        processors + processors.div_ceil(2)
     });
     let workers = Arc::new(Workers::new(&setup.name));
     let mut trials = Vec::new();
