@@ -56,11 +56,13 @@ fn what_is_no_guest_is_exit_code_4_with_every_reason() {
     );
     let reasons = [
         "import wasi_snapshot_preview1.fd_fly (func()) is unknown",
+        "the module imports WASI, which is off here or lacks these functions: leave out `wasi(false)` (`--no-wasi`), or turn \
+         on the feature `wasi`",
         "export __guest_call is func(), expected func(i32, i32) -> i32",
     ];
     let run = inspect(&wat.path(), false);
     assert_eq!((run.code, run.stderr.as_str()), (Some(4), ""));
-    let verdict = format!("verdict   not a waPC guest\n  - {}\n  - {}\n", reasons[0], reasons[1]);
+    let verdict = format!("verdict   not a waPC guest\n  - {}\n", reasons.join("\n  - "));
     assert!(run.text().ends_with(&verdict), "{}", run.text());
 
     let run = inspect(&wat.path(), true);
