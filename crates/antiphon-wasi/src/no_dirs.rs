@@ -5,10 +5,6 @@ use crate::abi::{Errno, Failure};
 use crate::call::Call;
 use crate::stdio::{Descriptor, Descriptors};
 
-/// The directories of a world, of which there are none.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Grants;
-
 /// The directories of a guest, of which there are none.
 #[derive(Debug)]
 pub(crate) enum Directories {}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "antiphon")]
 use crate::dirs::Grants;
 use crate::process::{MAX_STRINGS, Strings, WorldError};
 use crate::session::Session;
@@ -29,6 +30,7 @@ struct Inner {
     arguments: Strings,
     environment: Strings,
     mode: Mode,
+    #[cfg(feature = "antiphon")]
     grants: Grants,
 }
 

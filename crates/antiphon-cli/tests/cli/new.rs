@@ -48,7 +48,7 @@ fn a_project_carries_its_name() {
     let toml: toml::Table = toml::from_str(&manifest).unwrap();
     let path = Path::new(toml["dependencies"]["antiphon-guest"]["path"].as_str().unwrap());
     assert_eq!(path.canonicalize().unwrap(), sdk);
-    assert!(made("go", "go.mod").1.starts_with("module my-go\n"));
+    assert!(made("go", "go.mod").1.starts_with("module example/my-go\n"));
     let (_, package) = made("assemblyscript", "package.json");
     assert!(package.contains("\"name\": \"my-assemblyscript\""), "{package}");
 }

@@ -11,6 +11,8 @@
 mod attributes;
 mod data;
 mod errors;
+#[cfg(feature = "antiphon")]
+mod grants;
 mod listing;
 mod open;
 mod path;
@@ -23,7 +25,6 @@ mod times;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -31,6 +32,8 @@ use cap_std::fs::Dir;
 pub use self::data::MAX_TRANSFER;
 #[cfg(feature = "antiphon")]
 pub(crate) use self::errors::lacked;
+#[cfg(feature = "antiphon")]
+pub(crate) use self::grants::Grants;
 pub use self::listing::{MAX_LISTED, MAX_SKIPPED};
 pub use self::path::MAX_PATH;
 pub(crate) use self::table::Directories;
@@ -84,41 +87,6 @@ impl Session {
     fn grant_open(&mut self, dir: Dir, guest: String, access: Access) {
         let directory = Directory { name: Some(guest), ..Directory::new(dir, access) };
         self.dirs.get_or_insert_default().grant(Entry::Directory(directory));
-    }
-}
-
-/// The directories that all instances of a world are granted. Each is opened once, for the first
-/// instance. By its path, a guest could otherwise choose the next instance's directory: where one
-/// grant lies within another, it could put a link in its place.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Grants(Arc<Mutex<Vec<Dir>>>);
-
-impl Grants {
-    /// Grants a new session the directories, which are those of each session of this world.
-    ///
-    /// # Errors
-    ///
-    /// Returns the directory that cannot be opened, and why.
-    #[cfg(feature = "antiphon")]
-    pub(crate) fn grant(
-        &self,
-        session: &mut Session,
-        dirs: Vec<antiphon::GuestDir>,
-    ) -> Result<(), (std::path::PathBuf, io::Error)> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() != dirs.len() {
-            open.clear();
-            for antiphon::GuestDir { host, .. } in &dirs {
-                let dir = Dir::open_ambient_dir(host, ambient_authority());
-                open.push(dir.map_err(|error| (host.clone(), error))?);
-            }
-        }
-        for (dir, antiphon::GuestDir { host, guest, read_only, .. }) in open.iter().zip(dirs) {
-            let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
-            let dir = dir.try_clone().map_err(|error| (host, error))?;
-            session.grant_open(dir, guest, access);
-        }
-        Ok(())
     }
 }
 

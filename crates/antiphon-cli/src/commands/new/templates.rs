@@ -83,8 +83,9 @@ impl Language {
                 test: "make test",
                 ignored: "/guest.wasm\n",
                 names: &[
-                    ("go.mod", "module guest\n", "module {name}\n"),
-                    ("main.go", "\"guest/antiphon\"", "\"{name}/antiphon\""),
+                    // A module may have the name of a package of Go's own only below another one.
+                    ("go.mod", "module guest\n", "module example/{name}\n"),
+                    ("main.go", "\"guest/antiphon\"", "\"example/{name}/antiphon\""),
                 ],
             },
             Self::AssemblyScript => Template {
