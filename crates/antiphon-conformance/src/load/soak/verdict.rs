@@ -89,7 +89,7 @@ impl Verdict {
     ///
     /// The mean and not a high percentile: one call in a hundred waits behind a guest that loops
     /// until its deadline, so the 99th percentile of a window is a few times higher or lower by
-    /// chance. The mean is made of the same slow calls, and moves by a tenth.
+    /// chance. The mean is made of the same slow calls, and moves less.
     fn drift(&self) -> Option<f64> {
         let windows = self.windows.get(1..)?;
         let (early, late) = windows.split_at(windows.len() / 2);
