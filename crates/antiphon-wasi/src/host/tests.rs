@@ -300,3 +300,20 @@ fn the_functions_of_wasi_are_known_with_their_types_under_both_names() {
     assert_eq!(import("env", "seed").unwrap(), "func() -> f64");
     assert_eq!(import("wasi_snapshot_preview1", "seed"), None);
 }
+
+#[test]
+fn the_instances_of_a_world_share_the_directories_that_were_opened_for_the_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let granted = directory.path().join("granted");
+    std::fs::create_dir(&granted).unwrap();
+    let options = EngineOptions::new().dir(&granted, "/data");
+    let mut info = ModuleInfo::default();
+    info.imports.push(Import::new("wasi_snapshot_preview1", "path_open", ExternKind::Global));
+    let new_world = || world(&info, &options).unwrap().unwrap();
+
+    let opened = new_world();
+    session(&opened, &options).unwrap();
+    std::fs::rename(&granted, directory.path().join("moved")).unwrap();
+    session(&opened, &options).unwrap();
+    assert_eq!(session(&new_world(), &options).unwrap_err().kind(), ErrorKind::Unsupported);
+}
