@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read as _, Seek as _, SeekFrom, Write as _};
 
-use super::open::fdflags;
+use super::path_open::fdflags;
 use super::table::{Entry, OpenFile};
-use super::{open, system};
+use super::{path_open, system};
 use crate::abi::memory::{self, wide};
 use crate::abi::{Abi, Errno, Failure, Stop, Vectors, settle};
 use crate::call::Call;
@@ -218,7 +218,9 @@ impl Call<'_> {
         match self.split()?.0.any(fd)? {
             Entry::File(file) => Ok(sync(&file.file)?),
             // The descriptor itself may be good only for finding things in it.
-            Entry::Directory(directory) => Ok(sync(&open::open_attributes(&directory.dir, ".".as_ref())?)?),
+            Entry::Directory(directory) => {
+                Ok(sync(&path_open::open_attributes(&directory.dir, ".".as_ref())?)?)
+            }
             Entry::Stream(_) => Err(Errno::Badf.into()),
         }
     }

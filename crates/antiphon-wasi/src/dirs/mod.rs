@@ -14,8 +14,8 @@ mod errors;
 #[cfg(feature = "antiphon")]
 mod grants;
 mod listing;
-mod open;
 mod path;
+mod path_open;
 mod paths;
 #[cfg_attr(unix, path = "system/unix.rs")]
 #[cfg_attr(not(unix), path = "system/other.rs")]

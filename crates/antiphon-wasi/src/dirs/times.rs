@@ -9,8 +9,8 @@ use cap_fs_ext::{DirExt as _, SystemTimeSpec};
 use cap_std::fs::Dir;
 
 use super::errors::errno;
-use super::open::open_attributes;
 use super::path::{Text, follows};
+use super::path_open::open_attributes;
 use super::table::Entry;
 use crate::abi::{Errno, Failure, Stop, settle};
 use crate::call::Call;

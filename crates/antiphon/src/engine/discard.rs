@@ -1,6 +1,7 @@
 //! Where an instance is dropped after a trap, a deadline, a cancel or another end that may leave it
-//! half changed. An asynchronous call whose future is dropped drops its instance by `Running`, in
-//! the provider for such calls.
+//! half changed: in synchronous calls, and in asynchronous ones that run without being suspended. A
+//! call that may be suspended drops its instance by `Running` (`provider_async.rs`), also when its
+//! future is dropped.
 
 use crate::errors::{Error, Fate};
 

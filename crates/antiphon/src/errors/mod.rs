@@ -4,7 +4,7 @@ mod error;
 mod exceeded;
 mod kind;
 mod resource;
-mod variants;
+mod wapc2;
 
 pub use error::{BoxError, Error, Result};
 pub use exceeded::Exceeded;

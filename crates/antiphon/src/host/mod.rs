@@ -5,11 +5,11 @@ mod async_host;
 mod builder;
 mod defaults;
 mod gate;
-mod lost_instance;
 #[cfg(feature = "async")]
 mod offload;
 mod slot;
 mod sync_host;
+mod warnings;
 
 pub use builder::HostBuilder;
 pub use defaults::{default_limits, set_default_limits};

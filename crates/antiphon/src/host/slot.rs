@@ -23,7 +23,7 @@ use antiphon_protocol::{Limits, Payload};
 
 use super::defaults::default_limits;
 use super::gate::{Gate, Inside};
-use super::lost_instance::{warn_if_discarded, warn_of_failed_start};
+use super::warnings::{warn_if_discarded, warn_of_failed_start};
 use crate::call::{Interrupt, Isolation, Link, Meter, Options, Terms, reentrancy, until};
 use crate::conversation::{Conversation, Output, Shared};
 use crate::engine::EngineProviderFactory;
