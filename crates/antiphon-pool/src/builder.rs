@@ -17,8 +17,8 @@ use crate::report::{Meters, Tally};
 use crate::shared::{Inner, Settings};
 use crate::version::{History, Version};
 
-/// The shortest pause between two starts that fail. Without a pause the pool's thread would do
-/// nothing but start instances.
+/// The shortest pause between two starts that fail. Without a pause a thread would do nothing but
+/// start instances.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// The longest pause between two starts that fail: a time that can be added to any clock.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);

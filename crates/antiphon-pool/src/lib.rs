@@ -28,7 +28,8 @@
 //! 3. The guest runs where its caller is: in the caller's task, or on the caller's thread.
 //! 4. The instance goes back to the pool, or to the first call in the queue. After an error whose
 //!    fate is `Discarded` (a trap, a deadline, a cancel, a panicking handler), or a dropped future,
-//!    it is discarded instead, and the pool's one thread starts another.
+//!    it is discarded instead, and a thread of the pools starts another. All pools of the process
+//!    share a few such threads, which end while there is nothing to start.
 //!
 //! # Limits and deadlines
 //!

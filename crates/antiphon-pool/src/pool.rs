@@ -26,7 +26,7 @@ use crate::shared::Inner;
 ///
 /// A call takes a free instance and runs where its caller is: on the caller's executor or thread.
 /// If no instance is free, the call waits in a queue, first come first served, up to its deadline.
-/// The pool's own thread rebuilds an instance that a call broke, so no other call waits for that.
+/// A thread of the pools rebuilds an instance that a call broke, so no other call waits for that.
 ///
 /// ```
 /// use antiphon::testing::{TestEngine, TestFactory};
@@ -219,15 +219,14 @@ impl Inner {
         Ok(lease)
     }
 
-    /// Waits in the queue. If the system refuses the keeper's thread, the call starts an instance
-    /// itself.
+    /// Waits in the queue. If no thread is free for the keeper, the call starts an instance itself.
     async fn turn(&self, promised: bool, awaiting: Awaiting) -> Turn<Instance> {
         if self.keeper.is_absent() && self.queue.is_failing() {
             // Without a keeper nothing else tries again, and the call would be refused at once.
             self.keeper.stand_in(self).await;
         }
         let mut turn = pin!(self.queue.enter(promised, awaiting));
-        // The keeper's thread is started where the call enters the queue.
+        // The keeper is called where the call enters the queue.
         if let Poll::Ready(turn) = poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await {
             return turn;
         }

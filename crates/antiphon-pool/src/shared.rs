@@ -16,7 +16,7 @@ use crate::version::{History, Version};
 /// The state that all clones of a pool share.
 pub(crate) struct Inner {
     pub(crate) queue: Queue<Instance>,
-    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) keeper: Keeper,
     pub(crate) settings: Settings,
     pub(crate) blueprint: Blueprint,
     pub(crate) history: Arc<History>,

@@ -207,7 +207,7 @@ fn a_recorder_that_panics_costs_neither_a_call_nor_a_place() {
     armed.store(true, Ordering::SeqCst);
     for round in 0..5_u8 {
         assert_eq!(pool.call_blocking("echo", &[round]).unwrap(), [round]);
-        // The pool's own thread rebuilds the instance, and has to go on as well.
+        // A thread of the pools rebuilds the instance, and has to go on as well.
         pool.call_blocking("trap", b"").unwrap_err();
         eventually(&pool, "it is there again", |stats| stats.idle == 1);
     }

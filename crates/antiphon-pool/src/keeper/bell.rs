@@ -1,93 +1,65 @@
-//! What wakes the keeper, and the loop of its thread.
+//! What calls the keeper, and its round.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
-use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use antiphon::ticker::survive;
 
 use super::chores::{Chores, PAUSE};
+use super::crew::{Crew, Member, Then, Work};
 use crate::shared::Inner;
 use crate::sync::{Mutex, lock};
 
-/// Wakes the keeper: when it is rung, and when it is dropped, which is when the pool is gone.
-pub(crate) struct Bell(Arc<Keeper>);
+/// The threads of all keepers of the process.
+static CREW: Crew<Post> = Crew::new();
 
-/// The keeper's thread, seen from outside.
-pub(crate) struct Keeper {
-    /// Whether the bell was rung since the keeper last looked.
-    rung: AtomicBool,
-    thread: OnceLock<Thread>,
-    /// The pool that the thread serves. The lock is held while the thread is being started.
-    pool: Mutex<Weak<Inner>>,
-    /// Whether the system refused the thread when the bell was last rung.
-    absent: AtomicBool,
-    /// What a caller remembers that starts instances instead of the thread. Empty while a
-    /// caller does so.
+/// Calls the keeper when it is rung, and lets it go when it is dropped, which is when the pool is
+/// gone.
+pub(crate) struct Bell(Keeper);
+
+/// The keeper, seen from its pool.
+#[derive(Clone)]
+pub(crate) struct Keeper(Arc<Member<Post>>);
+
+/// What the crew knows of a pool.
+struct Post {
+    pool: Weak<Inner>,
+    /// What is remembered from one round to the next. Locked by the one thread that has the round.
+    chores: Mutex<Chores>,
+    /// What a caller remembers that starts instances instead of the crew. Empty while a caller does
+    /// so.
     stand_in: Mutex<Option<Chores>>,
 }
 
 impl Bell {
     /// Returns a bell for a pool, which may be one that is still being built.
     pub(crate) fn new(pool: Weak<Inner>) -> Self {
-        Self(Arc::new(Keeper {
-            rung: AtomicBool::new(false),
-            thread: OnceLock::new(),
-            pool: Mutex::new(pool),
-            absent: AtomicBool::new(false),
-            stand_in: Mutex::new(Some(Chores::default())),
-        }))
+        let stand_in = Mutex::new(Some(Chores::default()));
+        Self(Keeper(Member::new(Post { pool, chores: Mutex::default(), stand_in })))
     }
 
-    /// Returns the keeper that the bell wakes.
-    pub(crate) fn keeper(&self) -> Arc<Keeper> {
-        Arc::clone(&self.0)
+    /// Returns the keeper that the bell calls.
+    pub(crate) fn keeper(&self) -> Keeper {
+        self.0.clone()
     }
 
-    /// Tells the keeper that there may be something to do, and starts its thread if there is none.
+    /// Tells the keeper that there may be something to do.
     pub(crate) fn ring(&self) {
-        self.0.rung.store(true, Ordering::SeqCst);
-        match self.0.thread.get() {
-            Some(thread) => thread.unpark(),
-            None => self.0.start(),
-        }
+        CREW.call(&self.0.0);
     }
 }
 
 impl Drop for Bell {
     fn drop(&mut self) {
-        self.0.rung.store(true, Ordering::SeqCst);
-        if let Some(thread) = self.0.thread.get() {
-            thread.unpark();
-        }
+        CREW.dismiss(&self.0.0);
     }
 }
 
 impl Keeper {
-    #[cold]
-    fn start(self: &Arc<Self>) {
-        let pool = lock(&self.pool);
-        if let Some(thread) = self.thread.get() {
-            // Another caller has started the thread in between; it may already be asleep.
-            return thread.unpark();
-        }
-        if pool.strong_count() == 0 {
-            return;
-        }
-        let (weak, keeper) = (Weak::clone(&pool), Arc::clone(self));
-        // If no thread can be started, the calls that wait start instances themselves. The next
-        // ring tries again.
-        let started = thread::Builder::new().name("antiphon-pool".into()).spawn(move || keeper.serve(&weak));
-        self.absent.store(started.is_err(), Ordering::SeqCst);
-        if let Ok(handle) = started {
-            let _ = self.thread.set(handle.thread().clone());
-        }
-    }
-
-    /// Returns whether the system has refused the keeper's thread.
+    /// Returns whether the keeper had no thread when the bell was last rung: the system refused it,
+    /// or the crew is as large as it may be and at work for other pools.
     pub(crate) fn is_absent(&self) -> bool {
-        self.absent.load(Ordering::SeqCst)
+        self.0.is_unattended()
     }
 
     /// Starts an instance instead of the keeper, in the time of the caller. Does nothing if
@@ -97,7 +69,7 @@ impl Keeper {
     /// A dropped start gives its place up.
     pub(crate) async fn stand_in(&self, pool: &Inner) {
         /// Returns what is remembered, also from a start that is dropped.
-        struct Kept<'a>(&'a Keeper, Option<Chores>);
+        struct Kept<'a>(&'a Post, Option<Chores>);
 
         impl Drop for Kept<'_> {
             fn drop(&mut self) {
@@ -105,32 +77,29 @@ impl Keeper {
             }
         }
 
-        let chores = lock(&self.stand_in).take();
+        let post = self.0.work();
+        let chores = lock(&post.stand_in).take();
         let mut kept = match chores {
-            Some(chores) => Kept(self, Some(chores)),
+            Some(chores) => Kept(post, Some(chores)),
             None => return,
         };
         if let Some(chores) = &mut kept.1 {
-            chores.start_one(pool).await;
+            chores.start_one(pool, || false).await;
         }
     }
+}
 
-    fn serve(&self, pool: &Weak<Inner>) {
-        let mut chores = Chores::default();
-        loop {
-            self.rung.store(false, Ordering::SeqCst);
-            let Some(pool) = pool.upgrade() else { return };
-            let mut next = Instant::now().checked_add(PAUSE);
-            survive(|| next = chores.run(&pool));
-            // This may drop the last reference to the pool; the next round then ends the thread.
-            drop(pool);
-            while !self.rung.load(Ordering::SeqCst) {
-                match next.map(|at| at.saturating_duration_since(Instant::now())) {
-                    Some(Duration::ZERO) => break,
-                    Some(time) => thread::park_timeout(time),
-                    None => thread::park(),
-                }
-            }
-        }
+impl Work for Post {
+    fn round(&self) -> Then {
+        let mut then = Instant::now().checked_add(PAUSE).map_or(Then::Called, Then::At);
+        // The pool is dropped in here too. This may be its last reference, whose drop runs foreign
+        // code.
+        survive(|| {
+            then = match self.pool.upgrade() {
+                Some(pool) => lock(&self.chores).run(&pool),
+                None => Then::Called,
+            };
+        });
+        then
     }
 }

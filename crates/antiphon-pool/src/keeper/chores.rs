@@ -11,12 +11,13 @@ use antiphon::block_on;
 use antiphon::errors::{Error, ErrorKind, Result};
 use antiphon::ticker::{self, TICK, survive};
 
+use super::crew::Then;
 use crate::instance::Instance;
 use crate::queue::{Held, Queue, Wanted};
 use crate::shared::Inner;
 use crate::version::Version;
 
-/// The shortest time between two rounds of chores, so that the keeper never spins.
+/// The shortest time until a round of chores that nothing has called for, so that no thread spins.
 pub(super) const PAUSE: Duration = TICK;
 
 /// What the keeper remembers from one round to the next.
@@ -28,24 +29,22 @@ pub(super) struct Chores {
 }
 
 impl Chores {
-    /// Does all chores that are due, and returns when more may be due.
-    pub(super) fn run(&mut self, pool: &Arc<Inner>) -> Option<Instant> {
-        if !pool.queue.is_failing() {
-            self.retry = None;
-        }
+    /// Does what is due, but starts one instance at most: other pools wait for the thread.
+    pub(super) fn run(&mut self, pool: &Arc<Inner>) -> Then {
         // Starts nothing more for a pool that only this thread still holds.
-        while Arc::strong_count(pool) > 1 && self.retry.is_none_or(|(at, _)| at <= Instant::now()) {
-            let Some((place, why, version)) = pool.queue.next_start() else { break };
-            let starting = Starting::new(&pool.queue, place, version);
-            block_on(self.start(pool, (starting, why), || Arc::strong_count(pool) == 1));
-        }
+        let is_gone = || Arc::strong_count(pool) == 1;
+        let started = !is_gone() && block_on(self.start_one(pool, is_gone));
         let reap = self.reap(pool);
+        if started {
+            return Then::Again;
+        }
         let retry = self.retry.map(|(at, _)| at).filter(|_| pool.queue.is_failing());
-        [reap, retry].into_iter().flatten().min()
+        [reap, retry].into_iter().flatten().min().map_or(Then::Called, Then::At)
     }
 
-    /// Starts one instance, if one is due.
-    pub(super) async fn start_one(&mut self, pool: &Inner) {
+    /// Starts one instance, if one is due and the pool is not gone in the meantime. Returns whether
+    /// one was due.
+    pub(super) async fn start_one(&mut self, pool: &Inner, is_gone: impl Fn() -> bool) -> bool {
         if !pool.queue.is_failing() {
             self.retry = None;
         }
@@ -53,8 +52,10 @@ impl Chores {
             && let Some((place, why, version)) = pool.queue.next_start()
         {
             let starting = Starting::new(&pool.queue, place, version);
-            self.start(pool, (starting, why), || false).await;
+            self.start(pool, (starting, why), is_gone).await;
+            return true;
         }
+        false
     }
 
     /// Starts an instance, unless the pool is gone in the meantime.

@@ -153,7 +153,7 @@ fn a_handler_that_knows_its_pool_weakly_does_not_keep_it_alive() {
         assert!(known.set(pool.downgrade()).is_ok());
         assert_eq!(pool.call_blocking(ASK, b"").unwrap(), [1, 1, b'i', b'n']);
         drop(pool);
-        // The pool's own thread may still be at work for a moment.
+        // A thread of the pools may still be at work for a moment.
         let patience = Instant::now() + Duration::from_secs(20);
         while known.get().unwrap().upgrade().is_some() {
             assert!(Instant::now() < patience, "on {engine}: something still has the pool");

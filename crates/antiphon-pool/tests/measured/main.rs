@@ -11,6 +11,7 @@
 
 mod bars;
 mod cancel;
+mod crew;
 mod gone;
 mod overhead;
 mod replace;

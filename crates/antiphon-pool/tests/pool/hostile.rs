@@ -213,7 +213,7 @@ fn an_engine_that_panics_while_it_starts_or_drops_an_instance_costs_no_place() {
         at_rest(&pool, 1);
         assert_eq!(pool.call_blocking(ECHO, b"x").unwrap(), [1, b'x']);
     }
-    // On the pool's own thread, when an idle instance is dropped.
+    // On a thread of the pools, when an idle instance is dropped.
     let tantrum = Arc::new(Tantrum::default());
     let inner = factory(engines()[0], Isolation::Reuse);
     let moody = Arc::new(Moody { inner, tantrum: Arc::clone(&tantrum) });
