@@ -197,7 +197,7 @@ impl HostPoolBuilder {
         let mut blueprint = self.blueprint;
         blueprint.meters = Meters::new(&self.name);
         let history = Arc::new(History::default());
-        let version = Version::new(1, self.factory, &history, settings.max);
+        let version = Version::new(1, self.factory, &history);
         let bounds = Bounds { places: settings.max, kept: settings.min, waiting: settings.queue };
         let inner = Arc::new_cyclic(|inner| {
             let bell = Bell::new(Weak::clone(inner));

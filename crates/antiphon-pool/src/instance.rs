@@ -10,7 +10,7 @@ use antiphon::{
 
 use crate::queue::{Callers, Serves};
 use crate::report::{Meters, Present};
-use crate::version::Version;
+use crate::version::{Counted, Version};
 
 /// A host with its one instance. It has its own cache lines, because each call writes into it, and
 /// two instances side by side would share a line.
@@ -18,6 +18,7 @@ use crate::version::Version;
 pub(crate) struct Instance {
     pub(crate) host: WapcHostAsync,
     pub(crate) version: Arc<Version>,
+    pub(crate) counted: Arc<Counted>,
     /// How many calls it has served.
     pub(crate) calls: u64,
     /// Since when it has been idle.
@@ -109,6 +110,7 @@ impl Blueprint {
         let host = builder.build().await?;
         version.set_deadline(host.limits().deadline_or_default());
         let present = self.meters.present();
-        Ok(Box::new(Instance { host, version, calls: 0, idle_since: Instant::now(), _present: present }))
+        let (counted, idle_since) = (version.counted(), Instant::now());
+        Ok(Box::new(Instance { host, version, counted, calls: 0, idle_since, _present: present }))
     }
 }

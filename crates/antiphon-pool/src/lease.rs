@@ -98,7 +98,7 @@ impl<'a> Lease<'a> {
         let Some(Held { place, value: mut instance }) = self.held.take() else { return };
         let ended = Instant::now();
         let run = ended.saturating_duration_since(started);
-        instance.version.count(place, run, error);
+        instance.counted.count(run, error);
         self.pool.blueprint.meters.ran(run, error);
         instance.calls = instance.calls.saturating_add(1);
         instance.idle_since = ended;
@@ -114,7 +114,7 @@ impl<'a> Lease<'a> {
     /// Counts the call as dropped by its caller, and drops the instance.
     #[cold]
     fn lose(&self, Held { place, value: instance }: Held<Instance>) {
-        instance.version.count_dropped(place);
+        instance.counted.count_dropped();
         self.pool.blueprint.meters.dropped();
         self.pool.lose(place, instance);
     }

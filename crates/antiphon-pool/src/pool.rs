@@ -19,7 +19,7 @@ use crate::lease::{Lease, Plain};
 #[cfg(feature = "tower")]
 use crate::promise::Promise;
 use crate::queue::Turn;
-use crate::report::{CallSpan, PoolStats};
+use crate::report::{CallSpan, PoolStats, Recorder};
 use crate::shared::Inner;
 
 /// A pool of instances of one module, for any number of tasks and threads. Clones share the pool.
@@ -155,7 +155,7 @@ impl HostPool {
             rebuilds: inner.tally.rebuilds.load(Ordering::Relaxed),
             failed_starts: inner.tally.failed_starts.load(Ordering::Relaxed),
             replaced: inner.tally.replaced.load(Ordering::Relaxed),
-            wait: inner.tally.waits.snapshot(),
+            wait: inner.tally.waits.get().map(Recorder::snapshot).unwrap_or_default(),
             run: total.run,
             versions,
         };
@@ -214,7 +214,7 @@ impl Inner {
         let lease =
             request.queue(self.settings.wait, turn).await?.map_err(|refusal| self.refusal(refusal))?;
         let waited = since.elapsed();
-        self.tally.waits.record(waited);
+        self.tally.waits.get_or_init(Recorder::default).record(waited);
         self.blueprint.meters.waited(waited);
         Ok(lease)
     }

@@ -20,16 +20,16 @@ pub(crate) struct Version {
     pub(crate) factory: Arc<dyn EngineProviderFactory>,
     /// The deadline of a call that sets none. The first instance tells it.
     deadline: OnceLock<Duration>,
-    /// What was counted in each place of the pool.
-    places: Box<[Counted]>,
+    /// What was counted in the instances of the version: as many as ever lived at once.
+    counted: Mutex<Vec<Arc<Counted>>>,
     history: Weak<History>,
 }
 
-/// What was counted for one version in one place. Only the holder of the place's instance writes,
-/// so there is one writer at a time.
+/// What was counted in one instance after the other. Only the holder of the instance writes, so
+/// there is one writer at a time. It has its own cache lines, as an instance has.
 #[repr(align(128))]
 #[derive(Default)]
-struct Counted {
+pub(crate) struct Counted {
     calls: AtomicU64,
     dropped: AtomicU64,
     errors: Errors,
@@ -41,13 +41,12 @@ impl Version {
         number: u64,
         factory: Arc<dyn EngineProviderFactory>,
         history: &Arc<History>,
-        places: usize,
     ) -> Arc<Self> {
         let version = Arc::new(Self {
             number,
             factory,
             deadline: OnceLock::new(),
-            places: (0..places).map(|_| Counted::default()).collect(),
+            counted: Mutex::default(),
             history: Arc::downgrade(history),
         });
         let mut known = history.known();
@@ -65,28 +64,21 @@ impl Version {
         let _ = self.deadline.set(deadline);
     }
 
-    /// Counts a call that has ended in a place. Only the holder of the place may call this.
-    #[inline]
-    pub(crate) fn count(&self, place: usize, run: Duration, error: Option<&Error>) {
-        let Some(counted) = self.places.get(place) else { return };
-        add_alone(&counted.calls);
-        counted.run.record_alone(run);
-        if let Some(error) = error {
-            counted.errors.count(error.kind());
-        }
-    }
-
-    /// Counts a call that its caller dropped while it ran in a place. Only the holder of the place
-    /// may call this.
-    pub(crate) fn count_dropped(&self, place: usize) {
-        let Some(counted) = self.places.get(place) else { return };
-        add_alone(&counted.calls);
-        add_alone(&counted.dropped);
+    /// Returns what a new instance counts in: what an instance that is gone has counted in, if any.
+    pub(crate) fn counted(&self) -> Arc<Counted> {
+        let mut all = lock(&self.counted);
+        let unused =
+            |counted: &mut Arc<Counted>| Arc::get_mut(counted).is_some().then(|| Arc::clone(counted));
+        all.iter_mut().find_map(unused).unwrap_or_else(|| {
+            let new = Arc::<Counted>::default();
+            all.push(Arc::clone(&new));
+            new
+        })
     }
 
     pub(crate) fn stats(&self) -> VersionStats {
         let mut stats = VersionStats { number: self.number, ..VersionStats::default() };
-        for counted in &self.places {
+        for counted in &*lock(&self.counted) {
             stats.calls = stats.calls.saturating_add(counted.calls.load(Ordering::Relaxed));
             stats.dropped = stats.dropped.saturating_add(counted.dropped.load(Ordering::Relaxed));
             counted.errors.add_to(&mut stats.errors);
@@ -96,7 +88,26 @@ impl Version {
     }
 }
 
-/// Adds one without an atomic exchange, because only the holder of a place writes.
+impl Counted {
+    /// Counts a call that has ended. Only the holder of the instance may call this.
+    #[inline]
+    pub(crate) fn count(&self, run: Duration, error: Option<&Error>) {
+        add_alone(&self.calls);
+        self.run.record_alone(run);
+        if let Some(error) = error {
+            self.errors.count(error.kind());
+        }
+    }
+
+    /// Counts a call that its caller dropped while it ran. Only the holder of the instance may call
+    /// this.
+    pub(crate) fn count_dropped(&self) {
+        add_alone(&self.calls);
+        add_alone(&self.dropped);
+    }
+}
+
+/// Adds one without an atomic exchange, because only the holder of an instance writes.
 #[inline]
 fn add_alone(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
@@ -157,5 +168,30 @@ impl Known {
         {
             self.forgotten.add(&oldest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon::testing::{TestEngine, TestFactory};
+
+    use super::*;
+
+    #[test]
+    fn what_an_instance_has_counted_outlives_it_and_its_successor_counts_on() {
+        let history = Arc::<History>::default();
+        let version = Version::new(1, Arc::new(TestFactory::new(TestEngine::new())), &history);
+        let (first, second) = (version.counted(), version.counted());
+        assert!(!Arc::ptr_eq(&first, &second));
+        first.count(Duration::from_micros(1), None);
+        second.count_dropped();
+        let gone = Arc::as_ptr(&first);
+        drop(first);
+        let third = version.counted();
+        assert_eq!(gone, Arc::as_ptr(&third));
+        third.count(Duration::from_micros(1), None);
+        let stats = version.stats();
+        assert_eq!((stats.calls, stats.dropped, stats.run.count()), (3, 1, 2));
+        assert_eq!(lock(&version.counted).len(), 2);
     }
 }

@@ -11,7 +11,7 @@ use wasmtime::{Config, Engine, Module};
 
 use crate::compile::Source;
 use crate::compile::cache::{Artifact, ModuleCache};
-use crate::engine::{self, Clocked, Pool};
+use crate::engine::{self, Clocked, Recipe};
 use crate::errors::{Error, Result};
 use crate::instance::Compiled;
 use crate::options::{EpochDeadlines, ResourceLimits, Settings};
@@ -66,6 +66,8 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
     }
 
     /// Changes the settings of the engine that the builder makes, for example to turn a feature on.
+    /// The engine then belongs to this module alone. Without such a function, all modules of a
+    /// process that were built with equal settings share an engine.
     ///
     /// The stacks of guests that can suspend follow `max_wasm_stack`, unless `async_stack_size` is
     /// set too. The limit [`stack`](antiphon::Limits::stack) replaces what is set here.
@@ -134,10 +136,27 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
             (Some(engine), _) => Clocked::given(engine),
             // A module knows its engine.
             (None, Some(module)) => Clocked::given(module.engine()),
-            (None, None) => match settings.options.isolation {
-                Isolation::PerCall => Pool::engine(&self.config(limits)?, limits)?,
-                _ => Clocked::new(&self.config(limits)?)?,
+            (None, None) => match self.configure {
+                None => engine::shared(self.recipe(settings, limits)?)?,
+                // Nothing tells whether two functions set the same.
+                configure => self.recipe(settings, limits)?.engine(configure)?,
             },
+        })
+    }
+
+    fn recipe(&self, settings: &Settings, limits: &Limits) -> Result<Recipe> {
+        let options = &settings.options;
+        let stack = options.stack()?;
+        let per_call = options.isolation == Isolation::PerCall;
+        Ok(Recipe {
+            reservation: Recipe::reservation(limits),
+            // What the caller's settings say counts more than a default of the process.
+            stack: if self.configure.is_some() { options.limits.stack } else { stack },
+            signals: self.signals,
+            interrupts: !self.uninterrupted,
+            counts_fuel: limits.fuel.is_some(),
+            deterministic: options.deterministic.is_some(),
+            pool: per_call.then(|| limits.table_elements_or_default()),
         })
     }
 
@@ -168,27 +187,6 @@ impl<'a> WasmtimeEngineProviderBuilder<'a> {
             ));
         }
         Ok(Settings { options: Arc::new(options), epochs: self.epochs, cache: self.cache.clone() })
-    }
-
-    fn config(&self, limits: &Limits) -> Result<Config> {
-        let mut config = engine::config(limits);
-        if let Some(configure) = self.configure {
-            engine::leave_stack_unset(&mut config);
-            configure(&mut config);
-        }
-        engine::fit_stack(&mut config, &self.options, self.configure.is_some())?;
-        if let Some(signals) = self.signals {
-            config.signals_based_traps(signals);
-        }
-        // Set after `configure`, because deadlines depend on it.
-        config.epoch_interruption(!self.uninterrupted);
-        if self.options.limits.or(default_limits()).fuel.is_some() {
-            config.consume_fuel(true);
-        }
-        if self.options.deterministic.is_some() {
-            engine::make_deterministic(&mut config);
-        }
-        Ok(config)
     }
 }
 
@@ -249,5 +247,64 @@ impl std::fmt::Debug for WasmtimeEngineProviderBuilder<'_> {
             .field("options", &self.options)
             .field("epochs", &self.epochs)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine_of(builder: &WasmtimeEngineProviderBuilder<'_>) -> Clocked {
+        builder.clocked(&builder.settings().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn builders_of_equal_settings_share_an_engine_and_others_have_one_of_their_own() {
+        type Builder = WasmtimeEngineProviderBuilder<'static>;
+
+        let builder = Builder::new;
+        let limits = |limits: Limits| builder().limits(limits);
+        let per_call = || builder().isolation(Isolation::PerCall);
+        let kinds: [fn() -> Builder; 2] =
+            [|| Builder::new(), || Builder::new().isolation(Isolation::PerCall)];
+        let shared = kinds.map(|kind| {
+            let (one, another) = (engine_of(&kind()), engine_of(&kind()));
+            assert!(Engine::same(&one.engine, &another.engine));
+            assert_eq!(one.pool.is_some(), another.pool.is_some());
+            one
+        });
+        // What does not concern the engine.
+        let same = [limits(Limits::new().deadline(std::time::Duration::from_secs(1))), builder().wasi(false)];
+        for builder in &same {
+            assert!(Engine::same(&engine_of(builder).engine, &shared[0].engine), "{builder:?}");
+        }
+        let others = [
+            limits(Limits::new().fuel(1)),
+            limits(Limits::new().stack(1 << 20)),
+            builder().deterministic(0, std::time::Duration::ZERO),
+            builder().signals_based_traps(false),
+            builder().dangerously_without_interruption(),
+            builder().configure(|_| {}),
+            builder().configure(|_| {}),
+            per_call().limits(Limits::new().table_elements(1)),
+        ];
+        let mut engines: Vec<_> = others.iter().map(engine_of).collect();
+        engines.extend(shared);
+        for (number, one) in engines.iter().enumerate() {
+            let same = engines.iter().filter(|other| Engine::same(&one.engine, &other.engine));
+            assert_eq!(same.count(), 1, "engine {number}");
+        }
+    }
+
+    #[test]
+    fn an_engine_goes_with_its_last_module() {
+        // No other test has this limit.
+        let builder = WasmtimeEngineProviderBuilder::new().limits(Limits::new().stack(123_456));
+        let engine = engine_of(&builder);
+        let weak = engine.engine.weak();
+        assert!(Engine::same(&engine_of(&builder).engine, &engine.engine));
+        drop(engine);
+        assert!(weak.upgrade().is_none());
+        drop(engine_of(&builder));
     }
 }

@@ -59,11 +59,12 @@
 //! # What is compiled, and where code is kept
 //!
 //! Each call of a `build` method compiles the module, on all processors, one module at a time in a
-//! process ([`set_parallel_compilations`] allows more). The compiled code stays in memory as long
-//! as a provider or a factory made from it exists. If the builder is given a `ModuleCache` (feature
-//! `cache`), the code is also written to disk, sealed with a `SealKey` that only this user can
-//! read. It is loaded again only if the seal is whole and the code was compiled for this version of
-//! Wasmtime, this processor and these settings.
+//! process ([`set_parallel_compilations`] allows more). Modules that are built with equal settings
+//! share an engine; each has its own code, and each instance its own memory. The compiled code
+//! stays in memory as long as a provider or a factory made from it exists. If the builder is given
+//! a `ModuleCache` (feature `cache`), the code is also written to disk, sealed with a `SealKey`
+//! that only this user can read. It is loaded again only if the seal is whole and the code was
+//! compiled for this version of Wasmtime, this processor and these settings.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -41,7 +41,7 @@ impl HostPool {
     pub async fn replace_factory(&self, factory: Arc<dyn EngineProviderFactory>) -> Result<u64> {
         let inner = &*self.inner;
         let number = inner.last_version.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let version = Version::new(number, factory, &inner.history, inner.settings.max);
+        let version = Version::new(number, factory, &inner.history);
         inner.serve(version).await.map_err(|error| Error::replace_failed(error.into()))?;
         inner.tally.replaced.fetch_add(1, Ordering::Relaxed);
         inner.blueprint.meters.replaced();

@@ -1,5 +1,6 @@
 //! What a pool has done, in numbers.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon::errors::ErrorKind;
@@ -134,8 +135,8 @@ fn add_error(errors: &mut Vec<(ErrorKind, u64)>, kind: ErrorKind, count: u64) {
 pub(crate) struct Tally {
     /// Calls that never got an instance.
     pub(crate) refused: Errors,
-    /// The waits of calls that got one.
-    pub(crate) waits: Recorder,
+    /// The waits of calls that got one, once a call has waited.
+    pub(crate) waits: OnceLock<Recorder>,
     pub(crate) rebuilds: AtomicU64,
     pub(crate) failed_starts: AtomicU64,
     pub(crate) replaced: AtomicU64,

@@ -2,6 +2,7 @@
 
 mod epoch_deadlines;
 mod pooling;
+mod recipe;
 mod shortage;
 mod stack;
 mod system_info;
@@ -14,12 +15,12 @@ use antiphon::ticker::{self, OnTick};
 use wasmtime::{Config, Engine, EngineWeak, WasmFeatures};
 
 pub(crate) use self::epoch_deadlines::Ticks;
-pub(crate) use self::pooling::Pool;
+use self::pooling::Pool;
+pub(crate) use self::recipe::{Recipe, shared};
 #[cfg(feature = "cache")]
 pub(crate) use self::shortage::lacked_by;
 pub(crate) use self::shortage::{lacked, shortage};
-pub(crate) use self::stack::{HOST, fit as fit_stack, leave_unset as leave_stack_unset};
-use self::system_info::SystemInfo;
+pub(crate) use self::stack::HOST;
 
 /// An engine, with what ends its guests in time.
 #[derive(Clone)]
@@ -27,7 +28,7 @@ pub(crate) struct Clocked {
     pub(crate) engine: Engine,
     pub(crate) clock: Clock,
     /// Ticks the engine as long as it is used.
-    _ticking: Option<Arc<Ticking>>,
+    ticking: Option<Arc<Ticking>>,
     /// The pool that its instances come from, if any.
     pub(crate) pool: Option<Arc<Pool>>,
 }
@@ -64,13 +65,13 @@ impl Clocked {
         }
         let ticking = Arc::new(Ticking(engine.weak()));
         ticker::on_each_tick(Arc::downgrade(&ticking) as Weak<dyn OnTick>)?;
-        Ok(Self { engine, clock: Clock::Ours, _ticking: Some(ticking), pool: None })
+        Ok(Self { engine, clock: Clock::Ours, ticking: Some(ticking), pool: None })
     }
 
     /// Wraps an engine that the caller made and ticks.
     pub(crate) fn given(engine: &Engine) -> Self {
         let clock = if engine.get_epoch_interruption() { Clock::Theirs } else { Clock::Nobody };
-        Self { engine: engine.clone(), clock, _ticking: None, pool: None }
+        Self { engine: engine.clone(), clock, ticking: None, pool: None }
     }
 
     /// Returns this engine with a pool behind it.
@@ -96,10 +97,17 @@ impl Clocked {
 }
 
 /// Returns the settings of our own engines: the features of every Antiphon engine, and interruption
-/// by epochs. `limits` are those of the guests.
-pub(crate) fn config(limits: &Limits) -> Config {
+/// by epochs. Each memory reserves so much address space, in bytes, or what Wasmtime gives it.
+pub(crate) fn config(reservation: Option<u64>) -> Config {
+    const GUARD: u64 = 64 << 10;
+
     let mut config = Config::new();
-    reserve(&mut config, limits, SystemInfo::address_space_limit());
+    if let Some(reservation) = reservation {
+        config
+            .memory_reservation(reservation)
+            .memory_reservation_for_growth(reservation)
+            .memory_guard_size(GUARD);
+    }
     config.epoch_interruption(true);
     // Leaves out what the system's unwinder reads (`.eh_frame`): a seventeenth of all code, which
     // would be written, read, hashed, and registered with the unwinder at each load. Wasmtime finds
@@ -136,23 +144,19 @@ pub(crate) fn config(limits: &Limits) -> Config {
 /// Above it there is room for 64 memories as Wasmtime makes them.
 const SCARCE: u64 = 256 << 30;
 
-/// Reserves less address space for each memory, if this process may have little.
+/// Returns the address space that each memory reserves, in bytes, if this process may have little:
+/// less than Wasmtime's own choice.
 ///
 /// Wasmtime reserves 4 GiB for each memory, so that code needs no checks of bounds, and a memory
 /// never moves. A process that is limited to a few gigabytes could not start a single guest. There,
 /// a memory gets as much as the guest's limit allows, and moves if a host allows more.
-fn reserve(config: &mut Config, limits: &Limits, address_space: Option<u64>) {
-    const GUARD: u64 = 64 << 10;
+fn reservation(limits: &Limits, address_space: Option<u64>) -> Option<u64> {
     /// The most that a memory of 32-bit addresses can have.
     const LARGEST: u64 = 4 << 30;
 
-    let Some(address_space) = address_space.filter(|limit| *limit < SCARCE) else { return };
+    let address_space = address_space.filter(|limit| *limit < SCARCE)?;
     // A limit that is out of all proportion to the address space is no reason to fail.
-    let reservation = limits.memory_or_default().min(address_space / 16).min(LARGEST);
-    config
-        .memory_reservation(reservation)
-        .memory_reservation_for_growth(reservation)
-        .memory_guard_size(GUARD);
+    Some(limits.memory_or_default().min(address_space / 16).min(LARGEST))
 }
 
 /// Makes each run of a guest equal, on every machine. Called after the caller's settings, which
@@ -184,9 +188,7 @@ mod tests {
     #[test]
     fn a_memory_reserves_no_more_than_its_limit_where_address_space_is_scarce() {
         let reserved = |limits: Limits, address_space| {
-            let mut config = config(&Limits::new());
-            reserve(&mut config, &limits, address_space);
-            let engine = Engine::new(&config).unwrap();
+            let engine = Engine::new(&config(reservation(&limits, address_space))).unwrap();
             (engine.get_memory_reservation(), engine.get_memory_guard_size())
         };
         for plenty in [None, Some(SCARCE), Some(u64::MAX)] {

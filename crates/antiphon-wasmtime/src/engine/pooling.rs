@@ -1,12 +1,12 @@
 //! The pool that instances of one call come from: its size, and what makes instances when it is
 //! full.
 //!
-//! A pool is as large as the machine allows, and it never limits how many instances there are. All
-//! pools of the process share a budget of address space and of mappings, and each pool takes an
-//! eighth of what is left. An instance that finds no place, for whatever reason, starts on a second
-//! engine beside the pool. That engine has the same code, which is serialised and loaded again in
-//! this process once, in some milliseconds. If no pool can be had, all instances are made on
-//! demand.
+//! A pool is as large as the machine allows, and it never limits how many instances there are.
+//! Modules of equal settings share an engine and so its pool. All pools of the process share a
+//! budget of address space and of mappings, and each pool takes an eighth of what is left. An
+//! instance that finds no place, for whatever reason, starts on a second engine beside the pool.
+//! That engine has the same code, which is serialised and loaded again in this process once, in
+//! some milliseconds. If no pool can be had, all instances are made on demand.
 
 use std::fmt;
 use std::sync::{Mutex, Once, OnceLock};
@@ -72,14 +72,10 @@ impl fmt::Display for Wanted {
 }
 
 impl Wanted {
-    fn new(engine: &Engine, limits: &Limits) -> Self {
+    fn new(engine: &Engine, table_elements: u64) -> Self {
         let stack = engine.get_async_stack_size().try_into().unwrap_or(u64::MAX);
         let guard = engine.get_memory_guard_size();
-        Self {
-            memory: engine.get_memory_reservation().saturating_add(guard),
-            table_elements: limits.table_elements_or_default(),
-            stack,
-        }
+        Self { memory: engine.get_memory_reservation().saturating_add(guard), table_elements, stack }
     }
 
     /// Returns the address space of a slot in bytes.
@@ -157,7 +153,9 @@ impl Plan {
             .max_memory_size(usize::try_from(reservation).unwrap_or(usize::MAX))
             // Only a check of Wasmtime; the limits on modules already bound this.
             .max_core_instance_size(1 << 30)
-            // An instance takes the place of the one before it, which is already mapped.
+            // An instance takes the place of the one before it, which is already mapped. With a
+            // place for each module that was called, those of modules that are gone would keep
+            // their images, and an open file for each.
             .max_unused_warm_slots(0)
             .decommit_batch_size(if self.scan { 1 } else { BATCH })
             .linear_memory_keep_resident(usize::try_from(self.keep).unwrap_or(0))
@@ -193,11 +191,11 @@ struct Room {
 
 impl Pool {
     /// Makes an engine whose instances come from a pool, or are made on demand if the machine has
-    /// no room for a pool.
+    /// no room for a pool. Tables have room for so many elements.
     ///
     /// # Errors
     /// Fails if Wasmtime refuses the settings.
-    pub(crate) fn engine(config: &Config, limits: &Limits) -> Result<Clocked, crate::errors::Error> {
+    pub(super) fn engine(config: &Config, table_elements: u64) -> Result<Clocked, crate::errors::Error> {
         let first = Clocked::new(config)?;
         let mut on_demand = config.clone();
         on_demand.allocation_strategy(InstanceAllocationStrategy::OnDemand);
@@ -211,7 +209,7 @@ impl Pool {
                 Taken::default(),
             )));
         }
-        let wanted = Wanted::new(&first.engine, limits);
+        let wanted = Wanted::new(&first.engine, table_elements);
         let Some(plan) = Self::claim(&wanted) else {
             tracing::warn!(
                 target: "antiphon",

@@ -1,7 +1,7 @@
 //! The stacks of guests: how large they are, and how much of them is left for the host.
 
 use antiphon::errors::{Error, ErrorKind};
-use antiphon::{EngineOptions, Limits, default_limits};
+use antiphon::{Limits, default_limits};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy};
 
 use super::Clocked;
@@ -18,23 +18,20 @@ const UNSET: usize = usize::MAX / 2;
 
 /// Notes that the size of a guest's stack that can suspend is not known yet. Called before the
 /// caller's settings.
-pub(crate) fn leave_unset(config: &mut Config) {
+pub(super) fn leave_unset(config: &mut Config) {
     config.async_stack_size(UNSET);
 }
 
-/// Sets the sizes of stacks, after the caller's settings, if there are any. Each kind of stack has
-/// room for the guest and for the host.
+/// Sets the sizes of stacks, after the caller's settings, if there are any: the guest's to this
+/// limit in bytes, if there is one. Each kind of stack has room for the guest and for the host.
 ///
 /// # Errors
 /// [`Unsupported`](ErrorKind::Unsupported): the settings leave too little room.
-pub(crate) fn fit(
+pub(super) fn fit(
     config: &mut Config,
-    options: &EngineOptions,
+    limit: Option<u64>,
     is_configured: bool,
 ) -> Result<(), crate::errors::Error> {
-    let limit = options.stack()?;
-    // What the caller's settings say counts more than a default of the process.
-    let limit = if is_configured { options.limits.stack } else { limit };
     if let Some(limit) = limit {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         config.max_wasm_stack(limit);
@@ -106,10 +103,10 @@ mod tests {
     type Configure = fn(&mut Config);
 
     fn fitted(configure: Configure, limits: Limits) -> Result<[usize; 2], Error> {
-        let mut config = config(&limits);
+        let mut config = config(None);
         leave_unset(&mut config);
         configure(&mut config);
-        fit(&mut config, &EngineOptions::new().limits(limits), true)?;
+        fit(&mut config, limits.stack, true)?;
         let engine = Engine::new(&config).unwrap();
         Ok([engine.get_max_wasm_stack(), engine.get_async_stack_size()])
     }
@@ -118,8 +115,8 @@ mod tests {
     fn a_suspendable_stack_is_larger_than_the_guests_by_the_room_of_the_host() {
         let none: Configure = |_| {};
         assert_eq!(fitted(none, Limits::new()).unwrap(), [512 << 10, 2 << 20]);
-        let mut plain = config(&Limits::new());
-        fit(&mut plain, &EngineOptions::new().limits(Limits::new().stack(4 << 20)), false).unwrap();
+        let mut plain = config(None);
+        fit(&mut plain, Some(4 << 20), false).unwrap();
         assert_eq!(Engine::new(&plain).unwrap().get_async_stack_size(), (4 << 20) + HOST_ON_FIBER);
         assert_eq!(fitted(none, Limits::new().stack(8 << 20)).unwrap(), [8 << 20, (8 << 20) + HOST_ON_FIBER]);
         let deep: Configure = |config| {

@@ -212,7 +212,7 @@ mod tests {
             (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#;
 
         let settings = Settings { options: Arc::default(), epochs: None, cache: None };
-        let engine = Clocked::new(&crate::engine::config(&Limits::new())).unwrap();
+        let engine = Clocked::new(&crate::engine::config(None)).unwrap();
         let compiled = Arc::new(Compiled::new(engine, Source::Bytes(GUEST), settings).unwrap());
         let epochs = EpochDeadlines { wapc_init: 1, wapc_func: 2 };
         let other = Compiled::with_epochs(&compiled, Some(epochs)).unwrap();

@@ -143,8 +143,10 @@ fn tables_without_a_limit_leave_no_room_for_a_pool_and_are_served() {
 
 #[test]
 fn a_hundred_engines_find_room_for_their_pools_or_do_without() {
+    // Each has settings of its own; otherwise they would share one engine.
+    let limits = |number: u64| Limits::new().table_elements(1_000 + number);
     let factories: Vec<Arc<dyn EngineProviderFactory>> =
-        (0..100).map(|_| builder().factory().unwrap()).collect();
+        (0..100).map(|number| builder().limits(limits(number)).factory().unwrap()).collect();
     for factory in &factories {
         let host = WapcHost::new(factory.provider().unwrap(), None).unwrap();
         assert_eq!(host.call("", b"").unwrap(), ONE);

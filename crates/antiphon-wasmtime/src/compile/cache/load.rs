@@ -122,7 +122,7 @@ mod tests {
         let path = directory.path().join("guest.sealed");
         WasmtimeEngineProviderBuilder::new().module_bytes(GUEST).write_artifact(&path, &key).unwrap();
 
-        let engine = Clocked::new(&config(&Limits::new())).unwrap();
+        let engine = Clocked::new(&config(None)).unwrap();
         let environment = Environment::of(&engine, false);
         let parallel = &ParallelHasher::default();
         let how = Opening { key: &key, limit: 1 << 20, environment: &environment, module: None, parallel };
@@ -173,10 +173,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let key = SealKey::open(directory.path()).unwrap();
         let path = directory.path().join("guest.sealed");
-        let engine = Clocked::new(&config(&Limits::new())).unwrap();
+        let engine = Clocked::new(&config(None)).unwrap();
         let (module, info, _) = compiling::compile(GUEST, engine.clone(), &Limits::new()).unwrap();
         let here = Environment::of(&engine, false);
-        assert_eq!(here, Environment::of(&Clocked::new(&config(&Limits::new())).unwrap(), false));
+        assert_eq!(here, Environment::of(&Clocked::new(&config(None)).unwrap(), false));
         let wanted = *blake3::hash(GUEST).as_bytes();
         let fit = |environment: Environment, module_of: &[u8]| {
             let written =
