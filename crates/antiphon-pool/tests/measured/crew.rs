@@ -1,16 +1,18 @@
-//! The threads that all pools share.
+//! What many pools cost together: the threads that they share, and the memory of an idle one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use antiphon::Isolation;
 use antiphon::errors::ErrorKind;
 use antiphon::testing::TestEngine;
+use antiphon_host::EngineKind;
 use antiphon_pool::HostPool;
 
 use crate::alone;
-use crate::support::{Process, eventually, test_factory};
+use crate::support::{ECHO, Process, engines, eventually, factory, test_factory};
 
 /// The most threads that start instances.
 fn crew() -> usize {
@@ -115,5 +117,37 @@ fn where_starts_hang_in_all_threads_a_call_that_waits_starts_its_instance_itself
     }
     for hung in &hung {
         eventually(hung, "started", |stats| stats.idle == 1);
+    }
+}
+
+#[test]
+fn an_idle_pool_costs_memory_for_the_instances_that_it_has_and_not_for_those_that_it_may_have() {
+    /// What an idle pool with one instance may cost, in bytes.
+    const MOST: u64 = 64 << 10;
+    /// The memory of the guest in bytes. An interpreter may hold all of it, and native code only
+    /// what was written to.
+    const GUEST: u64 = 2 << 16;
+    const POOLS: u64 = 200;
+
+    let _alone = alone();
+    for engine in engines() {
+        for isolation in [Isolation::Reuse, Isolation::PerCall] {
+            let factory = factory(engine, isolation);
+            let pools = |number| {
+                let build = |_| {
+                    let pool = HostPool::builder(Arc::clone(&factory)).max(64).build_blocking().unwrap();
+                    assert_eq!(pool.call_blocking(ECHO, b"hi").unwrap(), b"\x01hi");
+                    pool
+                };
+                (0..number).map(build).collect::<Vec<_>>()
+            };
+            // What the first pools cost once.
+            let _first = pools(10);
+            let Some(before) = Process::now() else { return };
+            let _pools = pools(POOLS);
+            let more = Process::now().unwrap().resident.saturating_sub(before.resident) / POOLS;
+            let most = if engine == EngineKind::Wasmi { MOST + GUEST } else { MOST };
+            assert!(more <= most, "on {engine}, {isolation:?}: {more} bytes a pool");
+        }
     }
 }
