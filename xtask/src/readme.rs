@@ -55,7 +55,7 @@ fn check(root: &Path, page: &Path) -> Result<()> {
 pub(crate) struct Block {
     pub(crate) language: String,
     /// The file that the block shows, if the line before names one.
-    file: Option<String>,
+    pub(crate) file: Option<String>,
     /// Whether it is any part of the file, and not its end.
     part: bool,
     pub(crate) text: String,

@@ -1,7 +1,9 @@
 //! `cargo xtask scaffolds`: checks that each project of `antiphon new guest` builds and passes its
-//! test by the commands of its README, and that following the Rust guide yields a guest that runs.
+//! test by the commands of its README, as it is made and with all that its page of operations shows,
+//! and that following the Rust guide yields a guest that runs.
 
 mod guide;
+mod page;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,12 +35,18 @@ pub(crate) fn scaffolds(root: &Path) -> Result<()> {
         };
         let project = scratch.path().join(&lang);
         run(Command::new(bin.join("antiphon")).args(["new", "guest"]).arg(&project).args(["--lang", &lang]))?;
-        for command in commands(&project)? {
-            println!("{lang}: {command}");
-            let shell = Shell { bin: &bin, environment: Some(&environment), folder: &project };
-            run(&mut shell.command(&command)?)
-                .with_context(|| format!("the scaffold for {lang} does not do what its README says"))?;
-        }
+        let shell = Shell { bin: &bin, environment: Some(&environment), folder: &project };
+        let obey = |whose: &str| -> Result<()> {
+            for command in commands(&project)? {
+                println!("{lang}, {whose}: {command}");
+                run(&mut shell.command(&command)?)
+                    .with_context(|| format!("the scaffold for {lang} does not do what its README says"))?;
+            }
+            Ok(())
+        };
+        obey("as it is made")?;
+        page::take_all(&project).with_context(|| format!("the page of the scaffold for {lang}"))?;
+        obey("with all operations of its page")?;
         if matches!(guest, Guest::Rust) {
             guide::follow(root, &bin, &environment, scratch.path())?;
         }

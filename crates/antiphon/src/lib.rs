@@ -56,7 +56,8 @@
 //! # Ok::<(), antiphon::Error>(())
 //! ```
 //!
-//! The crate is a drop-in for `wapc` 2.x: `wapc = { package = "antiphon", version = "0.1" }`.
+//! The crate is a drop-in for `wapc` 2.x:
+//! `wapc = { package = "antiphon", git = "https://github.com/antiphon-wasm/antiphon" }`.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

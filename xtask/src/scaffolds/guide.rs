@@ -13,6 +13,8 @@ use crate::readme::blocks;
 const GUIDE: &str = "docs/guests/rust.md";
 /// The part of the guide that leads from an empty folder to a module that runs.
 const PART: &str = "\n## A project\n";
+/// Where the guide takes the SDK from.
+const REPOSITORY: &str = r#"git = "https://github.com/antiphon-wasm/antiphon""#;
 /// A text that commands for the guest toolchain contain. The other commands are for the user's own
 /// machine.
 const FOR_GUESTS: &str = "wasm32";
@@ -22,6 +24,8 @@ pub(super) fn follow(root: &Path, bin: &Path, environment: &Environment, scratch
     let guide = fs::read_to_string(root.join(GUIDE)).context(GUIDE)?;
     let part = guide.split(PART).nth(1).with_context(|| format!("{GUIDE} has no part{PART}"))?;
     let part = part.split("\n## ").next().unwrap_or_default();
+    ensure!(part.contains(REPOSITORY), "{GUIDE} names no {REPOSITORY}");
+    let here = format!("path = {:?}", root.join("crates/antiphon-guest").display().to_string());
     let mut folder = scratch.to_owned();
     let mut manifest = String::new();
     let (mut commands, mut sources) = (0, 0);
@@ -39,7 +43,8 @@ pub(super) fn follow(root: &Path, bin: &Path, environment: &Environment, scratch
                 commands += 1;
             }
             "toml" => {
-                manifest.push_str(&block.text);
+                // What the guide takes from the repository is taken from this checkout.
+                manifest.push_str(&block.text.replace(REPOSITORY, &here));
                 manifest.push('\n');
                 fs::write(folder.join("Cargo.toml"), &manifest)?;
             }

@@ -23,8 +23,8 @@ pub(crate) enum NewCommand {
     Guest(NewGuestArgs),
 }
 
-/// Create a guest project with the SDK files that it needs, test cases, and a README with its build
-/// and test commands
+/// Create a guest project: one operation, its test cases, the SDK files that it needs, and a README
+/// with its build and test commands; a page shows further operations to copy
 #[derive(Debug, Args)]
 #[command(after_help = NEW_GUEST_EXAMPLES)]
 pub(crate) struct NewGuestArgs {

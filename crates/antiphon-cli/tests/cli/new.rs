@@ -51,6 +51,13 @@ fn a_project_carries_its_name() {
     assert!(made("go", "go.mod").1.starts_with("module example/my-go\n"));
     let (_, package) = made("assemblyscript", "package.json");
     assert!(package.contains("\"name\": \"my-assemblyscript\""), "{package}");
+    assert!(package.contains("antiphon test build/my-assemblyscript.wasm"), "{package}");
+    for (lang, file, named) in
+        [("c", "guest.c", "// my-c: a waPC guest."), ("zig", "Makefile", "\nOUT = my-zig.wasm\n")]
+    {
+        let (_, text) = made(lang, file);
+        assert!(text.contains(named), "{text}");
+    }
 }
 
 #[test]
@@ -82,21 +89,31 @@ fn files(folder: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
-/// The templates are copies, because a checkout on Windows has no links and a package has no
-/// guests. `ANTIPHON_COPY_TEMPLATES=1` copies them again.
+/// A template: its language, its source file, and the guest that its SDK and its page come from.
+const TEMPLATES: [(&str, &str, &str); 5] = [
+    ("assemblyscript", "assembly/index.ts", "assemblyscript"),
+    ("c", "guest.c", "c"),
+    ("go", "main.go", "go"),
+    ("rust", "src/lib.rs", "rust/antiphon"),
+    ("zig", "guest.zig", "zig"),
+];
+
+/// What a template has of its own; the rest is the SDK of its language.
+const OWN: [&str; 4] = ["OPERATIONS.md", "package.json", "asconfig.json", "Cargo.toml"];
+
+fn templates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("templates")
+}
+
+/// The SDKs are copies, because a checkout on Windows has no links and a package has no guests.
+/// `ANTIPHON_COPY_TEMPLATES=1` copies them again.
 #[test]
-fn a_project_has_the_files_of_its_guest_byte_for_byte() {
-    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
-    for (lang, guest) in [
-        ("assemblyscript", "assemblyscript"),
-        ("c", "c"),
-        ("go", "go"),
-        ("rust", "rust/antiphon"),
-        ("zig", "zig"),
-    ] {
-        let (template, guest) = (templates.join(lang), repository().join("guests").join(guest));
-        for file in files(&template) {
-            let (copy, original) = (template.join(&file), guest.join(&file));
+fn a_project_has_the_sdk_of_its_guest_byte_for_byte() {
+    for (lang, source, guest) in TEMPLATES {
+        let (template, guest) = (templates().join(lang), repository().join("guests").join(guest));
+        let own = |file: &Path| OWN.iter().chain([&source]).any(|own| Path::new(own) == file);
+        for file in files(&template).iter().filter(|file| !own(file)) {
+            let (copy, original) = (template.join(file), guest.join(file));
             if std::env::var_os("ANTIPHON_COPY_TEMPLATES").is_some() {
                 fs::write(&copy, fs::read(&original).unwrap()).unwrap();
             }
@@ -109,10 +126,51 @@ fn a_project_has_the_files_of_its_guest_byte_for_byte() {
         run(["new", "guest", project.to_str().unwrap(), "--lang", lang]);
         let mut made = files(&project);
         made.retain(|file| {
-            !["README.md", ".gitignore", "Cargo.toml"].map(Path::new).contains(&file.as_path())
+            !["README.md", ".gitignore", "Cargo.toml", "cases.toml"].map(Path::new).contains(&file.as_path())
         });
         assert_eq!(made, files(&template), "{lang}");
     }
-    // Each language that the program knows has a template.
-    assert_eq!(fs::read_dir(&templates).unwrap().count(), 5);
+    // Each language that the program knows has a template; beside them are the cases of all.
+    assert_eq!(fs::read_dir(templates()).unwrap().count(), TEMPLATES.len() + 1);
+}
+
+/// The pieces of a page, put together, are a guest that is built and tested, and its cases, but for
+/// the comment at the top.
+#[test]
+fn the_page_of_operations_is_the_source_of_a_guest_and_its_cases() {
+    for (lang, source, guest) in TEMPLATES {
+        let page = fs::read_to_string(templates().join(lang).join("OPERATIONS.md")).unwrap();
+        let guest = repository().join("guests").join(guest);
+        let mut found = vec![(source, String::new()), ("cases.toml", String::new())];
+        let mut other = None;
+        for (before, block) in blocks(&page) {
+            let (language, code) = block.split_once('\n').unwrap();
+            if let Some(file) =
+                before.strip_prefix("<!-- the file ").and_then(|rest| rest.strip_suffix(" -->"))
+            {
+                other = Some((file, code.to_owned()));
+                continue;
+            }
+            let (_, text) = &mut found[usize::from(language == "toml")];
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(code);
+        }
+        for (file, shown) in found.into_iter().chain(other) {
+            let whole = fs::read_to_string(guest.join(file)).unwrap();
+            let top = whole.strip_suffix(&shown);
+            let top = top.unwrap_or_else(|| {
+                panic!("{lang}: {file} does not end with what OPERATIONS.md shows:\n{shown}")
+            });
+            let comment = |line: &str| line.is_empty() || line.starts_with("//") || line.starts_with('#');
+            assert!(top.lines().all(comment), "{lang}: OPERATIONS.md does not show all of {file}: {top}");
+        }
+    }
+}
+
+/// Returns the fenced blocks of a page, each with its language, and the line before it.
+fn blocks(page: &str) -> Vec<(&str, &str)> {
+    let parts: Vec<_> = page.split("```").collect();
+    parts.chunks_exact(2).map(|pair| (pair[0].trim_end().lines().last().unwrap_or(""), pair[1])).collect()
 }

@@ -1,5 +1,6 @@
-//! The projects that `antiphon new guest` writes. Their files, in templates/, are copies of those
-//! in the repository's guests/; a test compares them.
+//! The projects that `antiphon new guest` writes: one operation, its cases, and a page of further
+//! operations. In templates/, the SDKs are copies of the files in the repository's guests/, and the
+//! code of each page is the source of a guest there; a test compares them.
 
 use std::path::Path;
 
@@ -22,12 +23,18 @@ pub(crate) struct Template {
     names: &'static [(&'static str, &'static str, &'static str)],
 }
 
-/// A file of the repository's guests, as a pair of path and content.
+/// A file of a template, as a pair of path and content.
 macro_rules! file {
     ($folder:literal, $path:literal) => {
         ($path, include_str!(concat!("../../../templates/", $folder, "/", $path)))
     };
 }
+
+/// The cases of every project.
+const CASES: (&str, &str) = ("cases.toml", include_str!("../../../templates/cases.toml"));
+
+/// Where the SDK for Rust comes from, where there is no checkout.
+const REPOSITORY: &str = r#"git = "https://github.com/antiphon-wasm/antiphon""#;
 
 /// The manifest of a guest in Rust. `{name}` is the project's, `{from}` is where the SDK comes
 /// from.
@@ -43,8 +50,10 @@ edition = "2024"
 crate-type = ["cdylib"]
 
 [dependencies]
-# From a registry: version = "0.1". From a checkout of Antiphon: path = "antiphon/crates/antiphon-guest".
+# From a checkout: path = "antiphon/crates/antiphon-guest". From the repository:
+# git = "https://github.com/antiphon-wasm/antiphon". Once it is published, from a registry: version = "0.1".
 antiphon-guest = { {from}, features = ["messagepack"] }
+# For MessagePack, as `greet` in OPERATIONS.md uses it.
 serde = { version = "1.0", default-features = false, features = ["derive"] }
 
 [profile.release]
@@ -61,13 +70,17 @@ impl Language {
                 files: &[
                     ("Cargo.toml", RUST_MANIFEST),
                     ("src/lib.rs", include_str!("../../../templates/rust/src/lib.rs")),
-                    file!("rust", "cases.toml"),
+                    file!("rust", "OPERATIONS.md"),
+                    CASES,
                 ],
                 needs: "Rust with the target `wasm32-unknown-unknown` (`rustup target add wasm32-unknown-unknown`)",
                 build: "cargo build --release --target wasm32-unknown-unknown",
                 test: "antiphon test target/wasm32-unknown-unknown/release/{file}.wasm --cases cases.toml",
                 ignored: "/target\n",
-                names: &[("Cargo.toml", "{name}", "{name}")],
+                names: &[
+                    ("Cargo.toml", "{name}", "{name}"),
+                    ("src/lib.rs", "//! A waPC guest.", "//! {name}: a waPC guest."),
+                ],
             },
             Self::Go => Template {
                 files: &[
@@ -76,16 +89,20 @@ impl Language {
                     file!("go", "main.go"),
                     file!("go", "antiphon/guest.go"),
                     file!("go", "antiphon/msgpack.go"),
-                    file!("go", "cases.toml"),
+                    file!("go", "OPERATIONS.md"),
+                    CASES,
                 ],
                 needs: "Go 1.24 or newer, and make",
                 build: "make",
                 test: "make test",
-                ignored: "/guest.wasm\n",
+                ignored: "/*.wasm\n",
                 names: &[
                     // A module may have the name of a package of Go's own only below another one.
                     ("go.mod", "module guest\n", "module example/{name}\n"),
                     ("main.go", "\"guest/antiphon\"", "\"example/{name}/antiphon\""),
+                    ("OPERATIONS.md", "\"guest/antiphon\"", "\"example/{name}/antiphon\""),
+                    ("main.go", "// A waPC guest.", "// {name}: a waPC guest."),
+                    ("Makefile", "OUT = guest.wasm", "OUT = {name}.wasm"),
                 ],
             },
             Self::AssemblyScript => Template {
@@ -94,9 +111,9 @@ impl Language {
                     file!("assemblyscript", "package-lock.json"),
                     file!("assemblyscript", "asconfig.json"),
                     file!("assemblyscript", "assembly/index.ts"),
-                    file!("assemblyscript", "assembly/greet.ts"),
                     file!("assemblyscript", "assembly/msgpack.ts"),
-                    file!("assemblyscript", "cases.toml"),
+                    file!("assemblyscript", "OPERATIONS.md"),
+                    CASES,
                 ],
                 needs: "Node.js 20 or newer, with its npm",
                 build: "npm ci && npm run build",
@@ -105,6 +122,9 @@ impl Language {
                 names: &[
                     ("package.json", "\"antiphon-guest-assemblyscript\"", "\"{name}\""),
                     ("package-lock.json", "\"antiphon-guest-assemblyscript\"", "\"{name}\""),
+                    ("package.json", "build/guest.wasm", "build/{name}.wasm"),
+                    ("asconfig.json", "build/guest.wasm", "build/{name}.wasm"),
+                    ("assembly/index.ts", "// A waPC guest.", "// {name}: a waPC guest."),
                 ],
             },
             Self::Zig => Template {
@@ -113,26 +133,34 @@ impl Language {
                     file!("zig", "guest.zig"),
                     file!("zig", "antiphon.zig"),
                     file!("zig", "msgpack.zig"),
-                    file!("zig", "cases.toml"),
+                    file!("zig", "OPERATIONS.md"),
+                    CASES,
                 ],
                 needs: "Zig 0.17, and make",
                 build: "make",
                 test: "make test",
-                ignored: "/guest.wasm\n/.zig-cache\n",
-                names: &[],
+                ignored: "/*.wasm\n/.zig-cache\n",
+                names: &[
+                    ("guest.zig", "//! A waPC guest.", "//! {name}: a waPC guest."),
+                    ("Makefile", "OUT = guest.wasm", "OUT = {name}.wasm"),
+                ],
             },
             Self::C => Template {
                 files: &[
                     file!("c", "Makefile"),
                     file!("c", "guest.c"),
                     file!("c", "antiphon.h"),
-                    file!("c", "cases.toml"),
+                    file!("c", "OPERATIONS.md"),
+                    CASES,
                 ],
                 needs: "clang, lld and make",
                 build: "make",
                 test: "make test",
-                ignored: "/guest.wasm\n",
-                names: &[],
+                ignored: "/*.wasm\n",
+                names: &[
+                    ("guest.c", "// A waPC guest.", "// {name}: a waPC guest."),
+                    ("Makefile", "OUT = guest.wasm", "OUT = {name}.wasm"),
+                ],
             },
         }
     }
@@ -158,7 +186,8 @@ impl Template {
         let (Self { needs, build, .. }, test, name) = (self, self.test(name), &name.shown);
         format!(
             "# {name}\n\nA waPC guest. It needs {needs}.\n\nBuild it:\n\n```sh\n{build}\n```\n\nTest it, with the calls in \
-             `cases.toml`:\n\n```sh\n{test}\n```\n"
+             `cases.toml`:\n\n```sh\n{test}\n```\n\nThe guest has one operation, `hello`. `OPERATIONS.md` has more to \
+             copy from: errors, panics, host calls, logs, MessagePack.\n"
         )
     }
 }
@@ -185,12 +214,12 @@ impl Name {
 }
 
 /// Returns where a project's SDK comes from: the checkout that this program was built in, if it is
-/// still there, or a registry.
+/// still there, or the repository.
 fn sdk() -> String {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|crates| crates.join("antiphon-guest"));
     match beside.filter(|sdk| sdk.join("Cargo.toml").is_file()) {
         Some(sdk) => format!("path = {:?}", sdk.display().to_string()),
-        None => "version = \"0.1\"".to_owned(),
+        None => REPOSITORY.to_owned(),
     }
 }
 

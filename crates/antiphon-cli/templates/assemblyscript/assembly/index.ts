@@ -1,54 +1,20 @@
-// A waPC guest as its author would write it: the public @wapc/as-guest SDK and
-// nothing of Antiphon.
+// A waPC guest.
 
-import {
-  Result,
-  consoleLog,
-  handleAbort,
-  handleCall,
-  hostCall,
-  register,
-} from "@wapc/as-guest/assembly";
-import { greet } from "./greet";
+import { Result, handleAbort, handleCall, register } from "@wapc/as-guest/assembly";
 
-/** The payload as text. */
-function text(payload: ArrayBuffer): string {
-  return String.UTF8.decode(payload);
-}
-
-// Answers the payload.
-register("echo", (payload) => Result.ok<ArrayBuffer>(payload));
-
-// Returns a guest error that carries the payload.
-register("fail", (payload) =>
-  Result.error<ArrayBuffer>(new Error("the guest refused: " + text(payload))));
-
-// Aborts: what the host learns of it depends on which abort is linked in.
-register("panic", (payload) => {
-  throw new Error("the guest panicked: " + text(payload));
+// Greets whom the payload names. OPERATIONS.md has more operations to copy.
+register("hello", (payload) => {
+  const name = String.UTF8.decode(payload);
+  if (name.length == 0) return Result.error<ArrayBuffer>(new Error("hello wants a name"));
+  return Result.ok<ArrayBuffer>(String.UTF8.encode("Hello, " + name + "!"));
 });
-
-// Asks the host to echo the payload and passes on what it said, well or ill.
-register("host", (payload) => hostCall("binding", "sample", "echo", payload));
-
-// Writes the payload to the host's console and answers nothing.
-register("log", (payload) => {
-  consoleLog(text(payload));
-  return Result.ok<ArrayBuffer>(new ArrayBuffer(0));
-});
-
-// Says hello, in MessagePack.
-register("greet", greet);
 
 /** What the host calls. The SDK wants it in the entry file. */
 export function __guest_call(operationSize: usize, payloadSize: usize): bool {
   return handleCall(operationSize, payloadSize);
 }
 
-/**
- * The SDK's own abort. Only `asc --use abort=assembly/index/abort` links it in;
- * without that the module imports `env.abort`.
- */
+/** The SDK's own abort, which asconfig.json links in: the host gets the text of a panic. */
 function abort(
   message: string | null,
   fileName: string | null,
