@@ -64,10 +64,15 @@ pub(crate) struct BenchArgs {
 
 const BENCH_EXAMPLES: &str = r#"EXAMPLES:
   antiphon bench guests/built/rust.wasm echo hello --duration 1s
+  antiphon bench guests/built/rust.wasm echo hello --duration 1s --concurrency 8 --instances 2
   antiphon bench guests/built/rust.wasm echo hello --duration 1s --mode sync --format json
   antiphon bench guests/built/c.wasm greet --json '{"name":"Ada","count":2}' --duration 1s
   antiphon bench guests/built/rust.wasm echo hello --duration 1s --compare engine=wasmi
   antiphon bench guests/built/rust.wasm echo --duration 1s --compare isolation=per-call,mode=sync
+  antiphon bench guests/built/rust.wasm host --duration 1s --host-call '*=y' --isolation per-call
+  antiphon bench guests/built/go.wasm echo hi --duration 1s --memory 32MiB --deadline 1s --env A=B
+
+`antiphon call --help` has examples of the other limits, of payloads, host calls and WASI.
 
 EXIT CODES:
     0  each contender had an answered call

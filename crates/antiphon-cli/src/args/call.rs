@@ -38,21 +38,32 @@ pub(crate) struct CallArgs {
 }
 
 const CALL_EXAMPLES: &str = r#"EXAMPLES:
+  # payloads and answers
   antiphon call guests/built/rust.wasm echo hello
   echo '{"a":1}' | antiphon call guests/built/rust.wasm echo -
-  antiphon call guests/built/rust.wasm echo --payload-file guests/README.md
-  antiphon call guests/built/rust.wasm host hi --host-call 'binding/sample/echo=hello back'
-  antiphon call guests/built/rust.wasm host hi --host-call '*=@guests/README.md'
-  antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon call rust.sealed echo hello
+  antiphon call guests/built/rust.wasm echo --payload-file guests/README.md --raw
   antiphon call guests/built/c.wasm greet --json '{"name":"Ada","count":2}'
   echo '[1, 2]' | antiphon call guests/built/rust.wasm echo --json - --codec json
-  antiphon call guests/built/c.wasm host --json 1 --host-call '*=json:{"a":[1,true]}'
-  antiphon call - echo hello --no-cache < guests/built/rust.wasm
-  antiphon call guests/built/rust.wasm echo hello --mode sync --engine wasmtime
-  antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB
-  antiphon call guests/built/rust.wasm echo hello --fuel 1000000
-  antiphon call guests/built/rust.wasm echo hello --deterministic 7 --clock 2026-01-01T00:00:00Z
   antiphon call guests/built/rust.wasm echo --error-format json -- --a-payload-with-dashes
+  # host calls
+  antiphon call guests/built/rust.wasm host hi --host-call 'binding/sample/echo=hello back'
+  antiphon call guests/built/rust.wasm host hi --host-call '*=@guests/README.md'
+  antiphon call guests/built/c.wasm host --json 1 --host-call '*=json:{"a":[1,true]}'
+  # modules and engines
+  antiphon call - echo hello --no-cache --verbose < guests/built/rust.wasm
+  antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon call rust.sealed echo hello
+  antiphon call guests/built/rust.wasm echo hello --cache-dir compiled
+  antiphon call guests/built/rust.wasm echo hi --mode sync --engine wasmtime --isolation per-call
+  # limits
+  antiphon call guests/built/assemblyscript.wasm echo hello --deadline 500ms --memory 16MiB
+  antiphon call guests/built/rust.wasm echo hello --fuel 1_000_000 --stack 2MiB
+  antiphon call guests/built/c.wasm host --host-call '*=y' --host-calls 5000 --host-call-bytes 1GiB
+  antiphon call guests/built/go.wasm echo --module-size 64MiB --table-elements 50000 --payload 8MiB
+  # the guest's system (WASI)
+  antiphon call guests/built/go.wasm echo hello --env LANG=C --arg --fast --arg twice
+  antiphon call guests/built/go.wasm echo hello --dir guests::/data:ro --dir guests/built::/built
+  antiphon call guests/built/c.wasm echo hello --no-wasi
+  antiphon call guests/built/rust.wasm echo hello --deterministic 7 --clock 2026-01-01T00:00:00Z
 
 EXIT CODES:
   0  the guest answered

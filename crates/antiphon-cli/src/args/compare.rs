@@ -45,6 +45,10 @@ const COMPARE_EXAMPLES: &str = r#"EXAMPLES:
   antiphon compare guests/built/c.wasm greet --json '{"name":"Ada","count":2}'
   antiphon compare guests/built/assemblyscript.wasm log 'all is well' --repeat 100
   antiphon compare guests/built/rust.wasm echo hello --deterministic 7
+  antiphon compare guests/built/rust.wasm echo hello --engine wasmi --isolation per-call
+  antiphon compare guests/built/go.wasm echo --memory 32MiB --stack 1MiB --dir guests::/data:ro
+
+`antiphon call --help` has examples of the other limits, of payloads, host calls and WASI.
 
 EXIT CODES, if all agree:
   0  the guest answered

@@ -49,7 +49,9 @@ pub(crate) struct CompileArgs {
 const COMPILE_EXAMPLES: &str = "\
 EXAMPLES:
   antiphon compile guests/built/rust.wasm -o rust.sealed
-  antiphon compile guests/built/rust.wasm -o rust.sealed --fuel
+  antiphon compile guests/built/rust.wasm -o rust.sealed --fuel --deterministic
+  antiphon compile guests/built/go.wasm -o go.sealed --module-size 64MiB --table-elements 50000
+  antiphon compile guests/built/go.wasm -o go.sealed --engine wasmtime --memory 128MiB
   antiphon compile guests/built/rust.wasm -o rust.sealed --cache-dir keys";
 
 impl CompileArgs {

@@ -37,4 +37,5 @@ const INSPECT_EXAMPLES: &str = "\
 EXAMPLES:
   antiphon inspect guests/built/rust.wasm
   antiphon compile guests/built/rust.wasm -o rust.sealed && antiphon inspect rust.sealed
-  antiphon inspect guests/built/assemblyscript.wasm --format json";
+  antiphon inspect guests/built/assemblyscript.wasm --format json
+  antiphon inspect guests/built/go.wasm --engine wasmi --module-size 64MiB";

@@ -74,6 +74,10 @@ const TEST_EXAMPLES: &str = r#"EXAMPLES:
   antiphon test guests/built/zig.wasm --cases guests/zig/cases.toml --junit report.xml
   antiphon test guests/built/c.wasm --cases guests/c/cases.toml --filter host --filter log
   antiphon test guests/built/go.wasm --cases guests/go/cases.toml --deterministic 7
+  antiphon test guests/built/zig.wasm --cases guests/zig/cases.toml --engine wasmi --mode sync
+  antiphon test guests/built/go.wasm --cases guests/go/cases.toml --deadline 1s --stack 1MiB
+  antiphon test guests/built/go.wasm --cases guests/go/cases.toml --env A=B --dir guests::/data:ro
+  cp guests/c/cases.toml mine.toml && antiphon test guests/built/c.wasm --cases mine.toml --update
 
 A FILE OF CASES:
   [[case]]
@@ -120,8 +124,9 @@ pub(crate) struct WatchArgs {
 }
 
 const WATCH_EXAMPLES: &str = "\
-EXAMPLE:
+EXAMPLES:
   antiphon watch guests/built/c.wasm --cases guests/c/cases.toml
+  antiphon watch guests/built/go.wasm --cases guests/go/cases.toml --filter greet --deadline 500ms
 
 EXIT CODES:
     2  wrong usage

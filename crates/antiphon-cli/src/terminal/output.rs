@@ -8,6 +8,10 @@ use crate::failure::Failure;
 
 /// Writes bytes to standard output as they are. A reader that closed the pipe has read what it
 /// wanted, so that is no failure.
+// A standard output that was closed (`>&-`) cannot be told from one that is thrown away: before
+// `main`, Rust opens /dev/null for reading and writing in its place. Python's `subprocess.DEVNULL`
+// and Node's `stdio: 'ignore'` open the same file in the same way, and their callers expect
+// success. To look earlier would take unsafe code.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     flushed(stdout.write_all(bytes))

@@ -1,5 +1,6 @@
 //! Runs every example of the help and the README, and compares its output.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -59,6 +60,39 @@ fn every_example_of_the_help_runs() {
             let (code, output) = shell(&line, place.path());
             assert_eq!(code, Some(0), "{line}\n{output}");
         }
+    }
+}
+
+/// What every command has, or what an example would say nothing about.
+const PLAIN: [&str; 3] = ["--help", "--version", "--wasi"];
+
+/// The long options in a text.
+fn options(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| c.is_whitespace() || "`,=[]".contains(c));
+    words.filter(|word| word.starts_with("--") && word.len() > 2).collect()
+}
+
+#[test]
+fn every_option_of_a_call_has_an_example_and_other_commands_say_where_theirs_are() {
+    let call = help(&["call"]);
+    let (described, shown) = call.split_once("\nEXAMPLES:\n").unwrap();
+    let described: String = described
+        .lines()
+        .filter(|line| line.trim_start().starts_with('-'))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let (described, shown) = (options(&described), options(shown));
+    assert!(described.len() > 25, "{described:?}");
+    let missing: Vec<_> = described.difference(&shown).filter(|option| !PLAIN.contains(option)).collect();
+    assert!(missing.is_empty(), "options without an example: {missing:?}");
+    for of in ["bench", "compare"] {
+        assert!(help(&[of]).contains("`antiphon call --help` has examples of the other limits"), "{of}");
+    }
+    // Its examples run until they are interrupted, so they are compared with those of `test`.
+    let [watch, test] = ["watch", "test"].map(|of| help(&[of]));
+    for line in examples(&watch) {
+        assert!(line.starts_with("antiphon watch guests/built/"), "{line}");
+        assert!(options(&line).is_subset(&options(&test)), "{line}");
     }
 }
 

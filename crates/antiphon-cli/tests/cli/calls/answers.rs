@@ -201,3 +201,15 @@ fn an_answer_that_cannot_be_written_is_an_error() {
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: cannot write to standard output"));
 }
+
+/// Python and Node throw output away like this.
+#[cfg(unix)]
+#[test]
+fn an_answer_that_is_thrown_away_through_a_file_for_both_directions_is_no_error() {
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+    let output = command(["call".as_ref(), guest("rust.wasm").as_os_str(), "echo".as_ref(), "x".as_ref()])
+        .stdout(null)
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
+}
