@@ -9,6 +9,9 @@ use super::cache::CacheArgs;
 use super::guest::{GuestArgs, WasiArgs};
 use super::values::{self, Changes, Format, Mode};
 
+/// How long is measured by default.
+const DURATION: &str = "10s";
+
 /// Measure how fast calls are, through a pool of instances
 ///
 /// A number of callers (`--concurrency`) each call again and again until the time is over. Callers
@@ -43,7 +46,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", value_parser = values::number)]
     pub(crate) instances: Option<usize>,
     /// How long to measure, such as `500ms` or `1m`
-    #[arg(long, value_name = "TIME", value_parser = values::deadline, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = values::deadline, default_value = DURATION)]
     pub(crate) duration: Duration,
     /// Compare with another module, or with other settings: `MODULE` or `SETTING=VALUE,..`
     ///
@@ -60,6 +63,16 @@ pub(crate) struct BenchArgs {
     // Last, because its heading applies to every option after it.
     #[command(flatten)]
     pub(crate) wasi: WasiArgs,
+}
+
+impl BenchArgs {
+    /// Returns the payload if it is a time and the duration is the default one: it may have been
+    /// meant as the duration.
+    pub(crate) fn payload_like_a_duration(&self) -> Option<&str> {
+        let payload = self.guest.payload.as_ref()?.to_str()?;
+        let is_default = values::deadline(DURATION).is_ok_and(|default| default == self.duration);
+        (is_default && values::deadline(payload).is_ok()).then_some(payload)
+    }
 }
 
 const BENCH_EXAMPLES: &str = r#"EXAMPLES:

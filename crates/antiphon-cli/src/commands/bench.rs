@@ -10,7 +10,7 @@ use crate::bench::{
 };
 use crate::failure::Failure;
 use crate::run::{self, Inputs};
-use crate::terminal::{self, LiveLine};
+use crate::terminal::{self, LiveLine, escape_line};
 
 /// How long one turn of a subject lasts, when two take turns. Short, so that other load on the
 /// machine affects both subjects alike.
@@ -26,6 +26,12 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let other = args.compare.as_ref().map(|changes| one.with(changes));
     let settings: Vec<_> = [Some(one), other].into_iter().flatten().collect();
     settings.iter().try_for_each(|setting| run::ensure_available(setting.engine))?;
+    if let Some(time) = args.payload_like_a_duration() {
+        let time = escape_line(time);
+        terminal::note(&format!(
+            "the payload of each call is the text '{time}'; to measure for that time, say --duration {time}"
+        ));
+    }
     let inputs = Inputs::load(&args.guest)?;
     let mut subjects = settings
         .into_iter()

@@ -27,7 +27,9 @@ pub(crate) fn with_keys(
     directory: Option<PathBuf>,
 ) -> Result<ModuleBuilder, Error> {
     if !engine.keeps_code() {
-        let what = format!("{engine} keeps no compiled code: it runs modules as they are");
+        let what = format!(
+            "{engine} keeps no compiled code: it runs modules as they are, so it takes the module itself and no artifact"
+        );
         return Err(Error::new(ErrorKind::Unsupported, what));
     }
     match directory.or_else(|| engine.default_cache_dir()) {

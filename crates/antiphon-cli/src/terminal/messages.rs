@@ -39,6 +39,11 @@ pub(crate) fn warning(text: &str) {
     message("warning", text);
 }
 
+/// Writes a note. `text` must already be escaped.
+pub(crate) fn note(text: &str) {
+    message("note", text);
+}
+
 /// Writes a message of a level: `error`, `warning` or `note`. `text` must already be escaped.
 pub(super) fn message(level: &str, text: &str) {
     match format() {

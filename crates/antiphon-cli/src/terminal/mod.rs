@@ -10,7 +10,7 @@ mod text;
 
 pub(crate) use library::show_library_messages;
 pub(crate) use live_line::LiveLine;
-pub(crate) use messages::{format, guest_line, set_format, warning};
+pub(crate) use messages::{format, guest_line, note, set_format, warning};
 pub(crate) use output::{flushed, write, write_answer};
 pub(crate) use report::Report;
 pub(crate) use spinner::with_spinner;

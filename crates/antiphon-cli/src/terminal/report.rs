@@ -164,6 +164,11 @@ impl Report {
         &self.message
     }
 
+    /// Returns the first cause that says more than the message.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.chain.iter().find(|cause| !self.repeats(cause)).map(String::as_str)
+    }
+
     /// Returns the guest's own text.
     pub(crate) fn guest_error(&self) -> Option<&str> {
         self.guest_error.as_deref()

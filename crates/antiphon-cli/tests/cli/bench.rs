@@ -1,8 +1,11 @@
 //! `antiphon bench`: what it measures, compares and reports.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use serde_json::Value;
 
-use crate::program::{MODES, Run, Wat, guest, here, run};
+use crate::program::{MODES, Run, Wat, command, guest, here, run};
 
 /// Runs `antiphon bench` for a moment.
 fn bench(module: &str, arguments: &[&str]) -> Run {
@@ -354,4 +357,26 @@ mod interrupted {
         interrupt::ended(child.wait().unwrap());
         assert!(pressed.elapsed() < Duration::from_secs(5), "{:?}", pressed.elapsed());
     }
+}
+
+#[test]
+fn a_payload_that_looks_like_the_duration_is_pointed_out() {
+    let module = guest("c.wasm");
+    let note = |arguments: &[&str]| {
+        let mut command = command(["bench".as_ref(), module.as_os_str(), "echo".as_ref()]);
+        let command = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        // Without an option it would measure for ten seconds.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        line
+    };
+    assert_eq!(
+        note(&["1s"]),
+        "note: the payload of each call is the text '1s'; to measure for that time, say --duration 1s\n"
+    );
+    assert_eq!(note(&["1s", "--duration", "50ms"]), "");
+    assert_eq!(note(&["hello", "--duration", "50ms"]), "");
 }

@@ -204,6 +204,27 @@ fn what_cannot_be_compiled_leaves_no_file() {
     assert_eq!(fs::read_dir(place.0.path()).unwrap().count(), 1, "the keys");
 }
 
+#[test]
+fn a_comparison_says_why_an_artifact_is_refused_and_what_to_run() {
+    let place = Place::new();
+    let artifact = place.path("guest.sealed");
+    let caches = place.path("caches");
+    let run = |arguments: &[&dyn AsRef<OsStr>]| -> Run {
+        let mut command = command(arguments.iter().map(|argument| argument.as_ref()));
+        command.env("XDG_CACHE_HOME", &caches).output().unwrap().into()
+    };
+    run(&[&"compile", &guest("rust.wasm"), &"-o", &artifact]).answered("");
+    let compared = run(&[&"compare", &artifact, &"echo", &"--engine", &"wasmtime", &"--fuel", &"1000"]);
+    assert_eq!((compared.code, compared.stderr.as_str()), (Some(4), ""));
+    let causes: Vec<_> = compared.text().lines().filter_map(|line| line.strip_prefix("cause     ")).collect();
+    let [cause] = causes[..] else { panic!("{}", compared.text()) };
+    assert!(cause.starts_with("compiled for other engine settings (fuel no, "), "{cause}");
+    assert!(
+        cause.ends_with("with the options that it is called with (`antiphon compile`, `write_artifact`)"),
+        "{cause}"
+    );
+}
+
 #[cfg(feature = "wasmi")]
 #[test]
 fn an_interpreter_has_nothing_to_compile_and_needs_no_cache() {

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use antiphon_protocol::{HostCallBudget, Violation};
 
+/// The unit of limits of time.
+const MICROSECONDS: &str = "us";
+
 /// A limit that ended a call: its name, what it allows, and what was used of it or asked for.
 ///
 /// ```
@@ -42,7 +45,7 @@ impl Exceeded {
     /// Creates an exceeded limit of time.
     pub(crate) fn time(limit: &'static str, allowed: Duration, used: Duration) -> Self {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        Self::new(limit, micros(allowed), micros(used), "us")
+        Self::new(limit, micros(allowed), micros(used), MICROSECONDS)
     }
 
     /// Returns the limit that the protocol refused something by, if it was a limit.
@@ -66,7 +69,38 @@ impl Exceeded {
 
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { limit, allowed, used, unit } = self;
+        let Self { limit, allowed, used, unit } = *self;
+        if unit == MICROSECONDS {
+            return write!(f, "{limit}: {:?} of {:?}", rounded(used), Duration::from_micros(allowed));
+        }
         write!(f, "{limit}: {used} of {allowed} {unit}")
+    }
+}
+
+/// Returns a time of so many microseconds, without those after whole milliseconds where they say
+/// nothing.
+fn rounded(micros: u64) -> Duration {
+    let time = Duration::from_micros(micros);
+    if time < Duration::from_millis(10) { time } else { Duration::from_millis(micros.div_euclid(1_000)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_in_the_unit_that_suits_it_and_counted_in_microseconds() {
+        for (allowed, used, text) in [
+            (2_000_000, 2_003_417, "deadline: 2.003s of 2s"),
+            (50_000, 55_123, "deadline: 55ms of 50ms"),
+            (1_500, 5_123, "deadline: 5.123ms of 1.5ms"),
+            (0, 7, "deadline: 7µs of 0ns"),
+        ] {
+            let micros = Duration::from_micros;
+            let exceeded = Exceeded::time("deadline", micros(allowed), micros(used));
+            assert_eq!((exceeded.allowed, exceeded.used, exceeded.unit), (allowed, used, "us"));
+            assert_eq!(exceeded.to_string(), text);
+        }
+        assert_eq!(Exceeded::new("fuel", 1, 2, "units").to_string(), "fuel: 2 of 1 units");
     }
 }

@@ -25,6 +25,8 @@ use crate::failure::Failure;
 use crate::run::{self, Calls, Inputs};
 use crate::terminal::{self, escape_json, escape_line};
 
+/// The longest cause that is shown, in characters.
+const CAUSE: usize = 300;
 /// The exit code for outcomes that differ.
 const DIFFERENT: u8 = 5;
 
@@ -216,6 +218,9 @@ fn as_text(runs: &[Run], differences: &[&str]) -> String {
         let [load, start, call] = times.each_ref().map(String::as_str);
         row([engine.name(), mode.name(), load, start, call, &outcome(ends)]);
     }
+    for cause in causes(runs) {
+        let _ = writeln!(out, "cause     {}", cut(cause, CAUSE));
+    }
     let verdict = if differences.is_empty() {
         "the same everywhere".to_owned()
     } else {
@@ -223,6 +228,26 @@ fn as_text(runs: &[Run], differences: &[&str]) -> String {
     };
     let _ = writeln!(out, "verdict   {verdict}");
     out
+}
+
+/// Returns why modules were refused or did not start, without duplicates.
+fn causes(runs: &[Run]) -> Vec<&str> {
+    let mut found = Vec::new();
+    for run in runs {
+        let Outcome::Failed { report, .. } = &run.ends.last else { continue };
+        // The causes of failed calls name times and places, which differ from run to run.
+        let cause = report.cause().filter(|_| matches!(report.code(), "invalid_module" | "init_failed"));
+        found.extend(cause.filter(|cause| !found.contains(cause)));
+    }
+    found
+}
+
+/// Returns the start of a text, on one line and escaped.
+fn cut(text: &str, most: usize) -> String {
+    let whole = escape_line(text.trim());
+    let start: String = whole.chars().take(most).collect();
+    let more = if start.len() < whole.len() { "..." } else { "" };
+    format!("{start}{more}")
 }
 
 fn outcome(ends: &Ends) -> String {
@@ -237,10 +262,7 @@ fn outcome(ends: &Ends) -> String {
         }
         Outcome::Failed { report, .. } => {
             let said = report.guest_error().unwrap_or(report.message());
-            let whole = escape_line(said.trim());
-            let start: String = whole.chars().take(TEXT).collect();
-            let more = if start.len() < whole.len() { "..." } else { "" };
-            format!("{}: {start}{more}", report.code())
+            format!("{}: {}", report.code(), cut(said, TEXT))
         }
     };
     for (what, trace) in [("log line", &ends.deeds.log), ("host call", &ends.deeds.host_calls)] {

@@ -45,6 +45,10 @@ const SEAL: usize = 32;
 /// The size in bytes of the end of a file before the seal.
 const LENGTHS: usize = 8 + 8 + 4 + MAGIC.len();
 
+/// What to do about an artifact that this process cannot use.
+const AGAIN: &str = "compile the module again, with the options that it is called with (`antiphon compile`, \
+                     `write_artifact`)";
+
 /// Why native code was not loaded. The engine has looked at the code only in the case of
 /// [`Engine`](Self::Engine).
 #[derive(Debug)]
@@ -96,7 +100,7 @@ impl fmt::Display for ArtifactError {
                 f.write_str("it does not end with a seal: it is something else, or cut off")
             }
             Self::Format { found, expected } => {
-                write!(f, "its format has version {found}, expected {expected}: compile the module again")
+                write!(f, "its format has version {found}, expected {expected}: {AGAIN}")
             }
             Self::TooLarge { size, limit } => {
                 write!(f, "it has {size} bytes, over the limit of {limit} bytes")
@@ -109,13 +113,10 @@ impl fmt::Display for ArtifactError {
                 )
             }
             Self::Environment { what, found, expected } => {
-                write!(
-                    f,
-                    "compiled for other {what} ({found}) than here ({expected}): compile the module again"
-                )
+                write!(f, "compiled for other {what} ({found}) than here ({expected}): {AGAIN}")
             }
             Self::OtherModule => f.write_str("it is the code of another module"),
-            Self::Engine(_) => f.write_str("the engine refuses the code: compile the module again"),
+            Self::Engine(_) => write!(f, "the engine refuses the code: {AGAIN}"),
         }
     }
 }
