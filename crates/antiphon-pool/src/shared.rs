@@ -79,11 +79,11 @@ impl Inner {
                     "a handler called its own pool, all {max} of whose instances wait for handlers that do so: none would ever be \
                      free; give the pool a larger `max` than there are such calls at once, or let them call a pool of their own"
                 );
-                Error::new(ErrorKind::Reentrancy, what).never_began()
+                Error::new(ErrorKind::Reentrancy, what).keeping_instance()
             }
             Refusal::Cut => {
                 let what = "the pool was drained: the call waited until the end of the grace";
-                Error::new(ErrorKind::Cancelled, what).never_began()
+                Error::new(ErrorKind::Cancelled, what).keeping_instance()
             }
         }
     }

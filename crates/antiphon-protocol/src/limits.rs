@@ -90,7 +90,9 @@ limits! {
     /// where a module is compiled, so it is set on the builder of the provider.
     stack / stack_or_default: u64 = 512 * KIB;
     /// The wall-clock time of one call: queueing, rebuilding, guest, and host calls
-    /// together. The default is 2 s.
+    /// together. The default is 2 s. Time is counted in ticks of 5 ms, and the current one is
+    /// always left: a limit of zero ends a call at the next tick. (The deadline of a request that
+    /// is zero has passed before the call begins.)
     deadline / deadline_or_default: Duration = Duration::from_secs(2);
     /// The wall-clock time of the whole start of an instance, including its init exports.
     /// The default is 2 s.

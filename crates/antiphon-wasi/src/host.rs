@@ -56,6 +56,8 @@ pub fn session(world: &World, options: &EngineOptions) -> Result<Box<Session>> {
             Some(resource) => {
                 Error::out_of_resources(resource, format_args!("the directory {host:?}")).with_source(error)
             }
+            // Its caller, the program, granted what is not there, or is not there any more: nothing
+            // was too scarce, and the guest had no part in it.
             None => {
                 let what = format!("the directory {host:?} cannot be opened: {error}");
                 Error::new(ErrorKind::Unsupported, what).with_source(error)

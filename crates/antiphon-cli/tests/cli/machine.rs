@@ -141,7 +141,17 @@ fn a_thread_that_cannot_be_had_is_the_hosts_fault_and_few_are_enough() {
         } else {
             lacked(run, "never_born", &["the system refused a thread", "the compilation of a module"]);
             // The clock, and one thread that compiles.
-            with_threads(3, &arguments).unwrap().answered("hello");
+            let alone = with_threads(3, &arguments).unwrap();
+            assert_eq!((alone.code, alone.text()), (Some(0), "hello"), "{}", alone.stderr);
+            // A machine with one processor starts no more.
+            if std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1) {
+                assert!(
+                    alone.stderr.contains("the system refuses the threads that compile"),
+                    "{}",
+                    alone.stderr
+                );
+                assert_eq!(alone.stderr.lines().count(), 1, "{}", alone.stderr);
+            }
         }
     }
 }

@@ -171,6 +171,7 @@ fn the_page_of_operations_is_the_source_of_a_guest_and_its_cases() {
 
 /// Returns the fenced blocks of a page, each with its language, and the line before it.
 fn blocks(page: &str) -> Vec<(&str, &str)> {
-    let parts: Vec<_> = page.split("```").collect();
-    parts.chunks_exact(2).map(|pair| (pair[0].trim_end().lines().last().unwrap_or(""), pair[1])).collect()
+    let mut parts = page.split("```");
+    let pairs = std::iter::from_fn(|| Some((parts.next()?, parts.next()?)));
+    pairs.map(|(before, block)| (before.trim_end().lines().last().unwrap_or(""), block)).collect()
 }

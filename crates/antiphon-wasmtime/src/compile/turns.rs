@@ -7,7 +7,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, panic, process, thread};
 
 use antiphon::errors::{BoxError, Error, Resource};
@@ -18,8 +18,7 @@ use crate::lock::{lock, unpoisoned};
 /// The turns of this process.
 static GATE: Gate = Gate { state: Mutex::new(State { running: 0, limit: 1 }), freed: Condvar::new() };
 
-/// The threads that compile, and the process that they belong to: a fork leaves them behind.
-static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
+static POOL: Mutex<Option<Threads>> = Mutex::new(None);
 
 /// Sets how many modules this process compiles at once, on all engines of this crate together. The
 /// default is 1.
@@ -103,37 +102,80 @@ fn no_thread(error: BoxError) -> Error {
 }
 
 fn pool() -> Result<Arc<ThreadPool>, BoxError> {
-    let mut known = lock(&POOL);
-    match &*known {
-        Some((process, pool)) if *process == process::id() => Ok(Arc::clone(pool)),
-        _ => {
-            let pool = Arc::new(start_threads()?);
-            // Leaked, not dropped: ending the threads takes their locks, and a thread may have held
-            // one of them at the fork.
-            std::mem::forget(known.take());
-            *known = Some((process::id(), Arc::clone(&pool)));
-            Ok(pool)
+    Ok(Threads::of_this_process(&mut lock(&POOL), Instant::now(), &all_threads)?)
+}
+
+/// The threads that compile.
+struct Threads {
+    /// The process that they belong to: a fork leaves them behind.
+    process: u32,
+    pool: Arc<ThreadPool>,
+    /// When to try for all threads again, if the system refused them.
+    retry: Option<Instant>,
+}
+
+impl Threads {
+    /// How long one thread compiles alone before all are tried for again. Long, since a try starts
+    /// threads up to the one that is refused, and ends them.
+    const PAUSE: Duration = Duration::from_secs(10);
+
+    /// Returns the pool of this process. `start` starts a thread for each processor.
+    fn of_this_process(
+        known: &mut Option<Self>,
+        now: Instant,
+        start: &dyn Fn() -> Result<ThreadPool, ThreadPoolBuildError>,
+    ) -> Result<Arc<ThreadPool>, ThreadPoolBuildError> {
+        if let Some(threads) = known.as_mut().filter(|threads| threads.process == process::id()) {
+            if threads.retry.is_some_and(|retry| now >= retry) {
+                threads.retry = now.checked_add(Self::PAUSE);
+                if let Ok(pool) = start() {
+                    *threads = Self { pool: Arc::new(pool), retry: None, ..*threads };
+                }
+            }
+            return Ok(Arc::clone(&threads.pool));
         }
+        let (pool, retry) = match start() {
+            Ok(pool) => (pool, None),
+            Err(error) => {
+                tracing::warn!(
+                    target: "antiphon",
+                    %error,
+                    "the system refuses the threads that compile: one thread compiles, until more can be had"
+                );
+                (one_thread()?, now.checked_add(Self::PAUSE))
+            }
+        };
+        let pool = Arc::new(pool);
+        // Leaked, not dropped: ending the threads takes their locks, and a thread may have held
+        // one of them at the fork.
+        std::mem::forget(known.take());
+        *known = Some(Self { process: process::id(), pool: Arc::clone(&pool), retry });
+        Ok(pool)
     }
 }
 
-/// Starts a thread for each processor, or one if the system refuses so many.
-fn start_threads() -> Result<ThreadPool, ThreadPoolBuildError> {
-    /// How often one thread is tried for, and the pause between two tries. The threads of a pool
-    /// that did not come to be still end, and count until then.
+fn threads() -> ThreadPoolBuilder {
+    ThreadPoolBuilder::new().thread_name(|number| format!("antiphon-compile-{number}"))
+}
+
+/// Starts a thread for each processor.
+fn all_threads() -> Result<ThreadPool, ThreadPoolBuildError> {
+    threads().build()
+}
+
+/// Starts one thread. The threads of a pool that did not come to be still end, and count until
+/// then, so it is tried for more than once.
+fn one_thread() -> Result<ThreadPool, ThreadPoolBuildError> {
     const TRIES: u32 = 50;
     const PAUSE: Duration = Duration::from_millis(2);
 
-    let builder = || ThreadPoolBuilder::new().thread_name(|number| format!("antiphon-compile-{number}"));
-    let mut started = builder().build();
+    let mut started = threads().num_threads(1).build();
     for _ in 0..TRIES {
         if started.is_ok() {
             break;
         }
-        started = builder().num_threads(1).build();
-        if started.is_err() {
-            thread::sleep(PAUSE);
-        }
+        thread::sleep(PAUSE);
+        started = threads().num_threads(1).build();
     }
     started
 }
@@ -208,14 +250,55 @@ mod tests {
         let compiled_by = || {
             let name = turn.compile(|| thread::current().name().map(str::to_owned)).unwrap();
             assert!(name.unwrap().starts_with("antiphon-compile-"));
-            let (process, pool) = POOL.lock().unwrap().clone().unwrap();
-            assert_eq!(process, process::id());
-            pool
+            let known = POOL.lock().unwrap();
+            let threads = known.as_ref().unwrap();
+            assert_eq!(threads.process, process::id());
+            Arc::clone(&threads.pool)
         };
         let before = compiled_by();
         // This is what a fork finds: another process started the threads. (No process has the
         // number 0.)
-        POOL.lock().unwrap().as_mut().unwrap().0 = 0;
+        POOL.lock().unwrap().as_mut().unwrap().process = 0;
         assert!(!Arc::ptr_eq(&before, &compiled_by()));
+    }
+
+    #[test]
+    fn threads_that_were_refused_are_tried_for_again_after_a_pause() {
+        let tries = AtomicUsize::new(0);
+        // A pool whose threads cannot be started: the second one is refused.
+        let refused = || {
+            tries.fetch_add(1, Ordering::SeqCst);
+            threads()
+                .num_threads(2)
+                .spawn_handler(|thread| {
+                    if thread.index() > 0 {
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    }
+                    thread::spawn(|| thread.run());
+                    Ok(())
+                })
+                .build()
+        };
+        let granted = || threads().num_threads(3).build();
+        let (mut known, begun) = (None, Instant::now());
+        let later = |pauses: u32| begun.checked_add(Threads::PAUSE * pauses).unwrap();
+
+        let alone = Threads::of_this_process(&mut known, begun, &refused).unwrap();
+        assert_eq!((alone.current_num_threads(), tries.load(Ordering::SeqCst)), (1, 1));
+        // Within the pause nothing is tried, and after it once.
+        let same = Threads::of_this_process(&mut known, begun, &granted).unwrap();
+        assert!(Arc::ptr_eq(&alone, &same));
+        for _ in 0..2 {
+            let same = Threads::of_this_process(&mut known, later(1), &refused).unwrap();
+            assert!(Arc::ptr_eq(&alone, &same));
+        }
+        assert_eq!(tries.load(Ordering::SeqCst), 2);
+        let all = Threads::of_this_process(&mut known, later(2), &granted).unwrap();
+        assert_eq!(all.current_num_threads(), 3);
+        // Whoever compiles on the one thread goes on there.
+        assert_eq!(alone.install(|| 40 + 2), 42);
+        let same = Threads::of_this_process(&mut known, later(9), &refused).unwrap();
+        assert!(Arc::ptr_eq(&all, &same));
+        assert_eq!(tries.load(Ordering::SeqCst), 2);
     }
 }

@@ -9,9 +9,9 @@ mod system_info;
 
 use std::sync::{Arc, Weak};
 
-use antiphon::Limits;
 use antiphon::errors::{Error, ErrorKind};
 use antiphon::ticker::{self, OnTick};
+use antiphon::{Limits, default_limits};
 use wasmtime::{Config, Engine, EngineWeak, WasmFeatures};
 
 pub(crate) use self::epoch_deadlines::Ticks;
@@ -88,10 +88,15 @@ impl Clocked {
         if limits.fuel_or_default() == u64::MAX || self.counts_fuel() {
             return Ok(());
         }
+        // A default that cannot be kept is refused too: a program that bounds all of its guests by
+        // fuel would otherwise run one without a bound.
+        let whose = if limits.fuel == default_limits().fuel { "the process's default" } else { "a" };
         Err(Error::new(
             ErrorKind::Unsupported,
-            "a limit of fuel needs an engine that counts it: set the limit on the builder, or \
-             `Config::consume_fuel(true)` on an engine of your own",
+            format!(
+                "{whose} limit of fuel needs an engine that counts it: set the limit on the builder, or \
+                 `Config::consume_fuel(true)` on an engine of your own"
+            ),
         ))
     }
 }

@@ -88,14 +88,14 @@ mod system {
     }
 
     pub(super) fn lacked(error: &(dyn Error + 'static)) -> Option<Resource> {
-        let errno = error.downcast_ref::<Errno>().copied();
-        let errno = errno.or_else(|| Errno::from_io_error(error.downcast_ref::<io::Error>()?))?;
+        let raw = error.downcast_ref::<Errno>().copied();
+        let errno = raw.or_else(|| Errno::from_io_error(error.downcast_ref::<io::Error>()?))?;
         Some(match errno {
             Errno::NOMEM | Errno::AGAIN => Resource::Memory,
             Errno::MFILE | Errno::NFILE => Resource::Files,
-            // Of the system's calls that an engine makes, only that for executable memory is
-            // forbidden anywhere. A file of the cache that may not be read is another's concern.
-            Errno::PERM | Errno::ACCESS => Resource::ExecutableMemory,
+            // Wasmtime maps and protects memory through rustix, which returns the bare number. Files
+            // go through std: an `io::Error` says that one of them is forbidden.
+            Errno::PERM | Errno::ACCESS if raw.is_some() => Resource::ExecutableMemory,
             _ => return None,
         })
     }
@@ -218,8 +218,14 @@ mod tests {
             (Errno::ACCESS, Resource::ExecutableMemory),
             (Errno::PERM, Resource::ExecutableMemory),
         ] {
-            let forms = [wasmtime::Error::from(errno), wasmtime::Error::from(std::io::Error::from(errno))];
-            for error in forms.into_iter().flat_map(|error| [deep(error), errno.into()]) {
+            let of_a_file = wasmtime::Error::from(std::io::Error::from(errno));
+            let mut forms = vec![deep(errno.into()), errno.into()];
+            if resource == Resource::ExecutableMemory {
+                assert_eq!(lacked(&deep(of_a_file)), None, "a file that is forbidden");
+            } else {
+                forms.push(deep(of_a_file));
+            }
+            for error in forms {
                 assert_eq!(lacked(&error), Some(resource));
                 let error = shortage(error, "a test").unwrap();
                 assert_eq!(error.kind(), ErrorKind::OutOfResources);

@@ -53,7 +53,7 @@ impl Request<'_> {
             Err(interrupt) => Err(interrupt),
         };
         waited.map_err(|interrupt| {
-            let error = terms.error(interrupt, Phase::Queue).never_began();
+            let error = terms.error(interrupt, Phase::Queue).keeping_instance();
             if interrupt == Interrupt::Deadline && wait.tick < deadline.tick {
                 return error.with_exceeded(Exceeded::time("queue_wait", longest, wait.used()));
             }

@@ -254,9 +254,9 @@ impl Error {
         self
     }
 
-    /// Notes that the call never began, so that no instance was touched.
+    /// Notes that the call did not begin, so that the instance is kept.
     #[must_use]
-    pub fn never_began(mut self) -> Self {
+    pub fn keeping_instance(mut self) -> Self {
         self.0.fate = Fate::Kept;
         self
     }

@@ -179,7 +179,7 @@ where
                 if options.fuel.is_some() && !self.counts_fuel() {
                     let what =
                         "a limit of fuel needs an engine that counts it: set one in the provider's limits";
-                    return Err(Error::new(ErrorKind::Unsupported, what).never_began());
+                    return Err(Error::new(ErrorKind::Unsupported, what).keeping_instance());
                 }
                 let meter =
                     options.usage.then(|| Box::new(Meter::since(options.begun.map(|begun| begun.at))));
@@ -199,7 +199,7 @@ where
         // Reads the clock again now that the gate is busy: until then nothing kept the ticker
         // awake.
         ticker::now();
-        entered.map_err(|interrupt| terms.error(interrupt, Phase::Queue).never_began())
+        entered.map_err(|interrupt| terms.error(interrupt, Phase::Queue).keeping_instance())
     }
 
     /// Refuses a replacement by a handler of this host, which would wait for itself.
@@ -318,7 +318,7 @@ impl<E: ?Sized + Provided, S: State> Slot<E, S> {
     /// The call was cancelled before it began.
     pub(super) fn set_terms(&mut self, terms: Terms, meter: Option<Box<Meter>>) -> Result<()> {
         if terms.is_cancelled() {
-            return Err(terms.error(Interrupt::Cancelled, Phase::Queue).never_began());
+            return Err(terms.error(Interrupt::Cancelled, Phase::Queue).keeping_instance());
         }
         self.conversation.set_terms(terms, meter);
         Ok(())
@@ -432,7 +432,7 @@ fn common(limits: Limits) -> Arc<Limits> {
 pub(super) fn rebuild_error(terms: &Terms, error: Error) -> Error {
     match terms.interrupt() {
         Some(Interrupt::Deadline) if !error.is_deadline() => error,
-        Some(interrupt) => terms.error(interrupt, Phase::Rebuild).never_began(),
+        Some(interrupt) => terms.error(interrupt, Phase::Rebuild).keeping_instance(),
         None => error,
     }
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::{error, fmt};
 
 use antiphon::ModuleInfo;
-use antiphon::errors::{BoxError, Error, ErrorKind, Resource};
+use antiphon::errors::{BoxError, Error, ErrorKind};
 use wasmtime::Module;
 
 use super::digest::{self, Digest, ParallelHasher, Pieces, length};
@@ -144,8 +144,7 @@ impl From<ArtifactError> for Error {
             _ => None,
         };
         match (error, lacked) {
-            // A file that is forbidden is one that this user may not read.
-            (error, Some(resource)) if resource != Resource::ExecutableMemory => {
+            (error, Some(resource)) => {
                 Self::out_of_resources(resource, "an artifact").with_source(error).never_born()
             }
             (ArtifactError::Engine(error), _) if is_shortage(&error) => Self::from_engine(error).never_born(),
