@@ -346,3 +346,49 @@ fn a_guest_with_directories_sleeps_as_long_as_it_asked_for() {
         assert!(begun.elapsed() >= Duration::from_millis(20));
     }
 }
+
+/// A file system in memory which only the process of this test sees.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_guest_is_told_of_a_full_disk_and_lives_on() {
+    use std::process::Command;
+
+    const CHILD: &str = "ANTIPHON_HOST_SMALL_DISK";
+    const ENOSPC: [u8; 1] = [51];
+
+    let Some(place) = std::env::var_os(CHILD) else {
+        let place = tempfile::tempdir().unwrap();
+        let inside = |run: &str| {
+            let script = format!("mount -t tmpfs -o size=64k none \"${CHILD}\" && {run}");
+            let mut command = Command::new("unshare");
+            command.args(["--map-root-user", "--mount", "sh", "-c", &script]).env(CHILD, place.path());
+            command
+        };
+        if !inside("true").output().is_ok_and(|probe| probe.status.success()) {
+            eprintln!("skipped: this user may mount no file system");
+            return;
+        }
+        let test = "directories::a_guest_is_told_of_a_full_disk_and_lives_on";
+        let program = std::env::current_exe().unwrap();
+        let ran =
+            inside(&format!("exec \"$PROGRAM\" --exact {test}")).env("PROGRAM", program).output().unwrap();
+        let printed = String::from_utf8(ran.stdout).unwrap();
+        assert!(ran.status.success() && printed.contains("1 passed"), "{}\n{printed}", ran.status);
+        return;
+    };
+    let place = Path::new(&place);
+    std::fs::write(place.join("small"), "still here").unwrap();
+    let hosts = hosts(GUEST, &given(place));
+    let full = std::fs::write(place.join("large"), vec![7; 128 << 10]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    for (number, host) in hosts.iter().enumerate() {
+        let name = format!("file-{number}");
+        assert_eq!(host.call("write", name.as_bytes()).unwrap(), ENOSPC);
+        assert_eq!(std::fs::read(place.join(name)).unwrap(), b"", "it was made, and has no bytes");
+        assert_eq!(host.call("read", b"small").unwrap(), b"still here");
+    }
+    std::fs::remove_file(place.join("large")).unwrap();
+    for host in hosts {
+        assert_eq!(host.call("write", b"after").unwrap(), b"after");
+    }
+}

@@ -26,6 +26,7 @@ pub(crate) const LOOP: i32 = 32;
 pub(crate) const MFILE: i32 = 33;
 pub(crate) const NAMETOOLONG: i32 = 37;
 pub(crate) const NOENT: i32 = 44;
+pub(crate) const NOSPC: i32 = 51;
 pub(crate) const NOTDIR: i32 = 54;
 pub(crate) const NOTEMPTY: i32 = 55;
 pub(crate) const NOTSUP: i32 = 58;

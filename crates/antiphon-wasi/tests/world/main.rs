@@ -6,6 +6,8 @@
 mod directories;
 #[cfg(all(feature = "dirs", unix))]
 mod escapes;
+#[cfg(all(feature = "dirs", target_os = "linux"))]
+mod full_disk;
 #[cfg(all(feature = "dirs", unix))]
 mod guest;
 mod hostile;
