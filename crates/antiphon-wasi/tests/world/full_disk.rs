@@ -10,8 +10,8 @@ use super::guest::*;
 /// The size of the file system in bytes.
 const SIZE: u32 = 64 << 10;
 
-/// Runs a test again in a process with a small file system, and returns where it is in that process.
-/// Skips the test where the system lets no user make one.
+/// Runs a test again in a process with a small file system, and returns where it is in that
+/// process. Skips the test where the system lets no user make one.
 fn small(test: &str) -> Option<PathBuf> {
     const CHILD: &str = "ANTIPHON_WASI_SMALL_DISK";
 

@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(tries.load(Ordering::SeqCst), 2);
         let all = Threads::of_this_process(&mut known, later(2), &granted).unwrap();
         assert_eq!(all.current_num_threads(), 3);
-        // Whoever compiles on the one thread goes on there.
+        // What compiles on the one thread goes on there.
         assert_eq!(alone.install(|| 40 + 2), 42);
         let same = Threads::of_this_process(&mut known, later(9), &refused).unwrap();
         assert!(Arc::ptr_eq(&all, &same));

@@ -93,8 +93,8 @@ mod system {
         Some(match errno {
             Errno::NOMEM | Errno::AGAIN => Resource::Memory,
             Errno::MFILE | Errno::NFILE => Resource::Files,
-            // Wasmtime maps and protects memory through rustix, which returns the bare number. Files
-            // go through std: an `io::Error` says that one of them is forbidden.
+            // Wasmtime maps and protects memory through rustix, which returns the bare number.
+            // Files go through std: an `io::Error` says that one of them is forbidden.
             Errno::PERM | Errno::ACCESS if raw.is_some() => Resource::ExecutableMemory,
             _ => return None,
         })

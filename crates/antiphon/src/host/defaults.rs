@@ -15,9 +15,9 @@ static DEFAULTS: OnceLock<Limits> = OnceLock::new();
 /// built-in default. Like that one, it never competes with a value that was set: where the host or
 /// the provider sets the limit, only those two count, and the stricter one holds. Default deadlines
 /// do not apply where the built-in ones do not: to guests that count epoch ticks, and to those that
-/// are deterministic or cannot be interrupted. A default of fuel is never left out: a provider whose
-/// engine counts none, such as one on an engine of the caller's own, then refuses to start guests,
-/// and the error names the default.
+/// are deterministic or cannot be interrupted. A default of fuel is never left out: a provider
+/// whose engine counts none, such as one on an engine of the caller's own, then refuses to start
+/// guests, and the error names the default.
 ///
 /// It is called once, before the program makes its first provider or host.
 ///
