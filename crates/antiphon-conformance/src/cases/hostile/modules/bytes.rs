@@ -1,12 +1,13 @@
 //! Bytes that are almost a module, or not a module at all.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon::Limits;
 use antiphon::errors::{Error, ErrorKind};
+use antiphon::{EngineProviderFactory, Limits};
 
 use super::raw::{self, HEADER, Raw, leb, name};
-use crate::suite::{Case, Guest, Need, Subject, case};
+use crate::suite::{Case, Guest, Host, Need, Subject, case};
 use crate::support::{Failure, soon, timed};
 
 /// Time and memory of a case that compiles and calls hundreds of modules, while other cases run.
@@ -42,17 +43,42 @@ fn refused(subject: &Subject, bytes: Vec<u8>) {
 }
 
 /// The deadline of each start and each call of a damaged guest.
-const DEADLINE: Duration = Duration::from_millis(60);
+const DEADLINE: Duration = Duration::from_millis(30);
+
+/// One engine for hundreds of damaged modules: to make an engine, and a pool behind it, takes far
+/// longer than to refuse a module.
+struct Engine<'a> {
+    subject: &'a Subject,
+    factory: Arc<dyn EngineProviderFactory>,
+}
+
+impl<'a> Engine<'a> {
+    fn new(subject: &'a Subject, limits: Limits) -> Self {
+        let factory = subject.factory(&Guest::binary(small()).limits(limits));
+        Self { subject, factory: factory.expect("a module that compiles") }
+    }
+
+    fn start(&self, bytes: &[u8], limits: Limits) -> Result<Host, Error> {
+        let factory = self.factory.with_module(bytes).map_err(Error::from_engine)?;
+        self.subject.start_on(&*factory, Guest::binary(Vec::new()).limits(limits))
+    }
+
+    #[track_caller]
+    fn refuses(&self, bytes: &[u8]) {
+        match self.start(bytes, Limits::new()) {
+            Ok(_) => panic!("the guest started"),
+            Err(error) => Failure::INVALID_MODULE.check(&error),
+        }
+    }
+}
 
 /// Expects that a damaged module is refused, or that its guest runs like any other: it answers, or
 /// fails in time in one of the ways that are a guest's fault. Every error's text is short, whatever
 /// the module contains. Returns whether the module was served.
 #[track_caller]
-fn refused_or_behaves(subject: &Subject, bytes: Vec<u8>, what: &str) -> bool {
-    let limits = Limits::new().deadline(DEADLINE).init_deadline(DEADLINE).memory(4 << 20);
+fn refused_or_behaves(engine: &Engine<'_>, bytes: &[u8], limits: Limits, what: &str) -> bool {
     let short = |error: &Error| assert!(error.to_string().len() < 24 << 10, "{what}: {error}");
-    let guest = Guest::binary(bytes).limits(limits);
-    let host = match subject.start(guest) {
+    let host = match engine.start(bytes, limits) {
         Ok(host) => host,
         Err(error) => {
             short(&error);
@@ -85,9 +111,11 @@ fn refused_or_behaves(subject: &Subject, bytes: Vec<u8>, what: &str) -> bool {
 /// nothing.
 #[track_caller]
 fn all_refused_or_behave(subject: &Subject, modules: impl Iterator<Item = (String, Vec<u8>)>) {
+    let limits = Limits::new().deadline(DEADLINE).init_deadline(DEADLINE).memory(4 << 20);
+    let engine = Engine::new(subject, limits);
     let (mut served, mut all) = (0, 0);
     for (what, bytes) in modules {
-        served += usize::from(refused_or_behaves(subject, bytes, &what));
+        served += usize::from(refused_or_behaves(&engine, &bytes, limits, &what));
         all += 1;
     }
     assert!(served > 0 && served < all, "{served} of {all} damaged modules are served");
@@ -103,17 +131,19 @@ fn a_module_that_breaks_off_at_any_byte_is_refused(subject: &Subject) {
     assert_eq!(subject.host(Guest::binary(whole.clone())).answer("echo", b"whole"), b"whole");
     // Cut off before its last section, the data, the module is complete again.
     let without_data = Raw::echo().bytes().len();
+    let engine = Engine::new(subject, Limits::new());
     for end in (0..whole.len()).filter(|end| *end != without_data) {
-        refused(subject, whole[..end].to_vec());
+        engine.refuses(&whole[..end]);
     }
 }
 
 fn a_module_that_begins_at_any_later_byte_is_refused(subject: &Subject) {
     let whole = small();
+    let engine = Engine::new(subject, Limits::new());
     for start in 1..whole.len() {
-        refused(subject, whole[start..].to_vec());
+        engine.refuses(&whole[start..]);
         if start > HEADER.len() {
-            refused(subject, [&HEADER[..], &whole[start..]].concat());
+            engine.refuses(&[&HEADER[..], &whole[start..]].concat());
         }
     }
 }
@@ -171,16 +201,18 @@ fn random(seed: u64) -> impl FnMut() -> u64 {
 }
 
 fn random_bytes_behind_a_header_are_refused(subject: &Subject) {
+    let engine = Engine::new(subject, Limits::new());
     let mut next = random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..500 {
         let length = next() as usize % 300;
         let bytes: Vec<u8> = HEADER.iter().copied().chain((0..length).map(|_| next() as u8)).collect();
-        refused(subject, bytes);
+        engine.refuses(&bytes);
     }
 }
 
 fn random_sections_are_refused(subject: &Subject) {
     // In order, with true sizes and small counts, so that some get past the first checks.
+    let engine = Engine::new(subject, Limits::new());
     let mut next = random(0x2545_f491_4f6c_dd1d);
     for _ in 0..500 {
         let mut bytes = HEADER.to_vec();
@@ -191,7 +223,7 @@ fn random_sections_are_refused(subject: &Subject) {
             bytes.extend(leb(content.len() as u64));
             bytes.extend(content);
         }
-        refused(subject, bytes);
+        engine.refuses(&bytes);
     }
 }
 
