@@ -334,9 +334,9 @@ fn a_dropped_start_leaves_nothing(subject: &Subject) {
 
 fn ten_thousand_dropped_calls_leak_nothing(subject: &Subject) {
     // A drop in guest code takes up to a tick, so those are the fewest.
-    const IN_GUEST: usize = 600;
-    const IN_HOST_CALL: usize = 4_700;
-    const QUEUED: usize = 4_700;
+    const IN_GUEST: usize = 200;
+    const IN_HOST_CALL: usize = 4_900;
+    const QUEUED: usize = 4_900;
 
     let alive = Arc::new(AtomicI64::new(0));
     runtime().block_on(async {

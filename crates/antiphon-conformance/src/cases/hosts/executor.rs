@@ -62,11 +62,11 @@ fn lateness(subject: &Subject, time: Duration) -> Vec<Duration> {
 }
 
 fn beside_a_spinning_guest_timers_fire_within_two_ticks(subject: &Subject) {
-    // A busy machine can spoil a measurement but never improve it, so the best of three counts.
+    // A busy machine can spoil a measurement but never improve it, so the best of eight counts.
     let mut best = Duration::MAX;
-    for _ in 0..3 {
-        let late = lateness(subject, Duration::from_secs(3));
-        assert!(late.len() > 100, "only {} timers fired in 3 s", late.len());
+    for _ in 0..8 {
+        let late = lateness(subject, Duration::from_secs(1));
+        assert!(late.len() > 33, "only {} timers fired in 1 s", late.len());
         let at = |percent: usize| late[(late.len() * percent / 100).min(late.len() - 1)];
         println!(
             "beside a spinning guest, {} timers of 5 ms were late by: median {:?}, 99th percentile {:?}, most {:?}",

@@ -10,7 +10,8 @@ use crate::cases::SPIN;
 use crate::suite::{Case, Guest, Log, Need, Subject, case};
 use crate::support::{Failure, deadline_in, timed, took};
 
-const MS: Duration = Duration::from_millis(1);
+/// The deadline of every call: a few ticks, because a guest spins until it.
+const DEADLINE: Duration = Duration::from_millis(30);
 const NEEDS: &[Need] = &[Need::Deadline];
 const NEEDS_WASI: &[Need] = &[Need::Deadline, Need::Wasi];
 
@@ -56,7 +57,7 @@ pub(super) const CASES: &[Case] = &[
 /// Returns a guest with 64 MiB of memory that only its deadline ends.
 fn endless(body: &str) -> Guest {
     Guest::with_memory(r#"(memory (export "memory") 1024)"#, body)
-        .limits(Limits::new().deadline(60 * MS).host_calls(u64::MAX).host_call_bytes(u64::MAX))
+        .limits(Limits::new().deadline(DEADLINE).host_calls(u64::MAX).host_call_bytes(u64::MAX))
         .log(&Log::default())
 }
 
@@ -75,7 +76,7 @@ fn ends(subject: &Subject, guest: Guest) {
     let (error, elapsed) = timed(|| host.call("run", b"").unwrap_err());
     Failure::DEADLINE_IN_GUEST.check(&error);
     deadline_in(&error, Phase::Guest);
-    took(elapsed, 60 * MS);
+    took(elapsed, DEADLINE);
     assert_eq!(host.count_at_leisure(), 1, "the instance is discarded");
 }
 
@@ -251,7 +252,7 @@ fn growing_for_as_long_as_it_goes(subject: &Subject) {
              (i32.const 1) (i32.const 65536))))
          (br $again))
        unreachable)";
-    ends(subject, Guest::new(body).limits(Limits::new().deadline(60 * MS)));
+    ends(subject, Guest::new(body).limits(Limits::new().deadline(DEADLINE)));
 }
 
 fn asking_for_the_largest_request(subject: &Subject) {
@@ -260,7 +261,7 @@ fn asking_for_the_largest_request(subject: &Subject) {
     let (error, elapsed) = timed(|| host.call_with(request).unwrap_err());
     Failure::DEADLINE_IN_GUEST.check(&error);
     deadline_in(&error, Phase::Guest);
-    took(elapsed, 60 * MS);
+    took(elapsed, DEADLINE);
     assert_eq!(host.count_at_leisure(), 1);
 }
 
@@ -293,7 +294,7 @@ fn calling_a_host_that_answers_largely(subject: &Subject) {
     let host = subject.host(looping(call).answers(move |_| Ok(answer.clone())));
     let (error, elapsed) = timed(|| host.call("run", b"").unwrap_err());
     assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "{error:#?}");
-    took(elapsed, 60 * MS);
+    took(elapsed, DEADLINE);
     assert_eq!(host.count_at_leisure(), 1);
 }
 
@@ -377,22 +378,23 @@ fn in_the_call_after_a_trap(subject: &Subject) {
         "(func $run (param $op i32) (param $msg i32) (result i32)
            (if (local.get $msg) (then unreachable)) (call $spin) (i32.const 1))",
     );
-    let host = subject.host(guest.limits(Limits::new().deadline(60 * MS)));
+    let host = subject.host(guest.limits(Limits::new().deadline(DEADLINE)));
     Failure::TRAPPED.check(&host.call("run", b"trap").unwrap_err());
     let (error, elapsed) = timed(|| host.call("run", b"").unwrap_err());
     // The rebuild is part of the call, and its time counts from the call's start.
     deadline_in(&error, Phase::Guest);
-    took(elapsed, 60 * MS);
+    took(elapsed, DEADLINE);
     assert_eq!(host.count_at_leisure(), 1);
 }
 
 fn in_every_call_of_many(subject: &Subject) {
     let host = subject.host(Guest::new(SPIN));
+    let deadline = Duration::from_millis(20);
     for _ in 0..10 {
-        let request = Request::new("run", b"").deadline(20 * MS);
+        let request = Request::new("run", b"").deadline(deadline);
         let (error, elapsed) = timed(|| host.call_with(request).unwrap_err());
         Failure::DEADLINE_IN_GUEST.check(&error);
-        took(elapsed, 20 * MS);
+        took(elapsed, deadline);
     }
     assert_eq!(host.count_at_leisure(), 1);
 }

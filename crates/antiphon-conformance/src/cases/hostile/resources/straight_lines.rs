@@ -10,7 +10,8 @@ use antiphon::{Bytes, Limits, Request};
 use crate::suite::{Case, Guest, Log, Need, Subject, case};
 use crate::support::{Failure, cause, deadline_in, timed, took};
 
-const MS: Duration = Duration::from_millis(1);
+/// The deadline of every call and start.
+const DEADLINE: Duration = Duration::from_millis(30);
 const NEEDS: &[Need] = &[Need::Deadline];
 const NEEDS_WASI: &[Need] = &[Need::Deadline, Need::Wasi];
 
@@ -30,7 +31,7 @@ pub(super) const CASES: &[Case] = &[
 /// quickly.
 const LINE: usize = 2000;
 
-/// Returns a guest that runs `piece` `times` times and has 60 ms for it.
+/// Returns a guest that runs `piece` `times` times and has [`DEADLINE`] for it.
 fn line(times: usize, piece: &str, before: &str) -> Guest {
     Guest::with_memory(
         r#"(memory (export "memory") 1024)"#,
@@ -42,7 +43,7 @@ fn line(times: usize, piece: &str, before: &str) -> Guest {
             piece.repeat(times)
         ),
     )
-    .limits(Limits::new().deadline(60 * MS))
+    .limits(Limits::new().deadline(DEADLINE))
     .log(&Log::default())
 }
 
@@ -52,8 +53,8 @@ fn ends(subject: &Subject, guest: Guest) {
     let host = subject.host(guest);
     let request = Request::new("run", vec![7; 4 << 20]);
     let (result, elapsed) = timed(|| host.call_with(request));
-    let Err(error) = result else { panic!("answered after {elapsed:?}, with a deadline of 60 ms") };
-    took(elapsed, 60 * MS);
+    let Err(error) = result else { panic!("answered after {elapsed:?}, with a deadline of {DEADLINE:?}") };
+    took(elapsed, DEADLINE);
     Failure::DEADLINE_IN_GUEST.check(&error);
     deadline_in(&error, Phase::Guest);
     assert_eq!(host.count_at_leisure(), 1);
@@ -114,10 +115,10 @@ fn in_the_start(subject: &Subject) {
             r#"(memory (export "memory") 1024)"#,
             &format!("(func $early {piece}) (func $run (param i32 i32) (result i32) (i32.const 1)) {place}"),
         );
-        let guest = guest.limits(Limits::new().init_deadline(60 * MS));
+        let guest = guest.limits(Limits::new().init_deadline(DEADLINE));
         let factory = subject.factory(&guest).expect("a module that compiles");
         let (error, elapsed) = timed(|| subject.start_on(&*factory, guest).err());
-        took(elapsed, 60 * MS);
+        took(elapsed, DEADLINE);
         let error = error.expect("a start that takes longer than it may");
         Failure::INIT_FAILED.check(&error);
         assert_eq!(cause(&error).kind(), ErrorKind::DeadlineExceeded);

@@ -57,7 +57,7 @@ const IMPORTS: &str = r#"
 const BADF: i32 = 8;
 const INVAL: i32 = 28;
 
-const DEADLINE: Duration = Duration::from_millis(80);
+const DEADLINE: Duration = Duration::from_millis(40);
 
 fn guest(body: &str) -> Guest {
     Guest::new(&format!("{IMPORTS} {body}"))
