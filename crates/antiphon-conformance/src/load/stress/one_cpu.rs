@@ -11,5 +11,5 @@ pub(super) const CASES: &[Case] =
     &[case!(one_cpu::deadlines_hold_with_a_quarter_of_a_processor_each).only(MODES).needs(NEEDS)];
 
 fn deadlines_hold_with_a_quarter_of_a_processor_each(subject: &Subject) {
-    hold(subject, 1, Crowd { at_once: 4, rounds: 8 * scale() }, |_| ());
+    hold(subject, 1, Crowd { at_once: 4, rounds: 8 * scale(), engines: 1 }, |_| ());
 }

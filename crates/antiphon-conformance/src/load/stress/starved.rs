@@ -87,7 +87,7 @@ fn calls(host: &crate::suite::Host, burners: usize) {
     let gaps = Gaps::watch();
     let (mut answered, mut early, mut late) = (Latencies::new(), Latencies::new(), 0);
     let begun = Instant::now();
-    for _ in 0..200 * scale() {
+    for _ in 0..100 * scale() {
         // On a busy machine each call takes long, so the time of all calls is bounded.
         if begun.elapsed() > PATIENCE * scale() as u32 {
             break;
