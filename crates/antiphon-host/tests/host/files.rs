@@ -8,9 +8,16 @@ use std::time::Duration;
 
 use antiphon::{Limits, LogLine, LogStream, WapcHost, WapcHostAsync, WasiParams, block_on};
 use antiphon_host::{EngineKind, EngineOptions};
+use tempfile::TempDir;
 
 fn guests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests")
+}
+
+/// Returns an empty directory, in memory where the system has a place for that: the programs make
+/// thousands of files, which costs a disk most of the time of these tests.
+fn empty() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Compiles a program for this system, and returns what it prints in an empty directory.
@@ -19,7 +26,7 @@ fn on_the_system(mut compiler: Command) -> String {
     let program = folder.path().join("program");
     let compiled = compiler.arg("-o").arg(&program).output().unwrap();
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-    let directory = tempfile::tempdir().unwrap();
+    let directory = empty();
     let ran = Command::new(program).arg(directory.path()).output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     String::from_utf8(ran.stdout).unwrap()
@@ -28,7 +35,7 @@ fn on_the_system(mut compiler: Command) -> String {
 /// Runs a program in a guest, and returns what it prints in an empty directory. It runs when the
 /// guest is started.
 fn in_a_guest(engine: EngineKind, module: &[u8], asynchronous: bool) -> String {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = empty();
     let argv = vec!["files".to_owned(), "/data".to_owned()];
     let options = EngineOptions::new()
         .dir(directory.path(), "/data")

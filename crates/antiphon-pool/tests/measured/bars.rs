@@ -275,7 +275,7 @@ fn overload(engine: EngineKind, time: Duration) -> Overload {
 #[test]
 fn ten_times_too_much_is_refused_quickly_and_the_rest_is_served() {
     let _alone = alone();
-    let time = Duration::from_secs(full_or(60, 3));
+    let time = Duration::from_secs(full_or(60, 2));
     // In an unoptimised build the refused callers take much processor time themselves, and wait for
     // processors.
     let (share, arrival) = if cfg!(debug_assertions) { (0.75, 1000) } else { (0.9, 10) };

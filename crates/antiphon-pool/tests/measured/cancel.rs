@@ -265,7 +265,7 @@ fn calls_that_are_dropped_anywhere_leave_nothing_behind_in_memory() {
     let factory = TestFactory::new(engine()).module(&b"one"[..], engine()).module(&b"two"[..], engine());
     let case =
         Case { name: "in memory".into(), factory: Arc::new(factory), modules, guests: Some(guests.clone()) };
-    everything_returns(&case, full_or(250_000, 20_000));
+    everything_returns(&case, full_or(250_000, 10_000));
 }
 
 #[test]
