@@ -1,0 +1,213 @@
+//! Makes routes of grants.
+
+use std::sync::Arc;
+
+use antiphon::{
+    Bytes, HostCall, HostCallError, HostHandler, HostHandlerAsync, HostRouter, Route, async_trait, handler_fn,
+};
+
+use crate::config::{Config, Secrets};
+use crate::gate::{Gate, Gated, GatedAtOnce, Serve, ServeAtOnce};
+use crate::keyvalue::Keyvalue;
+use crate::logging::Logging;
+use crate::module::Modules;
+use crate::text::quoted;
+use crate::{Backends, Code, Fault, Grant, GrantError, Grants};
+
+/// The namespaces of host calls, each with what grants it.
+const NAMESPACES: [(&str, &str); 6] = [
+    ("keyvalue", "keyvalue = { ... }"),
+    ("http", "http = { ... }"),
+    ("config", "config = { ... }"),
+    ("secrets", "config = { NAME = { file = \"...\" } }"),
+    ("logging", "logging = {}"),
+    ("module", "module = { names = [...] }"),
+];
+
+impl Grants {
+    /// Makes the routes of a module. They serve the namespaces `keyvalue`, `http`, `config`,
+    /// `secrets`, `logging` and `module`, and refuse what is not granted there.
+    ///
+    /// All instances of the module share the routes, and with them the budgets of the module: make
+    /// them once, and share the router in an [`Arc`]. Secrets are read now.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check), and a grant of something that is not behind it: a store
+    /// that `backends` lacks, or a secret that cannot be read.
+    pub fn routes(&self, module: &str, backends: &Backends) -> Result<Vec<Route>, GrantError> {
+        self.check()?;
+        let mut routes = Vec::new();
+        for (namespace, example) in NAMESPACES {
+            let mut names = Vec::new();
+            for (place, grant) in self.0.iter().enumerate() {
+                let made = grant.handler(namespace, module, backends);
+                if let Some(handler) = made.map_err(|(key, text)| GrantError::new(place, key, text))? {
+                    names.push((grant.binding(), Arc::new(handler)));
+                }
+            }
+            if let [(only, handler)] = names.as_slice()
+                && *only != "default"
+            {
+                routes.push(route(namespace, "default", handler));
+            }
+            for (name, handler) in &names {
+                routes.push(route(namespace, name, handler));
+                if names.len() == 1 || *name == "default" {
+                    routes.push(route(namespace, "", handler));
+                }
+            }
+            let names = names.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+            routes.push(refusal(namespace, &not_granted(namespace, example, module, &names)));
+        }
+        Ok(routes)
+    }
+
+    /// Makes a router that has the routes of a module and no others.
+    ///
+    /// # Errors
+    /// Those of [`routes`](Self::routes).
+    pub fn router(&self, module: &str, backends: &Backends) -> Result<HostRouter, GrantError> {
+        Ok(self.routes(module, backends)?.into_iter().fold(HostRouter::new(), HostRouter::route))
+    }
+}
+
+fn route(namespace: &str, binding: &str, handler: &Arc<Granted>) -> Route {
+    Route::any().binding(binding).namespace(namespace).handler_async(Arc::clone(handler))
+}
+
+fn refusal(namespace: &str, text: &str) -> Route {
+    let fault = Fault::new(Code::NotGranted, text);
+    Route::any().namespace(namespace).handler(handler_fn(move |_| Err(fault.clone().into())))
+}
+
+/// Says what to write into the configuration.
+fn not_granted(namespace: &str, example: &str, module: &str, names: &[&str]) -> String {
+    if names.is_empty() {
+        let module = key(module);
+        return format!(
+            "this module has no grant for {namespace}; add a [[modules.{module}.grant]] table with {example}"
+        );
+    }
+    let names = names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    format!("this module has no grant for {namespace} with the name that the host call has; it has {names}")
+}
+
+/// Writes a name as a key of TOML.
+fn key(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { format!("{name:?}") }
+}
+
+/// What is wrong with a grant: the key, and a sentence.
+pub(crate) type Wrong = (&'static str, String);
+
+impl Grant {
+    /// Makes the handler of a namespace, if this grant grants it.
+    fn handler(
+        &self,
+        namespace: &'static str,
+        module: &str,
+        backends: &Backends,
+    ) -> Result<Option<Granted>, Wrong> {
+        match namespace {
+            "keyvalue" => self.keyvalue.as_ref().map(|grant| {
+                let gate = Gate::new(namespace, grant.max_calls_per_second, grant.max_concurrent);
+                let served = Keyvalue::new(grant, module, backends)?;
+                Ok(Granted::waits(gate, served, (grant.max_calls, grant.max_bytes)))
+            }),
+            "http" => self.http.as_ref().map(|grant| granted_http(grant, backends)),
+            "config" => self.config.as_ref().map(|grant| {
+                Ok(Granted::at_once(Gate::new(namespace, None, None), Config::new(grant), (None, None)))
+            }),
+            "secrets" => {
+                self.config.as_ref().and_then(|grant| {
+                    let secrets = Secrets::new(grant, backends).transpose()?;
+                    Some(secrets.map(|secrets| {
+                        Granted::at_once(Gate::new(namespace, None, None), secrets, (None, None))
+                    }))
+                })
+            }
+            "logging" => self.logging.as_ref().map(|grant| {
+                let served = Logging::new(grant, backends);
+                Ok(Granted::at_once(Gate::new(namespace, None, None), served, (grant.max_calls, None)))
+            }),
+            _ => self.module.as_ref().map(|grant| {
+                let gate = Gate::new(namespace, grant.max_calls_per_second, grant.max_concurrent);
+                let served = Modules::new(grant, backends)?;
+                Ok(Granted::waits(gate, served, (grant.max_calls, grant.max_bytes)))
+            }),
+        }
+        .transpose()
+    }
+}
+
+#[cfg(feature = "http")]
+fn granted_http(grant: &crate::HttpGrant, backends: &Backends) -> Result<Granted, Wrong> {
+    let gate = Gate::new("http", grant.max_calls_per_second, grant.max_concurrent);
+    let served = crate::http::Http::new(grant, backends)?;
+    Ok(Granted::waits(gate, served, (grant.max_calls, grant.max_bytes)))
+}
+
+#[cfg(not(feature = "http"))]
+fn granted_http(_: &crate::HttpGrant, _: &Backends) -> Result<Granted, Wrong> {
+    Err(("http", "this program was built without the feature `http`".into()))
+}
+
+/// A grant as a handler: its budgets for one guest call, then its gate, then what serves it.
+///
+/// The bindings that lead to a grant share its budgets, so these are on a route of its own.
+struct Granted(HostRouter);
+
+/// The host calls and the bytes of one guest call.
+type PerCall = (Option<u64>, Option<u64>);
+
+impl Granted {
+    fn waits(gate: Gate, served: impl Serve, per_call: PerCall) -> Self {
+        Self::behind(per_call, |route| route.handler_async(Gated(gate, served)))
+    }
+
+    fn at_once(gate: Gate, served: impl ServeAtOnce, per_call: PerCall) -> Self {
+        Self::behind(per_call, |route| route.handler(GatedAtOnce(gate, served)))
+    }
+
+    fn behind((calls, bytes): PerCall, with_handler: impl FnOnce(Route) -> Route) -> Self {
+        let mut route = Route::any();
+        if let Some(calls) = calls {
+            route = route.max_calls(calls);
+        }
+        if let Some(bytes) = bytes {
+            route = route.max_bytes(bytes);
+        }
+        Self(HostRouter::new().route(with_handler(route)))
+    }
+}
+
+/// Gives a refusal of the core its code. The core refuses only what is over budget here, and its
+/// texts begin so; those of capabilities begin with a code.
+fn coded(error: HostCallError) -> HostCallError {
+    let text = error.to_string();
+    if text.starts_with("host call ") { Fault::new(Code::Budget, text).into() } else { error }
+}
+
+#[async_trait]
+impl HostHandlerAsync for Granted {
+    async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        HostHandlerAsync::handle(&self.0, call).await.map_err(coded)
+    }
+
+    fn at_once(&self) -> Option<&dyn HostHandler> {
+        self.0.at_once().is_some().then_some(self)
+    }
+}
+
+impl HostHandler for Granted {
+    fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
+        HostHandler::handle(&self.0, call).map_err(coded)
+    }
+}
+
+/// Refuses an operation that a capability does not have.
+pub(crate) fn no_operation(call: &HostCall<'_>, known: &str) -> Fault {
+    let (namespace, operation) = (call.namespace, call.operation);
+    Fault::invalid(format!("{namespace} has no operation {}; it has {known}", quoted(operation)))
+}
