@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::logging::Sink;
-use crate::{CallModule, GuestLine, ReadSecret, Store, read_reference};
+use crate::observe::Observer;
+use crate::{CallModule, GuestLine, HostCallEnd, ReadSecret, Store, read_reference};
 
 /// What stands behind the grants of all modules of a program: stores, clients, other modules.
 ///
@@ -19,6 +20,7 @@ pub struct Backends {
     pub(crate) modules: Option<Arc<dyn CallModule>>,
     pub(crate) secrets: Arc<dyn ReadSecret>,
     pub(crate) log: Option<Sink>,
+    pub(crate) observer: Option<Observer>,
 }
 
 impl Backends {
@@ -32,6 +34,7 @@ impl Backends {
             modules: None,
             secrets: Arc::new(read_reference),
             log: None,
+            observer: None,
         }
     }
 
@@ -64,6 +67,13 @@ impl Backends {
     /// thread and must not block.
     pub fn log(mut self, sink: impl Fn(GuestLine<'_>) + Send + Sync + 'static) -> Self {
         self.log = Some(Arc::new(sink));
+        self
+    }
+
+    /// Sets a function that is told of each host call of a capability when it ends, refused ones
+    /// included. It runs on the guest's thread and must not block.
+    pub fn observe(mut self, observer: impl Fn(HostCallEnd<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 }

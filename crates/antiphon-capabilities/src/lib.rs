@@ -49,6 +49,7 @@ mod info;
 mod keyvalue;
 mod logging;
 mod module;
+mod observe;
 mod routes;
 mod text;
 mod wire;
@@ -71,6 +72,7 @@ pub use keyvalue::{Durability, Entry, List, MemoryStore, Page, Put, Store, Store
 pub use keyvalue::{RedbError, RedbStore};
 pub use logging::{GuestLine, Level};
 pub use module::{CallModule, ModuleCall};
+pub use observe::HostCallEnd;
 
 /// The examples of the README.
 #[cfg(doctest)]

@@ -21,7 +21,7 @@ const LONGEST: usize = 8 << 10;
 const MOST_FIELDS: usize = 32;
 
 /// How serious a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Every step.
@@ -50,7 +50,8 @@ impl Level {
     }
 }
 
-/// One line that a guest logged. Control characters are escaped and lengths are bounded.
+/// One line that a guest logged. Control characters in the message and the fields are escaped, and
+/// their lengths are bounded.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct GuestLine<'a> {
@@ -62,7 +63,7 @@ pub struct GuestLine<'a> {
     pub fields: &'a str,
     /// The host that runs the guest.
     pub host_id: u64,
-    /// Whose call it is; empty if the call's context does not say.
+    /// Whose call it is, as the embedder said; empty if the call's context does not say.
     pub call: &'a CallInfo,
 }
 

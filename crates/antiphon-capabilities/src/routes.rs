@@ -11,6 +11,7 @@ use crate::gate::{Gate, Gated, GatedAtOnce, Serve, ServeAtOnce};
 use crate::keyvalue::Keyvalue;
 use crate::logging::Logging;
 use crate::module::Modules;
+use crate::observe::{Observed, Observer};
 use crate::text::quoted;
 use crate::{Backends, Code, Fault, Grant, GrantError, Grants};
 
@@ -41,8 +42,12 @@ impl Grants {
             let mut names = Vec::new();
             for (place, grant) in self.0.iter().enumerate() {
                 let made = grant.handler(namespace, module, backends);
-                if let Some(handler) = made.map_err(|(key, text)| GrantError::new(place, key, text))? {
-                    names.push((grant.binding(), Arc::new(handler)));
+                if let Some(router) = made.map_err(|(key, text)| GrantError::new(place, key, text))? {
+                    let observer = backends.observer.clone();
+                    names.push((
+                        grant.binding(),
+                        Arc::new(Granted { router, capability: namespace, observer }),
+                    ));
                 }
             }
             if let [(only, handler)] = names.as_slice()
@@ -57,7 +62,8 @@ impl Grants {
                 }
             }
             let names = names.iter().map(|(name, _)| *name).collect::<Vec<_>>();
-            routes.push(refusal(namespace, &not_granted(namespace, example, module, &names)));
+            let fault = Fault::new(Code::NotGranted, not_granted(namespace, example, module, &names));
+            routes.push(refusal(namespace, fault, backends.observer.clone()));
         }
         Ok(routes)
     }
@@ -75,9 +81,11 @@ fn route(namespace: &str, binding: &str, handler: &Arc<Granted>) -> Route {
     Route::any().binding(binding).namespace(namespace).handler_async(Arc::clone(handler))
 }
 
-fn refusal(namespace: &str, text: &str) -> Route {
-    let fault = Fault::new(Code::NotGranted, text);
-    Route::any().namespace(namespace).handler(handler_fn(move |_| Err(fault.clone().into())))
+fn refusal(namespace: &'static str, fault: Fault, observer: Option<Observer>) -> Route {
+    Route::any().namespace(namespace).handler(handler_fn(move |call| {
+        let observed = Observed::begin(observer.as_ref(), namespace, &call);
+        ended(observed, Err(fault.clone().into()))
+    }))
 }
 
 /// Says what to write into the configuration.
@@ -108,33 +116,30 @@ impl Grant {
         namespace: &'static str,
         module: &str,
         backends: &Backends,
-    ) -> Result<Option<Granted>, Wrong> {
+    ) -> Result<Option<HostRouter>, Wrong> {
         match namespace {
             "keyvalue" => self.keyvalue.as_ref().map(|grant| {
                 let gate = Gate::new(namespace, grant.max_calls_per_second, grant.max_concurrent);
                 let served = Keyvalue::new(grant, module, backends)?;
-                Ok(Granted::waits(gate, served, (grant.max_calls, grant.max_bytes)))
+                Ok(waits(gate, served, (grant.max_calls, grant.max_bytes)))
             }),
             "http" => self.http.as_ref().map(|grant| granted_http(grant, backends)),
-            "config" => self.config.as_ref().map(|grant| {
-                Ok(Granted::at_once(Gate::new(namespace, None, None), Config::new(grant), (None, None)))
+            "config" => self
+                .config
+                .as_ref()
+                .map(|grant| Ok(at_once(Gate::new(namespace, None, None), Config::new(grant), (None, None)))),
+            "secrets" => self.config.as_ref().and_then(|grant| {
+                let secrets = Secrets::new(grant, backends).transpose()?;
+                Some(secrets.map(|secrets| at_once(Gate::new(namespace, None, None), secrets, (None, None))))
             }),
-            "secrets" => {
-                self.config.as_ref().and_then(|grant| {
-                    let secrets = Secrets::new(grant, backends).transpose()?;
-                    Some(secrets.map(|secrets| {
-                        Granted::at_once(Gate::new(namespace, None, None), secrets, (None, None))
-                    }))
-                })
-            }
             "logging" => self.logging.as_ref().map(|grant| {
                 let served = Logging::new(grant, backends);
-                Ok(Granted::at_once(Gate::new(namespace, None, None), served, (grant.max_calls, None)))
+                Ok(at_once(Gate::new(namespace, None, None), served, (grant.max_calls, None)))
             }),
             _ => self.module.as_ref().map(|grant| {
                 let gate = Gate::new(namespace, grant.max_calls_per_second, grant.max_concurrent);
                 let served = Modules::new(grant, backends)?;
-                Ok(Granted::waits(gate, served, (grant.max_calls, grant.max_bytes)))
+                Ok(waits(gate, served, (grant.max_calls, grant.max_bytes)))
             }),
         }
         .transpose()
@@ -142,44 +147,47 @@ impl Grant {
 }
 
 #[cfg(feature = "http")]
-fn granted_http(grant: &crate::HttpGrant, backends: &Backends) -> Result<Granted, Wrong> {
+fn granted_http(grant: &crate::HttpGrant, backends: &Backends) -> Result<HostRouter, Wrong> {
     let gate = Gate::new("http", grant.max_calls_per_second, grant.max_concurrent);
     let served = crate::http::Http::new(grant, backends)?;
-    Ok(Granted::waits(gate, served, (grant.max_calls, grant.max_bytes)))
+    Ok(waits(gate, served, (grant.max_calls, grant.max_bytes)))
 }
 
 #[cfg(not(feature = "http"))]
-fn granted_http(_: &crate::HttpGrant, _: &Backends) -> Result<Granted, Wrong> {
+fn granted_http(_: &crate::HttpGrant, _: &Backends) -> Result<HostRouter, Wrong> {
     Err(("http", "this program was built without the feature `http`".into()))
 }
 
-/// A grant as a handler: its budgets for one guest call, then its gate, then what serves it.
+/// A grant as a handler.
 ///
-/// The bindings that lead to a grant share its budgets, so these are on a route of its own.
-struct Granted(HostRouter);
+/// The bindings that lead to a grant share its budgets for one guest call, so these are on a route
+/// of its own, behind which are the gate and what serves the grant.
+struct Granted {
+    router: HostRouter,
+    capability: &'static str,
+    observer: Option<Observer>,
+}
 
 /// The host calls and the bytes of one guest call.
 type PerCall = (Option<u64>, Option<u64>);
 
-impl Granted {
-    fn waits(gate: Gate, served: impl Serve, per_call: PerCall) -> Self {
-        Self::behind(per_call, |route| route.handler_async(Gated(gate, served)))
-    }
+fn waits(gate: Gate, served: impl Serve, per_call: PerCall) -> HostRouter {
+    behind(per_call, |route| route.handler_async(Gated(gate, served)))
+}
 
-    fn at_once(gate: Gate, served: impl ServeAtOnce, per_call: PerCall) -> Self {
-        Self::behind(per_call, |route| route.handler(GatedAtOnce(gate, served)))
-    }
+fn at_once(gate: Gate, served: impl ServeAtOnce, per_call: PerCall) -> HostRouter {
+    behind(per_call, |route| route.handler(GatedAtOnce(gate, served)))
+}
 
-    fn behind((calls, bytes): PerCall, with_handler: impl FnOnce(Route) -> Route) -> Self {
-        let mut route = Route::any();
-        if let Some(calls) = calls {
-            route = route.max_calls(calls);
-        }
-        if let Some(bytes) = bytes {
-            route = route.max_bytes(bytes);
-        }
-        Self(HostRouter::new().route(with_handler(route)))
+fn behind((calls, bytes): PerCall, with_handler: impl FnOnce(Route) -> Route) -> HostRouter {
+    let mut route = Route::any();
+    if let Some(calls) = calls {
+        route = route.max_calls(calls);
     }
+    if let Some(bytes) = bytes {
+        route = route.max_bytes(bytes);
+    }
+    HostRouter::new().route(with_handler(route))
 }
 
 /// Gives a refusal of the core its code. The core refuses only what is over budget here, and its
@@ -189,20 +197,31 @@ fn coded(error: HostCallError) -> HostCallError {
     if text.starts_with("host call ") { Fault::new(Code::Budget, text).into() } else { error }
 }
 
+/// Ends a host call: its error has a code, and the observer knows it.
+fn ended(observed: Option<Observed<'_>>, said: Result<Bytes, HostCallError>) -> Result<Bytes, HostCallError> {
+    let said = said.map_err(coded);
+    if let Some(observed) = observed {
+        observed.end(&said);
+    }
+    said
+}
+
 #[async_trait]
 impl HostHandlerAsync for Granted {
     async fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
-        HostHandlerAsync::handle(&self.0, call).await.map_err(coded)
+        let observed = Observed::begin(self.observer.as_ref(), self.capability, &call);
+        ended(observed, HostHandlerAsync::handle(&self.router, call).await)
     }
 
     fn at_once(&self) -> Option<&dyn HostHandler> {
-        self.0.at_once().is_some().then_some(self)
+        self.router.at_once().is_some().then_some(self)
     }
 }
 
 impl HostHandler for Granted {
     fn handle(&self, call: HostCall<'_>) -> Result<Bytes, HostCallError> {
-        HostHandler::handle(&self.0, call).map_err(coded)
+        let observed = Observed::begin(self.observer.as_ref(), self.capability, &call);
+        ended(observed, HostHandler::handle(&self.router, call))
     }
 }
 

@@ -175,3 +175,66 @@ async fn routes_that_never_wait_say_so() {
     let said = ask("config", "get").of_async(&host, Context::new(), "\u{7b}\"key\":\"a\"}").await;
     assert_eq!(said.unwrap(), br#"{"value":"b"}"#);
 }
+
+/// What is counted has no name that a guest chose.
+#[tokio::test]
+async fn each_host_call_is_observed_once_with_its_outcome() {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use antiphon::{Bytes, CancelHandle, Request, async_trait};
+    use antiphon_capabilities::{CallInfo, CallModule, Fault, ModuleCall};
+
+    struct Never;
+    #[async_trait]
+    impl CallModule for Never {
+        async fn call(&self, call: ModuleCall<'_>) -> Result<Bytes, Fault> {
+            match call.module {
+                "fails" => Err(antiphon::Error::new(antiphon::ErrorKind::Overloaded, "full: really").into()),
+                _ => std::future::pending().await,
+            }
+        }
+    }
+
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let theirs = Arc::clone(&seen);
+    let backends = backends().modules(Never).observe(move |end| {
+        assert!(end.took < Duration::from_secs(60));
+        theirs.lock().unwrap().push(format!("{} {} {}", end.call.module, end.capability, end.outcome));
+    });
+    let toml = "[[grant]]\nkeyvalue = { max_calls = 1 }\n[[grant]]\nconfig = { a = 'b' }\n
+                [[grant]]\nmodule = { names = ['*'] }";
+    let host = host_async(toml, &backends).await;
+    let info = || Context::new().with(CallInfo::new("shop", "op"));
+    for (namespace, operation, payload) in [
+        ("keyvalue", "get", r#"{"key": "k"}"#),
+        ("keyvalue", "x: y", "{}"),
+        ("config", "get", r#"{"key": "a"}"#),
+        ("http", "request", "{}"),
+        ("secrets", "get", "{}"),
+        ("module", "call", r#"{"module": "fails", "operation": "o"}"#),
+    ] {
+        let _ = ask(namespace, operation).of_async(&host, info(), payload).await;
+    }
+    let _ = ask("keyvalue", "get").times(2).of_async(&host, Context::new(), r#"{"key": "k"}"#).await;
+    let cancel = CancelHandle::new();
+    let payload = b"1\xff\xffmodule\xffcall\xff{\"module\": \"m\", \"operation\": \"o\"}".to_vec();
+    let request = Request::new("ask", payload).context(info()).cancel(cancel.clone());
+    let (said, ()) = tokio::join!(host.call_with(request), async {
+        tokio::task::yield_now().await;
+        cancel.cancel();
+    });
+    assert_eq!(said.unwrap_err().kind(), antiphon::ErrorKind::Cancelled);
+    let expected = [
+        "shop keyvalue ok",
+        "shop keyvalue invalid_request",
+        "shop config ok",
+        "shop http not_granted",
+        "shop secrets not_granted",
+        "shop module overloaded",
+        " keyvalue ok",
+        " keyvalue budget",
+        "shop module ended",
+    ];
+    assert_eq!(*seen.lock().unwrap(), expected);
+}

@@ -48,6 +48,23 @@ fn values_revisions_and_expiry_survive_a_restart() {
 }
 
 #[test]
+fn a_durable_write_is_in_the_file_when_it_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("store"), folder.path().join("copy"));
+    let store = RedbStore::open(&path).unwrap();
+    for value in ["1", "2", "3"] {
+        // What waits for the disk goes there with it.
+        block_on(store.put(Put::new("other", value).durability(Durability::Eventual))).unwrap();
+        block_on(store.put(Put::new("k", value))).unwrap();
+        std::fs::copy(&path, &copy).unwrap();
+        let crashed = RedbStore::open(&copy).unwrap();
+        for key in ["k", "other"] {
+            assert_eq!(block_on(crashed.get(key)).unwrap().unwrap().value, value, "{key}");
+        }
+    }
+}
+
+#[test]
 fn eventual_writes_reach_the_disk_within_a_second_or_so() {
     let folder = tempfile::tempdir().unwrap();
     let (path, copy) = (folder.path().join("store"), folder.path().join("copy"));

@@ -18,7 +18,8 @@ use crate::{Backends, Code, ConfigGrant, Fault};
 pub use secret::{ReadSecret, Secret, SecretReference, read_reference};
 
 /// A value that a `config` grant gives.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum ConfigValue {
     /// A text, which guests read with `config`. A number or a boolean is kept as its text.

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The largest secret, in bytes.
 const LARGEST: u64 = 64 << 10;
@@ -42,8 +42,8 @@ impl fmt::Debug for Secret {
 }
 
 /// Where a secret is read from. A configuration holds this instead of the secret.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Written")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "Written", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum SecretReference {
     /// The path of a file. One line break at its end is left out.

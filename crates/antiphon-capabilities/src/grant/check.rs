@@ -209,5 +209,16 @@ mod tests {
         let http = grants.0[1].http.as_ref().unwrap();
         assert_eq!((http.response, http.timeout.as_millis()), (256 << 10, 1000));
         assert_eq!(grants.0[0].keyvalue.as_ref().unwrap().max_bytes, Some(65_536));
+
+        // What is written is read as it was.
+        let written = toml::to_string(&std::collections::BTreeMap::from([("grant", grants)])).unwrap();
+        let again: std::collections::BTreeMap<String, Grants> = toml::from_str(&written).unwrap();
+        assert_eq!(&again["grant"], grants, "{written}");
+        let json = serde_json::to_string(grants).unwrap();
+        assert_eq!(&serde_json::from_str::<Grants>(&json).unwrap(), grants, "{json}");
+        assert!(
+            json.contains(r#""timeout":"1s""#) && json.contains(r#"{"file":"/run/secrets/rates"}"#),
+            "{json}"
+        );
     }
 }

@@ -8,10 +8,10 @@ use std::fmt;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{ConfigValue, Durability, Level, Origin};
-use units::{duration, size, size_or_none};
+use units::{duration, size, size_or_none, write_duration};
 
 /// The grants of one module. An empty list grants nothing.
 ///
@@ -29,29 +29,35 @@ use units::{duration, size, size_or_none};
 /// assert!(error.to_string().starts_with("unknown field `max_byte`"));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Grants(pub Vec<Grant>);
 
 /// One grant: exactly one of the capabilities, and optionally a name.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Grant {
     /// The binding that guests name in their host calls, at most 64 bytes. Default: `default`. A
     /// grant that is the only one of its capability is also reached by `default` and by an empty
     /// binding.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Grants values in a store.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub keyvalue: Option<KeyvalueGrant>,
     /// Grants outgoing requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpGrant>,
     /// Grants configuration values and secrets, by their names: text, numbers and booleans are read
     /// with `config`, `{ file = ".." }` and `{ env = ".." }` with `secrets`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigGrant>,
     /// Grants log lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub logging: Option<LoggingGrant>,
     /// Grants calls of other modules.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub module: Option<ModuleGrant>,
 }
 
@@ -59,7 +65,7 @@ pub struct Grant {
 pub type ConfigGrant = BTreeMap<String, ConfigValue>;
 
 /// Grants values in a store.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KeyvalueGrant {
@@ -67,6 +73,7 @@ pub struct KeyvalueGrant {
     pub store: String,
     /// What is put in front of each key, at most 256 bytes, so that the module sees nothing else of
     /// the store. Default: the module's name and a slash.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// When a write is answered: `immediate` once it is on disk, `eventual` at once, with a loss of
     /// the last second if the machine fails. Default: `immediate`.
@@ -77,16 +84,19 @@ pub struct KeyvalueGrant {
     #[serde(deserialize_with = "size")]
     pub value: u64,
     /// How many host calls one guest call makes with this grant. Default: the limit of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_calls: Option<u64>,
     /// How many bytes one guest call exchanges with this grant, requests and answers together.
     /// Default: the limit of the host.
-    #[serde(deserialize_with = "size_or_none")]
+    #[serde(deserialize_with = "size_or_none", skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
     /// How many host calls all instances of the module make with this grant in a second, on
     /// average. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_calls_per_second: Option<u32>,
     /// How many host calls of all instances of the module wait for this grant at the same time.
     /// Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent: Option<u32>,
 }
 
@@ -107,7 +117,7 @@ impl Default for KeyvalueGrant {
 }
 
 /// Grants outgoing HTTP requests.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HttpGrant {
@@ -120,7 +130,7 @@ pub struct HttpGrant {
     /// none.
     pub allow_addresses: Vec<IpNet>,
     /// How long a request may take with all of its redirects. Default: 5 s.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "write_duration")]
     pub timeout: Duration,
     /// The size of a request's body in bytes. Default: 1 MiB.
     #[serde(deserialize_with = "size")]
@@ -132,15 +142,18 @@ pub struct HttpGrant {
     /// 5.
     pub redirects: u32,
     /// How many requests one guest call makes. Default: the limit of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_calls: Option<u64>,
     /// How many bytes one guest call exchanges with this grant, requests and answers together.
     /// Default: the limit of the host.
-    #[serde(deserialize_with = "size_or_none")]
+    #[serde(deserialize_with = "size_or_none", skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
     /// How many requests all instances of the module make in a second, on average. Default: no
     /// limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_calls_per_second: Option<u32>,
     /// How many requests of all instances of the module run at the same time. Default: 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent: Option<u32>,
 }
 
@@ -163,7 +176,7 @@ impl Default for HttpGrant {
 }
 
 /// Grants log lines.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LoggingGrant {
@@ -175,6 +188,7 @@ pub struct LoggingGrant {
     pub max_lines_per_second: u32,
     /// How many lines one guest call logs, dropped ones included; what is more is refused. Default:
     /// the limit of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_calls: Option<u64>,
 }
 
@@ -185,7 +199,7 @@ impl Default for LoggingGrant {
 }
 
 /// Grants calls of other modules.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ModuleGrant {
@@ -193,14 +207,17 @@ pub struct ModuleGrant {
     /// none.
     pub names: Vec<String>,
     /// How many calls one guest call makes. Default: the limit of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_calls: Option<u64>,
     /// How many bytes one guest call exchanges with this grant, requests and answers together.
     /// Default: the limit of the host.
-    #[serde(deserialize_with = "size_or_none")]
+    #[serde(deserialize_with = "size_or_none", skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
     /// How many calls all instances of the module make in a second, on average. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_calls_per_second: Option<u32>,
     /// How many calls of all instances of the module run at the same time. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrent: Option<u32>,
 }
 

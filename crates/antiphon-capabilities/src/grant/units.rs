@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::ser::Serializer;
 
 /// A quantity that is written as a number with a unit.
 pub(super) trait Quantity: Sized {
@@ -109,6 +110,14 @@ pub(super) fn size_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result
 
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     deserializer.deserialize_any(Read::<Duration>(PhantomData))
+}
+
+/// Writes a duration so that it is read again as it was.
+pub(super) fn write_duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    match duration.subsec_millis() {
+        0 => serializer.collect_str(&format_args!("{}s", duration.as_secs())),
+        _ => serializer.collect_str(&format_args!("{}ms", duration.as_millis())),
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,10 @@ pub struct HttpClient {
 impl HttpClient {
     /// Creates a client that trusts the certificate authorities of the machine, or those of the
     /// files that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. It reads them now. Its requests run on a
-    /// runtime of tokio with I/O, whatever executor the guests run on.
+    /// runtime of tokio with I/O and time, whatever executor the guests run on.
+    ///
+    /// The guest of a synchronous host parks its thread while it waits. That must not be the only
+    /// thread of the runtime.
     ///
     /// # Errors
     /// The machine has no authority that can be read.

@@ -8,7 +8,7 @@ use antiphon::{Bytes, HostCall, async_trait, ticker};
 use hyper::Method;
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -28,6 +28,7 @@ const RESPONSE_HEADERS: usize = 128;
 const RESPONSE_HEADER_BYTES: usize = 64 << 10;
 /// Connections that are kept for the next request, for each origin.
 const KEPT: usize = 4;
+const KEPT_FOR: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +81,8 @@ impl Http {
         // Each grant has connections of its own: another one may allow other addresses.
         let client_of_grant = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(KEPT)
+            .pool_idle_timeout(KEPT_FOR)
+            .pool_timer(TokioTimer::new())
             .http1_max_headers(RESPONSE_HEADERS)
             .http1_max_buf_size(RESPONSE_HEADER_BYTES)
             .build(connector);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use antiphon::{Bytes, async_trait};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Code, Fault};
 
@@ -99,7 +99,7 @@ impl<'a> Put<'a> {
 }
 
 /// When a write is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// Once it survives a loss of power.

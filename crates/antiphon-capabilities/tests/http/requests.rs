@@ -1,13 +1,16 @@
 use std::sync::Arc;
 
 use antiphon_capabilities::{Backends, HttpClient};
+use antiphon_codec::{Codec, MessagePack};
+use base64::Engine as _;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 
-use crate::common::{ask, host as sync_host};
+use crate::common::{ask, host as sync_host, host_async};
 use crate::server::{Answer, Names, Server, answer, authority, code, get, host, host_trusting, request};
 
 const LOOPBACK: &str = "allow_addresses = ['127.0.0.1/32']";
@@ -61,7 +64,8 @@ async fn grants_share_no_connections() {
 async fn a_guest_of_a_synchronous_host_waits_on_its_own_thread() {
     let server = Server::start(|_| answer("200 OK", "", "fine")).await;
     let client = HttpClient::trusting(Handle::current(), &authority()).unwrap();
-    let url = format!("http://127.0.0.1:{}", server.port);
+    // The machine's own resolver knows this name, and may give its address in IPv6 too.
+    let url = format!("http://localhost:{}", server.port);
     let toml = format!("[[grant]]\nhttp = {{ allow = ['{url}'], {LOOPBACK} }}");
     let thread = std::thread::spawn(move || {
         let host = sync_host(&toml, &Backends::new().http(client));
@@ -219,4 +223,75 @@ async fn an_answer_to_head_or_without_content_has_no_body() {
         let said = request(&host, json!({"method": method, "url": url})).await.unwrap();
         assert_eq!((&said["status"], &said["body"]), (&json!(status), &json!("")));
     }
+}
+
+#[tokio::test]
+async fn a_request_in_messagepack_is_answered_in_it() {
+    #[derive(Serialize)]
+    struct Asked<'a> {
+        url: &'a str,
+        method: &'a str,
+        headers: &'a [(&'a str, &'a str)],
+        #[serde(with = "serde_bytes")]
+        body: &'a [u8],
+    }
+    #[derive(Deserialize)]
+    struct Said {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: serde_bytes::ByteBuf,
+    }
+    let server = Server::start(|_| answer("200 OK", "X-A: b\r\n", b"text")).await;
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let host = host(&format!("allow = ['{url}'], methods = ['PUT'], {LOOPBACK}"), &Names::default()).await;
+    let asked = Asked { url: &url, method: "PUT", headers: &[("x-b", "c")], body: b"\0\x01" };
+    let asked = MessagePack.encode(&asked).unwrap();
+    let said = ask("http", "request").of_async(&host, antiphon::Context::new(), asked).await.unwrap();
+    let Said { status, headers, body } = MessagePack.decode(&said).unwrap();
+    assert_eq!((status, &**body), (200, &b"text"[..]));
+    assert_eq!(
+        headers,
+        [("x-a".into(), "b".into()), ("content-length".into(), "4".into())] as [(String, String); 2]
+    );
+    let request = server.requests().remove(0);
+    assert!(request.contains("x-b: c\r\n") && request.ends_with("\r\n\r\n\0\x01"), "{request:?}");
+}
+
+const CHILD: &str = "ANTIPHON_TEST_PORT";
+
+/// Runs in a process whose environment names the certificates.
+#[tokio::test]
+#[ignore = "the test below runs it"]
+async fn a_child_asks_over_tls() {
+    let port = std::env::var(CHILD).unwrap();
+    let client = HttpClient::new(Handle::current()).map_err(|error| error.to_string()).unwrap();
+    let client = client.resolver(Names::default().with("api.test", "127.0.0.1"));
+    let toml = format!("[[grant]]\nhttp = {{ allow = ['https://api.test:{port}'], {LOOPBACK} }}");
+    let host = host_async(&toml, &Backends::new().http(client)).await;
+    assert_eq!(get(&host, format!("https://api.test:{port}/")).await.unwrap()["body"], "safe");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn authorities_come_from_the_machine_or_a_file_that_the_environment_names() {
+    let certificate = rcgen::generate_simple_self_signed(["api.test".into()]).unwrap();
+    let server = Server::behind(Some(acceptor(&certificate)), |_| answer("200 OK", "", "safe")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let [good, empty] = ["good.pem", "empty.pem"].map(|name| folder.path().join(name));
+    let encoded = base64::engine::general_purpose::STANDARD.encode(certificate.cert.der());
+    std::fs::write(&good, format!("-----BEGIN CERTIFICATE-----\n{encoded}\n-----END CERTIFICATE-----\n"))
+        .unwrap();
+    std::fs::write(&empty, "").unwrap();
+    for (file, passes) in [(good, true), (empty, false)] {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--ignored", "--exact", "requests::a_child_asks_over_tls"]);
+        child.env(CHILD, server.port.to_string()).env("SSL_CERT_FILE", file).env_remove("SSL_CERT_DIR");
+        let output = tokio::task::spawn_blocking(move || child.output().unwrap()).await.unwrap();
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(text.contains("1 passed"), passes, "{text}");
+        assert!(
+            passes || text.contains("the machine has no certificate authorities; install them"),
+            "{text}"
+        );
+    }
+    assert_eq!(server.requests().len(), 1);
 }

@@ -23,7 +23,8 @@ use threads::{Job, Threads, Told};
 /// A store in one file. A clone shares it.
 ///
 /// The last clone that is dropped writes what is not on disk yet, closes the file, and blocks for
-/// it, some milliseconds.
+/// it, some milliseconds. After the disk failed or was full, every use may be refused until the
+/// store is opened again; the log says why.
 ///
 /// ```
 /// use antiphon_capabilities::{Put, RedbStore, Store};
