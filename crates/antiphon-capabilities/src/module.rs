@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use antiphon::{Bytes, Caller, ErrorKind, HostCall, async_trait};
+use antiphon::{Bytes, Caller, Context, ErrorKind, HostCall, async_trait};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::Serve;
@@ -66,6 +66,8 @@ pub struct ModuleCall<'a> {
     pub depth: Depth,
     /// The calling guest's own call.
     pub from: CallInfo,
+    /// The context of that call.
+    pub context: &'a Context,
 }
 
 #[derive(Deserialize)]
@@ -138,6 +140,7 @@ impl Serve for Modules {
             payload: payload.to_bytes(),
             depth,
             from: call.context().get::<CallInfo>().cloned().unwrap_or_default(),
+            context: call.context(),
         };
         let answer = self.modules.call(inner).await?;
         format.write(&Said { payload: (&*answer).into() })

@@ -7,7 +7,7 @@ use antiphon::{
 };
 
 use crate::config::{Config, Secrets};
-use crate::gate::{Gate, Gated, GatedAtOnce, Serve, ServeAtOnce};
+use crate::gate::{AtOnce, Gate, Gated, Serve, ServeAtOnce};
 use crate::keyvalue::Keyvalue;
 use crate::logging::Logging;
 use crate::module::Modules;
@@ -124,17 +124,14 @@ impl Grant {
                 Ok(waits(gate, served, (grant.max_calls, grant.max_bytes)))
             }),
             "http" => self.http.as_ref().map(|grant| granted_http(grant, backends)),
-            "config" => self
-                .config
-                .as_ref()
-                .map(|grant| Ok(at_once(Gate::new(namespace, None, None), Config::new(grant), (None, None)))),
+            "config" => self.config.as_ref().map(|grant| Ok(at_once(Config::new(grant), None))),
             "secrets" => self.config.as_ref().and_then(|grant| {
                 let secrets = Secrets::new(grant, backends).transpose()?;
-                Some(secrets.map(|secrets| at_once(Gate::new(namespace, None, None), secrets, (None, None))))
+                Some(secrets.map(|secrets| at_once(secrets, None)))
             }),
             "logging" => self.logging.as_ref().map(|grant| {
                 let served = Logging::new(grant, backends);
-                Ok(at_once(Gate::new(namespace, None, None), served, (grant.max_calls, None)))
+                Ok(at_once(served, grant.max_calls))
             }),
             _ => self.module.as_ref().map(|grant| {
                 let gate = Gate::new(namespace, grant.max_calls_per_second, grant.max_concurrent);
@@ -175,8 +172,8 @@ fn waits(gate: Gate, served: impl Serve, per_call: PerCall) -> HostRouter {
     behind(per_call, |route| route.handler_async(Gated(gate, served)))
 }
 
-fn at_once(gate: Gate, served: impl ServeAtOnce, per_call: PerCall) -> HostRouter {
-    behind(per_call, |route| route.handler(GatedAtOnce(gate, served)))
+fn at_once(served: impl ServeAtOnce, max_calls: Option<u64>) -> HostRouter {
+    behind((max_calls, None), |route| route.handler(AtOnce(served)))
 }
 
 fn behind((calls, bytes): PerCall, with_handler: impl FnOnce(Route) -> Route) -> HostRouter {

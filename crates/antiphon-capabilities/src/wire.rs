@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Code, Fault};
 
+/// The largest answer that a guest can get, in bytes: that of a host call.
+const MOST_ANSWERED: usize = 4 << 20;
+
 /// The format of a host call, in which it is answered too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -40,6 +43,17 @@ impl Format {
             Self::Json => Json.encode(answer),
         };
         let bytes = encoded.map_err(|error| Fault::new(Code::Unavailable, error.to_string()))?;
+        if bytes.len() > MOST_ANSWERED {
+            let format = match self {
+                Self::MessagePack => "MessagePack",
+                Self::Json => "JSON, which is larger than MessagePack",
+            };
+            let size = bytes.len();
+            let text = format!(
+                "the answer has {size} bytes in {format}; at most {MOST_ANSWERED} fit into a host call"
+            );
+            return Err(Fault::new(Code::TooLarge, text));
+        }
         Ok(bytes.into())
     }
 }
@@ -185,6 +199,20 @@ mod tests {
         ] {
             assert_eq!(format.write(&Said { value: bytes.into() }).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn an_answer_that_no_host_call_can_carry_is_refused_with_its_format() {
+        let large = vec![0xff; 3 << 20];
+        assert!(Format::MessagePack.write(&Said { value: large.as_slice().into() }).is_ok());
+        let fault = Format::Json.write(&Said { value: large.as_slice().into() }).unwrap_err();
+        // The base64 of 3 MiB is 4 MiB, and 23 bytes are around it.
+        let expected = "too_large: the answer has 4194327 bytes in JSON, which is larger than MessagePack; \
+                        at most 4194304 fit into a host call";
+        assert_eq!(fault.to_string(), expected);
+        let fault =
+            Format::MessagePack.write(&Said { value: vec![0; 4 << 20].as_slice().into() }).unwrap_err();
+        assert_eq!(fault.code(), Code::TooLarge);
     }
 
     #[test]

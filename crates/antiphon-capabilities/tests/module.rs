@@ -22,6 +22,7 @@ impl CallModule for Modules {
     async fn call(&self, call: ModuleCall<'_>) -> Result<Bytes, Fault> {
         let Depth(depth) = call.depth;
         let from = &call.from;
+        assert_eq!(call.context.get::<Depth>().map_or(0, |Depth(depth)| *depth) + 1, depth);
         self.1.lock().unwrap().push(format!("{depth} {}/{} -> {}", from.module, from.trace, call.module));
         if call.module == "echo" {
             return Ok(call.payload);
