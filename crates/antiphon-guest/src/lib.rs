@@ -10,6 +10,8 @@ extern crate std;
 compile_error!("antiphon-guest is for guests of one thread: build without the target feature `atomics`");
 
 mod answer;
+#[cfg(feature = "capabilities")]
+mod capabilities;
 #[cfg(any(feature = "json", feature = "messagepack"))]
 mod codec;
 mod dispatch;
@@ -30,6 +32,8 @@ pub use antiphon_guest_macros::operation;
 pub use answer::{Answered, IntoResponse};
 #[cfg(any(feature = "json", feature = "messagepack"))]
 pub use antiphon_codec::DecodeError;
+#[cfg(feature = "capabilities")]
+pub use capabilities::{Code, Refused, config, http, keyvalue, logging, module, secrets};
 #[cfg(feature = "json")]
 pub use codec::Json;
 #[cfg(feature = "messagepack")]
@@ -53,6 +57,6 @@ pub mod __private {
 }
 
 /// The examples of the guide, compiled and run as doc tests.
-#[cfg(all(doctest, feature = "json", feature = "messagepack", feature = "log"))]
+#[cfg(all(doctest, feature = "capabilities", feature = "json", feature = "messagepack", feature = "log"))]
 #[doc = include_str!("../../../docs/guests/rust.md")]
 mod guide {}

@@ -2,5 +2,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
+#[cfg(feature = "capabilities")]
+mod capabilities;
 mod guest;
 mod refusals;
