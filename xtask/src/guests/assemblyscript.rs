@@ -13,9 +13,13 @@ pub(crate) const TARGET: &str = "wasm32";
 
 /// The modules, each with the arguments of asc. Two are of one source, and are targets in
 /// `asconfig.json`.
-pub(crate) const MODULES: [(&str, &[&str]); 3] = [
+pub(crate) const MODULES: [(&str, &[&str]); 4] = [
     ("assemblyscript.wasm", &["--target", "sdk-abort"]),
     ("assemblyscript-env-abort.wasm", &["--target", "env-abort"]),
+    (
+        "assemblyscript-keyvalue.wasm",
+        &["assembly/keyvalue.ts", "--config", "none", "--optimize", "--use", "abort=assembly/keyvalue/abort"],
+    ),
     (
         "assemblyscript-types.wasm",
         &["assembly/types.ts", "--config", "none", "--optimize", "--use", "abort=assembly/types/abort"],

@@ -28,7 +28,7 @@ pub(crate) struct Recipe {
 }
 
 pub(crate) const C: Recipe = Recipe {
-    files: &[("c.wasm", None), ("c-types.wasm", Some("types.c"))],
+    files: &[("c.wasm", None), ("c-keyvalue.wasm", Some("keyvalue.c")), ("c-types.wasm", Some("types.c"))],
     target: "wasm32",
     variable: "CC",
     compilers: &["clang"],
@@ -41,7 +41,11 @@ pub(crate) const C: Recipe = Recipe {
 pub(crate) const C_FILES: Recipe = Recipe { files: &[("c-files.wasm", None)], target: "wasm32-wasi", ..ZIG };
 
 pub(crate) const ZIG: Recipe = Recipe {
-    files: &[("zig.wasm", None), ("zig-types.wasm", Some("types.zig"))],
+    files: &[
+        ("zig.wasm", None),
+        ("zig-keyvalue.wasm", Some("keyvalue.zig")),
+        ("zig-types.wasm", Some("types.zig")),
+    ],
     target: "wasm32-freestanding",
     variable: "ZIG",
     compilers: &["zig", "python3 -m ziglang", "python-zig"],

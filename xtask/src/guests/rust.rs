@@ -35,10 +35,11 @@ impl Built {
     }
 }
 
-pub(crate) const MODULES: [Built; 9] = [
+pub(crate) const MODULES: [Built; 10] = [
     Built::new("rust.wasm", "antiphon-guest-rust"),
     Built::new("rust-antiphon.wasm", "antiphon-guest-rust-antiphon"),
     Built::new("rust-antiphon-wasip1.wasm", "antiphon-guest-rust-antiphon").for_wasi(),
+    Built::new("rust-capabilities.wasm", "antiphon-guest-rust-capabilities"),
     Built::new("rust-files.wasm", "antiphon-guest-rust-files").for_wasi(),
     Built::new("rust-no-std.wasm", "antiphon-guest-rust-no-std"),
     Built::new("rust-renamed.wasm", "antiphon-guest-rust-renamed"),
