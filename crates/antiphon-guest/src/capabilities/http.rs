@@ -86,8 +86,8 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Sets how long the request may take with its redirects, in whole milliseconds, at least 1. The
-    /// grant's own limit holds as well.
+    /// Sets how long the request may take with its redirects, in whole milliseconds, at least 1.
+    /// The grant's own limit holds as well.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout_ms = Some(millis(timeout));
         self

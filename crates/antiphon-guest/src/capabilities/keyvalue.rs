@@ -271,8 +271,8 @@ impl List<'_> {
 impl Iterator for List<'_> {
     type Item = Result<Page, Refused>;
 
-    /// Returns the next page, which is empty if nothing is listed; nothing follows the last page, or
-    /// a refusal.
+    /// Returns the next page, which is empty if nothing is listed; nothing follows the last page,
+    /// or a refusal.
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {
             return None;

@@ -49,8 +49,8 @@ macro_rules! codes {
 }
 
 codes! {
-    /// `not_granted`: the module has no grant for what it asked, or the grant does not reach so far.
-    /// The sentence says what an operator has to add.
+    /// `not_granted`: the module has no grant for what it asked, or the grant does not reach so
+    /// far. The sentence says what an operator has to add.
     NotGranted = "not_granted",
     /// `budget`: the grant allows no more calls or bytes for now.
     Budget = "budget",

@@ -30,8 +30,8 @@ pub fn get(key: &str) -> Result<Vec<u8>, Refused> {
     get_from("", key)
 }
 
-/// Returns a secret of the grant with this name, as [`get`] does of the only grant, or of that named
-/// `default`.
+/// Returns a secret of the grant with this name, as [`get`] does of the only grant, or of that
+/// named `default`.
 ///
 /// # Errors
 ///
