@@ -55,6 +55,20 @@ fn every_crate_forbids_unsafe_code_but_for_one_file() {
 }
 
 #[test]
+fn a_library_whose_unit_tests_do_not_run_has_none() {
+    for entry in fs::read_dir(crates()).unwrap() {
+        let folder = entry.unwrap().path();
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let library = manifest.split("\n[").find(|section| section.starts_with("lib]"));
+        if library.is_some_and(|section| section.contains("\ntest = false")) {
+            for (path, text) in sources(&folder.join("src")) {
+                assert!(!text.contains("#[cfg(test)]"), "the tests in {} never run", path.display());
+            }
+        }
+    }
+}
+
+#[test]
 fn the_libraries_know_no_operating_system() {
     for library in ["antiphon-protocol", "antiphon", "antiphon-wasi", "antiphon-wasmtime"] {
         for (path, text) in sources(&crates().join(library).join("src")) {
