@@ -87,6 +87,8 @@ mod tests {
         assert_eq!(vectors.total(), 5);
         let buffers: Vec<_> = vectors.buffers(&guest).map(|buffer| buffer.expect("inside").len()).collect();
         assert_eq!(buffers, [2, 0, 3]);
+        #[cfg(feature = "dirs")]
+        assert_eq!(vectors.spans(&guest).expect("inside"), [(18, 2), (16, 3)]);
     }
 
     #[test]
