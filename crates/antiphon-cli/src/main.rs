@@ -8,6 +8,7 @@ mod bench;
 mod cases;
 mod commands;
 mod failure;
+mod handover;
 mod lock;
 mod payload;
 mod run;
@@ -25,6 +26,9 @@ use crate::terminal::Report;
 fn main() -> ExitCode {
     survive_file_limits();
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(handed) = handover::arguments(&arguments) {
+        return handover::run(&handed).unwrap_or_else(failed(ErrorFormat::guess(&arguments)));
+    }
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         // `--help` and `--version` arrive as clap errors, but they are not failures.

@@ -45,6 +45,20 @@ pub(crate) struct Cli {
 }
 
 const EXAMPLES: &str = "\
+Commands of operators, which the program antiphon-server does:
+  serve     Serve a folder of modules, or one module, over HTTP
+  config    Check a configuration, show it, or print an example
+  call      With --url: call an operation of a module on a server
+  status    Show the modules of a server
+  deploy    Serve another version of a module, or begin a canary with it
+  promote   Make a module's canary the version that serves
+  rollback  End a module's canary, or go back to the version before
+  drain     End a module's calls
+  retry     Try a module's quarantined versions again
+  remove    Remove a module from a server
+  logs      Follow the lines that a module's guests write
+  events    Follow what happens on a server
+
 EXAMPLES:
   antiphon call guests/built/rust.wasm echo hello
   antiphon bench guests/built/rust.wasm echo hello --duration 1s

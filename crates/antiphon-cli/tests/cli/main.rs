@@ -12,6 +12,8 @@ mod errors;
 // The examples show the output of a build with every engine.
 #[cfg(all(unix, feature = "wasmtime", feature = "wasmi"))]
 mod examples;
+#[cfg(unix)]
+mod handover;
 mod help;
 mod inspect;
 #[cfg(all(target_os = "linux", feature = "wasmtime", feature = "wasmi"))]
