@@ -1,6 +1,6 @@
 //! One table: from what went wrong to its code, status, and whether trying again makes sense.
 //!
-//! Every transport, metric, span and log takes its words from here. [`problem`] makes the document
+//! Every transport, metric, span and log takes its words from here. `problem.rs` makes the document
 //! that a client gets.
 
 mod problem;
